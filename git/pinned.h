@@ -1,0 +1,25 @@
+/* The pinned environment: how every git program of ours is run.
+ *
+ * Whatever an agent can write to the shared .git/config it could turn into code
+ * that we run. So hooks and fsmonitor are off, gc is off, objects are synced, and
+ * filter, diff and merge drivers, gpg.program, attributes and includes are as they
+ * were when the user ran `up` (a JSON file that the coordinator keeps beside its
+ * socket, 0600). A driver that was not there then is treated as undefined. */
+#ifndef PLEACH_GIT_PINNED_H
+#define PLEACH_GIT_PINNED_H
+
+#include "error.h"
+
+/* Reads the repository's present configuration and writes the pin file (atomically).
+ * Called by `pleach-git pin` when the user runs up or run, outside any slot. */
+int pinned_write(const char *root, const char *pinned_file, struct error *err);
+
+/* The environment for git programs run in `dir`: ours without GIT_*, plus
+ * GIT_CONFIG_COUNT/KEY/VALUE overrides. pinned_file NULL or missing: the safe
+ * minimum (no drivers of the repository's own config).
+ * `unknown` (may be NULL): caller frees with strv_free; names of drivers that are
+ * configured now and were not pinned. Caller frees the result with strv_free. */
+char **pinned_environment(const char *dir, const char *pinned_file, char ***unknown,
+			  struct error *err);
+
+#endif

@@ -1,0 +1,93 @@
+/* Processes: starting them without a shell, knowing when they end, and ending
+ * everything they left behind.
+ *
+ * A process is its pid *and* its start time: a pid alone may be somebody else's.
+ * Children are started by posix_spawn, never by fork from a large process, and
+ * their end is read from a pidfd. */
+#ifndef PLEACH_PROC_H
+#define PLEACH_PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "buf.h"
+#include "error.h"
+
+struct proc_spec {
+	const char *const *argv; /* argv[0] is looked up in PATH of `env` unless it has a slash */
+	const char *const *env;  /* NULL: ours */
+	const char *cwd;         /* NULL: ours */
+	int stdin_fd;            /* -1: /dev/null */
+	int stdout_fd;           /* -1: /dev/null */
+	int stderr_fd;           /* -1: /dev/null */
+	const char *tty;         /* path of a pseudo-terminal to become the controlling terminal and,
+	                          * where the descriptors above are -1, stdin, stdout and stderr */
+	int pass_fd;             /* -1, or one more descriptor, which the child sees as 3 */
+	bool new_session;        /* implied by tty */
+};
+
+#define PROC_SPEC_INIT                                                                             \
+	{                                                                                          \
+		.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .pass_fd = -1                    \
+	}
+
+struct proc {
+	pid_t pid;
+	int pidfd;           /* polls readable when it has ended; the caller closes it */
+	uint64_t start_time; /* field 22 of /proc/PID/stat; 0 if it could not be read */
+};
+
+/* Starts a program. Signal mask and dispositions are reset in the child and no
+ * descriptor but 0..2 (and pass_fd as 3) is inherited.
+ * Errors: NOT_FOUND (no such program), EXTERNAL. */
+int proc_spawn(const struct proc_spec *spec, struct proc *out, struct error *err);
+
+/* Reaps the child. `status` is as of waitpid. Blocks unless it has ended. */
+int proc_wait(const struct proc *proc, int *status, struct error *err);
+
+/* Reads the start time of any process. 0, or -1 when there is no such process. */
+int proc_start_time(pid_t pid, uint64_t *out);
+/* True while pid exists with that start time and is not a zombie. */
+bool proc_alive(pid_t pid, uint64_t start_time);
+/* This boot's id, 36 characters and NUL. */
+void proc_boot_id(char out[37]);
+
+/* Runs a program to its end and collects its output: for short helpers only.
+ * `in` may be NULL. `out` and `err_out` may be NULL (then /dev/null); what they
+ * held is kept, output is appended. max_out bytes at most are kept of each (0: 64 MiB);
+ * what comes after is read and dropped. timeout_ms 0: no limit; when it passes, the whole
+ * session of the child is killed and the error is TIMEOUT. `*status` as of waitpid. */
+struct proc_run {
+	struct proc_spec spec; /* its descriptors are set by proc_run */
+	const void *in;
+	size_t in_len;
+	struct buf *out;
+	struct buf *err_out;
+	size_t max_out;
+	int timeout_ms;
+	int *cancel_fd; /* may be NULL; when *cancel_fd polls readable: as a timeout, code CONFLICT */
+};
+int proc_run(const struct proc_run *run, int *status, struct error *err);
+
+/* "exit 2" or "signal 9 (Killed)", in a static thread-local buffer. */
+const char *proc_status_text(int status);
+
+/* Ends survivors: every process whose environment holds `marker` (as NAME=VALUE) or whose
+ * current directory lies in `dir` (NULL: not asked), except `keep` and this process, gets
+ * SIGKILL; scans until two in a row find none, at most `tries` times.
+ * Returns how many were killed, or -1 when some still live after the last try. */
+int proc_kill_survivors(const char *marker, const char *dir, pid_t keep, int tries);
+
+/* SIGTERM (or another) to the process group of a session leader that we started. */
+void proc_signal_group(const struct proc *proc, int signal);
+
+/* Full path of a program as a shell would find it in `path` (NULL: $PATH), or NULL.
+ * Caller frees. */
+char *proc_find_program(const char *name, const char *path);
+
+/* The folder of the running program's own file, where its sister programs are.
+ * Borrowed for ever. */
+const char *proc_own_dir(void);
+
+#endif
