@@ -1,0 +1,20 @@
+/* JSON-RPC 2.0 messages: building and telling apart. No I/O here. */
+#ifndef PLEACH_RPC_H
+#define PLEACH_RPC_H
+
+#include <jansson.h>
+
+#include "error.h"
+
+#define RPC_PROTOCOL 1
+
+/* New references; params and result are taken (NULL: absent / null). */
+json_t *rpc_request(int64_t id, const char *method, json_t *params);
+json_t *rpc_notification(const char *method, json_t *params);
+json_t *rpc_result(const json_t *id, json_t *result);
+json_t *rpc_error(const json_t *id, const struct error *err);
+
+/* Reads an error reply into err (code from data.code). Returns -1. */
+int rpc_error_read(const json_t *reply, struct error *err);
+
+#endif
