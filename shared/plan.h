@@ -1,0 +1,111 @@
+/* Plans: YAML files and command-line options made into the complete, checked JSON that
+ * the control plane takes (docs/protocol.md: PLAN, PLANTASK, PROFILE, secrets).
+ *
+ * The reader lives in pleach-plan.so, which links libfyaml; a command that reads YAML
+ * loads it with plan_module_load, so that all others never pay for it. Every refusal is
+ * ERROR_INVALID with a text `FILE:LINE:COLUMN: what (what to do)`, ready to print. */
+#ifndef PLEACH_PLAN_H
+#define PLEACH_PLAN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "error.h"
+
+/* Limits of a plan file; beyond them: ERROR_INVALID that names the limit. */
+#define PLAN_FILE_MAX         (16u << 20)  /* bytes of a plan or configuration file */
+#define PLAN_DEPTH_MAX        64           /* nesting of lists and mappings */
+#define PLAN_NODES_MAX        4000000      /* values, with every alias counted in full */
+#define PLAN_PROMPT_MAX       (1u << 20)   /* bytes of one prompt */
+#define PLAN_ARGUMENT_MAX     (100u << 10) /* bytes of a prompt that fits into one argument */
+#define PLAN_TASKS_MAX        100000       /* tasks of a plan, alternatives included */
+#define PLAN_EDGES_MAX        1000000      /* blocked_by entries of a plan */
+#define PLAN_ALTERNATIVES_MAX 64           /* alternatives of one task */
+#define PLAN_TEAM_MAX         256          /* teammates */
+#define PLAN_RETRIES_MAX      100
+#define PLAN_PRIORITY_MAX     1000000         /* and its negative */
+#define PLAN_SECONDS_MAX      (366.0 * 86400) /* any time limit */
+#define PLAN_NAME_MAX         64              /* bytes of a plan's or an agent's name */
+#define PLAN_COMMAND_MAX      (100u << 10)    /* bytes of one argument or shell command */
+
+/* What the caller knows. All strings are borrowed for the call. */
+struct plan_context {
+	const char *root; /* the main worktree: its pleach.yaml gives defaults, and files that a
+	                   * plan names must be in it or beside the plan. NULL: none */
+	const char *cwd;  /* what a relative FILE starts from; NULL: the current directory */
+	const char *config_dir;    /* $XDG_CONFIG_HOME/pleach; NULL: place_config_dir() */
+	const char *default_agent; /* NAME[/MODEL] where nothing else decides; NULL: none known */
+	const char *name;          /* --name; NULL: the file decides */
+	int team;                  /* --team N: replaces the file's team; 0: not given */
+};
+
+/* Reads and checks a plan file ("-": stdin). New references:
+ *   *plan      PLAN, with these fields more than docs/protocol.md has:
+ *              "base_at", "target_at": "FILE:LINE:COLUMN" of base and target, for who finds
+ *              that they do not exist (FILE:1:1 where the file does not name them);
+ *              "slots": absolute DIR | null
+ *   *secrets   {"plan":{NAME:VALUE},"agents":{NAME:{…}},"tasks":{KEY:{…}}}: what `env:` said
+ *   *warnings  [TEXT], ready to print
+ * Errors: NOT_FOUND (no such file), INVALID (see above), EXTERNAL (cannot be read). */
+int plan_read(const char *file, const struct plan_context *ctx, json_t **plan, json_t **secrets,
+              json_t **warnings, struct error *err);
+
+/* The merged defaults of pleach.yaml and config.yaml, for what is not a plan. New reference:
+ *   {"base","target","agent":NAME|null,"model","priority","when","choose","spec":SPEC,
+ *    "limits":{"total","agents":{}},"agents":{NAME:PROFILE},"team":{"size","teammates"},
+ *    "slots":DIR|null,"keys":{NAME:TEXT},"files":[FILE read]}
+ * A pleach.yaml with tasks counts too: only its tasks are left out. "agents" holds every
+ * agent the files declare, the agents of `team` and `agent`, not the other built-in ones. */
+int plan_defaults_read(const struct plan_context *ctx, json_t **defaults, json_t **secrets,
+                       json_t **warnings, struct error *err);
+
+/* One task from command-line options (`add`, `try`). NULL and 0: not given. */
+struct plan_task_options {
+	const char *key;           /* --key */
+	const char *prompt;        /* needed unless the agent takes none */
+	const char *const *agents; /* --agent NAME[/MODEL]…, NULL-terminated */
+	int copies;                /* -n: alternatives per agent */
+	const char *verify;        /* for the shell; "none": no verify */
+	bool detect;          /* try: without a configured verify, the first test command found */
+	const char *choose;   /* manual first best */
+	const char *when;     /* completed settled */
+	const char *timeout;  /* DUR */
+	const char *priority; /* a number */
+	bool interactive;     /* -i: the agent in mode tui */
+};
+
+/* Makes the params of `task.add`: {"task":PLANTASK,"agents":{NAME:PROFILE},"secrets":{…},
+ * "alternatives":[PLANTASK]} (base, blocked_by, nonce are the caller's). Without a key, one is
+ * made from the prompt's first words and "key_free":true is added to the params: whoever
+ * stores it may append -2, -3… to make it unique.
+ * `*notes`: {"agent":NAME|null,"agent_found":bool (the default agent was taken),
+ * "verify":COMMAND|null,"verify_found":bool (it was detected),"files":[FILE],"warnings":[TEXT]}.
+ * Errors: INVALID (an option, with its name; a configuration file, with its place). */
+int plan_task_make(const struct plan_context *ctx, const struct plan_task_options *options,
+                   json_t **params, json_t **notes, struct error *err);
+
+/* The profile of an agent (NAME[/MODEL]) as the configuration of this repository has it, for
+ * `team add` and `agents`. New reference; NOT_FOUND with the nearest name. */
+int plan_profile_read(const struct plan_context *ctx, const char *agent, json_t **profile,
+                      json_t **secrets, struct error *err);
+
+/* What pleach-plan.so gives. */
+struct plan_module {
+	unsigned version; /* PLAN_MODULE_VERSION */
+	int (*read)(const char *file, const struct plan_context *ctx, json_t **plan,
+	            json_t **secrets, json_t **warnings, struct error *err);
+	int (*defaults_read)(const struct plan_context *ctx, json_t **defaults, json_t **secrets,
+	                     json_t **warnings, struct error *err);
+	int (*task_make)(const struct plan_context *ctx, const struct plan_task_options *options,
+	                 json_t **params, json_t **notes, struct error *err);
+	int (*profile_read)(const struct plan_context *ctx, const char *agent, json_t **profile,
+	                    json_t **secrets, struct error *err);
+};
+#define PLAN_MODULE_VERSION 1
+#define PLAN_MODULE_SYMBOL  "pleach_plan_module"
+
+/* Loads pleach-plan.so from beside the running program (or ../lib/pleach, ../libexec/pleach)
+ * once; the library target is `plan_load`. Borrowed for ever. NULL: EXTERNAL. */
+const struct plan_module *plan_module_load(struct error *err);
+
+#endif
