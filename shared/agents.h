@@ -6,8 +6,8 @@
  *  "large":{"command":[ARG],"prompt":W}|null}
  * - `prompt`: how the prompt gets to the agent: argv (the command mentions {prompt} or
  *   {prompt_file}), stdin (the prompt file is its stdin), type (typed when it is ready), none.
- * - An ARG that mentions {model} is left out when the task has no model; an ARG that is
- *   exactly "{model}" takes the option before it ("-…") along.
+ * - Without a model, an ARG that is "{model}" is left out and takes the option before it ("-…")
+ *   along; so is an option that mentions it ("--model={model}").
  * - `large`: the command for prompts over 100 KiB, which do not fit into one argument; null
  *   where `command` itself does not care.
  * - `output`: whose JSON lines a headless agent prints. */

@@ -62,10 +62,9 @@ int error_wrap(struct error *err, const char *fmt, ...)
 static const struct {
 	const char *word;
 	int exit_status;
-} codes[] = {
-    [ERROR_NONE] = {"none", 0},
+} codes[] = {[ERROR_NONE] = {"none", 0},
 #define X(name, word, exit_status) [ERROR_##name] = {word, exit_status},
-    ERROR_CODES(X)
+             ERROR_CODES(X)
 #undef X
 };
 

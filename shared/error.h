@@ -10,14 +10,14 @@
 
 /* X(name, word on the wire, exit status of the command that meets it) */
 #define ERROR_CODES(X)                                                                             \
-	X(INVALID, "invalid", 2)       /* bad usage or input */                                    \
+	X(INVALID, "invalid", 2)           /* bad usage or input */                                \
 	X(NEEDS_PERSON, "needs_person", 3) /* a person has to decide */                            \
-	X(NOT_FOUND, "not_found", 4)   /* no such thing */                                         \
-	X(CONFLICT, "conflict", 5)     /* refused: changed meanwhile, ambiguous */                 \
-	X(STALE, "stale", 5)           /* refused: the attempt is no longer the current one */     \
-	X(BUSY, "busy", 5)             /* refused: in use; try later */                            \
-	X(EXTERNAL, "external", 6)     /* git, tmux, an agent, the disk, the coordinator */        \
-	X(TIMEOUT, "timeout", 124)     /* the caller's own limit passed */
+	X(NOT_FOUND, "not_found", 4)       /* no such thing */                                     \
+	X(CONFLICT, "conflict", 5)         /* refused: changed meanwhile, ambiguous */             \
+	X(STALE, "stale", 5)               /* refused: the attempt is no longer the current one */ \
+	X(BUSY, "busy", 5)                 /* refused: in use; try later */                        \
+	X(EXTERNAL, "external", 6)         /* git, tmux, an agent, the disk, the coordinator */    \
+	X(TIMEOUT, "timeout", 124)         /* the caller's own limit passed */
 
 enum error_code {
 	ERROR_NONE = 0,
@@ -33,7 +33,13 @@ struct error {
 	char text[ERROR_TEXT_MAX]; /* "what: why (what to do)", UTF-8, no newline at its end */
 };
 
-#define ERROR_INIT {ERROR_NONE, {0}}
+#define ERROR_INIT                                                                                 \
+	{                                                                                          \
+		ERROR_NONE,                                                                        \
+		{                                                                                  \
+			0                                                                          \
+		}                                                                                  \
+	}
 
 /* Fills err and returns -1, so that `return error_set(...)` reads well. */
 int error_set(struct error *err, enum error_code code, const char *fmt, ...)

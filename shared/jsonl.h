@@ -11,7 +11,7 @@
 
 #define JSONL_PERSON_MAX (64u << 20) /* bytes a line from a person's command or the coordinator */
 #define JSONL_WORKER_MAX (8u << 20)  /* bytes a line from a worker */
-#define JSONL_DEPTH_MAX 64           /* nesting of arrays and objects */
+#define JSONL_DEPTH_MAX  64          /* nesting of arrays and objects */
 
 struct jsonl_reader {
 	struct buf in;
@@ -43,7 +43,8 @@ json_t *json_sub(const json_t *object, const char *key);
 /* A JSON string, or null for NULL or text that is not UTF-8. New reference. */
 json_t *json_text_or_null(const char *text);
 json_t *json_int_or_null(int64_t value, int64_t null_value);
-/* Array of strings → NULL-terminated vector; caller frees with strv_free. Skips what is not text. */
+/* Array of strings → NULL-terminated vector; caller frees with strv_free. Skips what is not text.
+ */
 char **json_strv(const json_t *array);
 
 void cleanup_json(json_t **value);

@@ -9,14 +9,14 @@
 #include "error.h"
 
 struct place {
-	char *cwd;         /* where the user stands (after -C) */
-	char *worktree;    /* top of the worktree around cwd; NULL in a bare repository */
-	char *root;        /* the main worktree, or the bare repository itself */
-	char *git_dir;     /* of this worktree */
-	char *common_dir;  /* shared by all worktrees */
-	char *name;        /* last part of root's path, safe for file names */
+	char *cwd;        /* where the user stands (after -C) */
+	char *worktree;   /* top of the worktree around cwd; NULL in a bare repository */
+	char *root;       /* the main worktree, or the bare repository itself */
+	char *git_dir;    /* of this worktree */
+	char *common_dir; /* shared by all worktrees */
+	char *name;       /* last part of root's path, safe for file names */
 	bool bare;
-	char *id;          /* 16 hex; NULL where no coordinator ever ran */
+	char *id; /* 16 hex; NULL where no coordinator ever ran */
 	/* NULL while id is NULL: */
 	char *state_dir;   /* $XDG_STATE_HOME/pleach/<name>-<id> */
 	char *runtime_dir; /* /tmp/pleach-<uid>/<id>, or $PLEACH_RUNTIME_DIR/<id> */

@@ -21,10 +21,10 @@ struct proc_spec {
 	int stdin_fd;            /* -1: /dev/null */
 	int stdout_fd;           /* -1: /dev/null */
 	int stderr_fd;           /* -1: /dev/null */
-	const char *tty;         /* path of a pseudo-terminal to become the controlling terminal and,
-	                          * where the descriptors above are -1, stdin, stdout and stderr */
-	int pass_fd;             /* -1, or one more descriptor, which the child sees as 3 */
-	bool new_session;        /* implied by tty */
+	const char *tty;  /* path of a pseudo-terminal to become the controlling terminal and,
+	                   * where the descriptors above are -1, stdin, stdout and stderr */
+	int pass_fd;      /* -1, or one more descriptor, which the child sees as 3 */
+	bool new_session; /* implied by tty */
 };
 
 #define PROC_SPEC_INIT                                                                             \
@@ -66,7 +66,8 @@ struct proc_run {
 	struct buf *err_out;
 	size_t max_out;
 	int timeout_ms;
-	int *cancel_fd; /* may be NULL; when *cancel_fd polls readable: as a timeout, code CONFLICT */
+	int *cancel_fd; /* may be NULL; when *cancel_fd polls readable: as a timeout, code CONFLICT
+	                 */
 };
 int proc_run(const struct proc_run *run, int *status, struct error *err);
 

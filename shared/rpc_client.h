@@ -14,8 +14,8 @@ struct rpc_client;
  * Errors: NOT_FOUND (nobody listens there), EXTERNAL, INVALID (protocol). Caller frees
  * with rpc_client_close. */
 int rpc_client_connect(const char *socket, const char *token, struct rpc_client **out,
-		       struct error *err);
-void rpc_client_close(struct rpc_client *client); /* NULL is accepted */
+                       struct error *err);
+void rpc_client_close(struct rpc_client *client);                /* NULL is accepted */
 const json_t *rpc_client_hello(const struct rpc_client *client); /* borrowed: the hello result */
 int rpc_client_fd(const struct rpc_client *client);
 
@@ -32,17 +32,17 @@ struct rpc_call {
 	int timeout_ms;
 };
 int rpc_client_call(struct rpc_client *client, const struct rpc_call *call, json_t **result,
-		    struct error *err);
+                    struct error *err);
 /* The short form: no stop_fd, no limit. */
 int rpc_client_ask(struct rpc_client *client, const char *method, json_t *params, bool again,
-		   json_t **result, struct error *err);
+                   json_t **result, struct error *err);
 
 /* For programs that watch several things at once (run): send without waiting, then poll
  * rpc_client_fd and take replies as they come. rpc_client_send returns the request's id
  * (> 0), or -1. rpc_client_next: 1 with `*reply` a new reference (a whole JSON-RPC reply),
  * 0 nothing yet, -1 broken (reconnect with rpc_client_reconnect; what was under way is gone). */
 int64_t rpc_client_send(struct rpc_client *client, const char *method, json_t *params,
-			struct error *err);
+                        struct error *err);
 int rpc_client_next(struct rpc_client *client, json_t **reply, struct error *err);
 /* Tries for up to 10 s, then EXTERNAL. */
 int rpc_client_reconnect(struct rpc_client *client, struct error *err);

@@ -15,7 +15,7 @@ struct rpc_peer_handler {
 	/* A request or (id NULL) a notification. Both borrowed. Answer a request now or later
 	 * with rpc_peer_reply; keep the id with json_incref. */
 	void (*on_call)(struct rpc_peer *peer, const json_t *id, const char *method,
-			const json_t *params, void *context);
+	                const json_t *params, void *context);
 	/* The connection ended; the peer is freed after this returns. */
 	void (*on_close)(struct rpc_peer *peer, void *context);
 };
@@ -25,12 +25,13 @@ struct rpc_peer_handler {
  * read is closed. */
 #define RPC_PEER_OUT_MAX (128u << 20)
 struct rpc_peer *rpc_peer_new(uv_loop_t *loop, int fd, size_t max_line,
-			      const struct rpc_peer_handler *handler, void *context);
+                              const struct rpc_peer_handler *handler, void *context);
 /* Connects to a Unix socket. Errors as rpc_client_connect. */
 int rpc_peer_connect(uv_loop_t *loop, const char *socket, size_t max_line,
-		     const struct rpc_peer_handler *handler, void *context,
-		     struct rpc_peer **out, struct error *err);
-void rpc_peer_close(struct rpc_peer *peer); /* sends what is queued first, as far as it goes at once */
+                     const struct rpc_peer_handler *handler, void *context, struct rpc_peer **out,
+                     struct error *err);
+void rpc_peer_close(
+    struct rpc_peer *peer); /* sends what is queued first, as far as it goes at once */
 void rpc_peer_set_context(struct rpc_peer *peer, void *context);
 void *rpc_peer_context(const struct rpc_peer *peer);
 /* uid and pid of the other end, as the kernel says. */
@@ -46,8 +47,8 @@ void rpc_peer_notify(struct rpc_peer *peer, const char *method, json_t *params);
 /* Asks; `on_reply` gets the result (borrowed) or NULL with the error; it is called with an
  * EXTERNAL error when the connection ends first. takes params. */
 typedef void (*rpc_reply_fn)(struct rpc_peer *peer, const json_t *result, const struct error *err,
-			     void *context);
+                             void *context);
 void rpc_peer_ask(struct rpc_peer *peer, const char *method, json_t *params, rpc_reply_fn on_reply,
-		  void *context);
+                  void *context);
 
 #endif

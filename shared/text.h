@@ -14,7 +14,7 @@ bool text_is_utf8(const char *text, size_t len);
  * space unless keep_lines. At most max_width columns (0: no limit), an ellipsis marks
  * what was cut. */
 void text_add_safe(struct buf *out, const char *text, size_t len, size_t max_width,
-		   bool keep_lines);
+                   bool keep_lines);
 char *text_safe(const char *text, size_t max_width); /* caller frees; one line */
 /* Columns a terminal needs for safe UTF-8 text. */
 size_t text_width(const char *text);
@@ -22,7 +22,7 @@ size_t text_width(const char *text);
 /* First line of a prompt, trimmed, at most 72 columns. Caller frees. */
 char *text_subject(const char *prompt);
 
-#define TEXT_KEY_MAX 64
+#define TEXT_KEY_MAX      64
 #define TEXT_TEAMMATE_MAX 32
 bool text_is_key(const char *text);      /* [A-Za-z_][A-Za-z0-9_-]{0,63} */
 bool text_is_teammate(const char *text); /* [a-z][a-z0-9-]{0,31} */
@@ -34,8 +34,8 @@ void text_format_duration(double seconds, char out[32]);
 /* RFC 3339 UTC with milliseconds from milliseconds since the epoch. */
 void text_format_time(int64_t ms, char out[32]);
 
-int64_t time_now_ms(void);       /* wall clock */
-int64_t time_mono_ms(void);      /* CLOCK_MONOTONIC: awake time */
+int64_t time_now_ms(void);  /* wall clock */
+int64_t time_mono_ms(void); /* CLOCK_MONOTONIC: awake time */
 
 /* The nearest of `names` (NULL-terminated) within a sensible edit distance, or NULL. */
 const char *text_nearest(const char *word, const char *const *names);

@@ -1,0 +1,160 @@
+/* The status plane on nng: the only file that knows nng. */
+#include "bus.h"
+
+#include <nng/nng.h>
+#include <nng/protocol/pubsub0/pub.h>
+#include <nng/protocol/pubsub0/sub.h>
+#include <nng/supplemental/util/platform.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+#define PROBE_MS 200 /* how long a healthy listener may take to greet our own dial */
+
+struct bus_pub {
+	nng_socket socket;
+	nng_listener listener;
+	char *url;
+	atomic_int greeted; /* pipes that finished the handshake, counted by nng's threads */
+};
+
+struct bus_sub {
+	nng_socket socket;
+	int fd;
+};
+
+static int bus_error(struct error *err, const char *what, const char *url, int rc)
+{
+	return error_set(err, ERROR_EXTERNAL, "bus: %s %s: %s", what, url, nng_strerror(rc));
+}
+
+static void bus_greeted(nng_pipe pipe, nng_pipe_ev event, void *context)
+{
+	struct bus_pub *pub = context;
+
+	(void)pipe;
+	(void)event;
+	atomic_fetch_add(&pub->greeted, 1);
+}
+
+/* A path left by a dead process is in the way of bind; nng itself does not remove it. */
+static int bus_listen(struct bus_pub *pub)
+{
+	int rc = nng_listener_create(&pub->listener, pub->socket, pub->url);
+
+	if (rc == 0) {
+		nng_listener_set_int(pub->listener, NNG_OPT_IPC_PERMISSIONS, 0600);
+		nng_listener_set_size(pub->listener, NNG_OPT_RECVMAXSZ, BUS_MESSAGE_MAX);
+		rc = nng_listener_start(pub->listener, 0);
+		if (rc == NNG_EADDRINUSE) {
+			unlink(pub->url + strlen("ipc://"));
+			rc = nng_listener_start(pub->listener, 0);
+		}
+		if (rc != 0)
+			nng_listener_close(pub->listener);
+	}
+	return rc;
+}
+
+int bus_pub_open(const char *url, struct bus_pub **out, struct error *err)
+{
+	struct bus_pub *pub = xcalloc(1, sizeof *pub);
+	int rc = nng_pub0_open(&pub->socket);
+
+	pub->url = xstrdup(url);
+	if (rc == 0) {
+		nng_pipe_notify(pub->socket, NNG_PIPE_EV_ADD_POST, bus_greeted, pub);
+		rc = bus_listen(pub);
+	}
+	if (rc != 0) {
+		free(pub->url);
+		free(pub);
+		return bus_error(err, "cannot listen on", url, rc);
+	}
+	*out = pub;
+	return 0;
+}
+
+void bus_pub_send(struct bus_pub *pub, const void *data, size_t len)
+{
+	nng_msg *message;
+
+	if (len > BUS_MESSAGE_MAX || nng_msg_alloc(&message, 0) != 0)
+		return;
+	if (nng_msg_append(message, data, len) != 0 ||
+	    nng_sendmsg(pub->socket, message, NNG_FLAG_NONBLOCK) != 0)
+		nng_msg_free(message);
+}
+
+int bus_pub_heal(struct bus_pub *pub, struct error *err)
+{
+	int before = atomic_load(&pub->greeted), rc;
+	nng_socket probe;
+	nng_dialer dialer;
+
+	rc = nng_sub0_open(&probe);
+	if (rc != 0)
+		return bus_error(err, "cannot probe", pub->url, rc);
+	rc = nng_dial(probe, pub->url, &dialer, NNG_FLAG_NONBLOCK);
+	for (int i = 0; rc == 0 && i < PROBE_MS && atomic_load(&pub->greeted) == before; i++)
+		nng_msleep(1);
+	nng_close(probe); /* nothing was sent on it: this close does not hang */
+	if (rc == 0 && atomic_load(&pub->greeted) != before)
+		return 0;
+	nng_listener_close(pub->listener);
+	unlink(pub->url + strlen("ipc://"));
+	rc = bus_listen(pub);
+	return rc == 0 ? 1 : bus_error(err, "cannot listen again on", pub->url, rc);
+}
+
+int bus_sub_open(struct bus_sub **out, struct error *err)
+{
+	struct bus_sub *sub = xcalloc(1, sizeof *sub);
+	int rc = nng_sub0_open(&sub->socket);
+
+	if (rc == 0)
+		rc = nng_socket_set(sub->socket, NNG_OPT_SUB_SUBSCRIBE, "", 0);
+	if (rc == 0)
+		rc = nng_socket_set_size(sub->socket, NNG_OPT_RECVMAXSZ, BUS_MESSAGE_MAX);
+	if (rc == 0)
+		rc = nng_socket_get_int(sub->socket, NNG_OPT_RECVFD, &sub->fd);
+	if (rc != 0) {
+		free(sub);
+		return bus_error(err, "cannot subscribe", "", rc);
+	}
+	nng_socket_set_ms(sub->socket, NNG_OPT_RECONNMINT, 50);
+	nng_socket_set_ms(sub->socket, NNG_OPT_RECONNMAXT, 2000);
+	*out = sub;
+	return 0;
+}
+
+int bus_sub_dial(struct bus_sub *sub, const char *url, struct error *err)
+{
+	int rc = nng_dial(sub->socket, url, NULL, NNG_FLAG_NONBLOCK);
+
+	return rc == 0 ? 0 : bus_error(err, "cannot dial", url, rc);
+}
+
+int bus_sub_fd(const struct bus_sub *sub)
+{
+	return sub->fd;
+}
+
+int bus_sub_receive(struct bus_sub *sub, char **data, size_t *len, struct error *err)
+{
+	nng_msg *message;
+	int rc = nng_recvmsg(sub->socket, &message, NNG_FLAG_NONBLOCK);
+
+	if (rc == NNG_EAGAIN)
+		return 0;
+	if (rc != 0)
+		return bus_error(err, "cannot receive", "", rc);
+	*len = nng_msg_len(message);
+	*data = xcalloc(1, *len + 1);
+	memcpy(*data, nng_msg_body(message), *len);
+	nng_msg_free(message);
+	return 1;
+}

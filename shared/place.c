@@ -1,0 +1,377 @@
+/* Places: the repository around a directory, its id, its folders. */
+#include "place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "mem.h"
+#include "text.h"
+
+#define ID_LEN 16
+
+int place_read_file(const char *path, size_t max, char **data, size_t *len, struct error *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	ssize_t n;
+
+	if (fd < 0) {
+		bool missing = errno == ENOENT || errno == ENOTDIR;
+
+		error_errno(err, "cannot read %s", path);
+		if (err && missing)
+			err->code = ERROR_NOT_FOUND;
+		return -1;
+	}
+	while ((n = buf_read(&text, fd, 64u << 10)) > 0)
+		if (text.len > max)
+			return error_set(err, ERROR_INVALID, "%s is longer than %zu bytes", path,
+			                 max);
+	if (n < 0)
+		return error_errno(err, "cannot read %s", path);
+	if (len)
+		*len = text.len;
+	*data = buf_take(&text);
+	return 0;
+}
+
+static int sync_dir_of(const char *path)
+{
+	_cleanup_free_ char *copy = xstrdup(path);
+	_cleanup_close_ int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -1 : fsync(fd);
+}
+
+int place_write_file(const char *path, const void *data, size_t len, struct error *err)
+{
+	char suffix[9];
+	_cleanup_free_ char *tmp = NULL;
+	int fd, rc;
+
+	text_random_hex(suffix, 4);
+	tmp = xasprintf("%s.%s", path, suffix);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_errno(err, "cannot write %s", path);
+	rc = write_all(fd, data, len);
+	if (rc == 0)
+		rc = fsync(fd);
+	if (close(fd) < 0)
+		rc = -1;
+	if (rc == 0)
+		rc = rename(tmp, path);
+	if (rc == 0)
+		rc = sync_dir_of(path);
+	if (rc < 0) {
+		error_errno(err, "cannot write %s", path);
+		unlink(tmp);
+	}
+	return rc;
+}
+
+int place_make_private_dir(const char *dir, struct error *err)
+{
+	_cleanup_free_ char *path = xstrdup(dir);
+	struct stat st;
+
+	for (char *p = path + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(path, 0700) < 0 && errno != EEXIST)
+			return error_errno(err, "cannot make directory %s", path);
+		*p = '/';
+	}
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return error_errno(err, "cannot make directory %s", path);
+	/* Somebody else may have been here first, in /tmp above all. */
+	if (lstat(path, &st) < 0)
+		return error_errno(err, "cannot look at %s", path);
+	if (!S_ISDIR(st.st_mode))
+		return error_set(err, ERROR_EXTERNAL, "%s is not a directory (remove it)", path);
+	if (st.st_uid != geteuid())
+		return error_set(err, ERROR_EXTERNAL, "%s belongs to another user (uid %d)", path,
+		                 (int)st.st_uid);
+	if ((st.st_mode & 0777) != 0700 && chmod(path, 0700) < 0)
+		return error_errno(err, "cannot make %s private", path);
+	return 0;
+}
+
+static bool is_dir(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static bool exists_below(const char *dir, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
+
+	return access(path, F_OK) == 0;
+}
+
+static bool looks_like_git_dir(const char *dir)
+{
+	return exists_below(dir, "HEAD") &&
+	       (exists_below(dir, "commondir") ||
+	        (exists_below(dir, "objects") && exists_below(dir, "refs")));
+}
+
+/* Reads a one-line file whose content names a directory, relative to `from`.
+ * `prefix` ("gitdir: " or "") is skipped. Caller frees; NULL when it is not there. */
+static char *read_pointer(const char *file, const char *prefix, const char *from)
+{
+	_cleanup_free_ char *text = NULL;
+	char *target, *real;
+	size_t n;
+
+	if (place_read_file(file, PATH_MAX, &text, NULL, NULL) < 0)
+		return NULL;
+	n = strlen(prefix);
+	if (strncmp(text, prefix, n) != 0)
+		return NULL;
+	target = text + n;
+	target[strcspn(target, "\n")] = '\0';
+	if (target[0] == '/')
+		return realpath(target, NULL);
+	_cleanup_free_ char *joined = xasprintf("%s/%s", from, target);
+	real = realpath(joined, NULL);
+	return real;
+}
+
+/* The `.git` of dir: a folder, or a file that points to one. NULL: none. Caller frees. */
+static char *git_dir_of(const char *dir)
+{
+	_cleanup_free_ char *dot = xasprintf("%s/.git", dir);
+	struct stat st;
+
+	if (lstat(dot, &st) < 0)
+		return NULL;
+	if (S_ISREG(st.st_mode))
+		return read_pointer(dot, "gitdir: ", dir);
+	if (is_dir(dot) && looks_like_git_dir(dot))
+		return realpath(dot, NULL);
+	return NULL;
+}
+
+static char *common_dir_of(const char *git_dir)
+{
+	_cleanup_free_ char *file = xasprintf("%s/commondir", git_dir);
+	char *common = read_pointer(file, "", git_dir);
+
+	return common ? common : xstrdup(git_dir);
+}
+
+/* A main worktree's repository is its `.git`; what has another name is bare. A submodule
+ * or --separate-git-dir repository is its worktree's: core.worktree is not needed since we
+ * stand in it. */
+static char *root_of(const char *common_dir, const char *worktree, const char *git_dir, bool *bare)
+{
+	size_t n = strlen(common_dir);
+
+	*bare = false;
+	if (n > 5 && strcmp(common_dir + n - 5, "/.git") == 0)
+		return xstrndup(common_dir, n - 5);
+	if (worktree && strcmp(git_dir, common_dir) == 0)
+		return xstrdup(worktree);
+	*bare = true;
+	return xstrdup(common_dir);
+}
+
+static char *safe_name_of(const char *root)
+{
+	const char *slash = strrchr(root, '/');
+	char *name = xstrndup(slash && slash[1] ? slash + 1 : "repository", 64);
+
+	for (char *p = name; *p; p++)
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+		      (*p >= '0' && *p <= '9') || (*p && strchr("._-", *p))))
+			*p = '_';
+	if (name[0] == '.' || name[0] == '-')
+		name[0] = '_';
+	return name;
+}
+
+static int find_from(const char *cwd, struct place *place)
+{
+	_cleanup_free_ char *dir = xstrdup(cwd);
+
+	for (;;) {
+		char *slash;
+
+		place->git_dir = git_dir_of(dir);
+		if (place->git_dir) {
+			place->worktree = xstrdup(dir);
+			return 0;
+		}
+		if (looks_like_git_dir(dir) && exists_below(dir, "config")) {
+			place->git_dir = xstrdup(dir);
+			return 0;
+		}
+		slash = strrchr(dir, '/');
+		if (!slash || strcmp(dir, "/") == 0)
+			return -1;
+		if (slash == dir)
+			slash++;
+		*slash = '\0';
+	}
+}
+
+/* What the id file holds: the id, a newline, the common directory it was given in. */
+static int id_read(const char *common_dir, char id[ID_LEN + 1], char **where)
+{
+	_cleanup_free_ char *file = xasprintf("%s/pleach/id", common_dir);
+	_cleanup_free_ char *text = NULL;
+
+	*where = NULL;
+	if (place_read_file(file, 2 * PATH_MAX, &text, NULL, NULL) < 0 ||
+	    strspn(text, "0123456789abcdef") != ID_LEN || text[ID_LEN] != '\n')
+		return -1;
+	memcpy(id, text, ID_LEN);
+	id[ID_LEN] = '\0';
+	text[ID_LEN + 1 + strcspn(text + ID_LEN + 1, "\n")] = '\0';
+	*where = xstrdup(text + ID_LEN + 1);
+	return 0;
+}
+
+static void place_fill(struct place *place, const char *id)
+{
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	const char *runtime = getenv("PLEACH_RUNTIME_DIR");
+
+	place->id = xstrdup(id);
+	if (state && state[0] == '/')
+		place->state_dir = xasprintf("%s/pleach/%s-%s", state, place->name, id);
+	else
+		place->state_dir =
+		    xasprintf("%s/.local/state/pleach/%s-%s", home ? home : "/", place->name, id);
+	if (runtime && runtime[0] == '/')
+		place->runtime_dir = xasprintf("%s/%s", runtime, id);
+	else
+		place->runtime_dir = xasprintf("/tmp/pleach-%d/%s", (int)geteuid(), id);
+	place->socket = xasprintf("%s/control", place->runtime_dir);
+}
+
+int place_find(const char *dir, struct place *out, struct error *err)
+{
+	struct place place = {0};
+	char id[ID_LEN + 1], *where = NULL;
+
+	place.cwd = realpath(dir ? dir : ".", NULL);
+	if (!place.cwd)
+		return error_errno(err, "cannot enter %s", dir ? dir : ".");
+	if (find_from(place.cwd, &place) < 0) {
+		error_set(err, ERROR_EXTERNAL,
+		          "%s is not in a git repository (git init, or -C DIR)", place.cwd);
+		place_finish(&place);
+		return -1;
+	}
+	place.common_dir = common_dir_of(place.git_dir);
+	place.root = root_of(place.common_dir, place.worktree, place.git_dir, &place.bare);
+	place.name = safe_name_of(place.root);
+	if (id_read(place.common_dir, id, &where) == 0 && strcmp(where, place.common_dir) == 0)
+		place_fill(&place, id);
+	free(where);
+	*out = place;
+	return 0;
+}
+
+static int id_write(const struct place *place, const char *id, struct error *err)
+{
+	_cleanup_free_ char *file = xasprintf("%s/pleach/id", place->common_dir);
+	_cleanup_free_ char *text = xasprintf("%s\n%s\n", id, place->common_dir);
+
+	return place_write_file(file, text, strlen(text), err);
+}
+
+/* Under the lock of the folder: two first commands at once must agree on one id. */
+static int claim_id(struct place *place, bool *moved, struct error *err)
+{
+	char id[ID_LEN + 1], old_id[ID_LEN + 1];
+	_cleanup_free_ char *where = NULL, *old_where = NULL;
+
+	if (place->id)
+		return 0;
+	if (id_read(place->common_dir, id, &where) < 0) {
+		text_random_hex(id, ID_LEN / 2);
+	} else if (strcmp(where, place->common_dir) == 0) {
+		place_fill(place, id);
+		return 0;
+	} else if (id_read(where, old_id, &old_where) == 0 && strcmp(old_id, id) == 0) {
+		text_random_hex(id, ID_LEN / 2); /* a copy: the original is still there */
+	} else if (moved) {
+		*moved = true;
+	}
+	if (id_write(place, id, err) < 0)
+		return -1;
+	place_fill(place, id);
+	return 0;
+}
+
+int place_claim(const char *dir, struct place *out, bool *moved, struct error *err)
+{
+	_cleanup_free_ char *folder = NULL, *top = NULL;
+	_cleanup_close_ int fd = -1;
+	struct place place;
+	bool was_moved = false;
+
+	if (place_find(dir, &place, err) < 0)
+		return -1;
+	folder = xasprintf("%s/pleach", place.common_dir);
+	if (place_make_private_dir(folder, err) < 0)
+		goto fail;
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+		error_errno(err, "cannot lock %s", folder);
+		goto fail;
+	}
+	if (claim_id(&place, &was_moved, err) < 0 ||
+	    place_make_private_dir(place.state_dir, err) < 0)
+		goto fail;
+	top = xstrndup(place.runtime_dir, strlen(place.runtime_dir) - ID_LEN - 1);
+	/* A folder that the user names may be anything; only ours is checked and closed. */
+	if ((!getenv("PLEACH_RUNTIME_DIR") && place_make_private_dir(top, err) < 0) ||
+	    place_make_private_dir(place.runtime_dir, err) < 0)
+		goto fail;
+	if (moved)
+		*moved = was_moved;
+	*out = place;
+	return 0;
+fail:
+	place_finish(&place);
+	return -1;
+}
+
+void place_finish(struct place *place)
+{
+	free(place->cwd);
+	free(place->worktree);
+	free(place->root);
+	free(place->git_dir);
+	free(place->common_dir);
+	free(place->name);
+	free(place->id);
+	free(place->state_dir);
+	free(place->runtime_dir);
+	free(place->socket);
+	*place = (struct place){0};
+}
+
+char *place_config_dir(void)
+{
+	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+
+	if (config && config[0] == '/')
+		return xasprintf("%s/pleach", config);
+	return xasprintf("%s/.config/pleach", home ? home : "");
+}

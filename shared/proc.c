@@ -1,0 +1,362 @@
+/* Processes: spawn, wait, run to the end, find a program. */
+#include "proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mem.h"
+#include "text.h"
+
+#define PROC_OUTPUT_MAX (64u << 20)
+
+extern char **environ;
+
+static const char *env_get(const char *const *env, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; env && env[i]; i++)
+		if (strncmp(env[i], name, n) == 0 && env[i][n] == '=')
+			return env[i] + n + 1;
+	return NULL;
+}
+
+char *proc_find_program(const char *name, const char *path)
+{
+	if (strchr(name, '/'))
+		return access(name, X_OK) == 0 ? xstrdup(name) : NULL;
+	if (!*name)
+		return NULL;
+	if (!path)
+		path = getenv("PATH");
+	if (!path)
+		path = "/usr/local/bin:/usr/bin:/bin";
+	while (*path) {
+		size_t n = strcspn(path, ":");
+		char *full = n ? xasprintf("%.*s/%s", (int)n, path, name) : xasprintf("./%s", name);
+
+		/* A folder of that name is executable too. */
+		if (access(full, X_OK) == 0) {
+			int fd = open(full, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+			if (fd < 0)
+				return full;
+			close(fd);
+		}
+		free(full);
+		path += n + (path[n] == ':');
+	}
+	return NULL;
+}
+
+const char *proc_own_dir(void)
+{
+	static char dir[PATH_MAX];
+
+	if (!dir[0]) {
+		ssize_t n = readlink("/proc/self/exe", dir, sizeof dir - 1);
+		char *slash;
+
+		if (n <= 0)
+			die("cannot read /proc/self/exe");
+		dir[n] = '\0';
+		slash = strrchr(dir, '/');
+		if (slash)
+			*slash = '\0';
+	}
+	return dir;
+}
+
+static void spawn_fd(posix_spawn_file_actions_t *actions, int from, int to)
+{
+	if (from >= 0)
+		posix_spawn_file_actions_adddup2(actions, from, to);
+	else
+		posix_spawn_file_actions_addopen(actions, to, "/dev/null", to ? O_WRONLY : O_RDONLY,
+		                                 0);
+}
+
+/* The order matters: the terminal is opened by the new session's leader, as the first
+ * thing, which makes it the controlling terminal without an ioctl. The four sources are
+ * dup'ed above the targets first so that none is overwritten before it is used. */
+static int spawn_actions(const struct proc_spec *spec, posix_spawn_file_actions_t *actions,
+                         int moved[4])
+{
+	const int from[4] = {spec->stdin_fd, spec->stdout_fd, spec->stderr_fd, spec->pass_fd};
+
+	for (int i = 0; i < 4; i++) {
+		moved[i] = from[i];
+		if (from[i] >= 0 && from[i] < 16) {
+			moved[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16);
+			if (moved[i] < 0)
+				return -1;
+		}
+	}
+	if (spec->cwd)
+		posix_spawn_file_actions_addchdir_np(actions, spec->cwd);
+	if (spec->tty) {
+		posix_spawn_file_actions_addopen(actions, 0, spec->tty, O_RDWR, 0);
+		posix_spawn_file_actions_adddup2(actions, 0, 1);
+		posix_spawn_file_actions_adddup2(actions, 0, 2);
+		for (int i = 0; i < 3; i++)
+			if (moved[i] >= 0)
+				posix_spawn_file_actions_adddup2(actions, moved[i], i);
+	} else {
+		for (int i = 0; i < 3; i++)
+			spawn_fd(actions, moved[i], i);
+	}
+	if (moved[3] >= 0)
+		posix_spawn_file_actions_adddup2(actions, moved[3], 3);
+	posix_spawn_file_actions_addclosefrom_np(actions, moved[3] >= 0 ? 4 : 3);
+	return 0;
+}
+
+static void spawn_attributes(const struct proc_spec *spec, posix_spawnattr_t *attributes)
+{
+	short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+	sigset_t none, all;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_setsigmask(attributes, &none);
+	posix_spawnattr_setsigdefault(attributes, &all);
+	if (spec->new_session || spec->tty)
+		flags |= POSIX_SPAWN_SETSID;
+	posix_spawnattr_setflags(attributes, flags);
+}
+
+int proc_spawn(const struct proc_spec *spec, struct proc *out, struct error *err)
+{
+	const char *const *env = spec->env ? spec->env : (const char *const *)environ;
+	_cleanup_free_ char *program = NULL;
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	int moved[4] = {-1, -1, -1, -1}, rc;
+	struct proc proc = {.pidfd = -1};
+
+	/* A relative program with a slash is looked up in the child's directory. */
+	if (strchr(spec->argv[0], '/'))
+		program = xstrdup(spec->argv[0]);
+	else
+		program = proc_find_program(spec->argv[0], env_get(env, "PATH"));
+	if (!program)
+		return error_set(err, ERROR_NOT_FOUND, "%s: no such program on PATH",
+		                 spec->argv[0]);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attributes);
+	spawn_attributes(spec, &attributes);
+	rc = spawn_actions(spec, &actions, moved) < 0
+	         ? errno
+	         : posix_spawn(&proc.pid, program, &actions, &attributes, (char *const *)spec->argv,
+	                       (char *const *)env);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
+	for (int i = 0; i < 4; i++) {
+		const int from[4] = {spec->stdin_fd, spec->stdout_fd, spec->stderr_fd,
+		                     spec->pass_fd};
+
+		if (moved[i] >= 0 && moved[i] != from[i])
+			close(moved[i]);
+	}
+	if (rc) {
+		errno = rc;
+		error_errno(err, "cannot start %s", spec->argv[0]);
+		if (err && (rc == ENOENT || rc == ENOTDIR || rc == EACCES))
+			err->code = ERROR_NOT_FOUND;
+		return -1;
+	}
+	proc.pidfd = (int)syscall(SYS_pidfd_open, proc.pid, 0);
+	if (proc.pidfd < 0) {
+		int saved = errno;
+
+		kill(proc.pid, SIGKILL);
+		waitpid(proc.pid, NULL, 0);
+		errno = saved;
+		return error_errno(err, "cannot watch %s", spec->argv[0]);
+	}
+	if (proc_start_time(proc.pid, &proc.start_time) < 0)
+		proc.start_time = 0;
+	*out = proc;
+	return 0;
+}
+
+int proc_wait(const struct proc *proc, int *status, struct error *err)
+{
+	pid_t pid;
+
+	do {
+		pid = waitpid(proc->pid, status, 0);
+	} while (pid < 0 && errno == EINTR);
+	return pid < 0 ? error_errno(err, "cannot wait for process %d", proc->pid) : 0;
+}
+
+/* One helper being run: what is still open, and what came out. */
+struct run_state {
+	struct proc proc;
+	int in, out, err_out; /* our pipe ends, -1 when done */
+	size_t written;
+};
+
+static int pipe_pair(bool wanted, int ours_is, int *ours, int *theirs)
+{
+	int fds[2];
+
+	*ours = *theirs = -1;
+	if (!wanted)
+		return 0;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -1;
+	*ours = fds[ours_is];
+	*theirs = fds[!ours_is];
+	fcntl(*ours, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+static void run_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void run_read(int *fd, struct buf *into, size_t max)
+{
+	struct buf scratch = BUF_INIT;
+	bool full = into->len >= max;
+	ssize_t n = buf_read(full ? &scratch : into, *fd, 64u << 10);
+
+	buf_finish(&scratch);
+	if (n == 0 || (n < 0 && errno != EAGAIN))
+		run_close(fd);
+}
+
+static void run_write(struct run_state *state, const struct proc_run *run)
+{
+	ssize_t n =
+	    write(state->in, (const char *)run->in + state->written, run->in_len - state->written);
+
+	if (n > 0)
+		state->written += (size_t)n;
+	if ((n < 0 && errno != EAGAIN && errno != EINTR) || state->written == run->in_len)
+		run_close(&state->in);
+}
+
+static void run_kill(const struct run_state *state)
+{
+	kill(-state->proc.pid, SIGKILL);
+	kill(state->proc.pid, SIGKILL);
+}
+
+/* Moves bytes until the child has ended. 0, or the reason to stop early. */
+static enum error_code run_pump(struct run_state *state, const struct proc_run *run)
+{
+	int64_t end = run->timeout_ms > 0 ? time_mono_ms() + run->timeout_ms : 0;
+	size_t max = run->max_out ? run->max_out : PROC_OUTPUT_MAX;
+	bool ended = false;
+
+	while (!ended || state->out >= 0 || state->err_out >= 0) {
+		struct pollfd fds[5] = {
+		    {.fd = state->in, .events = POLLOUT},
+		    {.fd = state->out, .events = POLLIN},
+		    {.fd = state->err_out, .events = POLLIN},
+		    {.fd = ended ? -1 : state->proc.pidfd, .events = POLLIN},
+		    {.fd = run->cancel_fd && !ended ? *run->cancel_fd : -1, .events = POLLIN},
+		};
+		int64_t left = end ? end - time_mono_ms() : -1;
+
+		/* Once it has ended, only what is already in the pipes counts: a grandchild may
+		 * hold them open for ever. */
+		if (ended)
+			left = 0;
+		else if (end && left <= 0)
+			return ERROR_TIMEOUT;
+		if (left > INT_MAX)
+			left = INT_MAX;
+		int n = poll(fds, 5, (int)left);
+		if (n < 0 && errno != EINTR)
+			return ERROR_EXTERNAL;
+		if (n == 0 && ended)
+			break;
+		if (n <= 0)
+			continue;
+		if (fds[0].revents)
+			run_write(state, run);
+		if (fds[1].revents)
+			run_read(&state->out, run->out, max);
+		if (fds[2].revents)
+			run_read(&state->err_out, run->err_out, max);
+		if (fds[4].revents)
+			return ERROR_CONFLICT;
+		if (fds[3].revents)
+			ended = true;
+	}
+	return ERROR_NONE;
+}
+
+int proc_run(const struct proc_run *run, int *status, struct error *err)
+{
+	struct run_state state = {.in = -1, .out = -1, .err_out = -1};
+	struct proc_spec spec = run->spec;
+	int theirs[3] = {-1, -1, -1};
+	enum error_code why;
+	int rc;
+
+	if (pipe_pair(run->in_len > 0, 1, &state.in, &theirs[0]) < 0 ||
+	    pipe_pair(run->out != NULL, 0, &state.out, &theirs[1]) < 0 ||
+	    pipe_pair(run->err_out != NULL, 0, &state.err_out, &theirs[2]) < 0) {
+		rc = error_errno(err, "cannot make a pipe");
+	} else {
+		if (theirs[0] >= 0)
+			spec.stdin_fd = theirs[0];
+		if (theirs[1] >= 0)
+			spec.stdout_fd = theirs[1];
+		if (theirs[2] >= 0)
+			spec.stderr_fd = theirs[2];
+		/* Its own session, so that a time limit can end all of it. */
+		spec.new_session = true;
+		rc = proc_spawn(&spec, &state.proc, err);
+	}
+	for (int i = 0; i < 3; i++)
+		run_close(&theirs[i]);
+	if (rc == 0) {
+		why = run_pump(&state, run);
+		if (why != ERROR_NONE)
+			run_kill(&state);
+		rc = proc_wait(&state.proc, status, err);
+		if (why != ERROR_NONE)
+			rc = error_set(err, why, "%s: %s", spec.argv[0],
+			               why == ERROR_TIMEOUT ? "time limit passed" : "stopped");
+		close(state.proc.pidfd);
+	}
+	run_close(&state.in);
+	run_close(&state.out);
+	run_close(&state.err_out);
+	return rc;
+}
+
+const char *proc_status_text(int status)
+{
+	static _Thread_local char text[64];
+
+	if (WIFSIGNALED(status))
+		snprintf(text, sizeof text, "signal %d (%s)", WTERMSIG(status),
+		         strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, sizeof text, "exit %d", WEXITSTATUS(status));
+	return text;
+}
+
+void proc_signal_group(const struct proc *proc, int signal)
+{
+	if (proc->pid > 1)
+		kill(-proc->pid, signal);
+}

@@ -1,0 +1,174 @@
+/* Who is alive, and ending what an attempt left behind: read from /proc. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "mem.h"
+#include "proc.h"
+
+/* Reads /proc/PID/stat behind the command's name, which may hold anything. */
+static int stat_read(pid_t pid, char *state, uint64_t *start_time)
+{
+	char path[64], text[1024], *p, *save = NULL;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	p = strrchr(text, ')');
+	if (!p || !p[1])
+		return -1;
+	p += 2;
+	*state = *p;
+	/* state is field 3, start time field 22 */
+	p = strtok_r(p, " ", &save);
+	for (int field = 3; p && field < 22; field++)
+		p = strtok_r(NULL, " ", &save);
+	if (!p)
+		return -1;
+	*start_time = strtoull(p, NULL, 10);
+	return 0;
+}
+
+int proc_start_time(pid_t pid, uint64_t *out)
+{
+	uint64_t start_time;
+	char state;
+
+	if (stat_read(pid, &state, &start_time) < 0)
+		return -1;
+	*out = start_time;
+	return 0;
+}
+
+bool proc_alive(pid_t pid, uint64_t start_time)
+{
+	uint64_t now;
+	char state;
+
+	return pid > 0 && stat_read(pid, &state, &now) == 0 && now == start_time && state != 'Z' &&
+	       state != 'X';
+}
+
+void proc_boot_id(char out[37])
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, out, 36) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	if (n != 36)
+		snprintf(out, 37, "%s", "unknown");
+	else
+		out[36] = '\0';
+}
+
+static bool environ_has(pid_t pid, const char *marker)
+{
+	_cleanup_buf_ struct buf env = BUF_INIT;
+	size_t want = strlen(marker);
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/environ", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	do {
+		n = buf_read(&env, fd, 64u << 10);
+	} while (n > 0 && env.len < (4u << 20));
+	close(fd);
+	for (size_t at = 0; at < env.len; at += strlen(env.data + at) + 1)
+		if (strlen(env.data + at) == want && memcmp(env.data + at, marker, want) == 0)
+			return true;
+	return false;
+}
+
+static bool cwd_is_in(pid_t pid, const char *dir)
+{
+	char path[64], cwd[PATH_MAX];
+	size_t n = strlen(dir);
+	ssize_t got;
+
+	snprintf(path, sizeof path, "/proc/%d/cwd", pid);
+	got = readlink(path, cwd, sizeof cwd - 1);
+	if (got < (ssize_t)n)
+		return false;
+	cwd[got] = '\0';
+	return strncmp(cwd, dir, n) == 0 && (cwd[n] == '/' || cwd[n] == '\0' || cwd[n] == ' ');
+}
+
+/* Kills through a pidfd opened before the last look, so that a pid that was reused
+ * between the look and the kill is never hit. */
+static bool survivor_kill(pid_t pid, const char *marker, const char *dir)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	bool killed = false;
+
+	if (pidfd < 0)
+		return false;
+	if ((marker && environ_has(pid, marker)) || (dir && cwd_is_in(pid, dir)))
+		killed = syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
+	close(pidfd);
+	return killed;
+}
+
+static int survivors_scan(const char *marker, const char *dir, pid_t keep)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	int killed = 0;
+
+	if (!proc)
+		return 0;
+	while ((entry = readdir(proc))) {
+		uint64_t start_time;
+		char state;
+		pid_t pid;
+
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (pid <= 1 || pid == keep || pid == getpid())
+			continue;
+		if (!((marker && environ_has(pid, marker)) || (dir && cwd_is_in(pid, dir))))
+			continue;
+		if (stat_read(pid, &state, &start_time) < 0 || state == 'Z' || state == 'X')
+			continue;
+		killed += survivor_kill(pid, marker, dir);
+	}
+	closedir(proc);
+	return killed;
+}
+
+int proc_kill_survivors(const char *marker, const char *dir, pid_t keep, int tries)
+{
+	int total = 0, clean = 0;
+
+	for (int i = 0; i < tries; i++) {
+		int killed = survivors_scan(marker, dir, keep);
+
+		total += killed;
+		clean = killed ? 0 : clean + 1;
+		if (clean == 2)
+			return total;
+		if (killed)
+			usleep(2000); /* let the kernel tear them down before the next look */
+	}
+	return clean ? total : -1;
+}

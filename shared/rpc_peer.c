@@ -1,0 +1,317 @@
+/* A duplex JSON-RPC connection on a libuv loop.
+ *
+ * Raw descriptor and uv_poll rather than a uv stream: the bytes of all messages of one
+ * turn leave in one write, and nothing is allocated for a write that succeeds at once. */
+#include "rpc_peer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "jsonl.h"
+#include "mem.h"
+#include "rpc.h"
+
+#define READ_CHUNK (64u << 10)
+
+struct pending {
+	int64_t id;
+	rpc_reply_fn on_reply;
+	void *context;
+	struct pending *next;
+};
+
+struct rpc_peer {
+	uv_poll_t poll;
+	int fd;
+	bool closing; /* no more reading; close when `out` is gone */
+	bool closed;  /* uv_close was called */
+	bool watching_write;
+	const struct rpc_peer_handler *handler;
+	void *context;
+	struct jsonl_reader reader;
+	struct buf out;
+	struct ucred credentials;
+	int64_t last_id;
+	struct pending *pending;
+};
+
+static void peer_closed(uv_handle_t *handle)
+{
+	struct rpc_peer *peer = handle->data;
+	struct error gone = ERROR_INIT;
+	struct pending *next;
+
+	error_set(&gone, ERROR_EXTERNAL, "the connection ended");
+	for (struct pending *p = peer->pending; p; p = next) {
+		next = p->next;
+		p->on_reply(peer, NULL, &gone, p->context);
+		free(p);
+	}
+	peer->pending = NULL;
+	if (peer->handler->on_close)
+		peer->handler->on_close(peer, peer->context);
+	jsonl_reader_finish(&peer->reader);
+	buf_finish(&peer->out);
+	free(peer);
+}
+
+static void peer_end(struct rpc_peer *peer)
+{
+	if (peer->closed)
+		return;
+	peer->closed = peer->closing = true;
+	uv_poll_stop(&peer->poll);
+	close(peer->fd);
+	peer->fd = -1;
+	uv_close((uv_handle_t *)&peer->poll, peer_closed);
+}
+
+static void peer_take_reply(struct rpc_peer *peer, const json_t *message)
+{
+	int64_t id = json_int(message, "id", -1);
+
+	for (struct pending **at = &peer->pending; *at; at = &(*at)->next) {
+		struct pending *p = *at;
+		struct error err = ERROR_INIT;
+
+		if (p->id != id)
+			continue;
+		*at = p->next;
+		if (json_object_get(message, "error")) {
+			rpc_error_read(message, &err);
+			p->on_reply(peer, NULL, &err, p->context);
+		} else {
+			json_t *result = json_object_get(message, "result");
+
+			p->on_reply(peer, result ? result : json_null(), NULL, p->context);
+		}
+		free(p);
+		return;
+	}
+}
+
+static void peer_take(struct rpc_peer *peer, const json_t *message)
+{
+	const char *method = json_text(message, "method");
+	struct error err = ERROR_INIT;
+
+	if (method) {
+		peer->handler->on_call(peer, json_object_get(message, "id"), method,
+		                       json_object_get(message, "params"), peer->context);
+	} else if (json_object_get(message, "id") &&
+	           (json_object_get(message, "result") || json_object_get(message, "error"))) {
+		peer_take_reply(peer, message);
+	} else {
+		error_set(&err, ERROR_INVALID, "neither a JSON-RPC request nor a reply");
+		rpc_peer_reply_error(peer, NULL, &err);
+	}
+}
+
+static void peer_parse(struct rpc_peer *peer)
+{
+	while (!peer->closing) {
+		json_t *message = NULL;
+		struct error err = ERROR_INIT;
+		int rc = jsonl_next(&peer->reader, &message, &err);
+
+		if (rc == 0)
+			return;
+		if (rc > 0) {
+			peer_take(peer, message);
+			json_decref(message);
+			continue;
+		}
+		/* After a broken line nothing that follows can be trusted. */
+		rpc_peer_reply_error(peer, NULL, &err);
+		rpc_peer_close(peer);
+	}
+}
+
+static void peer_watch(struct rpc_peer *peer);
+
+static void peer_event(uv_poll_t *poll, int status, int events)
+{
+	struct rpc_peer *peer = poll->data;
+
+	if (status < 0) {
+		peer_end(peer);
+		return;
+	}
+	if (events & UV_WRITABLE)
+		rpc_peer_flush(peer);
+	if (peer->closed || !(events & UV_READABLE) || peer->closing)
+		return;
+	ssize_t n = buf_read(&peer->reader.in, peer->fd, READ_CHUNK);
+	if (n == 0 || (n < 0 && errno != EAGAIN)) {
+		peer_end(peer);
+		return;
+	}
+	if (n > 0)
+		peer_parse(peer);
+}
+
+static void peer_watch(struct rpc_peer *peer)
+{
+	int events = 0;
+
+	if (peer->closed)
+		return;
+	if (!peer->closing)
+		events |= UV_READABLE;
+	if (peer->watching_write)
+		events |= UV_WRITABLE;
+	uv_poll_start(&peer->poll, events, peer_event);
+}
+
+struct rpc_peer *rpc_peer_new(uv_loop_t *loop, int fd, size_t max_line,
+                              const struct rpc_peer_handler *handler, void *context)
+{
+	struct rpc_peer *peer = xcalloc(1, sizeof *peer);
+	socklen_t len = sizeof peer->credentials;
+
+	peer->fd = fd;
+	peer->handler = handler;
+	peer->context = context;
+	peer->credentials.uid = (uid_t)-1;
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer->credentials, &len);
+	jsonl_reader_init(&peer->reader, max_line);
+	uv_poll_init(loop, &peer->poll, fd);
+	peer->poll.data = peer;
+	peer_watch(peer);
+	return peer;
+}
+
+int rpc_peer_connect(uv_loop_t *loop, const char *socket_path, size_t max_line,
+                     const struct rpc_peer_handler *handler, void *context, struct rpc_peer **out,
+                     struct error *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(socket_path) >= sizeof address.sun_path)
+		return error_set(err, ERROR_EXTERNAL, "%s is too long for a socket", socket_path);
+	memcpy(address.sun_path, socket_path, strlen(socket_path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_errno(err, "cannot make a socket");
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+		error_errno(err, "cannot reach the coordinator at %s", socket_path);
+		if (err && (errno == ENOENT || errno == ECONNREFUSED))
+			err->code = ERROR_NOT_FOUND;
+		close(fd);
+		return -1;
+	}
+	*out = rpc_peer_new(loop, fd, max_line, handler, context);
+	return 0;
+}
+
+void rpc_peer_close(struct rpc_peer *peer)
+{
+	if (peer->closing)
+		return;
+	peer->closing = true;
+	rpc_peer_flush(peer);
+	if (!peer->closed && !peer->out.len)
+		peer_end(peer);
+	else
+		peer_watch(peer);
+}
+
+void rpc_peer_set_context(struct rpc_peer *peer, void *context)
+{
+	peer->context = context;
+}
+
+void *rpc_peer_context(const struct rpc_peer *peer)
+{
+	return peer->context;
+}
+
+void rpc_peer_credentials(const struct rpc_peer *peer, struct ucred *out)
+{
+	*out = peer->credentials;
+}
+
+void rpc_peer_send(struct rpc_peer *peer, json_t *message)
+{
+	if (!peer->closed) {
+		jsonl_add(&peer->out, message);
+		if (peer->out.len > RPC_PEER_OUT_MAX) {
+			json_decref(message);
+			peer_end(peer);
+			return;
+		}
+		if (!peer->watching_write) {
+			peer->watching_write = true;
+			peer_watch(peer);
+		}
+	}
+	json_decref(message);
+}
+
+void rpc_peer_flush(struct rpc_peer *peer)
+{
+	size_t done = 0;
+
+	if (peer->closed)
+		return;
+	while (done < peer->out.len) {
+		ssize_t n =
+		    send(peer->fd, peer->out.data + done, peer->out.len - done, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n < 0) {
+			peer_end(peer);
+			return;
+		}
+		done += (size_t)n;
+	}
+	buf_drop_front(&peer->out, done);
+	if (!peer->out.len && peer->out.cap > (1u << 20))
+		buf_finish(&peer->out);
+	if (!peer->out.len && peer->closing) {
+		peer_end(peer);
+		return;
+	}
+	if ((peer->out.len > 0) != peer->watching_write) {
+		peer->watching_write = peer->out.len > 0;
+		peer_watch(peer);
+	}
+}
+
+void rpc_peer_reply(struct rpc_peer *peer, const json_t *id, json_t *result)
+{
+	rpc_peer_send(peer, rpc_result(id, result));
+}
+
+void rpc_peer_reply_error(struct rpc_peer *peer, const json_t *id, const struct error *err)
+{
+	rpc_peer_send(peer, rpc_error(id, err));
+}
+
+void rpc_peer_notify(struct rpc_peer *peer, const char *method, json_t *params)
+{
+	rpc_peer_send(peer, rpc_notification(method, params));
+}
+
+void rpc_peer_ask(struct rpc_peer *peer, const char *method, json_t *params, rpc_reply_fn on_reply,
+                  void *context)
+{
+	struct pending *p = xcalloc(1, sizeof *p);
+
+	p->id = ++peer->last_id;
+	p->on_reply = on_reply;
+	p->context = context;
+	p->next = peer->pending;
+	peer->pending = p;
+	rpc_peer_send(peer, rpc_request(p->id, method, params));
+}
