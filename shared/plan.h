@@ -13,8 +13,8 @@
 #include "error.h"
 
 /* Limits of a plan file; beyond them: ERROR_INVALID that names the limit. */
-#define PLAN_FILE_MAX         (16u << 20)  /* bytes of a plan or configuration file */
-#define PLAN_DEPTH_MAX        64           /* nesting of lists and mappings */
+#define PLAN_FILE_MAX         (16u << 20) /* bytes of a plan or configuration file */
+#define PLAN_DEPTH_MAX        48 /* nesting of lists and mappings; the control plane takes 64 */
 #define PLAN_NODES_MAX        4000000      /* values, with every alias counted in full */
 #define PLAN_PROMPT_MAX       (1u << 20)   /* bytes of one prompt */
 #define PLAN_ARGUMENT_MAX     (100u << 10) /* bytes of a prompt that fits into one argument */

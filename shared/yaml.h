@@ -21,6 +21,7 @@ struct yaml_node {
 	int line;         /* from 1 */
 	int column;       /* from 1, in characters */
 	size_t size;      /* nodes below and this one, aliases in full */
+	size_t height;    /* levels, this one included, aliases in full */
 	const char *text; /* of a scalar: UTF-8 without NUL, NUL-terminated */
 	size_t len;
 	bool boolean;

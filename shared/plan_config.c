@@ -1,0 +1,373 @@
+/* Everything of a file but its tasks: names, limits, team, defaults, from config.yaml over
+ * pleach.yaml to the plan, the nearest winning key by key. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_internal.h"
+#include "text.h"
+
+static const char *const top_keys[] = {
+    "name",   "base",     "target",      "merge",  "verify", "setup", "copy", "link",  "env",
+    "limits", "defaults", "permissions", "agents", "team",   "slots", "keys", "tasks", NULL};
+static const char *const merge_words[] = {"manual", "auto", NULL};
+static const char *const permission_words[] = {"edit", "ask", "all", NULL};
+
+#define LIMIT_MAX 1000
+
+static int read_name(struct plan_reader *r, const struct yaml_node *n)
+{
+	json_t *name = NULL;
+	if (plan_value_word(r, n, "name", &name))
+		return -1;
+	json_object_set_new(r->settings, "name", name);
+	return 0;
+}
+
+static int read_revision(struct plan_reader *r, const struct yaml_node *n, const char *key)
+{
+	json_t *text = NULL;
+	if (plan_is_null(n)) {
+		json_object_set_new(r->settings, key, json_null());
+		return 0;
+	}
+	if (plan_value_word(r, n, key, &text))
+		return -1;
+	json_object_set_new(r->settings, key, text);
+	_cleanup_free_ char *shown = text_safe(n->text, PLAN_SHOWN);
+	bool fine = strcmp(key, "target") == 0 ? plan_is_branch(n->text) : n->len > 0;
+	for (const char *c = n->text; *c; c++)
+		fine = fine && (unsigned char)*c > ' ' && *c != 0x7f;
+	if (!fine || n->text[0] == '-' || n->len > 1000)
+		return plan_fail(r, n, "%s: %s is not a %s", key, shown,
+		                 strcmp(key, "target") == 0 ? "branch" : "revision");
+	_cleanup_free_ char *at = plan_place(r, n);
+	_cleanup_free_ char *at_key = xasprintf("%s_at", key);
+	json_object_set_new(r->settings, at_key, json_string_nocheck(at));
+	return 0;
+}
+
+static int read_merge(struct plan_reader *r, const struct yaml_node *n)
+{
+	json_t *word = NULL;
+	if (plan_value_choice(r, n, "merge", merge_words, &word))
+		return -1;
+	json_decref(word);
+	if (strcmp(n->text, "auto") == 0)
+		return plan_fail(r, n,
+		                 "merge: auto is not available in this version (use manual, "
+		                 "and pleach merge --all)");
+	return 0;
+}
+
+static int read_env(struct plan_reader *r, const struct yaml_node *n)
+{
+	_cleanup_json_ json_t *env = NULL;
+	if (plan_value_env(r, n, "env", &env))
+		return -1;
+	json_object_update(r->env, env);
+	return 0;
+}
+
+/* The names are checked when all agents are known. */
+static int read_limits(struct plan_reader *r, const struct yaml_node *n)
+{
+	json_t *limits = json_object_get(r->settings, "limits");
+	if (n->type != YAML_MAP && !plan_is_null(n))
+		return plan_fail(r, n, "limits must be a mapping such as {total: 4, claude: 2}");
+	if (!limits) {
+		limits = json_object();
+		json_object_set_new(r->settings, "limits", limits);
+	}
+	for (size_t i = 0; n->type == YAML_MAP && i < n->count; i += 2) {
+		const struct yaml_node *name = n->items[i];
+		_cleanup_free_ char *shown = text_safe(name->text, PLAN_SHOWN);
+		_cleanup_free_ char *what = xasprintf("limit %s", shown);
+		json_t *value = NULL;
+		if (plan_value_integer(r, n->items[i + 1], what, 1, LIMIT_MAX, &value))
+			return -1;
+		json_object_set_new_nocheck(limits, name->text, value);
+	}
+	return 0;
+}
+
+int plan_config_check_limits(struct plan_reader *r)
+{
+	for (size_t s = 0; s < r->source_count; s++) {
+		r->at = &r->sources[s];
+		const struct yaml_node *n = r->at->doc ? yaml_get(r->at->root, "limits") : NULL;
+		for (size_t i = 0; n && n->type == YAML_MAP && i < n->count; i += 2) {
+			json_t *agent = NULL;
+			if (strcmp(n->items[i]->text, "total") == 0)
+				continue;
+			if (plan_agent_named(r, n->items[i], n->items[i]->text, &agent))
+				return -1;
+			json_decref(agent);
+		}
+	}
+	return 0;
+}
+
+/* --- the team ------------------------------------------------------------------------ */
+
+static int read_teammate(struct plan_reader *r, const struct yaml_node *n, json_t *names,
+                         json_t **out)
+{
+	static const char *const keys[] = {"name", "agent", NULL};
+	const struct yaml_node *name = n->type == YAML_MAP ? yaml_get(n, "name") : n;
+	const struct yaml_node *agent_node = n->type == YAML_MAP ? yaml_get(n, "agent") : NULL;
+	_cleanup_json_ json_t *agent = json_null();
+	json_t *text = NULL;
+	if (n->type == YAML_MAP && plan_check_keys(r, n, keys, "a teammate"))
+		return -1;
+	if (!name)
+		return plan_fail(r, n, "a teammate needs a name");
+	if (plan_value_word(r, name, "a teammate's name", &text))
+		return -1;
+	json_decref(text);
+	_cleanup_free_ char *shown = text_safe(name->text, PLAN_SHOWN);
+	if (!text_is_teammate(name->text))
+		return plan_fail(r, name,
+		                 "teammate %s: a name is a small letter, then small letters, "
+		                 "digits and -, at most %d characters",
+		                 shown, TEXT_TEAMMATE_MAX);
+	if (json_object_get(names, name->text))
+		return plan_fail(r, name, "teammate %s again", shown);
+	json_object_set_new(names, name->text, json_true());
+	if (agent_node && plan_agent_value(r, agent_node, "agent", &agent))
+		return -1;
+	const char *agent_name = json_text(agent, "name");
+	*out =
+	    json_pack("{s:s,s:o,s:o}", "name", name->text, "agent", json_text_or_null(agent_name),
+	              "model", json_text_or_null(json_text(agent, "model")));
+	return 0;
+}
+
+static int read_team(struct plan_reader *r, const struct yaml_node *n)
+{
+	json_t *team = NULL;
+	if (plan_is_null(n))
+		return 0;
+	if (n->type != YAML_LIST) {
+		if (n->type == YAML_MAP)
+			return plan_fail(r, n, "team must be a number or a list of teammates");
+		if (plan_value_integer(r, n, "team", 1, PLAN_TEAM_MAX, &team))
+			return -1;
+		json_object_set_new(r->settings, "team", team);
+		return 0;
+	}
+	if (n->count < 1 || n->count > PLAN_TEAM_MAX)
+		return plan_fail(r, n, "team: %zu teammates (1 to %d)", n->count, PLAN_TEAM_MAX);
+	team = json_array();
+	json_object_set_new(r->settings, "team", team);
+	_cleanup_json_ json_t *names = json_object();
+	for (size_t i = 0; i < n->count; i++) {
+		json_t *teammate = NULL;
+		if (read_teammate(r, n->items[i], names, &teammate))
+			return -1;
+		json_array_append_new(team, teammate);
+	}
+	return 0;
+}
+
+json_t *plan_config_team(struct plan_reader *r)
+{
+	json_t *team = json_object_get(r->settings, "team");
+	size_t i;
+	json_t *teammate;
+	if (r->ctx->team)
+		return json_pack("{s:i,s:n}", "size", r->ctx->team, "teammates");
+	if (!json_is_array(team))
+		return json_pack("{s:O?,s:n}", "size", team, "teammates");
+	json_array_foreach(team, i, teammate) plan_agent_use(r, json_text(teammate, "agent"));
+	return json_pack("{s:n,s:O}", "size", "teammates", team);
+}
+
+bool plan_team_decides(struct plan_reader *r)
+{
+	json_t *team = json_object_get(r->settings, "team");
+	size_t i;
+	json_t *teammate;
+	if (r->ctx->team || !json_is_array(team))
+		return false;
+	json_array_foreach(team, i, teammate)
+	{
+		if (json_text(teammate, "agent"))
+			return true;
+	}
+	return false;
+}
+
+int plan_default_agent(struct plan_reader *r, json_t **agent)
+{
+	if (plan_team_decides(r)) {
+		*agent = json_null();
+		return 0;
+	}
+	if (r->ctx->default_agent)
+		return plan_agent_named(r, NULL, r->ctx->default_agent, agent);
+	return plan_fail(r, NULL,
+	                 "no agent: none is installed that pleach knows (set agent: in "
+	                 "defaults, or install claude, codex, gemini, opencode, …)");
+}
+
+json_t *plan_config_limits(struct plan_reader *r)
+{
+	json_t *limits = json_object_get(r->settings, "limits");
+	json_t *agents = limits ? json_copy(limits) : json_object();
+	json_t *total = json_object_get(agents, "total");
+	json_t *out = json_pack("{s:O?,s:o}", "total", total, "agents", agents);
+	json_object_del(agents, "total");
+	return out;
+}
+
+/* --- slots and keys ------------------------------------------------------------------ */
+
+static int read_slots(struct plan_reader *r, const struct yaml_node *n)
+{
+	json_t *text = NULL;
+	if (plan_value_word(r, n, "slots", &text))
+		return -1;
+	json_decref(text);
+	if (!n->len)
+		return plan_fail(r, n, "slots is empty (it names a directory)");
+	_cleanup_free_ char *path = plan_path(r, n->text);
+	text = json_string(path);
+	if (!text)
+		return plan_fail(r, n, "slots: the path is not UTF-8");
+	json_object_set_new(r->settings, "slots", text);
+	return 0;
+}
+
+static int read_keys(struct plan_reader *r, const struct yaml_node *n)
+{
+	_cleanup_json_ json_t *keys = json_object();
+	if (n->type != YAML_MAP && !plan_is_null(n))
+		return plan_fail(r, n, "keys must be a mapping of actions to keys");
+	for (size_t i = 0; n->type == YAML_MAP && i < n->count; i += 2) {
+		json_t *key = NULL;
+		if (plan_value_word(r, n->items[i + 1], "a key", &key))
+			return -1;
+		json_object_set_new_nocheck(keys, n->items[i]->text, key);
+	}
+	json_object_set(r->settings, "keys", keys);
+	return 0;
+}
+
+/* --- a whole file -------------------------------------------------------------------- */
+
+static int read_setting(struct plan_reader *r, const char *key, const struct yaml_node *n)
+{
+	if (strcmp(key, "name") == 0)
+		return read_name(r, n);
+	if (strcmp(key, "base") == 0 || strcmp(key, "target") == 0)
+		return read_revision(r, n, key);
+	if (strcmp(key, "merge") == 0)
+		return read_merge(r, n);
+	if (strcmp(key, "env") == 0)
+		return read_env(r, n);
+	if (strcmp(key, "limits") == 0)
+		return read_limits(r, n);
+	if (strcmp(key, "team") == 0)
+		return read_team(r, n);
+	if (strcmp(key, "slots") == 0)
+		return read_slots(r, n);
+	if (strcmp(key, "keys") == 0)
+		return read_keys(r, n);
+	return 0; /* read elsewhere */
+}
+
+static int check_defaults(struct plan_reader *r, const struct yaml_node *n)
+{
+	static const char *const never[] = {"id", "prompt", "prompt_file", "blocked_by",
+	                                    "alternatives"};
+	if (plan_is_null(n))
+		return 0;
+	if (n->type != YAML_MAP)
+		return plan_fail(r, n, "defaults must be a mapping");
+	for (size_t i = 0; i < n->count; i += 2) {
+		for (size_t k = 0; k < ARRAY_LEN(never); k++) {
+			if (strcmp(n->items[i]->text, never[k]) == 0)
+				return plan_fail(r, n->items[i],
+				                 "%s belongs to a task, not to "
+				                 "defaults",
+				                 never[k]);
+		}
+	}
+	return plan_check_keys(r, n, plan_field_names, "defaults");
+}
+
+/* The task keys at the top of a file, and nearer, its `defaults`. */
+static int read_fields(struct plan_reader *r)
+{
+	static const char *const shared[] = {"verify", "setup", "copy", "link"};
+	const struct yaml_node *defaults = yaml_get(r->at->root, "defaults");
+	_cleanup_json_ json_t *all = NULL, *top = json_object(), *nearer = NULL;
+	if (plan_fields_read(r, r->at->root, &all))
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(shared); i++) {
+		json_t *value = json_object_get(all, shared[i]);
+		if (value)
+			json_object_set(top, shared[i], value);
+	}
+	json_t *merged = plan_fields_merge(top, r->fields);
+	json_decref(r->fields);
+	r->fields = merged;
+	if (!defaults || plan_is_null(defaults))
+		return 0;
+	if (plan_fields_read(r, defaults, &nearer))
+		return -1;
+	merged = plan_fields_merge(nearer, r->fields);
+	json_decref(r->fields);
+	r->fields = merged;
+	return 0;
+}
+
+/* What must be known of all files before any is read on. */
+static int read_first(struct plan_reader *r)
+{
+	const struct yaml_node *permissions = yaml_get(r->at->root, "permissions");
+	const struct yaml_node *defaults = yaml_get(r->at->root, "defaults");
+	json_t *word = NULL;
+	if (plan_check_keys(r, r->at->root, top_keys, "a plan"))
+		return -1;
+	if (defaults && check_defaults(r, defaults))
+		return -1;
+	if (!permissions)
+		return 0;
+	if (plan_value_choice(r, permissions, "permissions", permission_words, &word))
+		return -1;
+	agent_permissions_from_word(json_string_value(word), &r->permissions);
+	json_decref(word);
+	return 0;
+}
+
+static int read_rest(struct plan_reader *r)
+{
+	const struct yaml_node *root = r->at->root;
+	for (size_t i = 0; i < root->count; i += 2) {
+		if (read_setting(r, root->items[i]->text, root->items[i + 1]))
+			return -1;
+	}
+	return read_fields(r);
+}
+
+int plan_config_read(struct plan_reader *r)
+{
+	for (size_t i = 0; i < r->source_count; i++) {
+		r->at = &r->sources[i];
+		if (read_first(r))
+			return -1;
+	}
+	for (size_t i = 0; i < r->source_count; i++) {
+		r->at = &r->sources[i];
+		const struct yaml_node *agents = yaml_get(r->at->root, "agents");
+		if (agents && plan_agents_read(r, agents))
+			return -1;
+	}
+	for (size_t i = 0; i < r->source_count; i++) {
+		r->at = &r->sources[i];
+		if (read_rest(r))
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,165 @@
+/* What the parts of the plan reader share. A reader takes its files from the least important
+ * (config.yaml) to the most important (the plan) and merges as it goes; agents are known
+ * before what names them. Only plan*.c include this. */
+#ifndef PLEACH_PLAN_INTERNAL_H
+#define PLEACH_PLAN_INTERNAL_H
+
+#include "agents.h"
+#include "buf.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "plan.h"
+#include "yaml.h"
+
+#define PLAN_SHOWN   60 /* columns of a foreign word in a message */
+#define PLAN_SOURCES 3
+
+/* One file, or the command line (doc NULL). */
+struct plan_source {
+	char *name; /* what messages call it */
+	char *path; /* absolute; NULL for stdin and the command line */
+	char *dir;  /* what its relative paths start from */
+	struct yaml_doc *doc;
+	const struct yaml_node *root; /* always a map */
+};
+
+struct plan_reader {
+	const struct plan_context *ctx;
+	struct plan_source sources[PLAN_SOURCES];
+	size_t source_count;
+	struct plan_source *at; /* the file being read: errors name it */
+	enum agent_permissions permissions;
+	json_t *agents;   /* NAME → {"profile","model","env"} */
+	json_t *used;     /* NAME → true: what tasks and teammates name */
+	json_t *fields;   /* merged defaults of task keys, as plan_fields_read gives them */
+	json_t *settings; /* name base target limits team slots keys, the nearest */
+	json_t *env;      /* of plans and configuration */
+	json_t *warnings;
+	json_t *default_agent; /* as plan_default_agent gave it; NULL: not asked yet */
+	char **agent_names;    /* every known name, for suggestions; NULL: to be made again */
+	struct error *err;
+};
+
+/* plan_source.c: files, messages, keys */
+void plan_reader_init(struct plan_reader *r, const struct plan_context *ctx, struct error *err);
+void plan_reader_finish(struct plan_reader *r);
+#define _cleanup_reader_ __attribute__((cleanup(plan_reader_finish)))
+/* Reads config.yaml and pleach.yaml where they exist, the latter with tasks only if asked. */
+int plan_sources_read_config(struct plan_reader *r, const char *plan_path, bool with_tasks);
+int plan_source_read(struct plan_reader *r, const char *file);
+/* Fills r->err with NAME:LINE:COLUMN: and what; returns -1. node NULL: 1:1. */
+int plan_fail(struct plan_reader *r, const struct yaml_node *node, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void plan_warn(struct plan_reader *r, const struct yaml_node *node, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Refuses keys that are not among `known`, naming the right one. `where`: "a task". */
+int plan_check_keys(struct plan_reader *r, const struct yaml_node *map, const char *const *known,
+                    const char *where);
+/* FILE:LINE:COLUMN. Caller frees. */
+char *plan_place(const struct plan_reader *r, const struct yaml_node *node);
+/* Absolute path of what a file names, relative to that file. Caller frees. */
+char *plan_path(const struct plan_reader *r, const char *path);
+/* A JSON string of a scalar's text. New reference. */
+json_t *plan_text_json(const struct yaml_node *node);
+
+/* plan_values.c: one value of one type; `*out` is a new reference. `what` is the key. */
+int plan_value_text(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                    json_t **out);
+int plan_value_word(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                    json_t **out); /* as text, but numbers are taken as they are written */
+int plan_value_bool(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                    json_t **out);
+int plan_value_integer(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                       json_int_t least, json_int_t most, json_t **out);
+int plan_value_duration(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                        json_t **out);
+int plan_value_choice(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                      const char *const *words, json_t **out);
+int plan_value_command(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                       json_t **out);
+int plan_value_paths(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                     json_t **out);
+int plan_value_env(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                   json_t **out);
+int plan_value_verify(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                      json_t **out);
+bool plan_is_null(const struct yaml_node *n);
+bool plan_is_branch(const char *name);
+
+/* plan_agents.c */
+int plan_agents_read(struct plan_reader *r, const struct yaml_node *map); /* `agents:` */
+/* An `agent:` value: a name, NAME/MODEL, or an inline one → {"name","model"|null}. */
+int plan_agent_value(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                     json_t **out);
+/* The same from text; errors stand at the node. */
+int plan_agent_named(struct plan_reader *r, const struct yaml_node *n, const char *text,
+                     json_t **out);
+void plan_agent_use(struct plan_reader *r, const char *name);
+/* Borrowed; NULL when it is not known. */
+const json_t *plan_agent_profile(struct plan_reader *r, const char *name);
+/* PROFILEs and secrets of every used agent. New references. */
+json_t *plan_agents_profiles(struct plan_reader *r);
+json_t *plan_agents_secrets(struct plan_reader *r);
+
+/* plan_fields.c: the task keys that defaults may carry, as an object with only what was
+ * said; {"agent":{"name","model"},"timeout",…}. */
+extern const char *const plan_field_names[];
+int plan_fields_read(struct plan_reader *r, const struct yaml_node *map, json_t **out);
+/* What `near` does not say comes from `far`. Both borrowed; new reference. */
+json_t *plan_fields_merge(const json_t *near, const json_t *far);
+/* SPEC of merged fields. New reference. */
+json_t *plan_fields_spec(const json_t *fields);
+const char *plan_fields_agent(const json_t *fields); /* borrowed, or NULL */
+
+/* plan_config.c: everything but tasks, of every source. */
+int plan_config_read(struct plan_reader *r);
+/* Limits may name only known agents: to be asked when the tasks have been read. */
+int plan_config_check_limits(struct plan_reader *r);
+/* {"size","teammates"} */
+json_t *plan_config_team(struct plan_reader *r);
+json_t *plan_config_limits(struct plan_reader *r);
+/* True when a task without an agent gets its teammate's. */
+bool plan_team_decides(struct plan_reader *r);
+/* The agent of a task where nothing said one: {"name","model"}, or null where a teammate's
+ * agent decides. New reference. -1: nothing knows one. */
+int plan_default_agent(struct plan_reader *r, json_t **agent);
+
+/* plan_tasks.c */
+int plan_tasks_read(struct plan_reader *r, json_t **tasks, json_t **task_secrets);
+/* Fails when the agent needs a prompt and there is none, or one that does not fit. */
+int plan_prompt_check(struct plan_reader *r, const struct yaml_node *n, const char *agent,
+                      const char *prompt, size_t bytes);
+struct plan_task {
+	const char *key;
+	const char *parent; /* NULL: none */
+	const char *kind;
+	const char *subject;
+	const char *prompt;
+	size_t prompt_len;
+	json_t *fields;      /* borrowed: merged */
+	json_t *blocked_by;  /* borrowed */
+	json_t *spec;        /* borrowed */
+	const json_t *agent; /* {"name","model"} or NULL */
+	int line;
+};
+json_t *plan_task_json(const struct plan_task *task);
+
+/* plan_graph.c: blockers known, no cycle. nodes[i] is where task i's list stands. */
+struct plan_edge {
+	int from, to; /* from waits for to */
+	const struct yaml_node *node;
+};
+struct plan_graph {
+	const char **keys; /* borrowed */
+	int task_count;
+	struct plan_edge *edges;
+	size_t edge_count, edge_cap;
+};
+void plan_graph_add(struct plan_graph *g, int from, int to, const struct yaml_node *node);
+int plan_graph_check(struct plan_reader *r, const struct plan_graph *g);
+void plan_graph_finish(struct plan_graph *g);
+
+/* plan_detect.c: the first test command of a repository, or NULL. Caller frees. */
+char *plan_detect_verify(const char *root);
+
+#endif
