@@ -57,7 +57,7 @@ struct views {
 	bool dirty;    /* something may have to be shown */
 	uint64_t list_due, last_list, flush_due, orphans_since;
 	char counts[128];
-	char keys[KEYS_MAX + 1][64]; /* what M-1…M-9 and M-n (0) are bound to */
+	char keys[KEYS_MAX + 1][80]; /* what M-1…M-9 and M-n (0) are bound to */
 	void (*on_change)(void *context);
 	void *change_context;
 	bool closing, ending;
