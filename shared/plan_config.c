@@ -203,7 +203,7 @@ int plan_default_agent(struct plan_reader *r, json_t **agent)
 		*agent = json_null();
 		return 0;
 	}
-	if (r->ctx->default_agent)
+	if (r->ctx->default_agent && *r->ctx->default_agent)
 		return plan_agent_named(r, NULL, r->ctx->default_agent, agent);
 	return plan_fail(r, NULL,
 	                 "no agent: none is installed that pleach knows (set agent: in "

@@ -93,10 +93,10 @@ int plan_fields_read(struct plan_reader *r, const struct yaml_node *map, json_t 
 	return 0;
 }
 
-/* A verify without a command changes the one it stands before; any other replaces it. */
+/* Part by part: a task with a command of its own keeps the protected paths of its plan. */
 static json_t *merge_verify(json_t *near, json_t *far)
 {
-	if (!json_is_object(near) || json_object_get(near, "command") || !json_is_object(far))
+	if (!json_is_object(near) || !json_is_object(far))
 		return json_incref(near);
 	json_t *verify = json_copy(far);
 	json_object_update(verify, near);
@@ -143,7 +143,7 @@ json_t *plan_fields_spec(const json_t *fields)
 	take(spec, fields, "timeout", json_null());
 	take(spec, fields, "retries", json_integer(0));
 	take(spec, fields, "expect_changes", json_false());
-	if (json_is_object(verify)) {
+	if (plan_fields_verify(fields)) {
 		verify = json_copy(verify);
 		if (!json_object_get(verify, "timeout"))
 			json_object_set_new(verify, "timeout", json_null());
@@ -161,7 +161,7 @@ json_t *plan_fields_spec(const json_t *fields)
 	return spec;
 }
 
-const char *plan_fields_agent(const json_t *fields)
+bool plan_fields_verify(const json_t *fields)
 {
-	return json_text(json_object_get(fields, "agent"), "name");
+	return json_object_get(json_object_get(fields, "verify"), "command") != NULL;
 }

@@ -109,7 +109,7 @@ int plan_fields_read(struct plan_reader *r, const struct yaml_node *map, json_t 
 json_t *plan_fields_merge(const json_t *near, const json_t *far);
 /* SPEC of merged fields. New reference. */
 json_t *plan_fields_spec(const json_t *fields);
-const char *plan_fields_agent(const json_t *fields); /* borrowed, or NULL */
+bool plan_fields_verify(const json_t *fields); /* there is a command to verify with */
 
 /* plan_config.c: everything but tasks, of every source. */
 int plan_config_read(struct plan_reader *r);

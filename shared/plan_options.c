@@ -101,16 +101,15 @@ static int set_options(struct plan_reader *r, const struct plan_task_options *o,
 /* try: where nothing was said of verify, the first test command found. */
 static void detect_verify(struct plan_reader *r, json_t *fields, bool *found)
 {
-	if (json_object_get(fields, "verify") || json_object_get(r->fields, "verify") ||
+	if (json_object_get(fields, "verify") ||
+	    json_is_null(json_object_get(r->fields, "verify")) || plan_fields_verify(r->fields) ||
 	    !r->ctx->root)
 		return;
 	_cleanup_free_ char *command = plan_detect_verify(r->ctx->root);
 	if (!command)
 		return;
 	*found = true;
-	json_object_set_new(
-	    fields, "verify",
-	    json_pack("{s:s,s:n,s:[],s:n}", "command", command, "timeout", "protect", "overlay"));
+	json_object_set_new(fields, "verify", json_pack("{s:s}", "command", command));
 }
 
 /* --- agents -------------------------------------------------------------------------- */

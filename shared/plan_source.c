@@ -103,7 +103,6 @@ static const struct {
     {"needs", "blocked_by"},
     {"depends_on", "blocked_by"},
     {"depends", "blocked_by"},
-    {"dependsOn", "blocked_by"},
     {"dependencies", "blocked_by"},
     {"deps", "blocked_by"},
     {"after", "blocked_by"},
@@ -129,7 +128,6 @@ static const struct {
     {"text", "prompt"},
     {"instructions", "prompt"},
     {"file", "prompt_file"},
-    {"promptFile", "prompt_file"},
     {"variants", "alternatives"},
     {"candidates", "alternatives"},
     {"steps", "tasks"},
@@ -167,8 +165,7 @@ static bool known_key(const char *key, const char *const *known)
 	return false;
 }
 
-/* The key that was meant, or NULL. Borrowed. */
-static const char *suggest(const char *key, const char *const *known)
+static const char *alias_of(const char *key, const char *const *known)
 {
 	for (size_t i = 0; i < ARRAY_LEN(aliases); i++) {
 		if (strcmp(aliases[i].wrong, key) != 0)
@@ -178,12 +175,22 @@ static const char *suggest(const char *key, const char *const *known)
 		if (strcmp(key, "model") == 0 && known_key("agent", known))
 			return aliases[i].right;
 	}
-	_cleanup_free_ char *lower = xstrdup(key);
-	for (char *c = lower; *c; c++)
-		*c = *c == '-' ? '_' : (char)tolower((unsigned char)*c);
-	if (known_key(lower, known))
-		return text_nearest(lower, known);
-	return text_nearest(key, known);
+	return NULL;
+}
+
+/* The key that was meant, or NULL. Borrowed. */
+static const char *suggest(const char *key, const char *const *known)
+{
+	/* Dashes and capitals for underscores and small letters: dependsOn, depends-on. */
+	_cleanup_buf_ struct buf plain = BUF_INIT;
+	for (const char *c = key; *c; c++) {
+		char low = *c == '-' ? '_' : (char)tolower((unsigned char)*c);
+		if (isupper((unsigned char)*c) && c > key && islower((unsigned char)c[-1]))
+			buf_add_str(&plain, "_");
+		buf_add(&plain, &low, 1);
+	}
+	const char *right = alias_of(plain.len ? plain.data : key, known);
+	return right ? right : text_nearest(plain.len ? plain.data : key, known);
 }
 
 static int fail_key(struct plan_reader *r, const struct yaml_node *key, const char *const *known,

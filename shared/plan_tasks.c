@@ -220,6 +220,8 @@ static int add_task(struct tasks *t, struct plan_task *task, const json_t *own,
 	_cleanup_json_ json_t *spec =
 	    says_spec(own) ? plan_fields_spec(task->fields) : json_incref(t->spec);
 	json_t *env = json_object_get(task->fields, "env");
+	if (json_is_object(json_object_get(own, "verify")) && !plan_fields_verify(task->fields))
+		return plan_fail(t->r, node, "verify has no command");
 	task->spec = spec;
 	task->line = node->line;
 	if (strcmp(task->kind, "work") == 0) {

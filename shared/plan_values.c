@@ -300,7 +300,7 @@ int plan_value_verify(struct plan_reader *r, const struct yaml_node *n, const ch
 	json_t *command = NULL;
 	if (plan_value_command(r, n, what, &command))
 		return -1;
-	*out = json_pack("{s:o,s:n,s:[],s:n}", "command", command, "timeout", "protect", "overlay");
+	*out = json_pack("{s:o}", "command", command);
 	return 0;
 }
 
