@@ -252,17 +252,18 @@ static int read_scalar(struct reader *r, struct fy_event *event)
 		return -1;
 	struct yaml_node *node = node_new(r, event, YAML_SCALAR);
 	struct fy_token *token = fy_event_get_token(event);
+	enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
+	if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && node->column > 1)
+		node->column--; /* the mark stands behind the quote */
 	size_t len = 0;
 	const char *text = token ? fy_token_get_text(token, &len) : "";
 	if (!text)
 		return fail_at(r, event, "this text cannot be read");
 	if (memchr(text, '\0', len) || !text_is_utf8(text, len))
-		return fail_at(r, event,
-		               "text holds a NUL or broken UTF-8 (use an escape that "
-		               "stands for a character)");
+		return fail(r, node->line, node->column, "text holds a NUL or broken UTF-8");
 	node->text = arena_text(r->doc, text, len);
 	node->len = len;
-	if (!tag && (!token || fy_token_scalar_style(token) == FYSS_PLAIN))
+	if (!tag && style == FYSS_PLAIN)
 		resolve(node);
 	return node_done(r, node, event_anchor(r, event));
 }

@@ -1,0 +1,186 @@
+/* What a plan is refused for, and where the message points. */
+#include "plan_fixture.h"
+
+#define TASK "tasks: [{id: a, prompt: x}]\n"
+
+static void test_keys(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const blockers[] = {"needs", "depends_on", "dependencies", "deps",
+	                                       "after", "dependsOn",  "depends-on",   "blockedby"};
+	for (size_t i = 0; i < ARRAY_LEN(blockers); i++) {
+		_cleanup_free_ char *text =
+		    xasprintf("tasks:\n  - id: a\n    prompt: x\n    %s: []\n", blockers[i]);
+		read_bad(f, text, "plan.yaml:4:5: ", "blocked_by");
+	}
+	read_bad(f, "tasks: [{id: a, prompt: x, check: y}]\n", "plan.yaml:1:28: ", "verify");
+	read_bad(f, "tasks: [{name: a, prompt: x}]\n", "plan.yaml:1:10: ", "(did you mean id?)");
+	read_bad(f, "agents: {z: {cmd: [x]}}\n" TASK, "plan.yaml:1:14: ", "command");
+	read_bad(f, "taks: []\n" TASK, "plan.yaml:1:1: ", "tasks");
+	read_bad(f, "timeout: 1h\n" TASK, "plan.yaml:1:1: ", "defaults");
+	read_bad(f, "defaults: {prompt: x}\n" TASK, "plan.yaml:1:12: ", "prompt belongs");
+	read_bad(f, "verify: {cmd: x}\n" TASK, "plan.yaml:1:10: ", "command");
+	read_bad(f, "a: 1\na: 2\n" TASK, "plan.yaml:2:1: ", "line 1");
+}
+
+static void test_names(void **state)
+{
+	struct fixture *f = *state;
+	read_bad(f, "tasks:\n- {id: a, prompt: x}\n- {id: b, prompt: x}\n- {id: a, prompt: x}\n",
+	         "plan.yaml:4:8: ", "line 2 and line 4");
+	read_bad(f, "tasks: [{id: a.1, prompt: x}]\n", "plan.yaml:1:14: ", "a.1");
+	read_bad(f, "tasks: [{id: 7up, prompt: x}]\n", "plan.yaml:1:14: ", "7up");
+	read_bad(f, "tasks: [{id: a, prompt: x, blocked_by: [parsr]}, {id: parser, prompt: x}]\n",
+	         "plan.yaml:1:41: ", "parser");
+	read_bad(f, "tasks: [{id: a, prompt: x, agent: gemeni}]\n", "plan.yaml:1:35: ", "gemini");
+	read_bad(f, "limits: {codx: 1}\n" TASK, "plan.yaml:1:10: ", "codex");
+	read_bad(f, "name: a b\n" TASK, "plan.yaml:1:7: ", "name");
+	read_bad(f, "team: [{name: Ash}]\n" TASK, "plan.yaml:1:15: ", "Ash");
+	read_bad(f, "team: [ash, ash]\n" TASK, "plan.yaml:1:13: ", "again");
+	read_bad(f, "target: a..b\n" TASK, "plan.yaml:1:9: ", "branch");
+	read_bad(f, "base: --all\n" TASK, "plan.yaml:1:7: ", "revision");
+}
+
+static void test_cycles(void **state)
+{
+	struct fixture *f = *state;
+	read_bad(f, "tasks: [{id: a, prompt: x, blocked_by: [a]}]\n", "plan.yaml:1:41: ", "a → a");
+	read_bad(f,
+	         "tasks:\n- {id: z, prompt: x}\n- {id: a, prompt: x, blocked_by: [z, b]}\n"
+	         "- {id: b, prompt: x, blocked_by: [c]}\n- {id: c, prompt: x, blocked_by: [a]}\n",
+	         "plan.yaml:3:38: ", "a → b → c → a");
+	read_bad(f,
+	         "tasks: [{id: s, prompt: x, alternatives: 2, blocked_by: [x]}, "
+	         "{id: x, prompt: y, blocked_by: [s.2]}]\n",
+	         "plan.yaml:1:", "→ x →");
+}
+
+static void test_values(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *field;
+		const char *what;
+	} bad[] = {
+	    {"retries: -1", "range"},
+	    {"retries: 101", "range"},
+	    {"retries: many", "number"},
+	    {"retries: 1.5", "whole"},
+	    {"priority: 1e9", "whole"},
+	    {"timeout: soon", "time"},
+	    {"timeout: 0", "range"},
+	    {"timeout: -5s", "time"},
+	    {"timeout: [1]", "list"},
+	    {"when: later", "settled"},
+	    {"slot: shared", "own"},
+	    {"slot: 3", "own"},
+	    {"expect_changes: 1", "true"},
+	    {"blocked_by: b", "list"},
+	    {"blocked_by: [[b]]", "text"},
+	    {"metadata: x", "mapping"},
+	    {"copy: .env", "list"},
+	    {"copy: [/etc/passwd]", "absolute"},
+	    {"copy: [../x]", ".."},
+	    {"link: [a/../../x]", ".."},
+	    {"copy: [.git/config]", ".git"},
+	    {"env: [A]", "mapping"},
+	    {"env: {1A: x}", "1A"},
+	    {"env: {PLEACH_TASK: x}", "PLEACH_TASK"},
+	    {"env: {A: [x]}", "text"},
+	    {"verify: []", "empty"},
+	    {"verify: '  '", "empty"},
+	    {"verify: 7", "command"},
+	    {"verify: {timeout: 1}", "command"},
+	    {"verify: {overlay: nope}", "nope"},
+	    {"agent: [a, b]", "one agent"},
+	    {"agent: {mode: exec}", "command"},
+	    {"agent: claude/", "model"},
+	    {"alternatives: 0", "range"},
+	    {"alternatives: 65", "range"},
+	    {"alternatives: []", "1 to 64"},
+	    {"alternatives: [{agent: zzzzzz}]", "zzzzzz"},
+	    {"alternatives: [{verify: x}]", "verify"},
+	    {"choose: worst", "best"},
+	    {"prompt_file: p", "one of them"},
+	    {"subject: [x]", "text"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		_cleanup_free_ char *text =
+		    xasprintf("tasks: [{id: a, prompt: x, %s}]\n", bad[i].field);
+		read_bad(f, text, "plan.yaml:1:", bad[i].what);
+	}
+	read_bad(f, "tasks: [{id: a, prompt: 7}]\n", "plan.yaml:1:25: ", "text");
+	read_bad(f, "tasks: [{id: a}]\n", "plan.yaml:1:9: ", "no prompt");
+	read_bad(f, "tasks: [{id: a, prompt: ' '}]\n", "plan.yaml:1:9: ", "no prompt");
+	read_bad(f, "merge: auto\n" TASK, "plan.yaml:1:8: ", "not available in this version");
+	read_bad(f, "team: 0\n" TASK, "plan.yaml:1:7: ", "range");
+	read_bad(f, "limits: {total: 0}\n" TASK, "plan.yaml:1:17: ", "range");
+	read_bad(f, "agents: {z: {command: 'x {prompt}'}}\n" TASK, "plan.yaml:1:23: ", "{prompt}");
+	read_bad(f, "agents: {claude: {mode: acp}}\n" TASK, "plan.yaml:1:25: ", "acp");
+}
+
+static void test_files(void **state)
+{
+	struct fixture *f = *state;
+	read_bad(f, "", "plan.yaml:1:1: ", "empty");
+	read_bad(f, "# only this\n", "plan.yaml:1:1: ", "empty");
+	read_bad(f, "- a\n", "plan.yaml:1:1: ", "mapping");
+	read_bad(f, "name: x\n", "plan.yaml:1:1: ", "no tasks");
+	read_bad(f, "tasks: []\n", "plan.yaml:1:8: ", "empty");
+	read_bad(f, "tasks: {a: b}\n", "plan.yaml:1:8: ", "list");
+	read_bad(f, "tasks: [a]\n", "plan.yaml:1:9: ", "mapping");
+	read_bad(f, "tasks: [\n", "plan.yaml:", "");
+	read_bad(f, "a: 1\n\tb: 2\n", "plan.yaml:", "");
+	read_bad(f, TASK "---\n" TASK, "plan.yaml:2:1: ", "document");
+	read_bad(f, "name: \xff\n" TASK, "plan.yaml:1:7: ", "UTF-8");
+	fixture_forget(f);
+	put(f, "plan.yaml", "name: x\0y\n", 10);
+	assert_int_equal(
+	    plan_read("plan.yaml", &f->ctx, &f->plan, &f->secrets, &f->warnings, &f->err), -1);
+	assert_non_null(strstr(f->err.text, "plan.yaml:1:8: a NUL"));
+	read_bad(f, "name: \"a\\0b\"\n" TASK, "plan.yaml:1:7: ", "NUL");
+	put_text(f, ".conf/p", "x");
+	read_bad(f, "tasks: [{id: a, prompt_file: nope.md}]\n", "plan.yaml:1:30: ", "No such");
+	read_bad(f, "tasks: [{id: a, prompt_file: .conf}]\n", "plan.yaml:1:30: ", "not a file");
+	read_bad(f, "tasks: [{id: a, prompt_file: /etc/passwd}]\n", "plan.yaml:1:30: ", "outside");
+	fixture_forget(f);
+	assert_int_equal(
+	    plan_read("none.yaml", &f->ctx, &f->plan, &f->secrets, &f->warnings, &f->err), -1);
+	assert_int_equal(f->err.code, ERROR_NOT_FOUND);
+}
+
+/* Small files that would be large or deep trees. */
+static void test_bombs(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_buf_ struct buf laughs = BUF_INIT, deep = BUF_INIT;
+	buf_add_str(&laughs, "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+	for (int i = 1; i < 12; i++)
+		buf_printf(&laughs, "a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i,
+		           i, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+	read_bad(f, laughs.data, "plan.yaml:", "aliases");
+	buf_add_str(&deep, "a0: &a0 [x]\n");
+	for (int i = 1; i < 40; i++)
+		buf_printf(&deep, "a%d: &a%d [[[*a%d]]]\n", i, i, i - 1);
+	read_bad(f, deep.data, "plan.yaml:", "deep");
+	read_bad(f, "a: &a [*a]\n", "plan.yaml:1:", "anchor");
+	_cleanup_buf_ struct buf brackets = BUF_INIT;
+	for (int i = 0; i < 100000; i++)
+		buf_add_str(&brackets, "[");
+	read_bad(f, brackets.data, "plan.yaml:1:", "deep");
+	read_good(f, "tasks: [&d {id: a, prompt: p}, {<<: *d, id: b}]\n");
+	assert_string_equal(said(task_of(f, "b"), "prompt"), "p");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_keys, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(test_names, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(test_cycles, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(test_values, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(test_files, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(test_bombs, fixture_setup, fixture_teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
