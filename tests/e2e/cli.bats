@@ -1,0 +1,96 @@
+# The command line itself: help, options, version, completion, colour.
+load helper
+
+@test "help tells every command and each command tells its options" {
+	out=$(expect 0 pleach --help)
+	for command in run try add compare diff pick merge task answer logs attach send open path team up down status \
+		done ask progress events gc doctor init agents store version completion; do
+		has "$out" "$command"
+		has "$(expect 0 pleach $command --help)" "$command"
+	done
+	is "$out" "$(expect 0 pleach -h)"
+	has "$(expect 0 pleach run --help)" --detach-after
+	has "$(expect 0 pleach task wait --help)" --timeout
+	is "" "$(survivors)"
+}
+
+@test "an unknown command is named, with the nearest, and exits 2" {
+	expect 2 pleach mrege
+	has "$(stderr)" mrege
+	has "$(stderr)" merge
+	is 1 "$(stderr | wc -l)"
+	expect 2 pleach task shwo
+	has "$(stderr)" show
+	expect 2 pleach --bogus
+	expect 2 pleach ''
+}
+
+@test "version, also as JSON" {
+	json=$(expect 0 pleach --json version)
+	holds "$json" 'has("version") and has("protocol") and has("schema") and .interface == 1'
+	has "$(expect 0 pleach version)" "$(jq -r .version <<<"$json")"
+	has "$(expect 0 pleach --version)" "$(jq -r .version <<<"$json")"
+}
+
+@test "completion scripts load in their shells" {
+	expect 0 pleach completion bash >"$W/c.bash"
+	bash -n "$W/c.bash"
+	has "$(cat "$W/c.bash")" compare
+	for shell in zsh fish; do
+		[[ -n $(expect 0 pleach completion $shell) ]]
+	done
+	expect 2 pleach completion tcsh-ng
+	expect 2 pleach completion
+}
+
+@test "options stand anywhere before --" {
+	expect 0 pleach status --json -C "$REPO" >/dev/null
+	cd /
+	holds "$(expect 0 pleach -C "$REPO" status --json)" '.coordinator.pid > 0'
+	holds "$(expect 0 pleach task list -C "$REPO" --json)" '.tasks == []'
+	cd "$REPO"
+}
+
+@test "no colour in a pipe, with NO_COLOR, or when told never; colour when told always" {
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'true'}]
+	Y
+	expect 0 pleach run --headless >"$W/run"
+	lacks "$(cat "$W/run")" $'\033'
+	lacks "$(pleach ls)" $'\033'
+	has "$(pleach ls --color always)" $'\033'
+	script -qefc "NO_COLOR=1 pleach ls" "$W/typescript" </dev/null >/dev/null 2>&1
+	run grep -c $'\033\[[0-9;]*m' "$W/typescript"
+	is 0 "$output"
+	script -qefc "pleach ls --color never" "$W/typescript" </dev/null >/dev/null 2>&1
+	run grep -c $'\033\[[0-9;]*m' "$W/typescript"
+	is 0 "$output"
+}
+
+@test "pleach alone says what to type next, also in a fresh repository" {
+	has "$(expect 0 pleach)" pleach
+	holds "$(expect 0 pleach --json)" 'type == "object"'
+	expect 0 pleach -q status >/dev/null
+}
+
+@test "streams are JSON a line; --json never mixes in people's text" {
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'echo a >fa', verify: 'true'}]
+	Y
+	expect 0 pleach --json run --headless | jq -s . >/dev/null
+	for command in status "task list" "task show a" ps "compare a" "events" version "merge a" gc agents doctor; do
+		pleach --json $command >"$W/out"
+		jq -s . <"$W/out" >/dev/null || {
+			echo "not JSON: $command: $(head -c 300 "$W/out")"
+			return 1
+		}
+	done
+}
+
+@test "a full stdout is an error, not a success" {
+	[[ -w /dev/full ]] || skip "no /dev/full"
+	for command in status version "task list"; do
+		run sh -c '"$0" $1 >/dev/full 2>/dev/null' "$PLEACH_BUILD/pleach" "$command"
+		[[ $status == 6 ]]
+	done
+}

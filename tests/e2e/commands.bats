@@ -1,0 +1,293 @@
+# Each command: exit status and JSON shape, as the interface says.
+load helper
+
+TASK_FIELDS='["id","key","plan","kind","subject","prompt","status","ready","stuck_by","blocked_by","blocks","parent",
+	"alternatives","chosen","owner","agent","model","priority","source","attempt","attempts","branch","base","head",
+	"unchanged","verify","output","input","error","landing","usage","seconds","created_at","started_at","finished_at","metadata"]'
+
+done_plan() {
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'echo said-by-a; echo a >fa', verify: 'echo said-by-verify; test -f fa', metadata: {ticket: 42}}
+	  - {id: b, prompt: 'echo b >fb; exit 2', blocked_by: [a]}
+	  - {id: c, prompt: 'true', blocked_by: [b]}
+	Y
+	expect 1 pleach run --headless >/dev/null
+}
+
+@test "a Task has every field, times in UTC, commits in full" {
+	done_plan
+	json=$(expect 0 pleach --json task show a)
+	holds "$json" ". as \$t | $TASK_FIELDS | all(.[]; . as \$f | \$t | has(\$f))"
+	holds "$json" '.plan == "p" and .kind == "work" and .subject != "" and .metadata == {"ticket": 42}
+		and (.blocks | length) == 1 and .blocked_by == [] and .parent == null and .alternatives == [] and .chosen == null
+		and .agent == "sh" and .attempts == 1 and .branch == "pleach/p/a" and .priority == 0 and .input == null and .error == null
+		and (.output | contains("said-by-a")) and .landing.state == "none" and (.seconds | type) == "number"'
+	holds "$json" '[.base, .head, .verify.head, .verify.tree] | all(.[]; test("^[0-9a-f]{40}$"))'
+	holds "$json" '[.created_at, .started_at, .finished_at] | all(.[]; test("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\\.[0-9]{3}Z$"))'
+	holds "$(pleach --json task show b)" '.error.code == "agent_exit" and (.error.message | type) == "string" and .metadata == null'
+	holds "$(pleach --json task show c)" '.started_at == null and .finished_at == null and .owner == null and .head == null'
+}
+
+@test "task show of several is a list; task list filters" {
+	done_plan
+	holds "$(expect 0 pleach --json task show a b)" '.tasks | map(.key) == ["a", "b"]'
+	holds "$(expect 0 pleach --json task list)" '.tasks | map(.key) == ["a", "b", "c"]'
+	holds "$(expect 0 pleach --json ls --status failed)" '.tasks | map(.key) == ["b"]'
+	holds "$(expect 0 pleach --json task list --plan nothing || echo '{"tasks":[]}')" '.tasks == []'
+	out=$(expect 0 pleach ls)
+	for key in a b c; do has "$out" "$key"; done
+	expect 2 pleach task list --status finished
+}
+
+@test "status, team list: shapes, and exit 0 whatever they show" {
+	done_plan
+	json=$(expect 0 pleach --json status)
+	holds "$json" '(.coordinator | has("pid") and has("version") and has("started_at") and has("tmux") and (.bus | startswith("ipc://")))
+		and (.tasks | .pending == 1 and .in_progress == 0 and .needs_input == 0 and .completed == 1 and .failed == 1 and .cancelled == 0
+			and .ready == 0 and .blocked == 1 and .stuck == 1)
+		and (.teammates | type) == "array" and (.plans | length) == 1'
+	json=$(expect 0 pleach --json ps)
+	holds "$json" '.teammates | length > 0 and all(.[]; has("name") and has("agent") and has("state") and has("task") and has("key")
+		and has("attempt") and has("pane") and has("pid") and has("slot") and has("branch") and has("last_output") and has("since"))'
+	holds "$json" '.teammates | all(.[]; .state == "idle" and .task == null and .pane == null and (.name | test("^[a-z][a-z0-9-]{0,31}$")))'
+	kill -0 "$(jq '.teammates[0].pid' <<<"$json")"
+	[[ -d $(jq -r '.teammates[0].slot' <<<"$json") ]]
+	out=$(expect 0 pleach status)
+	has "$out" b
+	is 1 "$(expect 0 pleach status --line | wc -l)"
+	has "$(expect 0 pleach)" p
+}
+
+@test "events: numbered, since, kinds" {
+	done_plan
+	all=$(expect 0 pleach --json events | jq -sc .)
+	holds "$all" 'all(.[]; has("seq") and has("at") and has("kind") and has("task") and has("key") and has("attempt") and has("teammate") and has("data"))'
+	holds "$all" 'map(.kind) | contains(["plan.submitted"]) and contains(["task.created"]) and contains(["attempt.started"]) and contains(["attempt.ended"]) and contains(["teammate.updated"])'
+	holds "$all" 'map(select(.kind == "task.created")) | length == 3'
+	holds "$all" 'map(select(.kind == "attempt.ended" and .key == "b"))[0].data | .outcome == "failed" and .error.code == "agent_exit" and has("head")'
+	holds "$all" 'map(select(.kind == "attempt.ended" and .key == "a"))[0].data | .outcome == "completed" and .verify.exit_code == 0'
+	half=$(jq '.[length / 2 | floor].seq' <<<"$all")
+	holds "$(pleach --json events --since "$half" | jq -sc .)" "length > 0 and all(.[]; .seq > $half)"
+	expect 0 pleach events >/dev/null
+}
+
+@test "add: options, key, branch, blocked by; it runs once there is a team" {
+	raw_plan <<-'Y'
+	agents: {sh: {command: [sh, "{prompt_file}"]}}
+	defaults: {agent: sh}
+	Y
+	json=$(expect 0 pleach --json add --key first --verify 'test -f one' --priority 3 'echo 1 >one')
+	holds "$json" '.key == "first" and .priority == 3 and .branch == "pleach/adhoc/first" and (.id | type) == "number"'
+	echo 'echo 2 >two; ls >"$W/ls"' >"$W/prompt"
+	out=$(expect 0 pleach task add -F "$W/prompt" --blocked-by first --key second)
+	has "$out" second
+	has "$out" pleach/adhoc/second
+	expect 0 pleach up --team 1 --headless >/dev/null
+	expect 0 pleach task wait first second >/dev/null
+	has "$(cat "$W/ls")" one
+	expect 4 pleach add --blocked-by nobody 'true'
+	expect 2 pleach add
+	expect 2 pleach add --base no-such-rev 'true'
+}
+
+@test "task update, stop, retry" {
+	gate go
+	plan <<-'Y'
+	team: 1
+	tasks:
+	  - {id: a, prompt: 'echo $$ >"$W/pid"; read x <"$W/go"', priority: 9}
+	  - {id: b, prompt: 'echo "$PLEACH_KEY" >>"$W/b"'}
+	Y
+	expect 0 pleach run --headless --detach >/dev/null
+	wait_event '.kind == "attempt.started" and .key == "a"' >/dev/null
+	holds "$(expect 0 pleach --json task update b --priority 7)" '.priority == 7'
+	holds "$(pleach --json events | jq -sc 'map(select(.kind == "task.updated" and .key == "b")) | last')" '.data.priority == 7 and (.data | has("status") | not)'
+	eventually test -s "$W/pid"
+	holds "$(expect 0 pleach --json stop a)" '.status == "cancelled" and .key == "a"'
+	process_gone "$(cat "$W/pid")"
+	expect 0 pleach task wait b >/dev/null
+	expect 1 pleach task wait a >/dev/null
+	expect 5 pleach stop b # completed
+	holds "$(expect 0 pleach --json retry a)" '.status == "pending" or .status == "in_progress"'
+	open_gate go
+	expect 0 pleach task wait a >/dev/null
+	expect 5 pleach retry b
+}
+
+@test "task wait: time limit 124, stuck behind a failed one 1, for a person 3" {
+	gate go
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'read x <"$W/go"'}
+	  - {id: bad, prompt: 'exit 1'}
+	  - {id: behind, prompt: 'true', blocked_by: [bad]}
+	  - {id: ask, prompt: 'pleach ask "well?"'}
+	  - {id: after, prompt: 'true', blocked_by: [ask]}
+	Y
+	expect 0 pleach run --headless --detach --team 4 >/dev/null
+	expect 124 pleach task wait a --timeout 0.2s
+	expect 1 pleach task wait behind
+	expect 3 pleach task wait ask
+	expect 3 pleach task wait after
+	open_gate go
+	expect 0 pleach task wait a >/dev/null
+	expect 0 pleach answer ask ok >/dev/null
+	expect 0 pleach task wait after >/dev/null
+}
+
+@test "logs: the agent's output, of an attempt, of verify, of the coordinator; -f until the end" {
+	done_plan
+	has "$(expect 0 pleach logs a)" said-by-a
+	has "$(expect 0 pleach task output a)" said-by-a
+	has "$(expect 0 pleach logs a --verify)" said-by-verify
+	has "$(expect 0 pleach logs a --attempt "$(task a .attempt || true)" || pleach logs a)" said-by-a
+	[[ -n $(expect 0 pleach logs --coordinator) ]]
+	gate go
+	expect 0 pleach add --key late --agent sh 'echo before; read x <"$W/go"; echo behind' >/dev/null
+	background pleach logs late -f
+	open_gate go
+	finished "$BG"
+	is 0 "$STATUS"
+	has "$(cat "$BATS_TEST_TMPDIR/bg.out")" behind
+	is behind "$(pleach logs late -n 1 | tr -d '\r')"
+}
+
+@test "diff, path, open" {
+	done_plan
+	expect 0 pleach diff a >"$W/patch"
+	git apply "$W/patch"
+	is a "$(cat fa)"
+	rm fa
+	dir=$(expect 0 pleach path a)
+	is a "$(cat "$dir/fa")"
+	is a "$(expect 0 pleach open a -- cat fa)"
+	expect 4 pleach open nothing -- true
+	has "$(expect 0 pleach diff a b)" fb
+}
+
+@test "diff of a running task shows what is not committed yet" {
+	gate go
+	gate made
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'echo more >>file; echo new >new; echo x >"$W/made"; read x <"$W/go"'}]
+	Y
+	expect 0 pleach run --headless --detach >/dev/null
+	timeout "$LIMIT" cat "$W/made" >/dev/null
+	out=$(expect 0 pleach diff a)
+	has "$out" +more
+	has "$out" +new
+	open_gate go
+	expect 0 pleach task wait a >/dev/null
+}
+
+@test "team add, remove, pause, resume, list" {
+	holds "$(expect 0 pleach --json team add ash)" '.name == "ash" and .state != null'
+	holds "$(expect 0 pleach --json team pause ash)" '.teammates | map(select(.name == "ash"))[0].state == "paused"'
+	raw_plan <<-'Y'
+	agents: {sh: {command: [sh, "{prompt_file}"]}}
+	defaults: {agent: sh}
+	Y
+	expect 0 pleach add --key a 'true' >/dev/null
+	expect 124 pleach task wait a --timeout 0.3s
+	expect 0 pleach team resume >/dev/null
+	expect 0 pleach task wait a >/dev/null
+	is ash "$(pleach --json events | jq -sr 'map(select(.kind == "attempt.ended"))[0].teammate')"
+	pid=$(team '.teammates[0].pid')
+	expect 0 pleach team remove ash >/dev/null
+	process_gone "$pid"
+	holds "$(pleach --json team list)" '.teammates == []'
+	expect 4 pleach team pause nobody
+}
+
+@test "commands that only show start no teammate; down without a coordinator starts none" {
+	expect 0 pleach down >/dev/null
+	is "" "$(survivors)"
+	for command in status "task list" ps events doctor agents; do
+		expect 0 pleach $command >/dev/null
+	done
+	holds "$(pleach --json team list)" '.teammates == []'
+}
+
+@test "send queues for an exec agent; task list of all plans; gc, doctor, init, agents" {
+	done_plan
+	expect 0 pleach --json gc >/dev/null
+	expect 0 pleach gc --yes >/dev/null
+	# Gone is only what nobody needs: heads are still there.
+	git cat-file -e "$(task a .head)" && git cat-file -e "$(task b .head)"
+	expect 0 pleach doctor >/dev/null
+	has "$(expect 0 pleach agents)" claude
+	mkdir "$BATS_TEST_TMPDIR/fresh" && cd "$BATS_TEST_TMPDIR/fresh" && git init -q && git commit -q --allow-empty -m x
+	expect 0 pleach init >/dev/null
+	[[ -s pleach.yaml ]]
+	cp pleach.yaml "$W/before"
+	pleach init >/dev/null 2>&1 || true
+	cmp pleach.yaml "$W/before"
+}
+
+@test "store snapshot: an SQLite file with task_v" {
+	done_plan
+	expect 0 pleach store snapshot "$W/copy.db" >/dev/null
+	is "SQLite format 3" "$(head -c 15 "$W/copy.db")"
+	if type -P sqlite3 >/dev/null; then
+		is "a|completed" "$(sqlite3 "$W/copy.db" "select key, status from task_v where key = 'a'")"
+	fi
+	expect 0 pleach status >/dev/null
+	run pleach store snapshot "$W/no/such/dir/copy.db"
+	[[ $status == 6 ]]
+}
+
+@test "inside a slot pleach speaks as that attempt: no start, stop, pick or merge" {
+	plan <<-'Y'
+	tasks:
+	  - {id: other, prompt: 'true'}
+	  - id: a
+	    blocked_by: [other]
+	    prompt: |
+	      for c in "stop other" "merge other" "down --now" "pick other" "up --team 3" "run"; do
+	        pleach $c >>"$W/out" 2>&1; echo "$?" >>"$W/codes"
+	      done
+	      pleach --json task show | head -c 2000 >"$W/own"
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is 6 "$(wc -l <"$W/codes")"
+	lacks " $(xargs <"$W/codes") " " 0 "
+	is a "$(jq -r .key "$W/own")"
+	is completed "$(task other .status)"
+}
+
+@test "slots are reused and never hold a branch back from the user" {
+	plan <<-'Y'
+	team: 1
+	tasks:
+	  - {id: a, prompt: 'pwd -P >>"$W/slots"; echo left >untracked; echo a >fa'}
+	  - {id: b, prompt: 'pwd -P >>"$W/slots"; ls >"$W/ls"'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is 1 "$(sort -u "$W/slots" | wc -l)"
+	lacks "$(cat "$W/ls")" untracked
+	[[ $(head -n 1 "$W/slots") == "$(dirname "$REPO")/repo.pleach/"* ]]
+	git checkout -q pleach/p/a
+	is left "$(cat untracked)"
+	git checkout -q main
+}
+
+@test "a moved repository keeps its tasks; a copied one has its own" {
+	done_plan
+	expect 0 pleach down --now >/dev/null
+	cp -r "$REPO" "$BATS_TEST_TMPDIR/copy"
+	holds "$(pleach -C "$BATS_TEST_TMPDIR/copy" --json task list)" '.tasks == []'
+	expect 0 pleach -C "$BATS_TEST_TMPDIR/copy" down --now >/dev/null
+	cd "$BATS_TEST_TMPDIR" && mv repo moved && cd moved
+	holds "$(pleach --json task list)" '.tasks | length == 3'
+	is a "$(expect 0 pleach open a -- cat fa)"
+	expect 0 pleach down --now >/dev/null
+}
+
+@test "from a subdirectory and from a linked worktree it is the same repository" {
+	done_plan
+	mkdir sub
+	is "$(serving_pid)" "$(pleach -C sub --json status | jq .coordinator.pid)"
+	git worktree add -q "$BATS_TEST_TMPDIR/linked" -b linked
+	is "$(serving_pid)" "$(pleach -C "$BATS_TEST_TMPDIR/linked" --json status | jq .coordinator.pid)"
+}

@@ -1,0 +1,212 @@
+# merge: a verified landing that never touches the user's work.
+load helper
+
+three_tasks() {
+	plan <<-'Y'
+	target: main
+	verify: 'test ! -e broken'
+	tasks:
+	  - {id: a, prompt: 'echo a >fa'}
+	  - {id: b, prompt: 'echo b >fb', blocked_by: [a]}
+	  - {id: c, prompt: 'echo c >fc'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+}
+
+clash() {
+	plan <<-'Y'
+	tasks:
+	  - {id: left, prompt: 'echo left >file'}
+	  - {id: right, prompt: 'echo right >file'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+}
+
+@test "merge lands a task with its blockers on the checked-out target" {
+	three_tasks
+	before=$(git rev-parse main)
+	json=$(expect 0 pleach --json merge b)
+	holds "$json" ".target == \"main\" and .before == \"$before\" and .merged == [\"a\", \"b\"] and .conflicts == [] and has(\"verify\")"
+	is "$(git rev-parse main)" "$(jq -r .after <<<"$json")"
+	is "a b" "$(echo $(cat fa fb))"
+	[[ ! -e fc ]]
+	is "" "$(git status --porcelain --untracked-files=no)"
+	holds "$(pleach --json task show b)" '.landing.state == "landed" and .landing.commit != null and .landing.at != null'
+	is none "$(task c .landing.state)"
+	wait_event '.kind == "target.moved"' >/dev/null
+	# Once more: nothing to do.
+	after=$(git rev-parse main)
+	expect 0 pleach merge b >/dev/null
+	is "$after" "$(git rev-parse main)"
+}
+
+@test "merge --all lands every completed task that has not landed" {
+	three_tasks
+	json=$(expect 0 pleach --json merge --all)
+	holds "$json" '(.merged | sort) == ["a", "b", "c"]'
+	is "a b c" "$(echo $(cat fa fb fc))"
+}
+
+@test "merge --all never takes an unchosen alternative" {
+	plan <<-'Y'
+	tasks:
+	  - id: speed
+	    choose: best
+	    prompt: 'true'
+	    alternatives: [{prompt: 'echo 1 >one'}, {prompt: 'seq 9 >two'}]
+	Y
+	expect 0 pleach run --headless >/dev/null
+	expect 0 pleach merge --all >/dev/null
+	[[ -e one && ! -e two ]]
+}
+
+@test "a conflict at the second is named, exit 1, and the target stays green" {
+	clash
+	out=0
+	pleach --json merge left right >"$W/merge" 2>"$W/err" || out=$?
+	is 1 "$out"
+	holds "$(cat "$W/merge")" '.conflicts | length == 1 and .[0].key == "right" and .[0].paths == ["file"]'
+	is left "$(git show main:file)"
+	is left "$(cat file)"
+	is "" "$(git status --porcelain --untracked-files=no)"
+	is "landed conflict" "$(task left .landing.state) $(task right .landing.state)"
+	holds "$(pleach --json task show right)" '.status == "completed" and .landing.paths == ["file"]'
+	expect 1 pleach merge right
+	has "$(cat "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/err")" file
+}
+
+@test "what does not pass verify together does not land" {
+	plan <<-'Y'
+	verify: '! { test -e x && test -e y; }'
+	tasks:
+	  - {id: a, prompt: 'echo x >x'}
+	  - {id: b, prompt: 'echo y >y'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	expect 0 pleach merge a >/dev/null
+	before=$(git rev-parse main)
+	expect 1 pleach merge b
+	is "$before" "$(git rev-parse main)"
+	is verify_failed "$(task b .landing.state)"
+	[[ ! -e y ]]
+}
+
+@test "the user's uncommitted work stays; overlapping paths refuse" {
+	three_tasks
+	echo edited >file
+	echo mine >untracked
+	git add file
+	echo more >>file
+	expect 0 pleach merge a >/dev/null
+	is "edited more" "$(echo $(cat file))"
+	is edited "$(git show :file)"
+	is mine "$(cat untracked)"
+	is a "$(cat fa)"
+	# Now what would be overwritten.
+	before=$(git rev-parse main)
+	echo precious >fc
+	run pleach merge c
+	[[ $status == 5 || $status == 1 ]]
+	has "$output" fc
+	is precious "$(cat fc)"
+	is "$before" "$(git rev-parse main)"
+	rm fc
+	expect 0 pleach merge c >/dev/null
+	is c "$(cat fc)"
+}
+
+@test "an ignored file of the user's is not overwritten" {
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'echo theirs >.env; git add -f .env; git commit -qm env'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	echo precious >.env
+	run pleach merge a
+	[[ $status != 0 ]]
+	is precious "$(cat .env)"
+}
+
+@test "--into another branch, which is not checked out" {
+	three_tasks
+	git branch other
+	main=$(git rev-parse main)
+	expect 0 pleach merge a --into other >/dev/null
+	is a "$(git show other:fa)"
+	is "$main" "$(git rev-parse main)"
+	[[ ! -e fa ]]
+}
+
+@test "a target that moved meanwhile is merged, not overwritten" {
+	three_tasks
+	echo user >fu && git add fu && git commit -qm user
+	expect 0 pleach merge a >/dev/null
+	is "a user" "$(echo $(git show main:fa main:fu))"
+	git merge-base --is-ancestor "$(task a .head)" main
+}
+
+@test "--squash lands one commit; dependents land afterwards without false conflicts" {
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'echo 1 >fa; git add fa; git commit -qm 1; echo 2 >fa; git commit -qam 2'}
+	  - {id: b, prompt: 'echo 3 >fa', blocked_by: [a]}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	before=$(git rev-parse main)
+	expect 0 pleach merge a --squash >/dev/null
+	is "$before" "$(git rev-parse main^)"
+	is 1 "$(git rev-list --count "$before..main")"
+	expect 0 pleach merge b --squash >/dev/null
+	is 3 "$(cat fa)"
+	is 2 "$(git rev-list --count "$before..main")"
+}
+
+@test "--dry-run tells and moves nothing" {
+	clash
+	before=$(git rev-parse main)
+	json=$(expect 0 pleach --json merge left --dry-run)
+	holds "$json" '.merged == ["left"]'
+	is "$before" "$(git rev-parse main)"
+	is none "$(task left .landing.state)"
+	expect 1 pleach merge left right --dry-run
+	is "$before" "$(git rev-parse main)"
+}
+
+@test "a target in the middle of a rebase is refused" {
+	clash
+	git checkout -qb work && echo w >file && git commit -qam w
+	git checkout -q main && echo m >file && git commit -qam m
+	! git rebase work >/dev/null 2>&1
+	before=$(git rev-parse main)
+	run pleach merge left --into main
+	[[ $status == 5 || $status == 6 ]]
+	is "$before" "$(git rev-parse main)"
+	git rebase --abort
+}
+
+@test "what has not completed cannot be merged; diff shows what would be" {
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'exit 1'}
+	  - {id: b, prompt: 'echo changed >>file; echo new >new'}
+	Y
+	expect 1 pleach run --headless >/dev/null
+	expect 5 pleach merge a
+	expect 4 pleach merge nobody
+	expect 2 pleach merge
+	expect 0 pleach diff b >"$W/patch"
+	git apply --check "$W/patch"
+	has "$(cat "$W/patch")" +changed
+	has "$(expect 0 pleach diff b --stat)" new
+}
+
+@test "merge: auto lands by itself when the plan says so" {
+	plan <<-'Y'
+	merge: auto
+	tasks:
+	  - {id: a, prompt: 'echo a >fa'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	wait_event '.kind == "target.moved"' >/dev/null
+	is a "$(git show main:fa)"
+}

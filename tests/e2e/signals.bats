@@ -1,0 +1,141 @@
+# Signals: Ctrl-C on a terminal detaches; without a terminal the run is released.
+load helper
+
+running() { # starts nothing; a plan whose agent waits
+	gate go
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'echo $$ >"$W/pid"; echo half >half; read x <"$W/go"'}
+	Y
+}
+
+# on_terminal COMMAND: under a pseudo-terminal; keys come from $KEYS; $BG is its pid
+on_terminal() {
+	mkfifo "$W/keys"
+	script -qefc "$1" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
+	BG=$!
+	BACKGROUND="${BACKGROUND:-} $BG"
+	exec {KEYS}>"$W/keys"
+}
+
+@test "Ctrl-C on a terminal detaches, says how to return, and the work goes on" {
+	running
+	on_terminal "pleach run --headless"
+	wait_event '.kind == "attempt.started"' >/dev/null
+	printf '\003' >&"$KEYS"
+	finished "$BG"
+	exec {KEYS}>&-
+	is 130 "$STATUS"
+	has "$(cat "$W/typescript")" "pleach down"
+	is in_progress "$(task a .status)"
+	kill -0 "$(cat "$W/pid")"
+	open_gate go
+	expect 0 pleach task wait a >/dev/null
+	is 1 "$(task a .attempts)"
+}
+
+for_signal() { # SIGNAL STATUS
+	running
+	background pleach run --headless
+	wait_event '.kind == "attempt.started"' >/dev/null
+	eventually test -s "$W/pid"
+	kill "-$1" "$BG"
+	finished "$BG"
+	is "$2" "$STATUS"
+	process_gone "$(cat "$W/pid")"
+	holds "$(pleach --json task show a)" '.status == "pending" and .owner == null'
+	holds "$(pleach --json team list)" '.teammates == []'
+	# What it had made is kept, and the next run ends it.
+	ref=$(git for-each-ref --format='%(objectname)' refs/pleach/kept refs/heads/pleach | head -n 1)
+	is half "$(git show "$ref:half")"
+	background pleach run --headless
+	open_gate go
+	finished "$BG"
+	is 0 "$STATUS"
+	is completed "$(task a .status)"
+}
+
+@test "TERM without a terminal releases this run's attempts" {
+	for_signal TERM 143
+}
+
+@test "INT without a terminal releases this run's attempts" {
+	set -m # so that a background process does not ignore INT
+	for_signal INT 130
+}
+
+@test "HUP without a terminal releases this run's attempts" {
+	for_signal HUP 129
+}
+
+@test "--on-signal detach lets the work go on" {
+	running
+	background pleach run --headless --on-signal detach
+	wait_event '.kind == "attempt.started"' >/dev/null
+	kill -TERM "$BG"
+	finished "$BG"
+	is 143 "$STATUS"
+	is in_progress "$(task a .status)"
+	open_gate go
+	expect 0 pleach task wait a >/dev/null
+	is 1 "$(task a .attempts)"
+}
+
+@test "a signal releases only this run's work and team" {
+	running
+	expect 0 pleach up --team 1 --headless >/dev/null
+	expect 0 pleach run --headless --detach >/dev/null
+	wait_event '.kind == "attempt.started"' >/dev/null
+	background pleach run --headless --name other
+	wait_event '.kind == "plan.submitted" and (.data | tostring | contains("other"))' >/dev/null
+	kill -TERM "$BG"
+	finished "$BG"
+	is 143 "$STATUS"
+	is in_progress "$(task p/a .status)"
+	holds "$(pleach --json team list)" '.teammates | length >= 1'
+	open_gate go
+	expect 0 pleach task wait p/a >/dev/null
+}
+
+@test "down waits for running attempts; Ctrl-C of it changes nothing" {
+	running
+	expect 0 pleach run --headless --detach >/dev/null
+	wait_event '.kind == "attempt.started"' >/dev/null
+	background pleach down
+	open_gate go
+	finished "$BG"
+	is 0 "$STATUS"
+	is "" "$(survivors)"
+	is completed "$(task a .status)"
+}
+
+@test "down --now keeps what was made and returns tasks to pending" {
+	running
+	expect 0 pleach run --headless --detach >/dev/null
+	wait_event '.kind == "attempt.started"' >/dev/null
+	eventually test -s "$W/pid"
+	expect 0 pleach down --now >/dev/null
+	is "" "$(survivors)"
+	holds "$(pleach --json task show a)" '.status == "pending"'
+	ref=$(git for-each-ref --format='%(objectname)' refs/pleach/kept refs/heads/pleach | head -n 1)
+	is half "$(git show "$ref:half")"
+	expect 0 pleach down >/dev/null
+	expect 0 pleach down --now >/dev/null
+}
+
+@test "nothing that was started keeps the caller's descriptors" {
+	running
+	# The pipe ends only when every holder of it has gone.
+	timeout "$LIMIT" sh -c '"$0" run --headless --detach 2>&1 | cat' "$PLEACH_BUILD/pleach" >/dev/null
+	open_gate go
+	expect 0 pleach task wait a >/dev/null
+}
+
+@test "a reader that goes away does not hurt" {
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'seq 100000'}]
+	Y
+	expect 0 pleach run --headless >/dev/null
+	(set +o pipefail; "$PLEACH_BUILD/pleach" logs a -n 100000 | head -n 1 >/dev/null)
+	expect 0 pleach status >/dev/null
+}
