@@ -229,6 +229,24 @@ static void on_opened(struct tmux_client *client, bool ok, const char *text, voi
 	}
 }
 
+/* The pane of the window that was opened last: a new one comes behind it, so that panes stand
+ * in the order in which teammates came. */
+static const char *split_target(const struct views *views, const struct window *window)
+{
+	const char *target = window->id;
+	int last = -1;
+
+	for (size_t i = 0; i < views->count; i++) {
+		const struct view *view = views->items[i];
+		if (strcmp(view->window, window->id) == 0 && !view->missing &&
+		    atoi(view->pane + 1) > last) {
+			last = atoi(view->pane + 1);
+			target = view->pane;
+		}
+	}
+	return target;
+}
+
 void views_open_pane(struct views *views, struct view *view)
 {
 	_cleanup_buf_ struct buf line = BUF_INIT;
@@ -239,7 +257,7 @@ void views_open_pane(struct views *views, struct view *view)
 		if (views->windows[i].panes > 0 && views->windows[i].panes < PANES_A_WINDOW)
 			room = &views->windows[i];
 	if (room)
-		buf_printf(&line, "split-window -d -c / -t %s -P -F ", room->id);
+		buf_printf(&line, "split-window -d -c / -t %s -P -F ", split_target(views, room));
 	else
 		buf_add_str(&line, "new-window -d -c / -t =" TMUX_SESSION ": -P -F ");
 	tmux_add_word(&line, TMUX_PANES_FORMAT);
