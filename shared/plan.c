@@ -129,7 +129,10 @@ static void use_declared(struct plan_reader *r)
 {
 	const char *name;
 	json_t *entry;
-	json_object_foreach(r->agents, name, entry) plan_agent_use(r, name);
+	json_object_foreach(r->agents, name, entry)
+	{
+		plan_agent_use(r, name);
+	}
 }
 
 static json_t *defaults_json(struct plan_reader *r)

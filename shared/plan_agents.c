@@ -231,7 +231,10 @@ static const char *const *all_names(struct plan_reader *r)
 	json_t *entry;
 	if (r->agent_names)
 		return (const char *const *)r->agent_names;
-	json_object_foreach(r->agents, name, entry) strv_push(&r->agent_names, xstrdup(name));
+	json_object_foreach(r->agents, name, entry)
+	{
+		strv_push(&r->agent_names, xstrdup(name));
+	}
 	for (const char *const *names = agents_names(); *names; names++) {
 		if (!json_object_get(r->agents, *names))
 			strv_push(&r->agent_names, xstrdup(*names));

@@ -118,7 +118,6 @@ static void detect_verify(struct plan_reader *r, json_t *fields, bool *found)
 static int make_interactive(struct plan_reader *r, const char *name)
 {
 	const struct agent *agent = agents_find(name);
-	json_t *entry = json_object_get(r->agents, name);
 	const char *mode = json_text(plan_agent_profile(r, name), "mode");
 	if (mode && strcmp(mode, "tui") == 0)
 		return 0;
@@ -126,8 +125,7 @@ static int make_interactive(struct plan_reader *r, const char *name)
 	if (!profile)
 		return plan_fail(r, NULL, "agent %s has no interactive form (give it mode: tui)",
 		                 name);
-	entry = json_object_get(r->agents, name);
-	json_object_set_new(entry, "profile", profile);
+	json_object_set_new(json_object_get(r->agents, name), "profile", profile);
 	return 0;
 }
 

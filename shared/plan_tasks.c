@@ -417,7 +417,10 @@ static const char *nearest_key(struct tasks *t, const char *word)
 	const char *key;
 	json_t *unused;
 	if (!t->key_names) {
-		json_object_foreach(t->index, key, unused) strv_push(&t->key_names, xstrdup(key));
+		json_object_foreach(t->index, key, unused)
+		{
+			strv_push(&t->key_names, xstrdup(key));
+		}
 	}
 	return text_nearest(word, (const char *const *)t->key_names);
 }

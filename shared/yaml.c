@@ -352,6 +352,8 @@ static int merge_map(struct reader *r, size_t first, const struct yaml_node *fro
 /* `<<: *base`: what the base has and the map has not. */
 static int merge_keys(struct reader *r, size_t first)
 {
+	if (!r->stack || r->used == first)
+		return 0;
 	size_t at = first;
 	while (at < r->used && strcmp(r->stack[at]->text, "<<") != 0)
 		at += 2;
