@@ -215,7 +215,7 @@ char *tmux_argv_word(const char *text)
 
 void tmux_add_name(struct buf *out, const char *text, size_t max)
 {
-	for (size_t i = 0; text[i] != '\0' && i < max; i++) {
+	for (size_t i = 0; i < max && text[i] != '\0'; i++) {
 		unsigned char c = (unsigned char)text[i];
 		bool plain = c < 0x80 && (isalnum(c) || c == '_' || c == '-');
 		if (!plain || (i == 0 && c == '-'))
