@@ -8,6 +8,8 @@
 #ifndef PLEACH_GIT_PINNED_H
 #define PLEACH_GIT_PINNED_H
 
+#include <stdbool.h>
+
 #include "error.h"
 
 /* Reads the repository's present configuration and writes the pin file (atomically).
@@ -20,6 +22,19 @@ int pinned_write(const char *root, const char *pinned_file, struct error *err);
  * `unknown` (may be NULL): caller frees with strv_free; names of drivers that are
  * configured now and were not pinned. Caller frees the result with strv_free. */
 char **pinned_environment(const char *dir, const char *pinned_file, char ***unknown,
-			  struct error *err);
+                          struct error *err);
+
+/* What follows is for git/ itself. */
+
+/* The configuration files that an environment was made from. */
+struct pinned_watch;
+void pinned_watch_free(struct pinned_watch *watch); /* NULL is accepted */
+/* True while none of them has changed. */
+bool pinned_watch_same(const struct pinned_watch *watch);
+
+/* As pinned_environment, for a git directory that is known; `watch` may be NULL, else
+ * caller frees with pinned_watch_free. */
+char **pinned_environment_at(const char *git_dir, const char *pinned_file, char ***unknown,
+                             struct pinned_watch **watch, struct error *err);
 
 #endif

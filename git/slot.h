@@ -25,52 +25,60 @@ struct slot; /* holds the slot's flock for life */
  * worktree's lock reason. pinned_file: see git/pinned.h.
  * Errors: BUSY (another live worker holds it), EXTERNAL. Caller frees with slot_close. */
 int slot_open(const char *root, const char *dir, const char *teammate, const char *pinned_file,
-	      const char *base, struct slot **out, struct error *err);
+              const char *base, struct slot **out, struct error *err);
 void slot_close(struct slot *slot); /* NULL is accepted; the worktree stays */
 
-const char *slot_dir(const struct slot *slot);      /* borrowed */
-bool slot_is_new(const struct slot *slot);          /* setup has not succeeded in it yet */
-void slot_set_up(struct slot *slot);                /* setup succeeded: recorded in the marker */
-int64_t slot_attempt(const struct slot *slot);      /* whose content it holds; 0: nobody's */
+const char *slot_dir(const struct slot *slot); /* borrowed */
+/* Drivers (filter.x, diff.x, merge.x) that are configured now and were not when the user
+ * started: treated as undefined, to be named in an event. Borrowed; NULL when none. */
+char *const *slot_unknown_drivers(const struct slot *slot);
+bool slot_is_new(const struct slot *slot);     /* setup has not succeeded in it yet */
+void slot_set_up(struct slot *slot);           /* setup succeeded: recorded in the marker */
+int64_t slot_attempt(const struct slot *slot); /* whose content it holds; 0: nobody's */
 enum slot_phase slot_phase(const struct slot *slot);
 
 /* Keeps whatever the slot holds (dirty, untracked, staged, conflicted, detached,
- * HEAD on any branch) as commits under refs/pleach/kept/<attempt>[/n] when it is
+ * HEAD on any branch) as commits under refs/pleach/kept/<attempt>[-n] when it is
  * not already reachable from a branch or kept ref; records phase SNAPSHOTTED.
  * `*head` (caller frees) is the kept commit, or NULL when there was nothing to keep. */
 int slot_snapshot(struct slot *slot, int64_t attempt, char **head, struct error *err);
 
 /* Puts the slot on a new state of `branch` at `base` for `attempt`: snapshot of what
  * is there, then switch; the old head of that branch is kept under
- * refs/pleach/kept/<previous attempt> unless base contains it. Ignored files stay.
- * The branch is checked out at base when this returns. Phase READY.
+ * refs/pleach/kept/<attempt>-before unless base contains it. Ignored files stay.
+ * The branch (short name; NULL: none, detached) is checked out at base when this returns.
+ * Phase READY. Errors: BUSY (the branch is checked out elsewhere), CONFLICT (its name cannot
+ * be made beside the branches that are there), INVALID, EXTERNAL.
  * copy and link: paths below root, copied or symlinked into the slot when they exist
  * there and are untracked; always excluded from what is committed. */
 int slot_switch(struct slot *slot, int64_t attempt, const char *branch, const char *base,
-		const char *const *copy, const char *const *link, struct error *err);
+                const char *const *copy, const char *const *link, struct error *err);
+/* Makes the agent's own `git add` leave out what was copied and linked: adds a
+ * core.excludesFile to its environment. Without private files nothing changes. */
+int slot_exclude_private(const struct slot *slot, char ***env, struct error *err);
 /* The agent is about to run: phase RUNNING. */
 int slot_running(struct slot *slot, struct error *err);
 
 struct slot_result {
-	char head[65];      /* hex of the commit the attempt ended at */
+	char head[65]; /* hex of the commit the attempt ended at */
 	char tree[65];
-	bool unchanged;     /* same tree as base */
-	bool descends;      /* head descends from base */
-	bool committed;     /* something uncommitted was committed by us */
+	bool unchanged;                           /* same tree as base */
+	bool descends;                            /* head descends from base */
+	bool committed;                           /* something uncommitted was committed by us */
 	int files_changed, insertions, deletions; /* base to head */
 };
 /* Commits what is uncommitted (message from subject), on top of wherever HEAD is,
  * moves `branch` to it by compare-and-swap, detaches HEAD, and syncs the
  * repository: when it returns the head is durable. */
 int slot_commit(struct slot *slot, int64_t attempt, const char *branch, const char *base,
-		const char *subject, struct slot_result *out, struct error *err);
+                const char *subject, struct slot_result *out, struct error *err);
 
 /* Prepares the tree that verify looks at: protected paths reset to base, the files of
  * overlay_dir (absolute, or below root) laid over; when neither is given nothing happens. */
 int slot_prove_begin(struct slot *slot, const char *base, const char *const *protect,
-		     const char *overlay_dir, struct error *err);
+                     const char *overlay_dir, struct error *err);
 /* Undoes it and what verify changed (changes of tracked files are kept under
- * refs/pleach/kept/<attempt>/verify when there are any), back to `head`. */
+ * refs/pleach/kept/<attempt>-verify when there are any), back to `head`. */
 int slot_prove_end(struct slot *slot, int64_t attempt, const char *head, struct error *err);
 
 /* Points refs/pleach/kept/<attempt> at head (durable). */

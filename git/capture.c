@@ -1,0 +1,237 @@
+/* Capture: add everything of a working tree to a copy of its index.
+ *
+ * The copy starts from the index that is there, so that unchanged files need no
+ * hashing; flags with which an agent could hide a change are cleared in it; a damaged
+ * index is replaced by HEAD's. */
+#include "capture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "mem.h"
+#include "worktree.h"
+
+#define INDEX_NAME "pleach.index"
+
+/* How the temporary index is started; each is tried when git fails with the one before. */
+enum start { START_OWN, START_HEAD, START_RAW, START_COUNT };
+
+static int start_from_head(const struct capture_source *source, const char *index,
+                           struct error *err)
+{
+	struct git_run run = {.git_dir = source->git_dir, .work_tree = source->dir, .index = index};
+	char head[HEX_SIZE];
+	int found = worktree_head(source->repo, source->git_dir, head, NULL, err);
+
+	if (found < 0)
+		return -1;
+	return git_run(source->repo, &run,
+	               found ? GIT_ARGS("read-tree", head) : GIT_ARGS("read-tree", "--empty"), err);
+}
+
+/* Paths of entries with a flag, for update-index --stdin. */
+static void collect_flagged(const struct index_view *view, const char *dir, bool skipped,
+                            struct buf *out)
+{
+	for (size_t i = 0; i < view->count; i++) {
+		const struct index_entry *entry = &view->items[i];
+
+		if (!(skipped ? entry->skipped : entry->assumed))
+			continue;
+		if (skipped) {
+			/* In a sparse checkout it is right that the file is not there. */
+			_cleanup_free_ char *file = repo_path(dir, entry->path);
+
+			if (!file_exists(file))
+				continue;
+		}
+		buf_add(out, entry->path, strlen(entry->path) + 1);
+	}
+}
+
+/* `own` is what the index held; it stays so, whatever becomes of the file. */
+static int clear_flags(const struct capture_source *source, const char *index,
+                       struct index_view *own, struct error *err)
+{
+	static const char *const options[] = {"--no-assume-unchanged", "--no-skip-worktree"};
+
+	index_view_close(own);
+	if (index_view_open(source, index, own, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		_cleanup_buf_ struct buf paths = BUF_INIT;
+		struct git_run run = {
+		    .git_dir = source->git_dir, .work_tree = source->dir, .index = index};
+
+		collect_flagged(own, source->dir, i == 1, &paths);
+		run.in = paths.data;
+		run.in_len = paths.len;
+		if (paths.len &&
+		    git_run(source->repo, &run,
+		            GIT_ARGS("update-index", options[i], "-z", "--stdin"), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* 1 started, 0 that start is not possible (the next may be), -1. */
+static int start_index(const struct capture_source *source, const char *index, enum start start,
+                       struct index_view *own_view, struct error *err)
+{
+	_cleanup_free_ char *own = repo_path(source->git_dir, "index");
+	_cleanup_free_ char *lock = xasprintf("%s.lock", index);
+	int rc;
+
+	unlink(index);
+	unlink(lock);
+	if (start != START_OWN)
+		return start_from_head(source, index, err) < 0 ? -1 : 1;
+	rc = file_copy(own, index, err);
+	if (rc <= 0)
+		return rc;
+	return clear_flags(source, index, own_view, NULL) == 0;
+}
+
+/* Turns every filter off, by overriding the overrides. */
+static char **raw_settings(const struct repo *repo)
+{
+	const char *count = env_get(repo->env, "GIT_CONFIG_COUNT");
+	int n = count ? atoi(count) : 0, start = n;
+	char **set = NULL;
+
+	for (int i = 0; i < start; i++) {
+		char name[64];
+		const char *key, *dot;
+
+		snprintf(name, sizeof name, "GIT_CONFIG_KEY_%d", i);
+		key = env_get(repo->env, name);
+		dot = key ? strrchr(key, '.') : NULL;
+		if (!dot || strncmp(key, "filter.", 7) != 0)
+			continue;
+		strv_push(&set, xasprintf("GIT_CONFIG_KEY_%d", n));
+		strv_push(&set, xstrdup(key));
+		strv_push(&set, xasprintf("GIT_CONFIG_VALUE_%d", n++));
+		strv_push(&set, xstrdup(strcmp(dot, ".required") == 0 ? "false" : ""));
+	}
+	strv_push(&set, xstrdup("GIT_CONFIG_COUNT"));
+	strv_push(&set, xasprintf("%d", n));
+	return set;
+}
+
+/* `git add` of everything. 0: all of it; 1: some files could not be added; 2: it failed. */
+static int add_all(const struct capture_source *source, const char *index, bool raw,
+                   struct error *err)
+{
+	_cleanup_strv_ char **args = NULL, **set = raw ? raw_settings(source->repo) : NULL;
+	_cleanup_buf_ struct buf why = BUF_INIT;
+	int code = 0;
+	struct git_run run = {.git_dir = source->git_dir,
+	                      .work_tree = source->dir,
+	                      .index = index,
+	                      .set = (const char *const *)set,
+	                      .why = &why,
+	                      .exit_code = &code};
+	static const char *const fixed[] = {"add", "-A", "--ignore-errors", "--sparse", "--", "."};
+
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+		strv_push(&args, xstrdup(fixed[i]));
+	for (size_t i = 0; source->without && source->without[i]; i++)
+		strv_push(&args, xasprintf(":(exclude,top,literal)%s", source->without[i]));
+	if (git_run(source->repo, &run, (const char *const *)args, err) < 0)
+		return -1;
+	/* A directory that cannot be opened is only a warning to git. */
+	if (why.len) {
+		files_make_accessible(source->dir);
+		if (git_run(source->repo, &run, (const char *const *)args, err) < 0)
+			return -1;
+	}
+	return code == 0 ? 0 : code == 1 ? 1 : 2;
+}
+
+/* What must never be in a commit may have been added by the agent itself. */
+static int strip_private(const struct capture_source *source, const char *index, struct error *err)
+{
+	_cleanup_view_ struct index_view view = INDEX_VIEW_INIT;
+	_cleanup_buf_ struct buf info = BUF_INIT;
+
+	if (!source->without || !source->without[0])
+		return 0;
+	if (index_view_open(source, index, &view, err) < 0)
+		return -1;
+	for (size_t i = 0; i < view.count; i++)
+		for (size_t k = 0; source->without[k]; k++)
+			if (path_is_below(view.items[i].path, source->without[k])) {
+				index_info_add(&info, 0, NULL, view.items[i].path);
+				break;
+			}
+	return index_info_apply(source, index, &info, err);
+}
+
+static int fill_index(const struct capture_source *source, const char *index,
+                      struct index_view *own, struct error *err)
+{
+	for (int start = START_OWN; start < START_COUNT; start++) {
+		int rc = start_index(source, index, (enum start)start, own, err);
+
+		if (rc < 0)
+			return -1;
+		if (rc == 0 || (start == START_RAW && !source->anyhow))
+			continue;
+		rc = add_all(source, index, start == START_RAW, err);
+		if (rc < 0)
+			return -1;
+		if (rc == 1)
+			return leftover_add(source, index, err);
+		if (rc == 0)
+			return 0;
+	}
+	return error_wrap(err, "%s", source->dir);
+}
+
+int capture_take(const struct capture_source *source, struct capture *out, struct error *err)
+{
+	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
+	_cleanup_view_ struct index_view own = INDEX_VIEW_INIT, now = INDEX_VIEW_INIT;
+
+	capture.index = repo_path(source->git_dir, INDEX_NAME);
+	if (fill_index(source, capture.index, &own, err) < 0 ||
+	    strip_private(source, capture.index, err) < 0 ||
+	    index_view_open(source, capture.index, &now, err) < 0 ||
+	    nested_take(source, capture.index, &now, &capture.nested, &capture.modules, err) < 0 ||
+	    staged_tree(source, &own, &now, &capture.staged, err) < 0 ||
+	    index_write_tree(source->repo, source->git_dir, capture.index, capture.tree, err) < 0)
+		return -1;
+	for (size_t i = 0; i < own.count && !capture.conflicted; i++)
+		capture.conflicted = own.items[i].stage != 0;
+	*out = capture;
+	capture = (struct capture)CAPTURE_INIT;
+	return 0;
+}
+
+void capture_finish(struct capture *capture)
+{
+	if (capture->index)
+		unlink(capture->index);
+	free(capture->index);
+	free(capture->staged);
+	strv_free(capture->nested);
+	strv_free(capture->modules);
+	*capture = (struct capture)CAPTURE_INIT;
+}
+
+int capture_install(struct capture *capture, const char *git_dir, struct error *err)
+{
+	_cleanup_free_ char *own = repo_path(git_dir, "index");
+	_cleanup_free_ char *lock = repo_path(git_dir, "index.lock");
+
+	/* Whoever held this lock is dead: the slot is ours alone. */
+	unlink(lock);
+	if (rename(capture->index, own) < 0)
+		return error_errno(err, "cannot replace %s", own);
+	free(capture->index);
+	capture->index = NULL;
+	return 0;
+}

@@ -1,0 +1,88 @@
+/* Capture: the content of a working tree as a git tree, without touching the index that
+ * the agent used. Everything that is not ignored is in it, nested repositories' files
+ * included; what an agent did to its index cannot hide anything. Private to git/. */
+#ifndef PLEACH_GIT_CAPTURE_H
+#define PLEACH_GIT_CAPTURE_H
+
+#include "repo.h"
+
+struct capture_source {
+	const struct repo *repo;
+	const char *git_dir;        /* of the worktree */
+	const char *dir;            /* its top */
+	const char *const *without; /* paths that are never captured; may be NULL */
+	bool anyhow;                /* when the user's filters fail, take the files' raw bytes */
+};
+
+struct capture {
+	char tree[HEX_SIZE];
+	char *index;     /* file: an index that matches the tree and the files' stat data */
+	char **nested;   /* directories with repositories of their own, whose files were taken */
+	char **modules;  /* submodules: taken as links */
+	bool conflicted; /* the index had unmerged paths */
+	char *staged;    /* tree of what was staged and is in neither the files nor HEAD, or NULL */
+};
+
+#define CAPTURE_INIT                                                                               \
+	{                                                                                          \
+		.tree = ""                                                                         \
+	}
+/* Errors: EXTERNAL, naming the files that cannot be read. Release with capture_finish, which
+ * removes the index file unless it was taken. */
+int capture_take(const struct capture_source *source, struct capture *out, struct error *err);
+void capture_finish(struct capture *capture);
+#define _cleanup_capture_ __attribute__((cleanup(capture_finish)))
+/* Makes the captured index the worktree's own. */
+int capture_install(struct capture *capture, const char *git_dir, struct error *err);
+
+/* Parts of it, shared with nested.c and prove.c. */
+
+/* One entry of an index. */
+struct index_entry {
+	const char *path; /* borrowed from the view */
+	unsigned mode;
+	unsigned char stage;
+	bool assumed, skipped, intended; /* assume-unchanged, skip-worktree, add -N */
+	unsigned char id_len;
+	unsigned char id[32];
+};
+/* All entries of an index file, in git's order: by libgit2, or by git itself. */
+struct index_view {
+	struct index_entry *items;
+	size_t count;
+	git_index *git;
+	struct buf text;
+};
+#define INDEX_VIEW_INIT                                                                            \
+	{                                                                                          \
+		.items = NULL                                                                      \
+	}
+int index_view_open(const struct capture_source *source, const char *index, struct index_view *out,
+                    struct error *err);
+void index_view_close(struct index_view *view);
+#define _cleanup_view_ __attribute__((cleanup(index_view_close)))
+void index_entry_hex(const struct index_entry *entry, char hex[HEX_SIZE]);
+#define MODE_LINK 0160000u /* a link to a commit of another repository */
+
+/* Appends a line for `git update-index -z --index-info`; id NULL removes the path. */
+void index_info_add(struct buf *out, unsigned mode, const char *id, const char *path);
+int index_info_apply(const struct capture_source *source, const char *index, const struct buf *info,
+                     struct error *err);
+/* The tree of an index file. */
+int index_write_tree(const struct repo *repo, const char *git_dir, const char *index,
+                     char tree[HEX_SIZE], struct error *err);
+
+/* Replaces links to nested repositories in the index, whose entries are `now`, by their
+ * files (nested.c). */
+int nested_take(const struct capture_source *source, const char *index,
+                const struct index_view *now, char ***nested, char ***modules, struct error *err);
+/* Adds the files of the directory `path` below the worktree to `info`. */
+int nested_add(const struct capture_source *source, const char *path, struct buf *info, int depth,
+               struct error *err);
+/* What was staged and would be lost (staged.c); NULL when nothing. Caller frees. */
+int staged_tree(const struct capture_source *source, const struct index_view *own,
+                const struct index_view *now, char **tree, struct error *err);
+/* What git add could not add: raw bytes, other names (leftover.c). */
+int leftover_add(const struct capture_source *source, const char *index, struct error *err);
+
+#endif

@@ -1,0 +1,79 @@
+/* One repository, opened for our own git work: its places, the pinned environment
+ * for git programs, and libgit2 where libgit2 can open it. Private to git/.
+ *
+ * Every question has two ways to its answer: libgit2 in this process, or a git
+ * program where libgit2 does not understand the repository (sha256, reftable,
+ * split index, shallow history). Object ids are hex text in both. */
+#ifndef PLEACH_GIT_REPO_H
+#define PLEACH_GIT_REPO_H
+
+#include <git2.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "buf.h"
+#include "error.h"
+#include "pinned.h"
+#include "place.h"
+
+#define HEX_SIZE 65 /* 64 hex digits of a sha256 id, and NUL */
+
+struct repo {
+	struct place place;
+	char *pinned_file; /* NULL: none */
+	char **env;        /* for git programs, without GIT_DIR */
+	char **unknown;    /* drivers that were not pinned */
+	struct pinned_watch *watch;
+	git_repository *git; /* NULL where libgit2 refuses */
+	bool git2_used;      /* this process holds a reference to libgit2 itself */
+};
+
+#define REPO_INIT                                                                                  \
+	{                                                                                          \
+		.git = NULL                                                                        \
+	}
+
+/* Opens the repository that `root` belongs to. pinned_file may be NULL.
+ * Errors: EXTERNAL (no repository, git fails). Release with repo_close. */
+int repo_open(const char *root, const char *pinned_file, struct repo *out, struct error *err);
+void repo_close(struct repo *repo);
+/* Reads the configuration again when a file of it has changed since. */
+int repo_refresh(struct repo *repo, struct error *err);
+#define _cleanup_repo_ __attribute__((cleanup(repo_close)))
+
+/* The value of NAME in an environment, or NULL. Borrowed. */
+const char *env_get(char *const *env, const char *name);
+/* Sets NAME=value in place of what is there; value NULL removes it. */
+void env_set(char ***env, const char *name, const char *value);
+
+/* How to run one git program. Zero is the default for everything. */
+struct git_run {
+	const char *git_dir;    /* NULL: the common directory */
+	const char *work_tree;  /* NULL: none; also the directory it runs in */
+	const char *index;      /* NULL: git's own */
+	const char *const *set; /* NAME, value, NAME, value, ..., NULL: more environment */
+	const void *in;
+	size_t in_len;
+	struct buf *out;
+	struct buf *why; /* what it wrote to stderr; may be NULL */
+	int *exit_code;  /* when given, an exit status other than 0 is not an error */
+};
+
+/* Runs `git ARGS`. Errors: EXTERNAL with the last line that git wrote to stderr. */
+int git_run(const struct repo *repo, const struct git_run *run, const char *const *args,
+            struct error *err);
+#define GIT_ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+/* As git_run; the output is one object id. */
+int git_run_id(const struct repo *repo, const struct git_run *run, const char *const *args,
+               char hex[HEX_SIZE], struct error *err);
+/* The environment of such a program; caller frees with strv_free. */
+char **git_run_environment(const struct repo *repo, const struct git_run *run);
+
+bool hex_is_id(const char *text); /* 40 or 64 lower-case hex digits */
+/* Makes everything that was written to the repository so far survive a power cut. */
+int repo_sync(const struct repo *repo, struct error *err);
+
+/* A short-lived name under the git directory; caller frees. */
+char *repo_path(const char *git_dir, const char *name);
+
+#endif

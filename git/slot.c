@@ -1,0 +1,358 @@
+/* Slots: making, opening and locking them; what they remember. */
+#include "slot_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "mem.h"
+
+#define LOCK_NAME "pleach-slot.lock"
+
+const char *slot_dir(const struct slot *slot)
+{
+	return slot->dir;
+}
+
+bool slot_is_new(const struct slot *slot)
+{
+	return !slot->marker.set_up;
+}
+
+int64_t slot_attempt(const struct slot *slot)
+{
+	return slot->marker.attempt;
+}
+
+enum slot_phase slot_phase(const struct slot *slot)
+{
+	return slot->marker.phase;
+}
+
+void slot_set_up(struct slot *slot)
+{
+	slot->marker.set_up = true;
+	/* Where this fails the setup runs once more, which a setup must stand anyway. */
+	marker_write(slot->git_dir, &slot->marker, NULL);
+}
+
+int slot_running(struct slot *slot, struct error *err)
+{
+	slot->marker.phase = SLOT_RUNNING;
+	return marker_write(slot->git_dir, &slot->marker, err);
+}
+
+char *const *slot_unknown_drivers(const struct slot *slot)
+{
+	return slot->repo.unknown;
+}
+
+/* Moves something of the slot out of the way, beside the slots: it is on the same file
+ * system, and nothing that git or an agent does there destroys it. */
+static int move_aside(const struct slot *slot, int64_t attempt, const char *path, struct error *err)
+{
+	_cleanup_free_ char *parent = xasprintf("%s/../.kept", slot->dir);
+	const char *name = strrchr(slot->dir, '/') + 1;
+
+	if (mkdir(parent, 0700) < 0 && errno != EEXIST)
+		return error_errno(err, "cannot make %s", parent);
+	for (int i = 1; i < 10000; i++) {
+		_cleanup_free_ char *to =
+		    xasprintf("%s/%s-%lld-%d.git", parent, name, (long long)attempt, i);
+
+		if (renameat2(AT_FDCWD, path, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return error_errno(err, "cannot move %s to %s", path, to);
+	}
+	return error_set(err, ERROR_EXTERNAL, "%s is full (remove what is not needed)", parent);
+}
+
+int slot_move_nested(struct slot *slot, int64_t attempt, const struct capture *capture,
+                     struct error *err)
+{
+	for (size_t i = 0; capture->nested && capture->nested[i]; i++) {
+		_cleanup_free_ char *git = xasprintf("%s/%s/.git", slot->dir, capture->nested[i]);
+
+		if (file_exists(git) && move_aside(slot, attempt, git, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int slot_prepare(struct slot *slot, struct error *err)
+{
+	_cleanup_free_ char *link = repo_path(slot->dir, ".git");
+
+	if (repo_refresh(&slot->repo, err) < 0)
+		return -1;
+	if (!file_is_dir(slot->dir))
+		return error_set(err, ERROR_EXTERNAL,
+		                 "slot %s is gone (it is made anew when its "
+		                 "teammate starts again)",
+		                 slot->dir);
+	if (worktree_link_is_right(slot->dir, slot->git_dir))
+		return 0;
+	/* A repository, a link or a pipe in place of our file: an agent's doing, and kept. */
+	if (file_exists(link) && move_aside(slot, slot->marker.attempt, link, err) < 0)
+		return -1;
+	return worktree_link_repair(slot->dir, slot->git_dir, err);
+}
+
+int slot_capture(struct slot *slot, bool anyhow, struct capture *out, struct error *err)
+{
+	struct capture_source source = {
+	    .repo = &slot->repo,
+	    .git_dir = slot->git_dir,
+	    .dir = slot->dir,
+	    .without = (const char *const *)slot->marker.private_paths,
+	    .anyhow = anyhow,
+	};
+
+	return capture_take(&source, out, err);
+}
+
+/* The lock is on a file of the worktree's own git directory, and dies with its holder. */
+static int take_lock(struct slot *slot, struct error *err)
+{
+	_cleanup_free_ char *file = repo_path(slot->git_dir, LOCK_NAME);
+	struct stat held, there;
+
+	for (int i = 0; i < 10; i++) {
+		int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+		if (fd < 0)
+			return error_errno(err, "cannot open %s", file);
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			int saved = errno;
+
+			close(fd);
+			if (saved == EINTR)
+				continue;
+			errno = saved;
+			if (saved != EWOULDBLOCK)
+				return error_errno(err, "cannot lock %s", file);
+			return error_set(err, ERROR_BUSY,
+			                 "slot %s is held by another process (end it, or use "
+			                 "another teammate's name)",
+			                 slot->dir);
+		}
+		/* It may have been removed between open and lock. */
+		if (fstat(fd, &held) == 0 && stat(file, &there) == 0 &&
+		    held.st_ino == there.st_ino && held.st_dev == there.st_dev) {
+			slot->lock_fd = fd;
+			return 0;
+		}
+		close(fd);
+	}
+	return error_set(err, ERROR_BUSY, "slot %s is being removed", slot->dir);
+}
+
+static bool is_empty_dir(const char *dir)
+{
+	/* rmdir tells without a race, and an empty directory is made again at once. */
+	return rmdir(dir) == 0;
+}
+
+/* The commit that a new slot starts at. */
+static int first_commit(const struct repo *repo, const char *base, char hex[HEX_SIZE],
+                        struct error *err)
+{
+	if (commit_resolve(repo, base ? base : "HEAD", hex, err) == 0)
+		return 0;
+	if (base || (err && err->code != ERROR_NOT_FOUND))
+		return -1;
+	return error_set(err, ERROR_INVALID, "%s has no commit yet (make a first commit)",
+	                 repo->place.root);
+}
+
+static int make_slot(struct slot *slot, const char *base, struct error *err)
+{
+	_cleanup_free_ char *reason = xasprintf("pleach: teammate %s", slot->teammate);
+	_cleanup_free_ char *parent = xstrdup(slot->dir);
+	char hex[HEX_SIZE];
+
+	if (first_commit(&slot->repo, base, hex, err) < 0)
+		return -1;
+	for (char *p = parent + 1; (p = strchr(p, '/')); p++) {
+		*p = '\0';
+		if (mkdir(parent, 0777) < 0 && errno != EEXIST)
+			return error_errno(err, "cannot make %s", parent);
+		*p = '/';
+	}
+	if (worktree_add(&slot->repo, slot->dir, NULL, hex, reason, &slot->git_dir, err) < 0)
+		return error_wrap(err, "cannot make slot %s", slot->dir);
+	slot->made = true;
+	return 0;
+}
+
+/* A registered slot whose directory vanished: what only its git directory names is kept,
+ * then that one entry goes. */
+static int drop_vanished(struct slot *slot, struct error *err)
+{
+	struct capture none = CAPTURE_INIT;
+
+	marker_finish(&slot->marker);
+	if (marker_read(slot->git_dir, &slot->marker, err) < 0 ||
+	    slot_keep_loose_ends(slot, slot->marker.attempt, &none, NULL, err) < 0)
+		return -1;
+	marker_finish(&slot->marker);
+	if (worktree_remove(&slot->repo, slot->dir, err) < 0)
+		return -1;
+	free(slot->git_dir);
+	slot->git_dir = NULL;
+	return 0;
+}
+
+/* A directory that is there: ours, or foreign. Sets git_dir. */
+static int adopt(struct slot *slot, struct error *err)
+{
+	_cleanup_free_ char *link = repo_path(slot->dir, ".git");
+	_cleanup_free_ char *line = file_line(link);
+	_cleanup_free_ char *mine = xasprintf("gitdir: %s/worktrees/", slot->repo.place.common_dir);
+	char hex[HEX_SIZE];
+
+	slot->git_dir = worktree_git_dir(&slot->repo, slot->dir);
+	if (slot->git_dir)
+		return 0;
+	/* Its entry was pruned away: the files are still somebody's work. */
+	if (line && strncmp(line, mine, strlen(mine)) == 0 && !file_exists(line + 8)) {
+		if (first_commit(&slot->repo, NULL, hex, err) < 0)
+			return -1;
+		return worktree_register(&slot->repo, slot->dir, hex, &slot->git_dir, err);
+	}
+	return error_set(err, ERROR_INVALID,
+	                 "%s exists and is not a worktree of %s (move it away, or set slots: DIR)",
+	                 slot->dir, slot->repo.place.root);
+}
+
+static int find_or_make(struct slot *slot, const char *base, struct error *err)
+{
+	struct stat st;
+
+	if (lstat(slot->dir, &st) == 0) {
+		if (!S_ISDIR(st.st_mode))
+			return error_set(err, ERROR_INVALID, "%s exists and is no directory",
+			                 slot->dir);
+		slot->git_dir = worktree_git_dir(&slot->repo, slot->dir);
+		if (slot->git_dir || !is_empty_dir(slot->dir)) {
+			free(slot->git_dir);
+			return adopt(slot, err);
+		}
+	} else if (errno != ENOENT) {
+		return error_errno(err, "cannot look at %s", slot->dir);
+	} else if ((slot->git_dir = worktree_git_dir(&slot->repo, slot->dir)) &&
+	           (take_lock(slot, err) < 0 || drop_vanished(slot, err) < 0)) {
+		return -1;
+	}
+	if (slot->lock_fd >= 0)
+		close(slot->lock_fd);
+	slot->lock_fd = -1;
+	return make_slot(slot, base, err);
+}
+
+/* The first checkout, outside the metadata lock: slots are filled side by side. Content
+ * that is there already (an entry that was registered anew, a user's own worktree) is kept. */
+static int first_checkout(struct slot *slot, struct error *err)
+{
+	_cleanup_free_ char *kept = NULL;
+	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
+	struct git_run run = {.git_dir = slot->git_dir, .work_tree = slot->dir};
+	char hex[HEX_SIZE];
+	int found = worktree_head(&slot->repo, slot->git_dir, hex, NULL, err);
+
+	if (found < 0)
+		return -1;
+	if (!found)
+		return error_set(err, ERROR_EXTERNAL, "slot %s has no HEAD", slot->dir);
+	if (!slot->made) {
+		if (slot_keep_content(slot, slot->marker.attempt, &capture, &kept, err) < 0)
+			return -1;
+	} else if (git_run(&slot->repo, &run, GIT_ARGS("read-tree", "--reset", "-u", hex), err) <
+	           0) {
+		return -1;
+	}
+	slot->marker.checked_out = true;
+	return marker_write(slot->git_dir, &slot->marker, err);
+}
+
+/* Temporary files of a process that died. */
+static void remove_temporary(const struct slot *slot)
+{
+	static const char *const names[] = {"pleach.index",  "pleach.index.lock",
+	                                    "pleach.staged", "pleach.staged.lock",
+	                                    "pleach.proof",  "pleach.proof.lock"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		_cleanup_free_ char *file = repo_path(slot->git_dir, names[i]);
+		unlink(file);
+	}
+}
+
+static int open_slot(struct slot *slot, const char *base, struct error *err)
+{
+	int rc;
+
+	if (find_or_make(slot, base, err) < 0 || take_lock(slot, err) < 0)
+		return -1;
+	rc = marker_read(slot->git_dir, &slot->marker, err);
+	if (rc < 0)
+		return -1;
+	remove_temporary(slot);
+	/* Before anything is in it, so that a half-made slot is known as one. */
+	if (rc == 0 && marker_write(slot->git_dir, &slot->marker, err) < 0)
+		return -1;
+	if (slot_prepare(slot, err) < 0)
+		return -1;
+	if (slot->marker.overlay && slot_undo_overlay(slot, err) < 0)
+		return -1;
+	return slot->marker.checked_out ? 0 : first_checkout(slot, err);
+}
+
+int slot_open(const char *root, const char *dir, const char *teammate, const char *pinned_file,
+              const char *base, struct slot **out, struct error *err)
+{
+	struct slot *slot = xcalloc(1, sizeof *slot);
+
+	slot->lock_fd = -1;
+	slot->teammate = xstrdup(teammate);
+	slot->marker = (struct marker)MARKER_INIT;
+	if (repo_open(root, pinned_file, &slot->repo, err) < 0) {
+		slot_close(slot);
+		return -1;
+	}
+	slot->dir = path_settle(dir);
+	if (!slot->dir) {
+		error_errno(err, "slot %s", dir);
+		slot_close(slot);
+		return -1;
+	}
+	if (open_slot(slot, base, err) < 0) {
+		slot_close(slot);
+		return -1;
+	}
+	*out = slot;
+	return 0;
+}
+
+void slot_close(struct slot *slot)
+{
+	if (!slot)
+		return;
+	if (slot->lock_fd >= 0)
+		close(slot->lock_fd);
+	marker_finish(&slot->marker);
+	repo_close(&slot->repo);
+	free(slot->proof_tree);
+	free(slot->dir);
+	free(slot->git_dir);
+	free(slot->teammate);
+	free(slot);
+}

@@ -1,0 +1,71 @@
+/* What the files that implement slots share. Private to git/. */
+#ifndef PLEACH_GIT_SLOT_INTERNAL_H
+#define PLEACH_GIT_SLOT_INTERNAL_H
+
+#include "capture.h"
+#include "marker.h"
+#include "refs.h"
+#include "repo.h"
+#include "slot.h"
+#include "worktree.h"
+
+struct slot {
+	struct repo repo;
+	char *dir;     /* settled */
+	char *git_dir; /* <common>/worktrees/<name> */
+	char *teammate;
+	int lock_fd;
+	bool made;     /* by this process: there is nothing in it yet */
+	bool unsynced; /* refs were written that must outlive a power cut */
+	struct marker marker;
+	char *proof_tree; /* what verify was given, while a proof is under way */
+};
+
+/* Before anything is done in a slot: the configuration as it is now, the .git file as it
+ * must be (a repository that an agent made in its place is moved aside). */
+int slot_prepare(struct slot *slot, struct error *err);
+/* The slot's content, private paths left out. */
+int slot_capture(struct slot *slot, bool anyhow, struct capture *out, struct error *err);
+/* Keeps what is about to become unreachable and is in no working tree: staged content,
+ * and the commits that the slot's reflog and half-done operations name. `reached` (may be
+ * NULL) is a commit that stays reachable. */
+int slot_keep_loose_ends(struct slot *slot, int64_t attempt, const struct capture *capture,
+                         const char *reached, struct error *err);
+/* Makes what was kept durable. */
+int slot_sync(struct slot *slot, struct error *err);
+/* Keeps the slot's content and loose ends. As slot_snapshot; `*capture` is what was found. */
+int slot_keep_content(struct slot *slot, int64_t attempt, struct capture *capture, char **head,
+                      struct error *err);
+/* Forgets half-done operations (merge, rebase, bisect) and the reflog of HEAD, once kept. */
+int slot_forget_state(struct slot *slot, struct error *err);
+/* Moves the repositories inside nested directories, once their files are kept, out of the
+ * slot, into <slots>/.kept/. */
+int slot_move_nested(struct slot *slot, int64_t attempt, const struct capture *capture,
+                     struct error *err);
+/* Sets the working tree and index to `commit` from what `capture` found. Takes its index. */
+int slot_check_out(struct slot *slot, struct capture *capture, const char *commit,
+                   struct error *err);
+/* The paths of copy and link that `base` does not track, as they are written in a tree:
+ * these are private (private.c). Errors: INVALID (a path that leaves the repository). */
+int slot_private_paths(struct slot *slot, const char *base, const char *const *copy,
+                       const char *const *link, char ***paths, struct error *err);
+/* Puts the private files in place; removes what an earlier attempt had (`old`) and this one
+ * has not. */
+int slot_place_private(struct slot *slot, const char *const *copy, const char *const *link,
+                       const char *const *old, struct error *err);
+/* Another worktree than the slot's that has the branch (full name), or is about to come
+ * back to it, is an error: BUSY. */
+int slot_branch_free(struct slot *slot, const char *branch, struct error *err);
+/* Undoes an overlay that is recorded in the marker (overlay.c). */
+int slot_undo_overlay(struct slot *slot, struct error *err);
+bool slot_is_overlay_save(const char *path); /* a file that stepped aside for an overlay */
+int slot_lay_overlay(struct slot *slot, const char *overlay, struct error *err);
+/* Points the branch (full name) at hex, keeping its old head under `stem` unless hex or the
+ * commit `known` contains it. */
+int slot_move_branch(struct slot *slot, const char *branch, const char *hex, const char *stem,
+                     struct error *err);
+/* 1 when `commit` has `path`, 0 when not, -1. */
+int commit_has_path(const struct repo *repo, const char *commit, const char *path,
+                    struct error *err);
+
+#endif

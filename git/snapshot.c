@@ -1,0 +1,271 @@
+/* Snapshots: everything that a slot holds becomes reachable from a ref before the slot
+ * is used for something else. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "mem.h"
+#include "slot_internal.h"
+
+#define REFLOG_MAX (64u << 20)
+#define TREE_DEPTH 8
+
+/* Object ids to keep, without those that are known to stay. */
+struct candidates {
+	const struct repo *repo;
+	const char *reached;
+	char **ids;
+	size_t count;
+};
+
+static void add_candidate(struct candidates *list, const char *text)
+{
+	size_t n = strspn(text, "0123456789abcdef");
+	char hex[HEX_SIZE];
+
+	if (n != 40 && n != 64)
+		return;
+	memcpy(hex, text, n);
+	hex[n] = '\0';
+	if (strspn(hex, "0") == n || (list->reached && strcmp(hex, list->reached) == 0))
+		return;
+	/* Reflogs repeat themselves: what came last is what comes next. */
+	for (size_t i = list->count; i-- > 0 && list->count - i < 64;)
+		if (strcmp(list->ids[i], hex) == 0)
+			return;
+	if (list->reached && commit_contains(list->repo, list->reached, hex, NULL) == 1)
+		return;
+	list->ids = xrealloc(list->ids, (list->count + 2) * sizeof *list->ids);
+	list->ids[list->count++] = xstrdup(hex);
+	list->ids[list->count] = NULL;
+}
+
+static void add_lines(struct candidates *list, const char *file, bool reflog)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	char *save = NULL;
+
+	if (file_read(file, REFLOG_MAX, &text, NULL) != 1)
+		return;
+	for (char *line = strtok_r(text.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		add_candidate(list, line);
+		if (reflog && strchr(line, ' '))
+			add_candidate(list, strchr(line, ' ') + 1);
+	}
+}
+
+/* All files below a directory of refs, or of a half-done operation. */
+static void add_files_below(struct candidates *list, const char *path, int depth)
+{
+	struct dirent *entry;
+	DIR *dir = depth < TREE_DEPTH ? opendir(path) : NULL;
+
+	while (dir && (entry = readdir(dir))) {
+		_cleanup_free_ char *file = repo_path(path, entry->d_name);
+
+		if (entry->d_name[0] == '.')
+			continue;
+		if (file_is_dir(file))
+			add_files_below(list, file, depth + 1);
+		else
+			add_lines(list, file, false);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* Commits that only this worktree's git directory knows. */
+static void collect(struct candidates *list, const char *git_dir)
+{
+	static const char *const heads[] = {"HEAD",           "ORIG_HEAD",   "MERGE_HEAD",
+	                                    "REVERT_HEAD",    "REBASE_HEAD", "CHERRY_PICK_HEAD",
+	                                    "MERGE_AUTOSTASH"};
+	static const char *const dirs[] = {"refs", "rebase-merge", "rebase-apply", "sequencer"};
+	_cleanup_free_ char *log = repo_path(git_dir, "logs/HEAD");
+
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+		_cleanup_free_ char *file = repo_path(git_dir, heads[i]);
+		add_lines(list, file, false);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		_cleanup_free_ char *dir = repo_path(git_dir, dirs[i]);
+		if (file_is_dir(dir))
+			add_files_below(list, dir, 0);
+	}
+	add_lines(list, log, true);
+}
+
+static int keep_staged(struct slot *slot, int64_t attempt, const char *tree, const char *parent,
+                       struct error *err)
+{
+	_cleanup_free_ char *stem = ref_kept_stem(attempt, slot->teammate, "index");
+	_cleanup_free_ char *message =
+	    xasprintf("pleach: what attempt %lld had staged\n", (long long)attempt);
+	char hex[HEX_SIZE];
+
+	if (commit_make(&slot->repo, tree, (const char *const[]){parent, NULL}, message, -1, hex,
+	                err) < 0)
+		return -1;
+	return ref_keep(&slot->repo, stem, hex, NULL, err);
+}
+
+int slot_keep_loose_ends(struct slot *slot, int64_t attempt, const struct capture *capture,
+                         const char *reached, struct error *err)
+{
+	_cleanup_free_ char *stem = ref_kept_stem(attempt, slot->teammate, NULL);
+	struct candidates list = {.repo = &slot->repo, .reached = reached};
+	const char *const also[] = {reached, NULL};
+	int rc;
+
+	if (capture->staged && keep_staged(slot, attempt, capture->staged, reached, err) < 0)
+		return -1;
+	collect(&list, slot->git_dir);
+	if (list.ids || capture->staged)
+		slot->unsynced = true;
+	rc = list.ids
+	         ? ref_keep_unreached(&slot->repo, stem, (const char *const *)list.ids, also, err)
+	         : 0;
+	strv_free(list.ids);
+	return rc;
+}
+
+/* The commit that holds the content: HEAD itself when nothing differs from it. */
+static int content_commit(struct slot *slot, int64_t attempt, const struct capture *capture,
+                          const char *head, char hex[HEX_SIZE], struct error *err)
+{
+	_cleanup_free_ char *message = NULL;
+	char tree[HEX_SIZE];
+
+	if (head) {
+		if (commit_tree(&slot->repo, head, tree, err) < 0)
+			return -1;
+		if (strcmp(tree, capture->tree) == 0) {
+			memcpy(hex, head, strlen(head) + 1);
+			return 0;
+		}
+	}
+	message = attempt > 0 ? xasprintf("pleach: snapshot of attempt %lld\n", (long long)attempt)
+	                      : xasprintf("pleach: snapshot of slot %s\n", slot->teammate);
+	return commit_make(&slot->repo, capture->tree, (const char *const[]){head, NULL}, message,
+	                   -1, hex, err);
+}
+
+/* Asked of git only where the marker does not know: HEAD of a slot that rests is its base,
+ * which a ref of the coordinator holds, or the head of its branch. */
+static int is_reached(const struct slot *slot, const char *hex, struct error *err)
+{
+	char now[HEX_SIZE];
+
+	if (slot->marker.base && strcmp(hex, slot->marker.base) == 0)
+		return 1;
+	if (slot->marker.branch && ref_read(&slot->repo, slot->marker.branch, now, NULL) == 1 &&
+	    strcmp(hex, now) == 0)
+		return 1;
+	return commit_is_reached(&slot->repo, hex, err);
+}
+
+int slot_keep_content(struct slot *slot, int64_t attempt, struct capture *capture, char **head,
+                      struct error *err)
+{
+	_cleanup_free_ char *stem = ref_kept_stem(attempt, slot->teammate, NULL);
+	char hex[HEX_SIZE], now[HEX_SIZE];
+	bool fresh;
+	int found, reached;
+
+	if (slot_capture(slot, true, capture, err) < 0)
+		return -1;
+	found = worktree_head(&slot->repo, slot->git_dir, now, NULL, err);
+	if (found < 0 || content_commit(slot, attempt, capture, found ? now : NULL, hex, err) < 0)
+		return -1;
+	fresh = !found || strcmp(hex, now) != 0;
+	reached = fresh ? 0 : is_reached(slot, hex, err);
+	if (reached < 0)
+		return -1;
+	if (!reached && ref_keep(&slot->repo, stem, hex, NULL, err) < 0)
+		return -1;
+	slot->unsynced |= !reached;
+	if (slot_keep_loose_ends(slot, attempt, capture, hex, err) < 0)
+		return -1;
+	*head = reached ? NULL : xstrdup(hex);
+	return 0;
+}
+
+int slot_sync(struct slot *slot, struct error *err)
+{
+	if (slot->unsynced && repo_sync(&slot->repo, err) < 0)
+		return -1;
+	slot->unsynced = false;
+	return 0;
+}
+
+int slot_snapshot(struct slot *slot, int64_t attempt, char **head, struct error *err)
+{
+	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
+	_cleanup_free_ char *kept = NULL;
+
+	if (slot_prepare(slot, err) < 0 ||
+	    slot_keep_content(slot, attempt, &capture, &kept, err) < 0)
+		return error_wrap(err, "snapshot of %s", slot->dir);
+	if (slot_sync(slot, err) < 0)
+		return -1;
+	slot->marker.phase = SLOT_SNAPSHOTTED;
+	if (marker_write(slot->git_dir, &slot->marker, err) < 0)
+		return -1;
+	if (head) {
+		*head = kept;
+		kept = NULL;
+	}
+	return 0;
+}
+
+int slot_forget_state(struct slot *slot, struct error *err)
+{
+	static const char *const names[] = {
+	    "MERGE_HEAD",
+	    "MERGE_MSG",
+	    "MERGE_MODE",
+	    "MERGE_RR",
+	    "MERGE_AUTOSTASH",
+	    "AUTO_MERGE",
+	    "SQUASH_MSG",
+	    "ORIG_HEAD",
+	    "CHERRY_PICK_HEAD",
+	    "REVERT_HEAD",
+	    "REBASE_HEAD",
+	    "BISECT_START",
+	    "BISECT_LOG",
+	    "BISECT_NAMES",
+	    "BISECT_TERMS",
+	    "BISECT_RUN",
+	    "BISECT_EXPECTED_REV",
+	    "BISECT_ANCESTORS_OK",
+	    "BISECT_FIRST_PARENT",
+	    "rebase-merge",
+	    "rebase-apply",
+	    "sequencer",
+	    "refs",
+	    "index.lock",
+	    "HEAD.lock",
+	    "logs/HEAD",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		_cleanup_free_ char *path = repo_path(slot->git_dir, names[i]);
+
+		if (file_exists(path) && file_remove_all(path, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int slot_keep(struct slot *slot, int64_t attempt, const char *head, struct error *err)
+{
+	_cleanup_free_ char *stem = ref_kept_stem(attempt, slot->teammate, NULL);
+
+	if (ref_keep(&slot->repo, stem, head, NULL, err) < 0)
+		return -1;
+	return repo_sync(&slot->repo, err);
+}

@@ -1,0 +1,186 @@
+/* Switching a slot to another attempt: keep what is there, then make it the base, on the
+ * attempt's branch. Each step may be the last one before a crash: the marker says
+ * `switching` from before the first until after the last, and all of them can be redone. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "files.h"
+#include "mem.h"
+#include "slot_internal.h"
+
+int commit_has_path(const struct repo *repo, const char *commit, const char *path,
+                    struct error *err)
+{
+	_cleanup_free_ char *spec = xasprintf("%s:%s", commit, path);
+	int code = 0;
+	struct git_run run = {.exit_code = &code};
+	git_object *object = NULL;
+
+	if (repo->git) {
+		int rc = git_revparse_single(&object, repo->git, spec);
+
+		git_object_free(object);
+		if (rc == 0 || rc == GIT_ENOTFOUND)
+			return rc == 0;
+	}
+	if (git_run(repo, &run, GIT_ARGS("cat-file", "-e", spec), err) < 0)
+		return -1;
+	return code == 0;
+}
+
+int slot_branch_free(struct slot *slot, const char *branch, struct error *err)
+{
+	_cleanup_worktrees_ struct worktrees list = WORKTREES_INIT;
+
+	if (worktrees_read(&slot->repo, &list, err) < 0)
+		return -1;
+	for (size_t i = 0; i < list.count; i++) {
+		const struct worktree *tree = &list.items[i];
+
+		if (tree->missing || strcmp(tree->git_dir, slot->git_dir) == 0)
+			continue;
+		if ((tree->branch && strcmp(tree->branch, branch) == 0 && tree->dir) ||
+		    (tree->in_use && strcmp(tree->in_use, branch) == 0))
+			return error_set(err, ERROR_BUSY,
+			                 "branch %s is checked out in %s (leave it there: `git "
+			                 "switch --detach`)",
+			                 branch + strlen("refs/heads/"), tree->dir);
+	}
+	return 0;
+}
+
+int slot_move_branch(struct slot *slot, const char *branch, const char *hex, const char *stem,
+                     struct error *err)
+{
+	struct error local = ERROR_INIT;
+
+	/* Somebody else may move it at the same moment: look again, a few times. */
+	for (int i = 0; i < 5; i++) {
+		char old[HEX_SIZE];
+		int found = ref_read(&slot->repo, branch, old, err), contained = 1;
+
+		if (found < 0)
+			return -1;
+		if (found && strcmp(old, hex) == 0)
+			return 0;
+		if (found)
+			contained = commit_contains(&slot->repo, hex, old, err);
+		if (contained < 0 ||
+		    (!contained && ref_keep(&slot->repo, stem, old, NULL, err) < 0))
+			return -1;
+		slot->unsynced = true;
+		if (ref_write(&slot->repo, branch, hex, found ? old : "", "pleach", &local) == 0)
+			return 0;
+		if (local.code != ERROR_CONFLICT)
+			break;
+	}
+	if (err)
+		*err = local;
+	return error_wrap(err, "branch %s", branch + strlen("refs/heads/"));
+}
+
+int slot_check_out(struct slot *slot, struct capture *capture, const char *commit,
+                   struct error *err)
+{
+	struct git_run run = {
+	    .git_dir = slot->git_dir, .work_tree = slot->dir, .index = capture->index};
+	const char *const *args = GIT_ARGS("read-tree", "--reset", "-u", commit);
+
+	/* The captured index knows every file that is not ignored: what the commit lacks goes,
+	 * ignored files stay. A read-only directory is an agent's doing. */
+	if (git_run(&slot->repo, &run, args, NULL) < 0) {
+		files_make_accessible(slot->dir);
+		if (git_run(&slot->repo, &run, args, err) < 0)
+			return error_wrap(err, "%s", slot->dir);
+	}
+	return capture_install(capture, slot->git_dir, err);
+}
+
+/* Takes what the marker will say. The private paths of before stay in force as long as
+ * their files may be in the slot. */
+static int begin(struct slot *slot, int64_t attempt, const char *branch, const char *base,
+                 char **private_paths, struct error *err)
+{
+	struct marker *marker = &slot->marker;
+
+	if (marker->phase != SLOT_SWITCHING)
+		marker->previous = marker->attempt;
+	marker->attempt = attempt;
+	marker->phase = SLOT_SWITCHING;
+	free(marker->branch);
+	marker->branch = xstrdup(branch);
+	free(marker->base);
+	marker->base = xstrdup(base);
+	for (size_t i = 0; private_paths && private_paths[i]; i++)
+		strv_push(&marker->private_paths, xstrdup(private_paths[i]));
+	return marker_write(slot->git_dir, marker, err);
+}
+
+static int finish(struct slot *slot, char ***private_paths, struct error *err)
+{
+	strv_free(slot->marker.private_paths);
+	slot->marker.private_paths = *private_paths;
+	*private_paths = NULL;
+	slot->marker.previous = 0;
+	slot->marker.phase = SLOT_READY;
+	return marker_write(slot->git_dir, &slot->marker, err);
+}
+
+/* The branch at base, and HEAD on it. */
+static int take_branch(struct slot *slot, int64_t attempt, const char *branch, const char *base,
+                       struct error *err)
+{
+	_cleanup_free_ char *stem = ref_kept_stem(attempt, slot->teammate, "before");
+
+	if (!branch)
+		return worktree_set_head(slot->git_dir, base, err);
+	if (slot_move_branch(slot, branch, base, stem, err) < 0)
+		return -1;
+	return worktree_set_head(slot->git_dir, branch, err);
+}
+
+static char *full_name(const char *branch)
+{
+	return !branch                                   ? NULL
+	       : strncmp(branch, "refs/heads/", 11) == 0 ? xstrdup(branch)
+	                                                 : xasprintf("refs/heads/%s", branch);
+}
+
+static int check_branch(struct slot *slot, const char *branch, struct error *err)
+{
+	int valid = 0;
+
+	if (!branch)
+		return 0;
+	if (git_reference_name_is_valid(&valid, branch) < 0 || !valid)
+		return error_set(err, ERROR_INVALID, "%s is no name for a branch", branch);
+	return slot_branch_free(slot, branch, err);
+}
+
+int slot_switch(struct slot *slot, int64_t attempt, const char *branch, const char *base,
+                const char *const *copy, const char *const *link, struct error *err)
+{
+	_cleanup_free_ char *full = full_name(branch), *kept = NULL;
+	_cleanup_strv_ char **paths = NULL, **old = NULL;
+	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
+	bool redo = slot->marker.phase == SLOT_SWITCHING;
+	int64_t owner = redo ? slot->marker.previous : slot->marker.attempt;
+	char hex[HEX_SIZE];
+
+	if (slot_prepare(slot, err) < 0 || commit_resolve(&slot->repo, base, hex, err) < 0 ||
+	    check_branch(slot, full, err) < 0 ||
+	    slot_private_paths(slot, hex, copy, link, &paths, err) < 0 ||
+	    (slot->marker.overlay && slot_undo_overlay(slot, err) < 0))
+		return -1;
+	if (slot_keep_content(slot, owner, &capture, &kept, err) < 0 || slot_sync(slot, err) < 0)
+		return error_wrap(err, "snapshot of %s", slot->dir);
+	old = strv_copy((const char *const *)slot->marker.private_paths);
+	if (begin(slot, attempt, full, hex, paths, err) < 0 ||
+	    slot_move_nested(slot, owner, &capture, err) < 0 || slot_forget_state(slot, err) < 0 ||
+	    slot_check_out(slot, &capture, hex, err) < 0 ||
+	    take_branch(slot, attempt, full, hex, err) < 0 ||
+	    slot_place_private(slot, copy, link, (const char *const *)old, err) < 0 ||
+	    slot_sync(slot, err) < 0)
+		return error_wrap(err, "switch of %s", slot->dir);
+	return finish(slot, &paths, err);
+}

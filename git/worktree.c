@@ -1,0 +1,354 @@
+/* Worktrees: adding, removing, listing, and what ties them to the repository. */
+#include "worktree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "mem.h"
+#include "refs.h"
+
+static void read_head(const char *git_dir, struct worktree *tree)
+{
+	_cleanup_free_ char *file = repo_path(git_dir, "HEAD");
+	_cleanup_free_ char *line = file_line(file);
+
+	if (line && strncmp(line, "ref: ", 5) == 0)
+		tree->branch = xstrdup(line + 5);
+	else if (line && hex_is_id(line))
+		tree->head = xstrdup(line);
+}
+
+/* A rebase or bisect detaches HEAD and moves the branch when it ends. */
+static void read_doing(const char *git_dir, struct worktree *tree)
+{
+	static const struct {
+		const char *file, *doing;
+	} states[] = {{"rebase-merge/head-name", "rebase"},
+	              {"rebase-apply/head-name", "rebase"},
+	              {"BISECT_START", "bisect"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(states) && !tree->doing; i++) {
+		_cleanup_free_ char *file = repo_path(git_dir, states[i].file);
+		char *line = file_line(file);
+
+		if (!line)
+			continue;
+		tree->doing = states[i].doing;
+		tree->in_use = strncmp(line, "refs/", 5) == 0 ? xstrdup(line)
+		                                              : xasprintf("refs/heads/%s", line);
+		free(line);
+	}
+}
+
+static void add_tree(struct worktrees *list, char *dir, char *git_dir)
+{
+	struct worktree tree = {.dir = dir, .git_dir = git_dir};
+	_cleanup_free_ char *locked = repo_path(git_dir, "locked");
+
+	read_head(git_dir, &tree);
+	read_doing(git_dir, &tree);
+	if (list->count && file_exists(locked)) {
+		tree.lock_reason = file_line(locked);
+		if (!tree.lock_reason)
+			tree.lock_reason = xstrdup("");
+	}
+	if (dir) {
+		_cleanup_free_ char *link = repo_path(dir, ".git");
+		tree.missing = !file_exists(link);
+	}
+	list->items = xrealloc(list->items, (list->count + 1) * sizeof *list->items);
+	list->items[list->count++] = tree;
+}
+
+/* The worktree that an entry below worktrees/ is for: its `gitdir` file, less /.git. */
+static char *entry_dir(const char *git_dir)
+{
+	_cleanup_free_ char *file = repo_path(git_dir, "gitdir");
+	char *line = file_line(file), *slash;
+
+	if (!line)
+		return NULL;
+	if (*line != '/') { /* git 2.48 may write it relative to the entry */
+		char *joined = xasprintf("%s/%s", git_dir, line);
+		free(line);
+		line = joined;
+	}
+	slash = strrchr(line, '/');
+	if (!slash || slash == line || strcmp(slash, "/.git") != 0) {
+		free(line);
+		return NULL;
+	}
+	*slash = '\0';
+	return line;
+}
+
+int worktrees_read(const struct repo *repo, struct worktrees *out, struct error *err)
+{
+	_cleanup_free_ char *base = repo_path(repo->place.common_dir, "worktrees");
+	struct worktrees list = WORKTREES_INIT;
+	struct dirent *entry;
+	DIR *dir = opendir(base);
+
+	add_tree(&list, repo->place.bare ? NULL : xstrdup(repo->place.root),
+	         xstrdup(repo->place.common_dir));
+	if (!dir && errno != ENOENT) {
+		worktrees_finish(&list);
+		return error_errno(err, "cannot read %s", base);
+	}
+	while (dir && (entry = readdir(dir))) {
+		char *git_dir, *where;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		git_dir = repo_path(base, entry->d_name);
+		where = entry_dir(git_dir);
+		if (where)
+			add_tree(&list, where, git_dir);
+		else
+			free(git_dir);
+	}
+	if (dir)
+		closedir(dir);
+	*out = list;
+	return 0;
+}
+
+void worktrees_finish(struct worktrees *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		free(list->items[i].dir);
+		free(list->items[i].git_dir);
+		free(list->items[i].branch);
+		free(list->items[i].head);
+		free(list->items[i].in_use);
+		free(list->items[i].lock_reason);
+	}
+	free(list->items);
+	*list = (struct worktrees)WORKTREES_INIT;
+}
+
+char *worktree_git_dir(const struct repo *repo, const char *dir)
+{
+	_cleanup_free_ char *base = repo_path(repo->place.common_dir, "worktrees");
+	struct dirent *entry;
+	DIR *entries = opendir(base);
+	char *found = NULL;
+
+	while (entries && !found && (entry = readdir(entries))) {
+		_cleanup_free_ char *git_dir = repo_path(base, entry->d_name);
+		_cleanup_free_ char *where = entry->d_name[0] == '.' ? NULL : entry_dir(git_dir);
+		_cleanup_free_ char *settled = where ? path_settle(where) : NULL;
+
+		if (settled && strcmp(settled, dir) == 0)
+			found = xstrdup(git_dir);
+	}
+	if (entries)
+		closedir(entries);
+	return found;
+}
+
+bool worktree_link_is_right(const char *dir, const char *git_dir)
+{
+	_cleanup_free_ char *link = repo_path(dir, ".git");
+	_cleanup_free_ char *line = file_line(link), *real = NULL, *want = NULL;
+
+	if (!line || strncmp(line, "gitdir: ", 8) != 0)
+		return false;
+	if (strcmp(line + 8, git_dir) == 0)
+		return true;
+	if (line[8] == '/')
+		real = realpath(line + 8, NULL);
+	want = realpath(git_dir, NULL);
+	return real && want && strcmp(real, want) == 0;
+}
+
+int worktree_link_repair(const char *dir, const char *git_dir, struct error *err)
+{
+	_cleanup_free_ char *link = repo_path(dir, ".git");
+	_cleanup_free_ char *text = xasprintf("gitdir: %s\n", git_dir);
+	struct stat st;
+
+	if (lstat(link, &st) == 0 && S_ISDIR(st.st_mode))
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s is a repository of its own (move it away)", link);
+	if (place_write_file(link, text, strlen(text), err) < 0)
+		return -1;
+	if (chmod(link, 0644) < 0)
+		return error_errno(err, "cannot make %s readable", link);
+	return 0;
+}
+
+int worktree_lock(const struct repo *repo, struct error *err)
+{
+	_cleanup_free_ char *dir = repo_path(repo->place.common_dir, "pleach");
+	_cleanup_free_ char *file = repo_path(dir, "worktrees.lock");
+	int fd;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return error_errno(err, "cannot make %s", dir);
+	fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_errno(err, "cannot open %s", file);
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR) {
+			error_errno(err, "cannot lock %s", file);
+			close(fd);
+			return -1;
+		}
+	return fd;
+}
+
+/* A removal that runs under the metadata lock already. */
+static int remove_locked(const struct repo *repo, const char *dir, struct error *err)
+{
+	struct git_run run = {.git_dir = NULL};
+
+	/* Twice --force removes a locked one; with the directory gone only the entry. */
+	return git_run(repo, &run, GIT_ARGS("worktree", "remove", "--force", "--force", "--", dir),
+	               err);
+}
+
+int worktree_remove(const struct repo *repo, const char *dir, struct error *err)
+{
+	_cleanup_close_ int lock = worktree_lock(repo, err);
+
+	return lock < 0 ? -1 : remove_locked(repo, dir, err);
+}
+
+/* git leaves junk when it fails half-way: only what we have just made ourselves goes. */
+static void undo_add(const struct repo *repo, const char *dir, bool dir_was_there)
+{
+	_cleanup_free_ char *git_dir = worktree_git_dir(repo, dir);
+	_cleanup_free_ char *link = repo_path(dir, ".git");
+
+	if (git_dir && remove_locked(repo, dir, NULL) < 0) {
+		unlink(link);
+		file_remove_all(git_dir, NULL);
+	}
+	if (!dir_was_there)
+		rmdir(dir);
+}
+
+int worktree_add(const struct repo *repo, const char *dir, const char *branch, const char *commit,
+                 const char *reason, char **git_dir, struct error *err)
+{
+	_cleanup_close_ int lock = worktree_lock(repo, err);
+	struct git_run run = {.git_dir = NULL};
+	_cleanup_free_ char *found = NULL;
+	bool there = file_exists(dir);
+	int rc;
+
+	if (lock < 0)
+		return -1;
+	/* --no-track is for new branches alone: git 2.39 refuses it with --detach. */
+	if (branch)
+		rc = git_run(repo, &run,
+		             GIT_ARGS("worktree", "add", "--no-checkout", "--", dir, branch), err);
+	else
+		rc = git_run(repo, &run,
+		             GIT_ARGS("worktree", "add", "--no-checkout", "--detach", "--lock",
+		                      "--reason", reason, "--", dir, commit),
+		             err);
+	if (rc == 0) {
+		_cleanup_free_ char *settled = path_settle(dir);
+
+		found = settled ? worktree_git_dir(repo, settled) : NULL;
+		/* Else git would find the repository around the slot, and work in that. */
+		if (!found || !worktree_link_is_right(settled, found))
+			rc = error_set(err, ERROR_EXTERNAL,
+			               "git worktree add left no working link at %s", dir);
+	}
+	if (rc < 0) {
+		undo_add(repo, dir, there);
+		return -1;
+	}
+	*git_dir = found;
+	found = NULL;
+	return 0;
+}
+
+static int write_entry(const char *git_dir, const char *name, const char *text, struct error *err)
+{
+	_cleanup_free_ char *file = repo_path(git_dir, name);
+
+	return place_write_file(file, text, strlen(text), err);
+}
+
+int worktree_register(const struct repo *repo, const char *dir, const char *commit, char **git_dir,
+                      struct error *err)
+{
+	_cleanup_close_ int lock = worktree_lock(repo, err);
+	_cleanup_free_ char *parent = repo_path(repo->place.common_dir, "worktrees");
+	_cleanup_free_ char *where = xasprintf("%s/.git\n", dir);
+	_cleanup_free_ char *head = xasprintf("%s\n", commit);
+	_cleanup_free_ char *entry = NULL;
+	const char *name = strrchr(dir, '/');
+
+	if (lock < 0)
+		return -1;
+	if (mkdir(parent, 0777) < 0 && errno != EEXIST)
+		return error_errno(err, "cannot make %s", parent);
+	name = name ? name + 1 : dir;
+	for (int i = 0; i < 1000; i++) {
+		free(entry);
+		entry = i ? xasprintf("%s/%s%d", parent, name, i) : repo_path(parent, name);
+		if (mkdir(entry, 0777) == 0)
+			break;
+		if (errno != EEXIST || i == 999)
+			return error_errno(err, "cannot make %s", entry);
+	}
+	/* The layout of gitrepository-layout(5); gitdir last: it is what makes the entry count. */
+	if (write_entry(entry, "commondir", "../..\n", err) < 0 ||
+	    write_entry(entry, "locked", "pleach\n", err) < 0 ||
+	    write_entry(entry, "HEAD", head, err) < 0 ||
+	    write_entry(entry, "gitdir", where, err) < 0 ||
+	    worktree_link_repair(dir, entry, err) < 0) {
+		file_remove_all(entry, NULL);
+		return -1;
+	}
+	*git_dir = entry;
+	entry = NULL;
+	return 0;
+}
+
+int worktree_head(const struct repo *repo, const char *git_dir, char hex[HEX_SIZE], char **branch,
+                  struct error *err)
+{
+	struct worktree tree = {.dir = NULL};
+	int rc = 0;
+
+	read_head(git_dir, &tree);
+	if (tree.head && commit_exists(repo, tree.head)) {
+		memcpy(hex, tree.head, strlen(tree.head) + 1);
+		rc = 1;
+	} else if (tree.branch) {
+		/* Branches are shared; a HEAD on one of the worktree's own refs is no branch. */
+		rc = strncmp(tree.branch, "refs/heads/", 11) == 0
+		         ? ref_read(repo, tree.branch, hex, err)
+		         : 0;
+	}
+	if (branch) {
+		*branch = tree.branch;
+		tree.branch = NULL;
+	}
+	free(tree.branch);
+	free(tree.head);
+	return rc;
+}
+
+int worktree_set_head(const char *git_dir, const char *branch_or_hex, struct error *err)
+{
+	_cleanup_free_ char *file = repo_path(git_dir, "HEAD");
+	_cleanup_free_ char *text = hex_is_id(branch_or_hex)
+	                                ? xasprintf("%s\n", branch_or_hex)
+	                                : xasprintf("ref: %s\n", branch_or_hex);
+
+	return place_write_file(file, text, strlen(text), err);
+}
