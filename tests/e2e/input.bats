@@ -304,7 +304,7 @@ tasks: [{id: a, agent: sh, prompt: x}]"
 		wait "$pid"
 	done
 	is 1 "$(jq .coordinator.pid "$W"/status.* | sort -u | wc -l)"
-	run timeout "$LIMIT" "$PLEACH_BUILD/pleach-coordinator" "$REPO"
+	run timeout "$LIMIT" "$PLEACH_BUILD/pleach-coordinator" --root "$REPO"
 	[[ $status != 0 ]]
 	expect 0 pleach status >/dev/null
 }
