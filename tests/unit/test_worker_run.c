@@ -1,0 +1,568 @@
+/* The real worker against a coordinator made for the test: tasks without a slot, and how
+ * they end; the connection; views; typing. */
+#include "worker_fake.h"
+
+#define TOKEN "0123456789abcdef0123456789abcdef"
+
+static void assert_error(const json_t *result, const char *code, const char *message)
+{
+	const json_t *error = json_object_get(result, "error");
+
+	assert_string_equal(json_text(result, "outcome"), "failed");
+	assert_string_equal(json_text(error, "code"), code);
+	if (message && !strstr(json_text(error, "message"), message))
+		fail_msg("%s: not in: %s", message, json_text(error, "message"));
+}
+
+/* True when a process still lives; waits for its end by a pidfd. */
+static void assert_ends(const char *pid_text)
+{
+	int fd = (int)syscall(434 /* pidfd_open */, atoi(pid_text), 0);
+
+	if (fd < 0)
+		return;
+	fake_wait_fd(fd, POLLIN);
+	close(fd);
+}
+
+static void test_completes(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *prompt = NULL, *log = NULL;
+	const json_t *r;
+
+	fake_begin(f);
+	fake_assign(f, fake_task(5, "printf 'one\\ntwo\\033[1m %s\\n' \"$PLEACH_KEY\""));
+	fake_wait_phase(f, "working");
+	r = fake_result(f);
+	assert_int_equal(json_int(r, "attempt", 0), 5);
+	assert_string_equal(json_text(r, "token"), TOKEN);
+	assert_string_equal(json_text(r, "outcome"), "completed");
+	assert_string_equal(json_text(r, "output"), "one\ntwo parser");
+	assert_true(json_is_null(json_object_get(r, "head")));
+	assert_true(json_is_null(json_object_get(r, "verify")));
+	assert_true(json_is_null(json_object_get(r, "error")));
+	prompt = fake_file(f, "state/attempts/5/prompt", NULL);
+	assert_string_equal(prompt, "Do \"it\" now.\n");
+	log = fake_file(f, "state/attempts/5/output.log", NULL);
+	assert_string_equal(log, "one\r\ntwo\033[1m parser\r\n");
+}
+
+static void test_environment(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *text = NULL;
+	json_t *task = fake_task(6, "env > \"$PLEACH_ROOT\"/env; cat \"$PLEACH_INPUTS\"");
+
+	fake_write_environment(
+	    f, "{\"base\":{\"PATH\":\"/usr/bin:/bin\",\"A\":\"base\",\"B\":\"base\",\"C\":\"base\","
+	       "\"D\":\"base\",\"TMUX\":\"x\",\"GIT_DIR\":\"/nowhere\",\"GIT_AUTHOR_NAME\":\"n\","
+	       "\"PLEACH_WORKER_TOKEN\":\"x\"},\"plans\":{\"fix\":{\"plan\":{\"B\":\"plan\","
+	       "\"C\":\"plan\",\"D\":\"plan\"},\"agents\":{\"fixer\":{\"C\":\"agent\","
+	       "\"D\":\"agent\"}},\"tasks\":{\"parser\":{\"D\":\"task\"}}}}}");
+	json_object_set_new(fake_profile(task), "env",
+	                    json_pack("{s:s,s:s}", "C", "profile", "E", "p"));
+	json_object_set_new(task, "inputs",
+	                    json_pack("[{s:s,s:n,s:s}]", "key", "lexer", "head", "output", "done"));
+	fake_begin(f);
+	fake_assign(f, task);
+	assert_string_equal(json_text(fake_result(f), "output"),
+	                    "[{\"key\":\"lexer\",\"head\":null,\"output\":\"done\"}]");
+	text = fake_file(f, "root/env", NULL);
+	assert_non_null(strstr(text, "A=base\n"));
+	assert_non_null(strstr(text, "B=plan\n"));
+	assert_non_null(strstr(text, "C=profile\n"));
+	assert_non_null(strstr(text, "D=task\n"));
+	assert_non_null(strstr(text, "E=p\n"));
+	assert_non_null(strstr(text, "TERM=xterm-256color\n"));
+	assert_non_null(strstr(text, "GIT_AUTHOR_NAME=n\n"));
+	assert_non_null(strstr(text, "PLEACH_TASK=7\n"));
+	assert_non_null(strstr(text, "PLEACH_ATTEMPT=6\n"));
+	assert_non_null(strstr(text, "PLEACH_SLOT=3\n"));
+	assert_non_null(strstr(text, "PLEACH_TOKEN=" TOKEN "\n"));
+	assert_non_null(strstr(text, "PATH=/usr/bin:/bin:/"));
+	assert_null(strstr(text, "TMUX="));
+	assert_null(strstr(text, "GIT_DIR="));
+	assert_null(strstr(text, "WORKER_TOKEN"));
+}
+
+static void test_failures(void **state)
+{
+	struct fake *f = *state;
+	json_t *task;
+
+	fake_begin(f);
+	fake_assign(f, fake_task(1, "echo boom; exit 3"));
+	assert_error(fake_result(f), "agent_exit", "exit 3: boom");
+	fake_assign(f, fake_task(2, "kill -KILL $$"));
+	assert_error(fake_result(f), "agent_signal", "signal 9");
+	task = fake_task(3, "");
+	json_object_set_new(fake_profile(task), "command", json_pack("[s]", "no-such-agent"));
+	fake_assign(f, task);
+	assert_error(fake_result(f), "agent_exit", "no-such-agent: no such program");
+	task = fake_task(4, "");
+	json_object_del(task, "spec");
+	fake_assign(f, task);
+	assert_error(fake_result(f), "internal", "incomplete");
+	fake_assign(f, fake_task(5, "exit 0"));
+	assert_string_equal(json_text(fake_result(f), "outcome"), "completed");
+}
+
+static void test_prompt_ways(void **state)
+{
+	struct fake *f = *state;
+	json_t *task = fake_task(1, "cat");
+	char *large = malloc(200001);
+
+	memset(large, 'x', 200000);
+	large[200000] = '\0';
+	json_object_set_new(fake_profile(task), "prompt", json_string("stdin"));
+	fake_begin(f);
+	fake_assign(f, task);
+	assert_string_equal(json_text(fake_result(f), "output"), "Do \"it\" now.");
+	task = fake_task(2, "");
+	json_object_set_new(
+	    fake_profile(task), "command",
+	    json_pack("[s,s,s,s]", "/bin/echo", "{key}:{prompt}", "{worktree}", "{prompt_file}"));
+	fake_assign(f, task);
+	fake_result(f);
+	{
+		_cleanup_free_ char *want =
+		    xasprintf("parser:Do \"it\" now.\n %s %s/attempts/2/prompt", f->root, f->state);
+
+		assert_string_equal(json_text(f->result, "output"), want);
+	}
+	task = fake_task(3, "");
+	json_object_set_new(task, "prompt", json_string(large));
+	json_object_set_new(fake_profile(task), "command", json_pack("[s,s]", "echo", "{prompt}"));
+	fake_assign(f, task);
+	assert_error(fake_result(f), "internal", "does not fit into an argument");
+	task = fake_task(4, "wc -c");
+	json_object_set_new(task, "prompt", json_string(large));
+	json_object_set_new(fake_profile(task), "prompt", json_string("stdin"));
+	fake_assign(f, task);
+	assert_string_equal(json_text(fake_result(f), "output"), "200000");
+	free(large);
+}
+
+static void test_verify_without_slot(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *log = NULL;
+	const json_t *v, *r;
+	json_t *task = fake_task(1, "echo made > made");
+
+	json_object_set_new(
+	    fake_spec(task), "verify",
+	    json_pack("{s:s,s:n}", "command", "cat made; test \"$PLEACH_TASK\" = 7", "timeout"));
+	fake_begin(f);
+	fake_assign(f, task);
+	r = fake_result(f);
+	v = json_object_get(r, "verify");
+	assert_string_equal(json_text(r, "outcome"), "completed");
+	assert_int_equal(json_int(v, "exit_code", -1), 0);
+	assert_string_equal(json_text(v, "command"), "cat made; test \"$PLEACH_TASK\" = 7");
+	assert_true(json_is_null(json_object_get(v, "head")));
+	log = fake_file(f, "state/attempts/1/verify.log", NULL);
+	assert_string_equal(log, "made\n");
+
+	task = fake_task(2, "true");
+	json_object_set_new(fake_spec(task), "verify",
+	                    json_pack("{s:[s,s,s],s:n}", "command", "sh", "-c",
+	                              "echo want 3, got 2; exit 5", "timeout"));
+	fake_assign(f, task);
+	r = fake_result(f);
+	assert_error(r, "verify_failed", "verify exit 5: want 3, got 2");
+	assert_int_equal(json_int(json_object_get(r, "verify"), "exit_code", -1), 5);
+
+	task = fake_task(3, "true");
+	json_object_set_new(
+	    fake_spec(task), "verify",
+	    json_pack("{s:s,s:f}", "command", "cat /dev/zero > /dev/null", "timeout", 0.2));
+	fake_assign(f, task);
+	assert_error(fake_result(f), "timeout", "verify: time limit");
+
+	task = fake_task(4, "exit 1");
+	json_object_set_new(fake_spec(task), "verify",
+	                    json_pack("{s:s,s:n}", "command", "touch verified", "timeout"));
+	fake_assign(f, task);
+	assert_error(fake_result(f), "agent_exit", NULL);
+	assert_false(fake_exists(f, "root/verified"));
+}
+
+/* Ignores what is polite, forks, calls setsid, and says its pids. */
+#define TOUGH                                                                                      \
+	"trap '' TERM HUP INT; "                                                                   \
+	"setsid sh -c 'trap \"\" TERM HUP; (setsid sh -c \"trap \\\"\\\" TERM HUP; echo \\$\\$ > " \
+	"'$PLEACH_ROOT'/../said; exec tail -f /dev/null\" &) ; exec tail -f /dev/null' & "         \
+	"tail -f /dev/null"
+
+static void test_timeout_kills_all(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *pid = NULL;
+	json_t *task = fake_task(1, TOUGH);
+
+	json_object_set_new(fake_spec(task), "timeout", json_real(0.5));
+	fake_fifo(f, "said");
+	fake_begin(f);
+	fake_assign(f, task);
+	pid = fake_fifo_line(f, "said");
+	assert_error(fake_result(f), "timeout", "time limit");
+	assert_ends(pid);
+	assert_int_equal(kill(atoi(pid), 0), -1);
+}
+
+static void test_stop_kills_all(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *pid = NULL;
+	const json_t *r;
+
+	fake_fifo(f, "said");
+	fake_begin(f);
+	fake_assign(f, fake_task(1, TOUGH));
+	pid = fake_fifo_line(f, "said");
+	fake_notify(
+	    f, "attempt.stop",
+	    json_pack("{s:i,s:s,s:f}", "attempt", 99, "outcome", "cancelled", "grace", 0.0));
+	fake_notify(f, "attempt.stop",
+	            json_pack("{s:i,s:s,s:f}", "attempt", 1, "outcome", "cancelled", "grace", 0.1));
+	r = fake_result(f);
+	assert_string_equal(json_text(r, "outcome"), "cancelled");
+	assert_true(json_is_null(json_object_get(r, "error")));
+	assert_int_equal(kill(atoi(pid), 0), -1);
+}
+
+static void test_exit_leaves_nothing(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *pid = NULL;
+
+	fake_fifo(f, "said");
+	fake_begin(f);
+	fake_assign(f, fake_task(1, "setsid sh -c 'trap \"\" HUP TERM; echo $$ > "
+	                            "'$PLEACH_ROOT'/../said; exec tail -f /dev/null' & "
+	                            "read x < $PLEACH_ROOT/../go"));
+	fake_fifo(f, "go");
+	pid = fake_fifo_line(f, "said");
+	{
+		_cleanup_free_ char *go = fake_path(f, "go");
+		_cleanup_close_ int fd = open(go, O_RDWR | O_CLOEXEC);
+
+		assert_int_equal(write_all(fd, "x\n", 2), 0);
+		assert_string_equal(json_text(fake_result(f), "outcome"), "completed");
+	}
+	assert_int_equal(kill(atoi(pid), 0), -1);
+}
+
+static void test_flood(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *log = NULL;
+	size_t len;
+
+	setenv("PLEACH_LOG_CAP", "1048576", 1);
+	fake_begin(f);
+	unsetenv("PLEACH_LOG_CAP");
+	fake_assign(f, fake_task(1, "echo first; head -c 200000000 /dev/zero | tr '\\0' x; "
+	                            "echo; echo last"));
+	fake_result(f);
+	assert_string_equal(json_text(f->result, "outcome"), "completed");
+	assert_int_equal(
+	    strcmp(json_text(f->result, "output") + strlen(json_text(f->result, "output")) - 4,
+	           "last"),
+	    0);
+	log = fake_file(f, "state/attempts/1/output.log", &len);
+	assert_in_range(len, 700000, 1048576 + 128);
+	assert_memory_equal(log, "first\r\n", 7);
+	assert_memory_equal(log + len - 6, "last\r\n", 6);
+	assert_non_null(strstr(log, "bytes of output left out here]"));
+}
+
+static void test_reconnect(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *saved = NULL;
+
+	fake_fifo(f, "go");
+	fake_begin(f);
+	fake_assign(f, fake_task(1, "read x < $PLEACH_ROOT/../go; echo $x"));
+	fake_wait_phase(f, "working");
+	fake_hang_up(f);
+	fake_greet(f, "resume");
+	assert_int_equal(json_int(f->hello, "attempt", 0), 1);
+	assert_string_equal(json_text(f->hello, "phase"), "working");
+	fake_wait_phase(f, "working"); /* said again: the first may be lost */
+	{
+		_cleanup_free_ char *go = fake_path(f, "go");
+		_cleanup_close_ int fd = open(go, O_RDWR | O_CLOEXEC);
+
+		assert_int_equal(write_all(fd, "still here\n", 11), 0);
+		assert_string_equal(json_text(fake_result(f), "output"), "still here");
+	}
+	/* Unconfirmed: the connection goes before the reply. It is saved, and said again. */
+	fake_hang_up(f);
+	fake_greet(f, "resume");
+	assert_int_equal(json_int(f->hello, "attempt", 0), 1);
+	assert_string_equal(json_text(f->hello, "phase"), "finishing");
+	saved = fake_file(f, "state/attempts/1/result.json", NULL);
+	assert_non_null(strstr(saved, "still here"));
+	assert_int_equal(json_int(fake_result(f), "attempt", 0), 1);
+	fake_assign(f, fake_task(2, "true"));
+	assert_int_equal(json_int(fake_result(f), "attempt", 0), 2);
+	assert_false(fake_exists(f, "state/attempts/1/result.json"));
+}
+
+static void test_stale(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *pid = NULL;
+
+	fake_fifo(f, "said");
+	fake_begin(f);
+	fake_assign(f, fake_task(1, "echo $$ > $PLEACH_ROOT/../said; exec tail -f /dev/null"));
+	pid = fake_fifo_line(f, "said");
+	fake_hang_up(f);
+	fake_greet(f, "stale");
+	json_decref(fake_wait(f, "worker.next"));
+	assert_null(f->result);
+	assert_int_equal(kill(atoi(pid), 0), -1);
+	fake_assign(f, fake_task(2, "true"));
+	assert_string_equal(json_text(fake_result(f), "outcome"), "completed");
+}
+
+static void test_exits(void **state)
+{
+	struct fake *f = *state;
+
+	fake_begin(f);
+	fake_notify(f, "worker.exit", json_object());
+	fake_wait_exit(f);
+	assert_false(fake_exists(f, "run/w-ash.sock"));
+	fake_hang_up(f);
+
+	fake_begin(f);
+	fake_assign(f, fake_task(1, "tail -f /dev/null"));
+	fake_wait_phase(f, "working");
+	kill(f->worker.pid, SIGTERM);
+	json_decref(fake_wait(f, "attempt.finish"));
+	assert_string_equal(json_text(f->result, "outcome"), "released");
+	fake_wait_exit(f);
+	fake_hang_up(f);
+
+	/* Nobody to tell: the result is on disk. */
+	fake_begin(f);
+	fake_assign(f, fake_task(2, "tail -f /dev/null"));
+	fake_wait_phase(f, "working");
+	close(f->listener);
+	unlink(f->socket);
+	fake_hang_up(f);
+	kill(f->worker.pid, SIGTERM);
+	fake_wait_exit(f);
+	assert_true(fake_exists(f, "state/attempts/2/result.json"));
+	f->listener = fake_listen(f->socket);
+}
+
+static void test_done(void **state)
+{
+	struct fake *f = *state;
+
+	fake_begin(f);
+	fake_assign(f, fake_task(1, "tail -f /dev/null"));
+	fake_wait_phase(f, "working");
+	fake_notify(f, "attempt.done", json_pack("{s:i}", "attempt", 1));
+	assert_string_equal(json_text(fake_result(f), "outcome"), "completed");
+}
+
+static json_t *tui_task(int attempt, const char *script, const char *way)
+{
+	json_t *task = fake_task(attempt, script);
+
+	json_object_set_new(fake_profile(task), "mode", json_string("tui"));
+	json_object_set_new(fake_profile(task), "prompt", json_string(way));
+	return task;
+}
+
+static void test_messages(void **state)
+{
+	struct fake *f = *state;
+	json_t *typed;
+
+	fake_begin(f);
+	fake_assign(f, tui_task(1,
+	                        "stty -echo; echo ready; read a; read b; read c; "
+	                        "printf '<%s|%s|%s>\\n' \"$a\" \"$b\" \"$c\"",
+	                        "none"));
+	fake_notify(
+	    f, "attempt.message",
+	    json_pack("{s:i,s:i,s:s}", "attempt", 1, "id", 11, "text", "hi \033[201~there\003"));
+	typed = fake_wait(f, "message.typed");
+	assert_int_equal(json_int(typed, "id", 0), 11);
+	json_decref(typed);
+	fake_notify(f, "attempt.answer",
+	            json_pack("{s:i,s:s}", "attempt", 1, "text", "two\rlines"));
+	assert_string_equal(json_text(fake_result(f), "output"),
+	                    "ready\n<hi [201~there|two|lines>");
+	/* Nothing is typed at a headless agent. */
+	fake_fifo(f, "go");
+	fake_assign(f, fake_task(2, "read x < $PLEACH_ROOT/../go; cat; echo end"));
+	fake_notify(f, "attempt.message",
+	            json_pack("{s:i,s:i,s:s}", "attempt", 2, "id", 12, "text", "lost"));
+	fake_wait_phase(f, "working");
+	{
+		_cleanup_free_ char *go = fake_path(f, "go");
+		_cleanup_close_ int fd = open(go, O_RDWR | O_CLOEXEC);
+
+		assert_int_equal(write_all(fd, "x\n", 2), 0);
+		assert_string_equal(json_text(fake_result(f), "output"), "end");
+	}
+}
+
+/* A prompt of random text, typed at a reader in that terminal mode. */
+static void type_prompt(struct fake *f, int attempt, const char *modes, size_t len, bool lines,
+                        const char *paste)
+{
+	_cleanup_free_ char *prompt = xcalloc(1, len + 1);
+	_cleanup_free_ char *got = NULL, *script = NULL, *name = NULL;
+	size_t n, skip = *paste ? 6 : 0;
+	json_t *task;
+
+	for (size_t i = 0; i < len; i++)
+		prompt[i] = lines && i % 61 == 60 ? '\n' : (char)('!' + (i * 7 + i / 93) % 90);
+	if (lines && len > 4)
+		memcpy(prompt, "\xc3\xa4\xe2\x82\xac", 5);
+	script = xasprintf("stty %s; printf '%s'; echo ready; head -c %zu > got-%d", modes, paste,
+	                   len + 1 + 2 * skip, attempt);
+	task = tui_task(attempt, script, "type");
+	json_object_set_new(task, "prompt", json_string(prompt));
+	fake_assign(f, task);
+	assert_string_equal(json_text(fake_result(f), "outcome"), "completed");
+	name = xasprintf("root/got-%d", attempt);
+	got = fake_file(f, name, &n);
+	assert_int_equal(n, len + 1 + 2 * skip);
+	if (skip)
+		assert_memory_equal(got, "\033[200~", skip);
+	assert_memory_equal(got + skip, prompt, len);
+}
+
+static void test_typed_prompts(void **state)
+{
+	struct fake *f = *state;
+
+	fake_begin(f);
+	type_prompt(f, 1, "raw -echo", 1, false, "");
+	type_prompt(f, 2, "raw -echo", 100000, true, "");
+	type_prompt(f, 3, "raw -echo", 1000000, false, "\\033[?2004h");
+	type_prompt(f, 4, "-echo", 500, true, "");
+	type_prompt(f, 5, "-echo", 300000, true, "");
+	type_prompt(f, 6, "-echo", 300000, false, "");
+}
+
+static int view_connect(struct fake *f)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof address.sun_path, "%s/w-ash.sock", f->runtime);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	return fd;
+}
+
+/* Reads frames until their data holds `text`. */
+static void view_wait(int fd, char kind, const char *text)
+{
+	struct buf in = BUF_INIT, seen = BUF_INIT;
+	struct frame frame;
+
+	while (!seen.data || !strstr(seen.data, text)) {
+		size_t offset = 0;
+
+		fake_wait_fd(fd, POLLIN);
+		assert_true(buf_read(&in, fd, 65536) > 0);
+		while (frame_next(&in, &offset, &frame) > 0)
+			if (frame.kind == kind)
+				buf_add(&seen, frame.data, frame.len);
+		buf_drop_front(&in, offset);
+	}
+	buf_finish(&in);
+	buf_finish(&seen);
+}
+
+static void view_send(int fd, char kind, const char *data, size_t len)
+{
+	struct buf out = BUF_INIT;
+
+	frame_add(&out, kind, data, len);
+	assert_int_equal(write_all(fd, out.data, out.len), 0);
+	buf_finish(&out);
+}
+
+static void test_views(void **state)
+{
+	struct fake *f = *state;
+	int observer, typist, late, deaf;
+
+	fake_begin(f);
+	observer = view_connect(f);
+	view_wait(observer, FRAME_DATA, "ash is idle");
+	deaf = view_connect(f); /* never reads */
+	view_send(observer, FRAME_OBSERVER, NULL, 0);
+	fake_assign(f, tui_task(1,
+	                        "stty -echo; echo early; read a; stty size; echo \"got $a\"; "
+	                        "head -c 5000000 /dev/zero | tr '\\0' y; echo; echo end; read b",
+	                        "none"));
+	view_wait(observer, FRAME_DATA, "early");
+	view_send(observer, FRAME_KEYS, "no\n", 3);
+	typist = view_connect(f);
+	view_wait(typist, FRAME_DATA, "early");
+	view_send(typist, FRAME_RESIZE, "\x4d\x00\x14\x00", 4);
+	view_send(typist, FRAME_KEYS, "yes\n", 4);
+	view_wait(observer, FRAME_DATA, "20 77");
+	view_wait(observer, FRAME_DATA, "end");
+	view_wait(typist, FRAME_DATA, "end");
+	late = view_connect(f);
+	view_wait(late, FRAME_TITLE, "ash · parser · working");
+	close(late);
+	late = view_connect(f);
+	view_wait(late, FRAME_DATA, "end");
+	view_send(late, FRAME_KEYS, "\n", 1);
+	fake_result(f);
+	{
+		_cleanup_free_ char *log = fake_file(f, "state/attempts/1/output.log", NULL);
+
+		assert_non_null(strstr(log, "got yes"));
+	}
+	fake_notify(f, "worker.exit", json_object());
+	fake_wait_exit(f);
+	close(late);
+	close(typist);
+	close(observer);
+	close(deaf);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(test_completes),
+	    T(test_environment),
+	    T(test_failures),
+	    T(test_prompt_ways),
+	    T(test_verify_without_slot),
+	    T(test_timeout_kills_all),
+	    T(test_stop_kills_all),
+	    T(test_exit_leaves_nothing),
+	    T(test_flood),
+	    T(test_reconnect),
+	    T(test_stale),
+	    T(test_exits),
+	    T(test_done),
+	    T(test_messages),
+	    T(test_typed_prompts),
+	    T(test_views),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,298 @@
+/* Escape sequences (ECMA-48, and xterm's strings): small byte machines, no tables of
+ * terminals. They never fail: bytes that make no sense pass, or are left out, as they come. */
+#include "ansi.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT, ESC, ESC_MORE, CSI, STRING, STRING_ESC };
+
+#define BYTE_ESC 0x1b
+#define BYTE_BEL 0x07
+#define BYTE_ENQ 0x05
+
+/* The state after `c`; `*done` is set when a sequence (or string) ends with it. */
+static int advance(int state, unsigned char c, bool *done)
+{
+	*done = false;
+	switch (state) {
+	case ESC:
+		if (c == '[')
+			return CSI;
+		if (c == ']' || c == 'P' || c == 'X' || c == '^' || c == '_')
+			return STRING;
+		if (c == BYTE_ESC)
+			return ESC;
+		if (c >= 0x20 && c <= 0x2f)
+			return ESC_MORE;
+		*done = true;
+		return TEXT;
+	case ESC_MORE:
+		if (c >= 0x20 && c <= 0x2f)
+			return ESC_MORE;
+		*done = true;
+		return TEXT;
+	case CSI:
+		if (c == BYTE_ESC)
+			return ESC;
+		if (c >= 0x20 && c <= 0x3f)
+			return CSI;
+		*done = true;
+		return TEXT;
+	case STRING:
+		if (c == BYTE_ESC)
+			return STRING_ESC;
+		if (c != BYTE_BEL)
+			return STRING;
+		*done = true;
+		return TEXT;
+	case STRING_ESC:
+		/* ESC \ ends a string; any other ESC ends it too and begins something new. */
+		if (c == '\\') {
+			*done = true;
+			return TEXT;
+		}
+		return advance(ESC, c, done);
+	default:
+		return c == BYTE_ESC ? ESC : TEXT;
+	}
+}
+
+static size_t line_start(const struct buf *out, size_t from)
+{
+	size_t at = out->len;
+
+	while (at > from && out->data[at - 1] != '\n')
+		at--;
+	return at;
+}
+
+static void cut(struct buf *out, size_t len)
+{
+	out->len = len;
+	if (out->data)
+		out->data[len] = '\0';
+}
+
+static void take_back(struct buf *out, size_t from)
+{
+	size_t at = out->len;
+
+	if (at == from || out->data[at - 1] == '\n')
+		return;
+	do {
+		at--;
+	} while (at > from && ((unsigned char)out->data[at] & 0xc0) == 0x80);
+	cut(out, at);
+}
+
+void ansi_add_plain(struct buf *out, const char *data, size_t len)
+{
+	size_t from = out->len;
+	bool pending_return = false;
+	int state = TEXT;
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)data[i];
+		bool done;
+
+		if (state != TEXT || c == BYTE_ESC) {
+			state = advance(state, c, &done);
+			continue;
+		}
+		if (c == '\r') {
+			pending_return = true;
+			continue;
+		}
+		if (pending_return && c != '\n')
+			cut(out, line_start(out, from));
+		pending_return = false;
+		if (c == '\b')
+			take_back(out, from);
+		else
+			buf_add(out, &data[i], 1);
+	}
+}
+
+/* Whether a whole control sequence makes the terminal answer: device attributes, status
+ * reports, mode and size requests, kitty's keyboard question. */
+static bool csi_asks(const char *seq, size_t len)
+{
+	char final = seq[len - 1];
+
+	switch (final) {
+	case 'c':
+	case 'n':
+	case 'x':
+		return true;
+	case 'p':
+		return len > 3 && seq[len - 2] == '$';
+	case 't':
+		return true;
+	case 'q':
+		return len > 3 && seq[2] == '>';
+	case 'u':
+		return len > 3 && seq[2] == '?';
+	default:
+		return false;
+	}
+}
+
+/* Operating system commands that may pass: titles, colours, links. Never the clipboard. */
+static bool osc_passes(const char *seq, size_t len, enum ansi_pass pass)
+{
+	static const int allowed[] = {0, 1, 2, 4, 7, 8, 10, 11, 12, 104, 110, 111, 112, 133};
+	int number = 0;
+	size_t i = 2;
+
+	if (i >= len || seq[i] < '0' || seq[i] > '9')
+		return false;
+	for (; i < len && i < 6 && seq[i] >= '0' && seq[i] <= '9'; i++)
+		number = number * 10 + (seq[i] - '0');
+	for (size_t n = 0; n < sizeof allowed / sizeof allowed[0]; n++) {
+		if (allowed[n] != number)
+			continue;
+		return pass == ANSI_PASS_LIVE || !memchr(seq, '?', len) || number == 8;
+	}
+	return false;
+}
+
+static bool sequence_passes(const struct ansi_filter *f)
+{
+	const char *seq = f->held;
+	size_t len = f->held_len;
+
+	if (len < 2)
+		return false;
+	if (seq[1] == '[')
+		return f->pass == ANSI_PASS_LIVE || !csi_asks(seq, len);
+	if (seq[1] == ']')
+		return osc_passes(seq, len, f->pass);
+	if (strchr("PX^_", seq[1]))
+		return false;
+	return f->pass == ANSI_PASS_LIVE || seq[1] != 'Z';
+}
+
+static void hold(struct ansi_filter *f, struct buf *out, char c)
+{
+	if (f->drop)
+		return;
+	if (f->held_len == sizeof f->held) {
+		/* Too long to hold. Links and titles may be; they are judged by their start. */
+		if (f->held[1] != ']' || !osc_passes(f->held, f->held_len, f->pass)) {
+			f->drop = true;
+			return;
+		}
+		buf_add(out, &c, 1);
+		return;
+	}
+	f->held[f->held_len++] = c;
+	if (f->held_len == sizeof f->held && f->held[1] == ']' &&
+	    osc_passes(f->held, f->held_len, f->pass))
+		buf_add(out, f->held, f->held_len);
+}
+
+static void release(struct ansi_filter *f, struct buf *out)
+{
+	if (!f->drop && f->held_len < sizeof f->held && sequence_passes(f))
+		buf_add(out, f->held, f->held_len);
+	f->held_len = 0;
+	f->drop = false;
+}
+
+void ansi_filter(struct ansi_filter *f, struct buf *out, const char *data, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len) {
+		unsigned char c = (unsigned char)data[i];
+		bool done;
+		int before = f->state;
+
+		if (before == TEXT && c != BYTE_ESC) {
+			const char *esc = memchr(data + i, BYTE_ESC, len - i);
+			size_t end = esc ? (size_t)(esc - data) : len;
+
+			for (; i < end; i++)
+				if (data[i] != BYTE_ENQ)
+					buf_add(out, &data[i], 1);
+			continue;
+		}
+		f->state = advance(before, c, &done);
+		if (f->state == ESC && before != TEXT) {
+			f->held_len = 0; /* what was cut short is not passed on */
+			f->drop = false;
+		} else if (before == STRING_ESC && c != 0x5c) {
+			f->held[0] = BYTE_ESC;
+			f->held_len = 1;
+			f->drop = false;
+		}
+		hold(f, out, (char)c);
+		if (done)
+			release(f, out);
+		i++;
+	}
+}
+
+static void watch_final(struct ansi_watch *w, unsigned char c)
+{
+	if (w->number == 2004)
+		w->has_2004 = true;
+	if (w->private_mode && w->has_2004 && (c == 'h' || c == 'l'))
+		w->bracketed_paste = c == 'h';
+	if (!w->plain)
+		return;
+	if (c == 'n' && w->number == 6)
+		w->asked_position++;
+	else if (c == 'n' && w->number == 5)
+		w->asked_status++;
+	else if (c == 'c' && w->number == 0)
+		w->asked_device++;
+}
+
+static void watch_csi(struct ansi_watch *w, unsigned char c)
+{
+	if (c >= '0' && c <= '9') {
+		if (w->number < 100000)
+			w->number = w->number * 10 + (c - '0');
+	} else if (c == ';') {
+		if (w->number == 2004)
+			w->has_2004 = true;
+		w->number = 0;
+		w->plain = false;
+	} else if (c == '?') {
+		w->private_mode = true;
+		w->plain = false;
+	} else if (c < 0x40) {
+		w->plain = false;
+	}
+}
+
+void ansi_watch(struct ansi_watch *w, const char *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)data[i];
+		int before = w->state;
+		bool done;
+
+		if (before == TEXT && c != BYTE_ESC) {
+			const char *esc = memchr(data + i, BYTE_ESC, len - i);
+
+			if (!esc)
+				return;
+			i = (size_t)(esc - data);
+			c = BYTE_ESC;
+		}
+		w->state = advance(before, c, &done);
+		if (w->state == CSI && before != CSI) {
+			w->number = 0;
+			w->private_mode = w->has_2004 = false;
+			w->plain = true;
+		} else if (before == CSI && done) {
+			watch_final(w, c);
+		} else if (w->state == CSI) {
+			watch_csi(w, c);
+		}
+	}
+}

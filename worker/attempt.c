@@ -1,0 +1,513 @@
+/* One attempt as a machine: prepare the slot, set it up, run the agent, commit, verify,
+ * deliver. Every step that takes time is a slot job or a command; at most one is under way,
+ * and when it ends the next step is chosen from what is known by then. An order to stop only
+ * sets a flag and ends the command that runs. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "attempt_private.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "text.h"
+
+static const char *const phase_words[] = {
+#define X(name, word) word,
+    ATTEMPT_PHASES(X)
+#undef X
+};
+
+#define STALE_GRACE 2.0 /* seconds a stale agent has between SIGTERM and SIGKILL */
+
+static void advance(struct attempt *a);
+
+const char *attempt_phase_word(enum attempt_phase phase)
+{
+	return phase_words[phase];
+}
+
+int64_t attempt_id(const struct attempt *a)
+{
+	return a->id;
+}
+
+enum attempt_phase attempt_phase(const struct attempt *a)
+{
+	return a->phase;
+}
+
+const char *attempt_key(const struct attempt *a)
+{
+	return a->key;
+}
+
+double attempt_grace(const struct attempt *a)
+{
+	return a->stop_grace;
+}
+
+static void set_phase(struct attempt *a, enum attempt_phase phase)
+{
+	if (a->phase == phase)
+		return;
+	a->phase = phase;
+	if (a->stale)
+		return;
+	control_state(a->w, a->id, phase_words[phase],
+	              phase == PHASE_WORKING ? attempt_child(a) : 0, a->has_slot ? a->cwd : NULL);
+	worker_changed(a->w);
+}
+
+static void attempt_free(struct attempt *a)
+{
+	struct attempt_queued *next;
+
+	typing_free(a->typing);
+	terminal_close(a->terminal);
+	output_free(a->output);
+	output_free(a->verified);
+	for (struct attempt_queued *q = a->queued; q; q = next) {
+		next = q->next;
+		free(q->text);
+		free(q);
+	}
+	json_decref(a->evidence);
+	json_decref(a->assignment);
+	strv_free(a->env);
+	strv_free(a->copy);
+	strv_free(a->link);
+	strv_free(a->protect);
+	free(a->overlay);
+	free(a->dir);
+	free(a->prompt_file);
+	free(a->inputs_file);
+	free(a->cwd);
+	free(a->marker);
+	free(a->error_text);
+	free(a->kept);
+	free(a);
+}
+
+static void deliver(struct attempt *a)
+{
+	struct worker *w = a->w;
+	json_t *finish;
+
+	if (a->stopping) {
+		a->outcome = a->stop_outcome;
+		a->error = TASK_ERROR_NONE;
+	}
+	finish = a->stale ? NULL : attempt_result(a);
+	if (a->outcome != OUTCOME_COMPLETED || a->has_slot || a->stale)
+		log_info("attempt", "attempt=%lld task=%lld %s%s%s", (long long)a->id,
+		         (long long)a->task, a->stale ? "stale" : attempt_outcome_word(a->outcome),
+		         a->error_text && !a->stopping ? ": " : "",
+		         a->error_text && !a->stopping ? task_error_word(a->error) : "");
+	attempt_show_end(a);
+	w->attempt = NULL;
+	worker_attempt_over(w, a->id, finish);
+	attempt_free(a);
+}
+
+static void start_job(struct attempt *a, enum slots_verb verb, void (*done)(struct slots_job *))
+{
+	struct slots_job *job = &a->job;
+
+	*job = (struct slots_job){
+	    .verb = verb,
+	    .attempt = a->id,
+	    .branch = a->branch,
+	    .base = a->base,
+	    .subject = a->subject,
+	    .head = a->committed ? a->result.head : NULL,
+	    .overlay = a->overlay,
+	    .copy = (const char *const *)a->copy,
+	    .link = (const char *const *)a->link,
+	    .protect = (const char *const *)a->protect,
+	    .has_setup = json_object_get(a->spec, "setup") &&
+	                 !json_is_null(json_object_get(a->spec, "setup")),
+	    .prove = a->outcome == OUTCOME_COMPLETED && a->verify && !a->stopping && !a->stale,
+	    .expect_changes = json_flag(a->spec, "expect_changes"),
+	    .done = done,
+	    .context = a,
+	};
+	slots_start(a->w->slots, job);
+}
+
+static void run_agent(struct attempt *a)
+{
+	struct error err = ERROR_INIT;
+
+	if (attempt_start_agent(a, &err) != 0) {
+		attempt_fail(
+		    a, err.code == ERROR_NOT_FOUND ? TASK_ERROR_AGENT_EXIT : TASK_ERROR_INTERNAL,
+		    "%s", err.text);
+		attempt_show_line(a, err.text);
+		advance(a);
+		return;
+	}
+	set_phase(a, PHASE_WORKING);
+}
+
+void attempt_agent_ended(void *context, const struct command_end *end)
+{
+	struct attempt *a = context;
+
+	a->command = NULL;
+	a->agent_ran = true;
+	terminal_drain(a->terminal);
+	typing_free(a->typing);
+	a->typing = NULL;
+	if (a->has_slot || a->verify) {
+		terminal_close(a->terminal);
+		a->terminal = NULL;
+	} /* else with the attempt, after the result was sent */
+	if (!a->stopping && !a->stale) {
+		_cleanup_free_ char *why = NULL;
+
+		if (end->timed_out) {
+			attempt_fail(a, TASK_ERROR_TIMEOUT, "time limit of %gs passed",
+			             json_num(a->spec, "timeout", 0));
+		} else if (a->done || end->status == 0) {
+			a->outcome = OUTCOME_COMPLETED;
+		} else {
+			why = attempt_end_text(end, a->output);
+			attempt_fail(a,
+			             WIFSIGNALED(end->status) ? TASK_ERROR_AGENT_SIGNAL
+			                                      : TASK_ERROR_AGENT_EXIT,
+			             "%s", why);
+		}
+	}
+	advance(a);
+}
+
+static void verify_ended(void *context, const struct command_end *end)
+{
+	struct attempt *a = context;
+	_cleanup_free_ char *text = NULL, *why = NULL;
+	int code = WIFEXITED(end->status) ? WEXITSTATUS(end->status) : 128 + WTERMSIG(end->status);
+
+	a->command = NULL;
+	if (a->stopping || a->stale) {
+		advance(a);
+		return;
+	}
+	if (end->timed_out)
+		code = 124;
+	text = attempt_command_text(json_object_get(a->verify, "command"));
+	a->evidence = json_pack("{s:o, s:i, s:f, s:o, s:o}", "command", json_text_or_null(text),
+	                        "exit_code", code, "seconds", end->seconds, "head",
+	                        json_text_or_null(a->committed ? a->result.head : NULL), "tree",
+	                        json_text_or_null(a->committed ? a->result.tree : NULL));
+	if (end->timed_out) {
+		attempt_fail(a, TASK_ERROR_TIMEOUT, "verify: time limit of %gs passed",
+		             json_num(a->verify, "timeout", 0));
+	} else if (code != 0) {
+		why = attempt_end_text(end, a->verified);
+		attempt_fail(a, TASK_ERROR_VERIFY_FAILED, "verify %s", why);
+	}
+	advance(a);
+}
+
+static void run_verify(struct attempt *a)
+{
+	const json_t *command = json_object_get(a->verify, "command");
+	_cleanup_free_ char *text = attempt_command_text(command);
+	_cleanup_free_ char *path = xasprintf("%s/verify.log", a->dir);
+	_cleanup_free_ char *line = xasprintf("verify: %s", text);
+	struct error err = ERROR_INIT;
+
+	a->verified = output_new(path, a->w->options.log_cap);
+	attempt_show_line(a, line);
+	if (attempt_start_command(a, command, json_num(a->verify, "timeout", 0), verify_ended,
+	                          &err) != 0) {
+		a->evidence =
+		    json_pack("{s:o, s:i, s:f, s:o, s:o}", "command", json_text_or_null(text),
+		              "exit_code", err.code == ERROR_NOT_FOUND ? 127 : 126, "seconds", 0.0,
+		              "head", json_text_or_null(a->committed ? a->result.head : NULL),
+		              "tree", json_text_or_null(a->committed ? a->result.tree : NULL));
+		output_add(a->verified, err.text, strlen(err.text));
+		output_add(a->verified, "\n", 1);
+		attempt_fail(a, TASK_ERROR_VERIFY_FAILED, "verify: %s", err.text);
+		advance(a);
+		return;
+	}
+	set_phase(a, PHASE_VERIFYING);
+}
+
+static void snapshot_done(struct slots_job *job)
+{
+	struct attempt *a = job->context;
+
+	if (job->rc != 0)
+		log_error("attempt", "attempt=%lld cannot keep its work: %s", (long long)a->id,
+		          job->err.text);
+	else if (job->kept[0])
+		a->kept = xasprintf("refs/pleach/kept/%lld", (long long)a->id);
+	a->slot_ready = false;
+	deliver(a);
+}
+
+static void prove_ended(struct slots_job *job)
+{
+	struct attempt *a = job->context;
+
+	if (job->rc != 0)
+		log_warn("attempt", "attempt=%lld after verify: %s", (long long)a->id,
+		         job->err.text);
+	advance(a);
+}
+
+static void committed(struct slots_job *job)
+{
+	struct attempt *a = job->context;
+
+	a->committed = job->committed;
+	a->proving = job->proving;
+	if (job->committed)
+		a->result = job->result;
+	if (!job->committed) {
+		attempt_fail(a, TASK_ERROR_INTERNAL, "cannot commit: %s", job->err.text);
+		log_error("attempt", "attempt=%lld cannot commit: %s", (long long)a->id,
+		          job->err.text);
+		start_job(a, SLOTS_SNAPSHOT, snapshot_done);
+		return;
+	}
+	if (a->stopping || a->stale || a->outcome != OUTCOME_COMPLETED) {
+		advance(a);
+		return;
+	}
+	if (!job->result.descends)
+		attempt_fail(a, TASK_ERROR_NOT_DESCENDANT,
+		             "head %.12s does not descend from base %.12s", job->result.head,
+		             a->base ? a->base : "");
+	else if (job->result.unchanged && json_flag(a->spec, "expect_changes"))
+		attempt_fail(a, TASK_ERROR_UNCHANGED, "nothing was changed");
+	else if (job->rc != 0)
+		attempt_fail(a, TASK_ERROR_INTERNAL, "cannot prepare verify: %s", job->err.text);
+	if (a->outcome == OUTCOME_COMPLETED && a->verify)
+		run_verify(a);
+	else
+		advance(a);
+}
+
+/* The next step when no command and no job is under way, after the agent (or instead). */
+static void advance(struct attempt *a)
+{
+	if (a->proving) {
+		a->proving = false;
+		start_job(a, SLOTS_PROVE_END, prove_ended);
+		return;
+	}
+	if (a->stale) {
+		/* The branch belongs to the next attempt by now: nothing but a kept ref moves. */
+		if (a->slot_ready)
+			start_job(a, SLOTS_SNAPSHOT, snapshot_done);
+		else
+			deliver(a);
+		return;
+	}
+	set_phase(a, PHASE_FINISHING);
+	if (a->slot_ready && !a->committed) {
+		start_job(a, SLOTS_COMMIT, committed);
+		return;
+	}
+	if (!a->has_slot && a->verify && a->outcome == OUTCOME_COMPLETED && !a->evidence &&
+	    !a->stopping) {
+		run_verify(a);
+		return;
+	}
+	deliver(a);
+}
+
+static void setup_recorded(struct slots_job *job)
+{
+	struct attempt *a = job->context;
+
+	if (job->rc != 0)
+		attempt_fail(a, TASK_ERROR_INTERNAL, "%s", job->err.text);
+	if (job->rc != 0 || a->stopping || a->stale)
+		advance(a);
+	else
+		run_agent(a);
+}
+
+static void setup_ended(void *context, const struct command_end *end)
+{
+	struct attempt *a = context;
+	_cleanup_free_ char *why = NULL;
+
+	a->command = NULL;
+	if (a->stopping || a->stale) {
+		advance(a);
+		return;
+	}
+	if (end->timed_out || end->status != 0) {
+		why = attempt_end_text(end, a->output);
+		if (end->timed_out)
+			attempt_fail(a, TASK_ERROR_SETUP_FAILED, "setup: time limit passed");
+		else
+			attempt_fail(a, TASK_ERROR_SETUP_FAILED, "setup %s", why);
+		advance(a);
+		return;
+	}
+	start_job(a, SLOTS_RUN, setup_recorded);
+}
+
+static void prepared(struct slots_job *job)
+{
+	struct attempt *a = job->context;
+	struct error err = ERROR_INIT;
+
+	if (job->rc != 0) {
+		attempt_fail(a, TASK_ERROR_INTERNAL, "cannot prepare the slot: %s", job->err.text);
+		log_error("attempt", "attempt=%lld cannot prepare the slot: %s", (long long)a->id,
+		          job->err.text);
+		attempt_show_line(a, job->err.text);
+		advance(a);
+		return;
+	}
+	a->slot_ready = true;
+	if (a->stopping || a->stale) {
+		advance(a);
+	} else if (!job->setup_due) {
+		run_agent(a);
+	} else if (attempt_start_command(a, json_object_get(a->spec, "setup"),
+	                                 json_num(a->spec, "timeout", 0), setup_ended, &err) != 0) {
+		attempt_fail(a, TASK_ERROR_SETUP_FAILED, "setup: %s", err.text);
+		attempt_show_line(a, err.text);
+		advance(a);
+	}
+}
+
+/* Reads the assignment. Errors: INVALID. */
+static int attempt_parse(struct attempt *a, struct error *err)
+{
+	const json_t *as = a->assignment;
+	const json_t *prompt = json_object_get(as, "prompt");
+	const char *mode;
+
+	a->id = json_int(as, "attempt", 0);
+	a->task = json_int(as, "task", 0);
+	a->key = json_text(as, "key");
+	a->plan = json_text(as, "plan");
+	a->agent = json_text(as, "agent");
+	a->model = json_text(as, "model");
+	a->token = json_text(as, "token");
+	a->branch = json_text(as, "branch");
+	a->base = json_text(as, "base");
+	a->subject = json_text(as, "subject");
+	a->prompt = json_is_string(prompt) ? json_string_value(prompt) : "";
+	a->prompt_len = json_is_string(prompt) ? json_string_length(prompt) : 0;
+	a->profile = json_sub(as, "profile");
+	a->spec = json_sub(as, "spec");
+	a->verify = json_sub(a->spec, "verify");
+	a->stop_grace = json_num(as, "stop_grace", 10);
+	if (!a->key)
+		a->key = "?";
+	if (!a->token)
+		a->token = "";
+	if (!a->subject)
+		a->subject = a->key;
+	mode = json_text(a->profile, "mode");
+	if (!mode || !agent_mode_from_word(mode, &a->mode))
+		a->mode = MODE_EXEC;
+	if (a->id <= 0 || !a->profile || !a->spec)
+		return error_set(err, ERROR_INVALID, "the assignment is incomplete");
+	a->has_slot =
+	    !json_text(a->spec, "slot") || strcmp(json_text(a->spec, "slot"), "none") != 0;
+	if (a->has_slot && (!a->base || !a->branch))
+		return error_set(err, ERROR_INVALID, "the assignment has no base or branch");
+	return 0;
+}
+
+static void attempt_prepare(struct attempt *a)
+{
+	const char *overlay = json_text(a->verify, "overlay");
+
+	a->copy = json_strv(json_sub(a->spec, "copy"));
+	a->link = json_strv(json_sub(a->spec, "link"));
+	a->protect = json_strv(json_sub(a->verify, "protect"));
+	a->overlay = xstrdup(overlay);
+	start_job(a, SLOTS_PREPARE, prepared);
+}
+
+void attempt_begin(struct worker *w, json_t *assignment)
+{
+	struct attempt *a = xcalloc(1, sizeof *a);
+	_cleanup_free_ char *log = NULL;
+	struct error err = ERROR_INIT;
+	int rc;
+
+	a->w = w;
+	a->assignment = json_incref(assignment);
+	a->started = uv_hrtime();
+	a->queued_last = &a->queued;
+	w->attempt = a;
+	rc = attempt_parse(a, &err);
+	a->dir = xasprintf("%s/attempts/%lld", w->options.state, (long long)a->id);
+	log = xasprintf("%s/output.log", a->dir);
+	a->output = output_new(log, w->options.log_cap);
+	a->marker = xasprintf("PLEACH_TOKEN=%s", a->token);
+	a->cwd = xstrdup(a->has_slot ? w->options.slot : w->options.root);
+	if (rc == 0)
+		rc = attempt_write_files(a, &err);
+	attempt_show_start(a);
+	if (rc != 0) {
+		attempt_fail(a, TASK_ERROR_INTERNAL, "%s", err.text);
+		advance(a);
+	} else if (a->has_slot) {
+		set_phase(a, PHASE_PREPARING);
+		attempt_prepare(a);
+	} else {
+		run_agent(a);
+	}
+}
+
+/* Ends whatever runs; a slot job ends by itself. */
+static void end_command(struct attempt *a, double grace)
+{
+	if (a->command)
+		command_stop(a->command, grace);
+}
+
+void attempt_stop(struct attempt *a, enum attempt_outcome outcome, double grace)
+{
+	if (!a->stopping)
+		a->stop_outcome = outcome;
+	a->stopping = true;
+	end_command(a, grace);
+}
+
+void attempt_stale(struct attempt *a)
+{
+	a->stale = true;
+	end_command(a, STALE_GRACE);
+}
+
+void attempt_done(struct attempt *a)
+{
+	/* Said by an agent that still runs: only then does it mean anything. */
+	if (a->phase != PHASE_WORKING || a->stopping)
+		return;
+	a->done = true;
+	end_command(a, a->stop_grace);
+}
+
+pid_t attempt_child(const struct attempt *a)
+{
+	return a->command ? command_pid(a->command) : 0;
+}
+
+const char *attempt_recent(const struct attempt *a, size_t *len)
+{
+	return output_recent(a->verified ? a->verified : a->output, len);
+}
+
+char *attempt_last_line(const struct attempt *a)
+{
+	char *line = a->verified ? output_last_line(a->verified, 160) : NULL;
+
+	return line ? line : output_last_line(a->output, 160);
+}

@@ -1,0 +1,53 @@
+/* One attempt: from its assignment to its result. */
+#ifndef PLEACH_WORKER_ATTEMPT_H
+#define PLEACH_WORKER_ATTEMPT_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "words.h"
+
+struct worker;
+struct attempt;
+
+#define ATTEMPT_PHASES(X)                                                                          \
+	X(PHASE_IDLE, "idle")                                                                      \
+	X(PHASE_PREPARING, "preparing")                                                            \
+	X(PHASE_WORKING, "working")                                                                \
+	X(PHASE_VERIFYING, "verifying")                                                            \
+	X(PHASE_FINISHING, "finishing")
+enum attempt_phase {
+#define X(name, word) name,
+	ATTEMPT_PHASES(X)
+#undef X
+};
+const char *attempt_phase_word(enum attempt_phase phase);
+
+/* Starts an attempt (w->attempt); it ends with worker_attempt_over, perhaps before this
+ * returns. A malformed assignment ends as failed. */
+void attempt_begin(struct worker *w, json_t *assignment);
+
+int64_t attempt_id(const struct attempt *attempt);
+enum attempt_phase attempt_phase(const struct attempt *attempt);
+const char *attempt_key(const struct attempt *attempt); /* borrowed */
+double attempt_grace(const struct attempt *attempt);    /* seconds between SIGTERM and SIGKILL */
+
+/* Ends it in whatever phase it is, with that outcome. */
+void attempt_stop(struct attempt *attempt, enum attempt_outcome outcome, double grace);
+/* The coordinator has given it to somebody else: end it, keep the work, say nothing. */
+void attempt_stale(struct attempt *attempt);
+/* Its agent said that it is done: end it and go on as if it had exited 0. */
+void attempt_done(struct attempt *attempt);
+/* A text for the agent; typed where it is interactive. id 0: not acknowledged. */
+void attempt_message(struct attempt *attempt, int64_t id, const char *text, size_t len);
+
+void attempt_keys(struct attempt *attempt, const char *keys, size_t len);
+void attempt_size(struct attempt *attempt, uint16_t columns, uint16_t rows, bool redraw);
+/* For new views. Borrowed until the next output. */
+const char *attempt_recent(const struct attempt *attempt, size_t *len);
+/* Safe for a terminal; caller frees; NULL: none. */
+char *attempt_last_line(const struct attempt *attempt);
+/* The agent's process while one runs, else 0: not to be reaped by others. */
+pid_t attempt_child(const struct attempt *attempt);
+
+#endif

@@ -1,0 +1,371 @@
+/* Running things for an attempt: its files, its environment, the agent on a pseudo-terminal,
+ * setup and verify on a pipe. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agents.h"
+#include "attempt_private.h"
+#include "buf.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "place.h"
+
+/* Plain files, neither synced nor renamed into place: they are read by this attempt's agent
+ * only, and an attempt does not outlive the machine. */
+static int write_file(const char *path, const void *data, size_t len, struct error *err)
+{
+	_cleanup_close_ int fd =
+	    open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 || write_all(fd, data, len) != 0)
+		return error_errno(err, "cannot write %s", path);
+	return 0;
+}
+
+/* Where a task has no inputs, PLEACH_INPUTS is a file that all attempts share. */
+static int write_inputs(struct attempt *a, struct error *err)
+{
+	const json_t *inputs = json_sub(a->assignment, "inputs");
+	_cleanup_free_ char *text = NULL;
+
+	if (json_array_size(inputs) == 0) {
+		a->inputs_file = xasprintf("%s/workers/no-inputs.json", a->w->options.state);
+		return 0;
+	}
+	a->inputs_file = xasprintf("%s/inputs.json", a->dir);
+	text = jsonl_text(inputs);
+	return write_file(a->inputs_file, text, strlen(text), err);
+}
+
+int attempt_write_files(struct attempt *a, struct error *err)
+{
+	a->prompt_file = xasprintf("%s/prompt", a->dir);
+	if (mkdir(a->dir, 0700) != 0 && errno != EEXIST && place_make_private_dir(a->dir, err) != 0)
+		return -1;
+	if (write_file(a->prompt_file, a->prompt, a->prompt_len, err) != 0)
+		return -1;
+	return write_inputs(a, err);
+}
+
+void attempt_make_env(struct attempt *a)
+{
+	const struct worker_options *o = &a->w->options;
+	const char *answer = json_text(a->assignment, "answer");
+	char task[24], attempt[24], number[16];
+	const char *ours[] = {"PLEACH_TASK",
+	                      task,
+	                      "PLEACH_KEY",
+	                      a->key,
+	                      "PLEACH_ATTEMPT",
+	                      attempt,
+	                      "PLEACH_PROMPT_FILE",
+	                      a->prompt_file,
+	                      "PLEACH_WORKTREE",
+	                      a->cwd,
+	                      "PLEACH_ROOT",
+	                      o->root,
+	                      "PLEACH_BRANCH",
+	                      a->has_slot ? a->branch : "",
+	                      "PLEACH_BASE",
+	                      a->base ? a->base : "",
+	                      "PLEACH_SLOT",
+	                      number,
+	                      "PLEACH_INPUTS",
+	                      a->inputs_file,
+	                      "PLEACH_SOCKET",
+	                      o->socket,
+	                      "PLEACH_TOKEN",
+	                      a->token,
+	                      "PLEACH_TEAMMATE",
+	                      o->name,
+	                      "PLEACH_ANSWER",
+	                      answer && strlen(answer) < ATTEMPT_ARGUMENT_MAX / 2 ? answer : NULL,
+	                      "PLEACH_PREVIOUS_HEAD",
+	                      json_text(a->assignment, "previous_head"),
+	                      NULL};
+
+	if (a->env)
+		return;
+	snprintf(task, sizeof task, "%lld", (long long)a->task);
+	snprintf(attempt, sizeof attempt, "%lld", (long long)a->id);
+	snprintf(number, sizeof number, "%d", o->number);
+	a->env = environment_make(a->w->environment, &(struct environment_want){
+	                                                 .plan = a->plan,
+	                                                 .agent = a->agent,
+	                                                 .key = a->key,
+	                                                 .profile_env = json_sub(a->profile, "env"),
+	                                                 .cwd = a->cwd,
+	                                                 .ours = ours,
+	                                             });
+}
+
+char **attempt_command_argv(const json_t *command)
+{
+	char **argv = NULL;
+
+	if (json_is_string(command)) {
+		strv_push(&argv, xstrdup("/bin/sh"));
+		strv_push(&argv, xstrdup("-c"));
+		strv_push(&argv, xstrdup(json_string_value(command)));
+	} else if (json_array_size(command) > 0) {
+		argv = json_strv(command);
+	}
+	if (argv && !argv[0]) {
+		strv_free(argv);
+		argv = NULL;
+	}
+	return argv;
+}
+
+char *attempt_command_text(const json_t *command)
+{
+	struct buf text = BUF_INIT;
+	json_t *argument;
+	size_t i;
+
+	if (json_is_string(command))
+		return xstrdup(json_string_value(command));
+	json_array_foreach((json_t *)command, i, argument)
+	{
+		if (i)
+			buf_add_str(&text, " ");
+		if (json_is_string(argument))
+			buf_add_str(&text, json_string_value(argument));
+	}
+	return buf_take(&text);
+}
+
+/* A session id for agents that take one: the token as a UUID, so that the same attempt has
+ * the same session. */
+static void session_id(const char *token, char out[37])
+{
+	char hex[33];
+	size_t n = strspn(token, "0123456789abcdef");
+
+	memset(hex, '0', 32);
+	hex[32] = '\0';
+	memcpy(hex, token, n < 32 ? n : 32);
+	hex[12] = '4';
+	hex[16] = 'a';
+	snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+}
+
+static char **agent_argv(const struct attempt *a, struct error *err)
+{
+	char task[24], session[37];
+	char **argv;
+
+	snprintf(task, sizeof task, "%lld", (long long)a->task);
+	session_id(a->token, session);
+	argv = agents_command(a->profile, &(struct agents_values){
+	                                      .prompt = a->prompt,
+	                                      .prompt_file = a->prompt_file,
+	                                      .worktree = a->cwd,
+	                                      .task = task,
+	                                      .key = a->key,
+	                                      .branch = a->has_slot ? a->branch : NULL,
+	                                      .base = a->base,
+	                                      .session = session,
+	                                      .model = a->model,
+	                                  });
+	if (!argv || !argv[0] || !*argv[0]) {
+		strv_free(argv);
+		error_set(err, ERROR_INVALID, "agent %s: no command", a->agent ? a->agent : "?");
+		return NULL;
+	}
+	for (size_t i = 0; argv[i]; i++) {
+		if (strlen(argv[i]) < ATTEMPT_ARGUMENT_MAX)
+			continue;
+		strv_free(argv);
+		error_set(err, ERROR_INVALID,
+		          "agent %s: the prompt of %zu bytes does not fit into an argument (use "
+		          "{prompt_file}, or prompt: stdin)",
+		          a->agent ? a->agent : "?", a->prompt_len);
+		return NULL;
+	}
+	return argv;
+}
+
+static void agent_data(void *context, const char *data, size_t len)
+{
+	struct attempt *a = context;
+
+	output_add(a->output, data, len);
+	if (a->typing) {
+		typing_output(a->typing, data, len);
+		typing_answer_queries(a->typing, views_count(a->w->views) == 0);
+	}
+	if (views_count(a->w->views))
+		views_data(a->w->views, data, len);
+	worker_changed(a->w);
+}
+
+static void agent_drained(void *context)
+{
+	struct attempt *a = context;
+
+	if (a->typing)
+		typing_drained(a->typing);
+}
+
+static void agent_typed(void *context, int64_t id)
+{
+	struct attempt *a = context;
+
+	control_typed(a->w, id);
+}
+
+/* The prompt, the answer a person gave before this attempt, what was sent meanwhile. */
+static void type_what_waits(struct attempt *a, bool prompt)
+{
+	const char *answer = json_text(a->assignment, "answer");
+	struct attempt_queued *next;
+
+	if (prompt)
+		typing_add(a->typing, a->prompt, a->prompt_len, 0);
+	if (answer)
+		typing_add(a->typing, answer, strlen(answer), 0);
+	for (struct attempt_queued *q = a->queued; q; q = next) {
+		next = q->next;
+		typing_add(a->typing, q->text, q->len, q->id);
+		free(q->text);
+		free(q);
+	}
+	a->queued = NULL;
+	a->queued_last = &a->queued;
+}
+
+int attempt_start_agent(struct attempt *a, struct error *err)
+{
+	static const struct terminal_handler handler = {agent_data, agent_drained};
+	const char *way = agents_prompt_way(a->profile, a->prompt_len);
+	_cleanup_strv_ char **argv = NULL;
+	_cleanup_close_ int prompt = -1;
+	struct worker *w = a->w;
+	bool tui = a->mode == MODE_TUI;
+
+	if (a->mode == MODE_ACP)
+		return error_set(err, ERROR_INVALID,
+		                 "agent %s: a worker cannot run mode acp (use exec)",
+		                 a->agent ? a->agent : "?");
+	argv = agent_argv(a, err);
+	if (!argv)
+		return -1;
+	attempt_make_env(a);
+	if (way && strcmp(way, "stdin") == 0) {
+		prompt = open(a->prompt_file, O_RDONLY | O_CLOEXEC);
+		if (prompt < 0)
+			return error_errno(err, "cannot read %s", a->prompt_file);
+	}
+	if (terminal_open(&w->loop, w->columns, w->rows, &handler, a, &a->terminal, err) != 0)
+		return -1;
+	if (command_start(&w->loop,
+	                  &(struct command_spec){
+	                      .argv = (const char *const *)argv,
+	                      .env = (const char *const *)a->env,
+	                      .cwd = a->cwd,
+	                      .tty = terminal_path(a->terminal),
+	                      .tty_stdin = tui,
+	                      .stdin_fd = prompt,
+	                      .timeout = json_num(a->spec, "timeout", 0),
+	                      .grace = a->stop_grace,
+	                      .marker = a->marker,
+	                      .on_end = attempt_agent_ended,
+	                      .context = a,
+	                  },
+	                  &a->command, err) != 0) {
+		terminal_close(a->terminal);
+		a->terminal = NULL;
+		return -1;
+	}
+	terminal_start(a->terminal);
+	if (tui) {
+		a->typing = typing_new(&w->loop, a->terminal, agent_typed, a);
+		type_what_waits(a, way && strcmp(way, "type") == 0);
+	}
+	return 0;
+}
+
+static void pipe_data(void *context, const char *data, size_t len)
+{
+	struct attempt *a = context;
+
+	output_add(a->verified ? a->verified : a->output, data, len);
+	attempt_show_pipe(a, data, len);
+	worker_changed(a->w);
+}
+
+int attempt_start_command(struct attempt *a, const json_t *command, double timeout,
+                          void (*on_end)(void *, const struct command_end *), struct error *err)
+{
+	_cleanup_strv_ char **argv = attempt_command_argv(command);
+
+	if (!argv)
+		return error_set(err, ERROR_INVALID, "neither a text nor a list of texts");
+	attempt_make_env(a);
+	return command_start(&a->w->loop,
+	                     &(struct command_spec){
+	                         .argv = (const char *const *)argv,
+	                         .env = (const char *const *)a->env,
+	                         .cwd = a->cwd,
+	                         .stdin_fd = -1,
+	                         .timeout = timeout,
+	                         .grace = a->stop_grace,
+	                         .marker = a->marker,
+	                         .on_data = pipe_data,
+	                         .on_end = on_end,
+	                         .context = a,
+	                     },
+	                     &a->command, err);
+}
+
+void attempt_message(struct attempt *a, int64_t id, const char *text, size_t len)
+{
+	struct attempt_queued *q;
+
+	if (a->typing) {
+		if (!id || !typing_has(a->typing, id))
+			typing_add(a->typing, text, len, id);
+		return;
+	}
+	/* Nothing is typed at a headless agent: its messages stay with the coordinator. */
+	if (a->mode != MODE_TUI || a->agent_ran)
+		return;
+	for (q = a->queued; q; q = q->next)
+		if (id && q->id == id)
+			return;
+	q = xcalloc(1, sizeof *q);
+	q->id = id;
+	q->text = xrealloc(NULL, len + 1);
+	memcpy(q->text, text, len);
+	q->text[len] = '\0';
+	q->len = len;
+	*a->queued_last = q;
+	a->queued_last = &q->next;
+}
+
+void attempt_keys(struct attempt *a, const char *keys, size_t len)
+{
+	if (!a->terminal)
+		return;
+	if (a->typing)
+		typing_keys(a->typing, keys, len);
+	else
+		terminal_write(a->terminal, keys, len);
+}
+
+void attempt_size(struct attempt *a, uint16_t columns, uint16_t rows, bool redraw)
+{
+	if (!a->terminal)
+		return;
+	/* A new view has seen only the recent output: another size makes a full-screen program
+	 * draw everything again. */
+	if (redraw && a->mode == MODE_TUI && rows > 1)
+		terminal_resize(a->terminal, columns, (uint16_t)(rows - 1));
+	terminal_resize(a->terminal, columns, rows);
+}

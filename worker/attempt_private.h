@@ -1,0 +1,98 @@
+/* The inside of an attempt, for attempt*.c. */
+#ifndef PLEACH_WORKER_ATTEMPT_PRIVATE_H
+#define PLEACH_WORKER_ATTEMPT_PRIVATE_H
+
+#include "attempt.h"
+#include "command.h"
+#include "output.h"
+#include "slots.h"
+#include "terminal.h"
+#include "typing.h"
+#include "worker.h"
+
+#define ATTEMPT_ARGUMENT_MAX (128u << 10) /* MAX_ARG_STRLEN of Linux, its NUL included */
+
+struct attempt_queued {
+	int64_t id;
+	char *text;
+	size_t len;
+	struct attempt_queued *next;
+};
+
+struct attempt {
+	struct worker *w;
+	json_t *assignment;
+	/* Borrowed from the assignment. */
+	int64_t id, task;
+	const char *key, *plan, *agent, *model, *token, *branch, *base, *subject, *prompt;
+	size_t prompt_len;
+	const json_t *profile, *spec, *verify;
+	enum agent_mode mode;
+	double stop_grace;
+	bool has_slot;
+
+	char *dir; /* <state>/attempts/<id> */
+	char *prompt_file;
+	char *inputs_file;
+	char *cwd;
+	char *marker; /* PLEACH_TOKEN=<token> */
+	char **env;   /* made once, the same for setup, agent and verify */
+
+	enum attempt_phase phase;
+	uint64_t started;        /* uv_hrtime */
+	struct command *command; /* the one that runs, or NULL */
+	struct terminal *terminal;
+	struct typing *typing;
+	struct output *output;   /* the agent's, and setup's */
+	struct output *verified; /* verify's */
+	bool agent_ran;
+	bool slot_ready;                              /* the slot is switched to this attempt */
+	struct attempt_queued *queued, **queued_last; /* before the agent runs */
+
+	/* How it is to end: whatever came first of these. */
+	bool stopping, stale, done;
+	enum attempt_outcome stop_outcome;
+
+	/* The result as it grows. */
+	enum attempt_outcome outcome;
+	enum task_error error;
+	char *error_text;
+	bool committed, proving;
+	struct slot_result result;
+	json_t *evidence;
+	char *kept;
+
+	struct slots_job job;
+	char **copy, **link, **protect;
+	char *overlay;
+};
+
+/* attempt_agent.c: files, environment, argv, starting. */
+int attempt_write_files(struct attempt *a, struct error *err);
+void attempt_make_env(struct attempt *a);
+/* argv of a COMMAND (a string for the shell, or an array). Caller frees with strv_free; NULL
+ * when it is neither. */
+char **attempt_command_argv(const json_t *command);
+char *attempt_command_text(const json_t *command); /* one line to show; caller frees */
+/* Starts the agent on a new pseudo-terminal. */
+int attempt_start_agent(struct attempt *a, struct error *err);
+/* Starts setup or verify; its output goes to `verified` where that is there, else `output`. */
+int attempt_start_command(struct attempt *a, const json_t *command, double timeout,
+                          void (*on_end)(void *, const struct command_end *), struct error *err);
+void attempt_agent_ended(void *context, const struct command_end *end);
+
+/* attempt_show.c: what views see. */
+void attempt_show_start(struct attempt *a);
+void attempt_show_line(struct attempt *a, const char *text);
+void attempt_show_end(struct attempt *a);
+/* Bytes of a pipe, as a terminal wants them. */
+void attempt_show_pipe(struct attempt *a, const char *data, size_t len);
+
+/* attempt_result.c */
+json_t *attempt_result(const struct attempt *a); /* FINISH; new reference */
+void attempt_fail(struct attempt *a, enum task_error error, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* "exit 2: last line" */
+char *attempt_end_text(const struct command_end *end, const struct output *output);
+
+#endif

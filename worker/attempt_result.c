@@ -1,0 +1,59 @@
+/* What an attempt hands over when it ends: the FINISH of docs/protocol.md. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "attempt_private.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "proc.h"
+#include "text.h"
+
+#define LINE_WIDTH 200
+
+void attempt_fail(struct attempt *a, enum task_error error, const char *fmt, ...)
+{
+	_cleanup_free_ char *raw = NULL;
+	va_list ap;
+
+	/* What failed first is the reason. */
+	if (a->outcome == OUTCOME_FAILED)
+		return;
+	va_start(ap, fmt);
+	if (vasprintf(&raw, fmt, ap) < 0)
+		die("out of memory (formatting)");
+	va_end(ap);
+	a->outcome = OUTCOME_FAILED;
+	a->error = error;
+	free(a->error_text);
+	a->error_text = text_safe(raw, 0);
+}
+
+char *attempt_end_text(const struct command_end *end, const struct output *output)
+{
+	_cleanup_free_ char *line = output ? output_last_line(output, LINE_WIDTH) : NULL;
+	const char *status = proc_status_text(end->status);
+
+	return line ? xasprintf("%s: %s", status, line) : xstrdup(status);
+}
+
+json_t *attempt_result(const struct attempt *a)
+{
+	_cleanup_free_ char *text = output_text(a->output);
+	const struct slot_result *r = a->committed ? &a->result : NULL;
+	json_t *error = json_null(), *kept = json_array();
+
+	if (a->error != TASK_ERROR_NONE)
+		error = json_pack("{s:s, s:o}", "code", task_error_word(a->error), "message",
+		                  json_text_or_null(a->error_text));
+	if (a->kept)
+		json_array_append_new(kept, json_string(a->kept));
+	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:f, s:o}", "attempt",
+	                 (json_int_t)a->id, "token", a->token, "outcome",
+	                 attempt_outcome_word(a->outcome), "head",
+	                 json_text_or_null(r ? r->head : NULL), "tree",
+	                 json_text_or_null(r ? r->tree : NULL), "unchanged", r && r->unchanged,
+	                 "verify", a->evidence ? json_incref(a->evidence) : json_null(), "error",
+	                 error, "usage", json_null(), "output", json_text_or_null(text), "seconds",
+	                 (double)(uv_hrtime() - a->started) / 1e9, "kept", kept);
+}

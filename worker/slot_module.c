@@ -1,0 +1,20 @@
+/* pleach-slot.so: git/slot.h behind one symbol. */
+#include "slot_module.h"
+
+extern const struct slot_module pleach_slot_module;
+
+const struct slot_module pleach_slot_module = {
+    .version = SLOT_MODULE_VERSION,
+    .open = slot_open,
+    .close = slot_close,
+    .is_new = slot_is_new,
+    .set_up = slot_set_up,
+    .attempt = slot_attempt,
+    .snapshot = slot_snapshot,
+    .switch_to = slot_switch,
+    .running = slot_running,
+    .commit = slot_commit,
+    .prove_begin = slot_prove_begin,
+    .prove_end = slot_prove_end,
+    .keep = slot_keep,
+};

@@ -1,0 +1,34 @@
+/* What pleach-slot.so gives: the functions of git/slot.h. It is loaded when the first
+ * attempt with a slot comes, so that views and workers without a slot never pay for the git
+ * library (6 ms and a megabyte or two each). */
+#ifndef PLEACH_WORKER_SLOT_MODULE_H
+#define PLEACH_WORKER_SLOT_MODULE_H
+
+#include "slot.h"
+
+#define SLOT_MODULE_VERSION 1
+#define SLOT_MODULE_SYMBOL  "pleach_slot_module"
+#define SLOT_MODULE_FILE    "pleach-slot.so"
+
+struct slot_module {
+	unsigned version; /* SLOT_MODULE_VERSION */
+	int (*open)(const char *root, const char *dir, const char *teammate,
+	            const char *pinned_file, const char *base, struct slot **out,
+	            struct error *err);
+	void (*close)(struct slot *slot);
+	bool (*is_new)(const struct slot *slot);
+	void (*set_up)(struct slot *slot);
+	int64_t (*attempt)(const struct slot *slot);
+	int (*snapshot)(struct slot *slot, int64_t attempt, char **head, struct error *err);
+	int (*switch_to)(struct slot *slot, int64_t attempt, const char *branch, const char *base,
+	                 const char *const *copy, const char *const *link, struct error *err);
+	int (*running)(struct slot *slot, struct error *err);
+	int (*commit)(struct slot *slot, int64_t attempt, const char *branch, const char *base,
+	              const char *subject, struct slot_result *out, struct error *err);
+	int (*prove_begin)(struct slot *slot, const char *base, const char *const *protect,
+	                   const char *overlay_dir, struct error *err);
+	int (*prove_end)(struct slot *slot, int64_t attempt, const char *head, struct error *err);
+	int (*keep)(struct slot *slot, int64_t attempt, const char *head, struct error *err);
+};
+
+#endif

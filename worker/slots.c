@@ -1,0 +1,214 @@
+/* Slot calls on libuv's thread pool (of one thread), and the loading of their module. */
+#include "slots.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "mem.h"
+#include "proc.h"
+#include "slot_module.h"
+
+/* The worker before us may still be ending: its lock goes with it. */
+#define LOCK_TRIES    50
+#define LOCK_PAUSE_MS 100
+
+struct slots {
+	uv_loop_t *loop;
+	char *root, *dir, *teammate, *pinned;
+	const struct slot_module *module;
+	struct slot *slot;
+	bool busy;
+};
+
+struct slots *slots_new(uv_loop_t *loop, const char *root, const char *dir, const char *teammate,
+                        const char *pinned_file)
+{
+	struct slots *s = xcalloc(1, sizeof *s);
+
+	s->loop = loop;
+	s->root = xstrdup(root);
+	s->dir = xstrdup(dir);
+	s->teammate = xstrdup(teammate);
+	s->pinned = xstrdup(pinned_file);
+	return s;
+}
+
+void slots_free(struct slots *s)
+{
+	if (!s)
+		return;
+	if (s->slot)
+		s->module->close(s->slot);
+	free(s->root);
+	free(s->dir);
+	free(s->teammate);
+	free(s->pinned);
+	free(s);
+}
+
+const char *slots_dir(const struct slots *s)
+{
+	return s->dir;
+}
+
+bool slots_busy(const struct slots *s)
+{
+	return s->busy;
+}
+
+static int load_module(struct slots *s, struct error *err)
+{
+	static const char *const places[] = {"", "../lib/pleach/", "../libexec/pleach/"};
+	const char *why = NULL;
+
+	if (s->module)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		_cleanup_free_ char *file =
+		    xasprintf("%s/%s%s", proc_own_dir(), places[i], SLOT_MODULE_FILE);
+		const struct slot_module *module;
+		void *library;
+
+		if (access(file, R_OK) != 0)
+			continue;
+		library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+		module = library ? dlsym(library, SLOT_MODULE_SYMBOL) : NULL;
+		if (module && module->version == SLOT_MODULE_VERSION) {
+			s->module = module;
+			return 0;
+		}
+		why = module ? "wrong version" : dlerror();
+	}
+	return error_set(err, ERROR_EXTERNAL, "%s: %s (install pleach again)", SLOT_MODULE_FILE,
+	                 why ? why : "not found");
+}
+
+static int open_slot(struct slots *s, const char *base, struct error *err)
+{
+	int rc = -1;
+
+	if (load_module(s, err) != 0)
+		return -1;
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		const struct timespec pause = {0, LOCK_PAUSE_MS * 1000000L};
+
+		rc = s->module->open(s->root, s->dir, s->teammate, s->pinned, base, &s->slot, err);
+		if (rc == 0 || err->code != ERROR_BUSY)
+			return rc;
+		nanosleep(&pause, NULL);
+	}
+	return rc;
+}
+
+static int switch_slot(struct slots *s, struct slots_job *job, struct error *err)
+{
+	return s->module->switch_to(s->slot, job->attempt, job->branch, job->base, job->copy,
+	                            job->link, err);
+}
+
+/* A slot that was open and fails may have been removed under us: opened again it is made
+ * anew. Once; the second failure is the answer. */
+static int prepare(struct slots *s, struct slots_job *job)
+{
+	bool was_open = s->slot != NULL;
+
+	if (!was_open && open_slot(s, job->base, &job->err) != 0)
+		return -1;
+	if (switch_slot(s, job, &job->err) != 0) {
+		if (!was_open)
+			return -1;
+		log_warn("slots", "attempt=%lld %s", (long long)job->attempt, job->err.text);
+		s->module->close(s->slot);
+		s->slot = NULL;
+		if (open_slot(s, job->base, &job->err) != 0 || switch_slot(s, job, &job->err) != 0)
+			return -1;
+	}
+	job->setup_due = job->has_setup && s->module->is_new(s->slot);
+	if (job->setup_due)
+		return 0;
+	return s->module->running(s->slot, &job->err);
+}
+
+static int commit(struct slots *s, struct slots_job *job)
+{
+	if (s->module->commit(s->slot, job->attempt, job->branch, job->base, job->subject,
+	                      &job->result, &job->err) != 0)
+		return -1;
+	job->committed = true;
+	if (!job->prove || !job->result.descends || (job->result.unchanged && job->expect_changes))
+		return 0;
+	if (s->module->prove_begin(s->slot, job->base, job->protect, job->overlay, &job->err) != 0)
+		return -1;
+	job->proving = true;
+	return 0;
+}
+
+static int snapshot(struct slots *s, struct slots_job *job)
+{
+	char *head = NULL;
+
+	if (s->module->snapshot(s->slot, job->attempt, &head, &job->err) != 0)
+		return -1;
+	if (head && strlen(head) < sizeof job->kept)
+		memcpy(job->kept, head, strlen(head) + 1);
+	free(head);
+	return 0;
+}
+
+static void job_run(uv_work_t *work)
+{
+	struct slots_job *job = work->data;
+	struct slots *s = job->slots;
+
+	if (!s->slot && job->verb != SLOTS_PREPARE) {
+		job->rc = error_set(&job->err, ERROR_EXTERNAL, "the slot %s is not open", s->dir);
+		return;
+	}
+	switch (job->verb) {
+	case SLOTS_PREPARE:
+		job->rc = prepare(s, job);
+		break;
+	case SLOTS_RUN:
+		s->module->set_up(s->slot);
+		job->rc = s->module->running(s->slot, &job->err);
+		break;
+	case SLOTS_COMMIT:
+		job->rc = commit(s, job);
+		break;
+	case SLOTS_PROVE_END:
+		job->rc = s->module->prove_end(s->slot, job->attempt, job->head, &job->err);
+		break;
+	case SLOTS_SNAPSHOT:
+		job->rc = snapshot(s, job);
+		break;
+	case SLOTS_KEEP:
+		job->rc = s->module->keep(s->slot, job->attempt, job->head, &job->err);
+		break;
+	}
+}
+
+static void job_done(uv_work_t *work, int status)
+{
+	struct slots_job *job = work->data;
+
+	job->slots->busy = false;
+	if (status != 0)
+		job->rc = error_set(&job->err, ERROR_EXTERNAL, "slot call cancelled");
+	job->done(job);
+}
+
+void slots_start(struct slots *s, struct slots_job *job)
+{
+	job->slots = s;
+	job->work.data = job;
+	job->rc = 0;
+	job->err = (struct error)ERROR_INIT;
+	job->setup_due = job->committed = job->proving = false;
+	job->kept[0] = '\0';
+	s->busy = true;
+	uv_queue_work(s->loop, &job->work, job_run, job_done);
+}

@@ -1,0 +1,230 @@
+/* Survivors of an agent, while its worker lives.
+ *
+ * The worker is a child subreaper: whatever an agent starts stays below us in the process
+ * tree, however often it forks, calls setsid or closes its descriptors; a parent that ends
+ * hands its children up to us. So "no children" (one waitid that says ECHILD) proves that
+ * nothing is left, without looking at /proc, and that is the answer after nearly every agent.
+ * Only when there are children are their descendants collected and killed. The scan for the
+ * marker is for what other programs started on the agent's behalf (a tmux server, a service
+ * manager) with its environment: it is done after an attempt that was ended by force or left
+ * something behind. The directory is not asked here: a person's shell may stand in the slot. */
+#include "sweep.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "mem.h"
+#include "proc.h"
+
+#define GIVE_UP_MS     10000
+#define MARKER_TRIES   4
+#define STAT_BYTES     512
+#define PAUSE_FIRST_MS 1
+#define PAUSE_MAX_MS   20
+
+struct process {
+	pid_t pid, parent;
+	bool ours;
+};
+
+struct processes {
+	struct process *list;
+	size_t n, cap;
+};
+
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], text[STAT_BYTES], *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	/* The name in parentheses may hold anything, parentheses too. */
+	p = strrchr(text, ')');
+	if (!p || strlen(p) < 4)
+		return -1;
+	return (pid_t)strtol(p + 4, NULL, 10);
+}
+
+static void processes_read(struct processes *all)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	all->n = 0;
+	while (proc && (entry = readdir(proc))) {
+		pid_t pid, parent;
+
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		parent = parent_of(pid);
+		if (parent < 0)
+			continue;
+		if (all->n == all->cap) {
+			all->cap = all->cap ? all->cap * 2 : 256;
+			all->list = xrealloc(all->list, all->cap * sizeof *all->list);
+		}
+		all->list[all->n++] = (struct process){pid, parent, false};
+	}
+	if (proc)
+		closedir(proc);
+}
+
+/* Marks every process below us. */
+static void mark_descendants(struct processes *all)
+{
+	pid_t self = getpid();
+	bool more = true;
+
+	while (more) {
+		more = false;
+		for (size_t i = 0; i < all->n; i++) {
+			struct process *p = &all->list[i];
+
+			if (p->ours)
+				continue;
+			p->ours = p->parent == self;
+			for (size_t k = 0; !p->ours && k < all->n; k++)
+				p->ours = all->list[k].ours && all->list[k].pid == p->parent;
+			more = more || p->ours;
+		}
+	}
+}
+
+/* Through a pidfd, and only while it still is below the parent that we saw or us: a pid that
+ * was reused meanwhile is never hit. */
+static void kill_one(const struct process *p, int signal)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	pid_t parent;
+
+	if (pidfd < 0)
+		return;
+	parent = parent_of(p->pid);
+	if (parent == p->parent || parent == getpid())
+		syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+	close(pidfd);
+}
+
+/* Stops all of them first, so that none forks while the others are killed. */
+static void kill_descendants(void)
+{
+	struct processes all = {NULL, 0, 0};
+
+	processes_read(&all);
+	mark_descendants(&all);
+	for (size_t i = 0; i < all.n; i++)
+		if (all.list[i].ours)
+			kill_one(&all.list[i], SIGSTOP);
+	processes_read(&all);
+	mark_descendants(&all);
+	for (size_t i = 0; i < all.n; i++)
+		if (all.list[i].ours)
+			kill_one(&all.list[i], SIGKILL);
+	free(all.list);
+}
+
+/* Reaps what has ended. True while children are left. */
+static bool reap_all(void)
+{
+	siginfo_t info;
+
+	for (;;) {
+		info.si_pid = 0;
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) < 0) {
+			if (errno == EINTR)
+				continue;
+			return false;
+		}
+		if (!info.si_pid)
+			return true;
+	}
+}
+
+void sweep_reap(pid_t keep)
+{
+	siginfo_t info;
+
+	for (;;) {
+		info.si_pid = 0;
+		/* Looking first: the agent's own status belongs to whoever waits for it. */
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid ||
+		    info.si_pid == keep)
+			return;
+		waitpid(info.si_pid, NULL, WNOHANG);
+	}
+}
+
+static void sweep_clean(struct sweep *s)
+{
+	if (s->marker && (s->thorough || s->killed)) {
+		int n = proc_kill_survivors(s->marker, NULL, 0, MARKER_TRIES);
+
+		if (n != 0)
+			log_info("sweep", "ended %d more by their environment", n);
+	}
+	free(s->marker);
+	s->marker = NULL;
+	s->running = false;
+	s->on_clean(s->context);
+}
+
+static void sweep_round(uv_timer_t *timer)
+{
+	struct sweep *s = timer->data;
+	uint64_t pause;
+
+	if (!reap_all()) {
+		sweep_clean(s);
+		return;
+	}
+	if (uv_now(timer->loop) - s->started > GIVE_UP_MS) {
+		log_warn("sweep", "processes that cannot be killed are left behind");
+		sweep_clean(s);
+		return;
+	}
+	s->killed = true;
+	kill_descendants();
+	pause = PAUSE_FIRST_MS + s->rounds++;
+	uv_timer_start(&s->timer, sweep_round, pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS, 0);
+}
+
+void sweep_init(struct sweep *s, uv_loop_t *loop)
+{
+	memset(s, 0, sizeof *s);
+	uv_timer_init(loop, &s->timer);
+	s->timer.data = s;
+}
+
+void sweep_start(struct sweep *s, const char *marker, bool thorough,
+                 void (*on_clean)(void *context), void *context)
+{
+	s->marker = xstrdup(marker);
+	s->thorough = thorough;
+	s->killed = false;
+	s->running = true;
+	s->rounds = 0;
+	s->started = uv_now(s->timer.loop);
+	s->on_clean = on_clean;
+	s->context = context;
+	sweep_round(&s->timer);
+}

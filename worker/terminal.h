@@ -1,0 +1,44 @@
+/* A pseudo-terminal on the loop: reading what its programs print, writing what people
+ * type. It neither interprets the bytes nor keeps them. */
+#ifndef PLEACH_WORKER_TERMINAL_H
+#define PLEACH_WORKER_TERMINAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <termios.h>
+#include <uv.h>
+
+#include "error.h"
+
+#define TERMINAL_COLUMNS   120
+#define TERMINAL_ROWS      32
+#define TERMINAL_QUEUE_MAX (16u << 20) /* bytes that wait to be read by the agent */
+
+struct terminal;
+
+struct terminal_handler {
+	void (*on_data)(void *context, const char *data, size_t len);
+	/* The write queue became empty. May be NULL. */
+	void (*on_drained)(void *context);
+};
+
+/* Errors: EXTERNAL. Ended with terminal_close. */
+int terminal_open(uv_loop_t *loop, uint16_t columns, uint16_t rows,
+                  const struct terminal_handler *handler, void *context, struct terminal **out,
+                  struct error *err);
+/* Stops at once; what was not read is lost (terminal_drain first). NULL is accepted. */
+void terminal_close(struct terminal *terminal);
+
+const char *terminal_path(const struct terminal *terminal); /* borrowed: for the child to open */
+void terminal_start(struct terminal *terminal);             /* begins to read */
+/* Reads everything that is there now, at most a few pseudo-terminal buffers. */
+void terminal_drain(struct terminal *terminal);
+/* Queues bytes; false when the queue is full (nothing was taken). */
+bool terminal_write(struct terminal *terminal, const void *data, size_t len);
+size_t terminal_queued(const struct terminal *terminal);
+void terminal_resize(struct terminal *terminal, uint16_t columns, uint16_t rows);
+/* How the programs on it set it at this moment. */
+int terminal_modes(const struct terminal *terminal, struct termios *out);
+
+#endif

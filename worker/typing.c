@@ -1,0 +1,312 @@
+/* Typing into an agent.
+ *
+ * A prompt typed too early is lost, one typed with its return in a burst is taken for a
+ * paste and never submitted: so a text goes in when the first output has settled, and its
+ * carriage return follows after a pause. It is bracketed only where the agent switched that
+ * on. Whatever the terminal itself would act on (escape, and the special characters of the
+ * modes that are set at that moment) is left out: a text may come from another agent. */
+#include "typing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ansi.h"
+#include "buf.h"
+#include "mem.h"
+
+#define SETTLE_QUIET_MS  300   /* no output for this long after the first: it is ready */
+#define SETTLE_SILENT_MS 2000  /* it prints nothing at all: it reads, presumably */
+#define SETTLE_MAX_MS    15000 /* it never stops printing (a spinner) */
+#define RETURN_PAUSE_MS  150
+#define NEXT_PAUSE_MS    100
+#define COOKED_PIECE     1000 /* bytes of a line; the line discipline cuts it at 4,095 */
+#define HELD_KEYS_MAX    (64u << 10)
+
+enum typing_state { TYPING_WAITS, TYPING_IDLE, TYPING_TEXT, TYPING_PAUSE, TYPING_RETURN };
+
+struct typing_item {
+	char *text;
+	size_t len;
+	int64_t id;
+	struct typing_item *next;
+};
+
+struct typing {
+	uv_timer_t timer;
+	struct terminal *terminal;
+	void (*on_typed)(void *context, int64_t id);
+	void *context;
+	enum typing_state state;
+	uint64_t started, last_output;
+	bool printed;
+	bool cooked; /* the text under way was written for a terminal in canonical mode */
+	struct ansi_watch watch;
+	struct typing_item *first, **last;
+	struct buf held_keys;
+};
+
+struct typing *typing_new(uv_loop_t *loop, struct terminal *terminal,
+                          void (*on_typed)(void *context, int64_t id), void *context)
+{
+	struct typing *t = xcalloc(1, sizeof *t);
+
+	uv_timer_init(loop, &t->timer);
+	t->timer.data = t;
+	t->terminal = terminal;
+	t->on_typed = on_typed;
+	t->context = context;
+	t->started = uv_now(loop);
+	t->last = &t->first;
+	return t;
+}
+
+static void typing_closed(uv_handle_t *handle)
+{
+	struct typing *t = handle->data;
+	struct typing_item *next;
+
+	for (struct typing_item *item = t->first; item; item = next) {
+		next = item->next;
+		free(item->text);
+		free(item);
+	}
+	buf_finish(&t->held_keys);
+	free(t);
+}
+
+void typing_free(struct typing *t)
+{
+	if (!t)
+		return;
+	t->terminal = NULL;
+	uv_close((uv_handle_t *)&t->timer, typing_closed);
+}
+
+static bool is_cc(const struct termios *modes, int index, char c)
+{
+	return modes->c_cc[index] != _POSIX_VDISABLE && modes->c_cc[index] == (cc_t)c;
+}
+
+/* Whether the line discipline would act on the character instead of passing it on. */
+static bool acts_on(const struct termios *m, char c)
+{
+	bool canonical = m->c_lflag & ICANON, extended = m->c_lflag & IEXTEN;
+
+	if (c == '\n' || c == '\t')
+		return false;
+	if ((m->c_lflag & ISIG) && (is_cc(m, VINTR, c) || is_cc(m, VQUIT, c) || is_cc(m, VSUSP, c)))
+		return true;
+	if (canonical && (is_cc(m, VEOF, c) || is_cc(m, VERASE, c) || is_cc(m, VKILL, c) ||
+	                  is_cc(m, VEOL, c) || is_cc(m, VEOL2, c)))
+		return true;
+	if (canonical && extended && (is_cc(m, VWERASE, c) || is_cc(m, VREPRINT, c)))
+		return true;
+	if (extended && is_cc(m, VLNEXT, c))
+		return true;
+	return (m->c_iflag & IXON) && (is_cc(m, VSTART, c) || is_cc(m, VSTOP, c));
+}
+
+/* In canonical mode an end-of-file character behind something hands it to the reader
+ * without ending the line: so a long line arrives in pieces, and whole. */
+static void add_cooked(struct buf *out, const struct termios *modes, const char *text, size_t len)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		bool boundary = ((unsigned char)text[i] & 0xc0) != 0x80;
+
+		if (text[i] == '\n')
+			run = 0;
+		else if (run >= COOKED_PIECE && boundary && modes->c_cc[VEOF] != _POSIX_VDISABLE) {
+			buf_add(out, &modes->c_cc[VEOF], 1);
+			run = 0;
+		}
+		buf_add(out, &text[i], 1);
+		if (text[i] != '\n')
+			run++;
+	}
+}
+
+static void encode(struct typing *t, const struct typing_item *item, struct buf *out)
+{
+	_cleanup_buf_ struct buf clean = BUF_INIT;
+	struct termios modes;
+	bool bracketed = t->watch.bracketed_paste;
+
+	if (terminal_modes(t->terminal, &modes) != 0)
+		memset(&modes, 0, sizeof modes);
+	t->cooked = modes.c_lflag & ICANON;
+	for (size_t i = 0; i < item->len; i++) {
+		char c = item->text[i];
+
+		if (c == 0x1b || acts_on(&modes, c))
+			continue;
+		/* Unbracketed, a carriage return would submit. */
+		if (c == '\r' && !bracketed) {
+			if (i + 1 < item->len && item->text[i + 1] == '\n')
+				continue;
+			c = '\n';
+		}
+		buf_add(&clean, &c, 1);
+	}
+	if (bracketed)
+		buf_add_str(out, "\033[200~");
+	if (clean.len && t->cooked)
+		add_cooked(out, &modes, clean.data, clean.len);
+	else if (clean.len)
+		buf_add(out, clean.data, clean.len);
+	if (bracketed)
+		buf_add_str(out, "\033[201~");
+}
+
+static void typing_step(uv_timer_t *timer);
+
+static void wait_for(struct typing *t, uint64_t ms)
+{
+	uv_timer_start(&t->timer, typing_step, ms, 0);
+}
+
+/* How long until the agent counts as ready; 0: now. */
+static uint64_t settle_left(const struct typing *t)
+{
+	uint64_t now = uv_now(t->timer.loop);
+	uint64_t due =
+	    t->printed ? t->last_output + SETTLE_QUIET_MS : t->started + SETTLE_SILENT_MS;
+
+	if (due > t->started + SETTLE_MAX_MS)
+		due = t->started + SETTLE_MAX_MS;
+	return due > now ? due - now : 0;
+}
+
+static void type_text(struct typing *t)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	encode(t, t->first, &out);
+	if (!out.len) {
+		t->state = TYPING_TEXT;
+		typing_drained(t);
+	} else if (terminal_write(t->terminal, out.data, out.len)) {
+		t->state = TYPING_TEXT;
+	} /* else the queue is full: again when it is empty */
+}
+
+static void type_done(struct typing *t)
+{
+	struct typing_item *item = t->first;
+	int64_t id = item->id;
+
+	t->first = item->next;
+	if (!t->first)
+		t->last = &t->first;
+	free(item->text);
+	free(item);
+	t->state = TYPING_IDLE;
+	if (t->held_keys.len) {
+		terminal_write(t->terminal, t->held_keys.data, t->held_keys.len);
+		buf_finish(&t->held_keys);
+	}
+	if (t->first)
+		wait_for(t, NEXT_PAUSE_MS);
+	if (id)
+		t->on_typed(t->context, id);
+}
+
+static void typing_step(uv_timer_t *timer)
+{
+	struct typing *t = timer->data;
+	uint64_t left;
+
+	if (!t->terminal || !t->first)
+		return;
+	switch (t->state) {
+	case TYPING_WAITS:
+		left = settle_left(t);
+		if (left) {
+			wait_for(t, left);
+			return;
+		}
+		t->state = TYPING_IDLE;
+		type_text(t);
+		return;
+	case TYPING_IDLE:
+		type_text(t);
+		return;
+	case TYPING_PAUSE:
+		t->state = TYPING_RETURN;
+		if (!terminal_write(t->terminal, "\r", 1)) {
+			t->state = TYPING_PAUSE;
+			wait_for(t, RETURN_PAUSE_MS);
+		}
+		return;
+	case TYPING_TEXT:
+	case TYPING_RETURN:
+		return;
+	}
+}
+
+void typing_add(struct typing *t, const char *text, size_t len, int64_t id)
+{
+	struct typing_item *item = xcalloc(1, sizeof *item);
+
+	item->text = xrealloc(NULL, len + 1);
+	memcpy(item->text, text, len);
+	item->text[len] = '\0';
+	item->len = len;
+	item->id = id;
+	*t->last = item;
+	t->last = &item->next;
+	if (t->first == item && (t->state == TYPING_WAITS || t->state == TYPING_IDLE))
+		wait_for(t, t->state == TYPING_WAITS ? settle_left(t) : 0);
+}
+
+bool typing_has(const struct typing *t, int64_t id)
+{
+	for (const struct typing_item *item = t ? t->first : NULL; item; item = item->next)
+		if (item->id == id)
+			return true;
+	return false;
+}
+
+void typing_keys(struct typing *t, const char *keys, size_t len)
+{
+	if (t->state == TYPING_WAITS || t->state == TYPING_IDLE)
+		terminal_write(t->terminal, keys, len);
+	else if (t->held_keys.len + len <= HELD_KEYS_MAX)
+		buf_add(&t->held_keys, keys, len);
+}
+
+void typing_output(struct typing *t, const char *data, size_t len)
+{
+	t->printed = true;
+	t->last_output = uv_now(t->timer.loop);
+	ansi_watch(&t->watch, data, len);
+}
+
+void typing_answer_queries(struct typing *t, bool alone)
+{
+	struct ansi_watch *w = &t->watch;
+
+	if (alone) {
+		/* A 1x1 cursor and the attributes of a VT100, as tmux says them. */
+		if (w->asked_position)
+			typing_keys(t, "\033[1;1R", 6);
+		if (w->asked_status)
+			typing_keys(t, "\033[0n", 4);
+		if (w->asked_device)
+			typing_keys(t, "\033[?1;2c", 7);
+	}
+	w->asked_position = w->asked_status = w->asked_device = 0;
+}
+
+void typing_drained(struct typing *t)
+{
+	if (t->state == TYPING_TEXT) {
+		t->state = TYPING_PAUSE;
+		wait_for(t, t->cooked ? 0 : RETURN_PAUSE_MS);
+	} else if (t->state == TYPING_RETURN) {
+		type_done(t);
+	} else if (t->state == TYPING_IDLE && t->first) {
+		wait_for(t, 0);
+	}
+}
