@@ -171,7 +171,7 @@ static void resolve(struct yaml_node *node)
 static void push(struct reader *r, struct yaml_node *node)
 {
 	if (r->used == r->cap) {
-		r->cap = r->cap ? r->cap * 2 : 256;
+		r->cap *= 2;
 		r->stack = xrealloc(r->stack, r->cap * sizeof(*r->stack));
 	}
 	r->stack[r->used++] = node;
@@ -352,7 +352,7 @@ static int merge_map(struct reader *r, size_t first, const struct yaml_node *fro
 /* `<<: *base`: what the base has and the map has not. */
 static int merge_keys(struct reader *r, size_t first)
 {
-	if (!r->stack || r->used == first)
+	if (r->used == first)
 		return 0;
 	size_t at = first;
 	while (at < r->used && strcmp(r->stack[at]->text, "<<") != 0)
@@ -510,6 +510,8 @@ int yaml_parse(const char *name, const char *data, size_t len, const struct yaml
 	}
 	r.doc = xcalloc(1, sizeof(*r.doc));
 	r.frames = xcalloc(limits->depth + 1, sizeof(*r.frames));
+	r.cap = 256;
+	r.stack = xcalloc(r.cap, sizeof(*r.stack));
 	int status = len ? read_document(&r, data, len) : 0;
 	free(r.frames);
 	free(r.stack);
