@@ -72,22 +72,6 @@ static _Noreturn void leave(struct worker *w, const char *why)
 	_exit(0);
 }
 
-void worker_maybe_exit(struct worker *w)
-{
-	if (!w->exit_wanted || w->exiting || w->attempt || w->keep_head)
-		return;
-	if (w->result && !w->exit_unheard) {
-		/* Sent with worker.next or not at all: only a reply tells that it arrived. */
-		if (w->link == LINK_READY || w->link == LINK_ASKING)
-			control_finish(w);
-		if (w->link == LINK_FINISHING)
-			return;
-		control_save_result(w);
-	}
-	w->exiting = true;
-	leave(w, "told to");
-}
-
 static void exit_waited(uv_timer_t *timer)
 {
 	struct worker *w = timer->data;
@@ -98,11 +82,27 @@ static void exit_waited(uv_timer_t *timer)
 	leave(w, "told to; the coordinator does not answer");
 }
 
+void worker_maybe_exit(struct worker *w)
+{
+	if (!w->exit_wanted || w->exiting || w->attempt || w->keep_head)
+		return;
+	if (w->result && !w->exit_unheard) {
+		/* Sent with worker.next or not at all: only a reply tells that it arrived. */
+		if (w->link == LINK_READY || w->link == LINK_ASKING) {
+			uv_timer_start(&w->exit_timer, exit_waited, EXIT_WAIT_MS, 0);
+			control_finish(w);
+		}
+		if (w->link == LINK_FINISHING)
+			return;
+		control_save_result(w);
+	}
+	w->exiting = true;
+	leave(w, "told to");
+}
+
 void worker_ask(struct worker *w)
 {
 	if (w->exit_wanted) {
-		if (w->result)
-			uv_timer_start(&w->exit_timer, exit_waited, EXIT_WAIT_MS, 0);
 		worker_maybe_exit(w);
 		return;
 	}

@@ -459,74 +459,88 @@ static void test_typed_prompts(void **state)
 	type_prompt(f, 6, "-echo", 300000, false, "");
 }
 
-static int view_connect(struct fake *f)
+/* A view, and what it was shown and not yet asked for. */
+struct viewer {
+	int fd;
+	struct buf in, data, title;
+};
+
+static void viewer_connect(struct viewer *v, const struct fake *f)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	memset(v, 0, sizeof *v);
+	v->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	snprintf(address.sun_path, sizeof address.sun_path, "%s/w-ash.sock", f->runtime);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-	return fd;
+	assert_int_equal(connect(v->fd, (struct sockaddr *)&address, sizeof address), 0);
 }
 
-/* Reads frames until their data holds `text`. */
-static void view_wait(int fd, char kind, const char *text)
+static void viewer_finish(struct viewer *v)
 {
-	struct buf in = BUF_INIT, seen = BUF_INIT;
-	struct frame frame;
+	close(v->fd);
+	buf_finish(&v->in);
+	buf_finish(&v->data);
+	buf_finish(&v->title);
+}
 
-	while (!seen.data || !strstr(seen.data, text)) {
+/* Reads until it was shown `text`; what came before it is forgotten. */
+static void viewer_wait(struct viewer *v, char kind, const char *text)
+{
+	struct buf *seen = kind == FRAME_DATA ? &v->data : &v->title;
+	char *at;
+
+	while (!seen->data || !(at = memmem(seen->data, seen->len, text, strlen(text)))) {
+		struct frame frame;
 		size_t offset = 0;
 
-		fake_wait_fd(fd, POLLIN);
-		assert_true(buf_read(&in, fd, 65536) > 0);
-		while (frame_next(&in, &offset, &frame) > 0)
-			if (frame.kind == kind)
-				buf_add(&seen, frame.data, frame.len);
-		buf_drop_front(&in, offset);
+		fake_wait_fd(v->fd, POLLIN);
+		assert_true(buf_read(&v->in, v->fd, 65536) > 0);
+		while (frame_next(&v->in, &offset, &frame) > 0)
+			buf_add(frame.kind == FRAME_DATA ? &v->data : &v->title, frame.data,
+			        frame.len);
+		buf_drop_front(&v->in, offset);
 	}
-	buf_finish(&in);
-	buf_finish(&seen);
+	buf_drop_front(seen, (size_t)(at - seen->data) + strlen(text));
 }
 
-static void view_send(int fd, char kind, const char *data, size_t len)
+static void viewer_send(const struct viewer *v, char kind, const char *data, size_t len)
 {
 	struct buf out = BUF_INIT;
 
 	frame_add(&out, kind, data, len);
-	assert_int_equal(write_all(fd, out.data, out.len), 0);
+	assert_int_equal(write_all(v->fd, out.data, out.len), 0);
 	buf_finish(&out);
 }
 
 static void test_views(void **state)
 {
 	struct fake *f = *state;
-	int observer, typist, late, deaf;
+	struct viewer observer, typist, late, deaf;
 
 	fake_begin(f);
-	observer = view_connect(f);
-	view_wait(observer, FRAME_DATA, "ash is idle");
-	deaf = view_connect(f); /* never reads */
-	view_send(observer, FRAME_OBSERVER, NULL, 0);
+	viewer_connect(&observer, f);
+	viewer_wait(&observer, FRAME_DATA, "ash is idle");
+	viewer_connect(&deaf, f); /* never reads */
+	viewer_send(&observer, FRAME_OBSERVER, NULL, 0);
 	fake_assign(f, tui_task(1,
 	                        "stty -echo; echo early; read a; stty size; echo \"got $a\"; "
 	                        "head -c 5000000 /dev/zero | tr '\\0' y; echo; echo end; read b",
 	                        "none"));
-	view_wait(observer, FRAME_DATA, "early");
-	view_send(observer, FRAME_KEYS, "no\n", 3);
-	typist = view_connect(f);
-	view_wait(typist, FRAME_DATA, "early");
-	view_send(typist, FRAME_RESIZE, "\x4d\x00\x14\x00", 4);
-	view_send(typist, FRAME_KEYS, "yes\n", 4);
-	view_wait(observer, FRAME_DATA, "20 77");
-	view_wait(observer, FRAME_DATA, "end");
-	view_wait(typist, FRAME_DATA, "end");
-	late = view_connect(f);
-	view_wait(late, FRAME_TITLE, "ash · parser · working");
-	close(late);
-	late = view_connect(f);
-	view_wait(late, FRAME_DATA, "end");
-	view_send(late, FRAME_KEYS, "\n", 1);
+	viewer_wait(&observer, FRAME_DATA, "early");
+	viewer_send(&observer, FRAME_KEYS, "no\n", 3);
+	viewer_connect(&typist, f);
+	viewer_wait(&typist, FRAME_DATA, "early");
+	viewer_send(&typist, FRAME_RESIZE, "\x4d\x00\x14\x00", 4);
+	viewer_send(&typist, FRAME_KEYS, "yes\n", 4);
+	viewer_wait(&observer, FRAME_DATA, "20 77");
+	viewer_wait(&observer, FRAME_DATA, "end");
+	viewer_wait(&typist, FRAME_DATA, "end");
+	viewer_connect(&late, f);
+	viewer_wait(&late, FRAME_TITLE, "ash · parser · working");
+	viewer_finish(&late);
+	viewer_connect(&late, f);
+	viewer_wait(&late, FRAME_DATA, "end");
+	viewer_send(&late, FRAME_KEYS, "\n", 1);
 	fake_result(f);
 	{
 		_cleanup_free_ char *log = fake_file(f, "state/attempts/1/output.log", NULL);
@@ -534,16 +548,17 @@ static void test_views(void **state)
 		assert_non_null(strstr(log, "got yes"));
 	}
 	fake_notify(f, "worker.exit", json_object());
+	json_decref(fake_wait(f, "attempt.finish")); /* only a reply tells that it arrived */
 	fake_wait_exit(f);
-	close(late);
-	close(typist);
-	close(observer);
-	close(deaf);
+	viewer_finish(&late);
+	viewer_finish(&typist);
+	viewer_finish(&observer);
+	viewer_finish(&deaf);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    T(test_completes),
@@ -564,5 +579,7 @@ int main(void)
 	    T(test_views),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
