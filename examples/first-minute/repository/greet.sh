@@ -1,0 +1,2 @@
+# greet NAME: says hello. Without a name, to everybody.
+echo "Hello, $1!"
