@@ -2,8 +2,6 @@
  * they end; the connection; views; typing. */
 #include "worker_fake.h"
 
-#define TOKEN "0123456789abcdef0123456789abcdef"
-
 static void assert_error(const json_t *result, const char *code, const char *message)
 {
 	const json_t *error = json_object_get(result, "error");
@@ -36,7 +34,7 @@ static void test_completes(void **state)
 	fake_wait_phase(f, "working");
 	r = fake_result(f);
 	assert_int_equal(json_int(r, "attempt", 0), 5);
-	assert_string_equal(json_text(r, "token"), TOKEN);
+	assert_string_equal(json_text(r, "token"), fake_token);
 	assert_string_equal(json_text(r, "outcome"), "completed");
 	assert_string_equal(json_text(r, "output"), "one\ntwo parser");
 	assert_true(json_is_null(json_object_get(r, "head")));
@@ -79,7 +77,7 @@ static void test_environment(void **state)
 	assert_non_null(strstr(text, "PLEACH_TASK=7\n"));
 	assert_non_null(strstr(text, "PLEACH_ATTEMPT=6\n"));
 	assert_non_null(strstr(text, "PLEACH_SLOT=3\n"));
-	assert_non_null(strstr(text, "PLEACH_TOKEN=" TOKEN "\n"));
+	assert_non_null(strstr(text, fake_token));
 	assert_non_null(strstr(text, "PATH=/usr/bin:/bin:/"));
 	assert_null(strstr(text, "TMUX="));
 	assert_null(strstr(text, "GIT_DIR="));

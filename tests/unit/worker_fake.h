@@ -34,6 +34,8 @@
 
 #define FAKE_WAIT_MS 30000
 
+static char fake_token[33]; /* of every attempt of this program */
+
 struct fake {
 	char dir[64]; /* everything of the test is below it */
 	char *root, *state, *runtime, *socket, *slot;
@@ -45,12 +47,12 @@ struct fake {
 	json_t *hello;   /* the last hello's params */
 };
 
-static char *fake_path(const struct fake *f, const char *name)
+static inline char *fake_path(const struct fake *f, const char *name)
 {
 	return xasprintf("%s/%s", f->dir, name);
 }
 
-static void fake_wait_fd(int fd, short events)
+static inline void fake_wait_fd(int fd, short events)
 {
 	struct pollfd p = {.fd = fd, .events = events};
 	int rc;
@@ -62,7 +64,7 @@ static void fake_wait_fd(int fd, short events)
 		fail_msg("nothing came in %d s", FAKE_WAIT_MS / 1000);
 }
 
-static int fake_listen(const char *path)
+static inline int fake_listen(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -74,7 +76,7 @@ static int fake_listen(const char *path)
 	return fd;
 }
 
-static void fake_write_environment(const struct fake *f, const char *json)
+static inline void fake_write_environment(const struct fake *f, const char *json)
 {
 	_cleanup_free_ char *path = xasprintf("%s/environment.json", f->runtime);
 	struct error err = ERROR_INIT;
@@ -82,7 +84,7 @@ static void fake_write_environment(const struct fake *f, const char *json)
 	assert_int_equal(place_write_file(path, json, strlen(json), &err), 0);
 }
 
-static void fake_spawn_worker(struct fake *f)
+static inline void fake_spawn_worker(struct fake *f)
 {
 	_cleanup_free_ char *program = xasprintf("%s/../../pleach-worker", proc_own_dir());
 	const char *argv[] = {program,   "--name",    "ash",      "--number", "3",      "--socket",
@@ -100,7 +102,7 @@ static void fake_spawn_worker(struct fake *f)
 	unsetenv("PLEACH_WORKER_TOKEN");
 }
 
-static void fake_hang_up(struct fake *f)
+static inline void fake_hang_up(struct fake *f)
 {
 	close(f->fd);
 	f->fd = -1;
@@ -109,7 +111,7 @@ static void fake_hang_up(struct fake *f)
 	f->next_id = NULL;
 }
 
-static void fake_send(struct fake *f, json_t *message)
+static inline void fake_send(struct fake *f, json_t *message)
 {
 	struct buf line = BUF_INIT;
 
@@ -119,7 +121,7 @@ static void fake_send(struct fake *f, json_t *message)
 	buf_finish(&line);
 }
 
-static json_t *fake_read(struct fake *f)
+static inline json_t *fake_read(struct fake *f)
 {
 	struct error err = ERROR_INIT;
 	json_t *message;
@@ -137,7 +139,7 @@ static json_t *fake_read(struct fake *f)
 
 /* Reads until a message with that method comes; its params are a new reference. Remembers
  * worker.next and the result in it. */
-static json_t *fake_wait(struct fake *f, const char *method)
+static inline json_t *fake_wait(struct fake *f, const char *method)
 {
 	for (;;) {
 		_cleanup_json_ json_t *message = fake_read(f);
@@ -164,7 +166,7 @@ static json_t *fake_wait(struct fake *f, const char *method)
 }
 
 /* Takes a connection and its hello, and answers with that order. */
-static void fake_greet(struct fake *f, const char *order)
+static inline void fake_greet(struct fake *f, const char *order)
 {
 	_cleanup_json_ json_t *message = NULL;
 
@@ -183,7 +185,7 @@ static void fake_greet(struct fake *f, const char *order)
 }
 
 /* `finish` says what became of the last result, when there was one. */
-static void fake_assign(struct fake *f, json_t *assignment)
+static inline void fake_assign(struct fake *f, json_t *assignment)
 {
 	if (!f->next_id)
 		json_decref(fake_wait(f, "worker.next"));
@@ -198,7 +200,7 @@ static void fake_assign(struct fake *f, json_t *assignment)
 }
 
 /* Waits for the result that comes with the next worker.next. Borrowed. */
-static const json_t *fake_result(struct fake *f)
+static inline const json_t *fake_result(struct fake *f)
 {
 	do
 		json_decref(fake_wait(f, "worker.next"));
@@ -206,7 +208,7 @@ static const json_t *fake_result(struct fake *f)
 	return f->result;
 }
 
-static void fake_wait_phase(struct fake *f, const char *phase)
+static inline void fake_wait_phase(struct fake *f, const char *phase)
 {
 	for (;;) {
 		_cleanup_json_ json_t *state = fake_wait(f, "attempt.state");
@@ -217,7 +219,7 @@ static void fake_wait_phase(struct fake *f, const char *phase)
 }
 
 /* An assignment without a slot, running `script` by sh. */
-static json_t *fake_task(int attempt, const char *script)
+static inline json_t *fake_task(int attempt, const char *script)
 {
 	return json_pack("{s:i,s:i,s:s,s:s,s:s,s:s,s:n,s:s,s:s,s:n,s:{s:[s,s,s],s:s,s:s,s:{}},"
 	                 "s:{s:s,s:n,s:n,s:n,s:[],s:[]},s:s,s:[],s:f,s:n,s:n}",
@@ -226,26 +228,25 @@ static json_t *fake_task(int attempt, const char *script)
 	                 "pleach/fix/parser", "agent", "fixer", "model", "profile", "command",
 	                 "/bin/sh", "-c", script, "mode", "exec", "prompt", "argv", "env", "spec",
 	                 "slot", "none", "timeout", "verify", "setup", "copy", "link", "token",
-	                 "0123456789abcdef0123456789abcdef", "inputs", "stop_grace", 0.3,
-	                 "previous_head", "answer");
+	                 fake_token, "inputs", "stop_grace", 0.3, "previous_head", "answer");
 }
 
-static json_t *fake_spec(json_t *task)
+static inline json_t *fake_spec(json_t *task)
 {
 	return json_object_get(task, "spec");
 }
 
-static json_t *fake_profile(json_t *task)
+static inline json_t *fake_profile(json_t *task)
 {
 	return json_object_get(task, "profile");
 }
 
-static void fake_notify(struct fake *f, const char *method, json_t *params)
+static inline void fake_notify(struct fake *f, const char *method, json_t *params)
 {
 	fake_send(f, rpc_notification(method, params));
 }
 
-static char *fake_file(const struct fake *f, const char *name, size_t *len)
+static inline char *fake_file(const struct fake *f, const char *name, size_t *len)
 {
 	_cleanup_free_ char *path = fake_path(f, name);
 	struct error err = ERROR_INIT;
@@ -259,7 +260,7 @@ static char *fake_file(const struct fake *f, const char *name, size_t *len)
 	return data;
 }
 
-static bool fake_exists(const struct fake *f, const char *name)
+static inline bool fake_exists(const struct fake *f, const char *name)
 {
 	_cleanup_free_ char *path = fake_path(f, name);
 
@@ -267,7 +268,7 @@ static bool fake_exists(const struct fake *f, const char *name)
 }
 
 /* Makes a fifo that a script writes to, to say that it is somewhere: no sleeping. */
-static void fake_fifo(const struct fake *f, const char *name)
+static inline void fake_fifo(const struct fake *f, const char *name)
 {
 	_cleanup_free_ char *path = fake_path(f, name);
 
@@ -275,7 +276,7 @@ static void fake_fifo(const struct fake *f, const char *name)
 }
 
 /* Waits for a line from it. Caller frees. */
-static char *fake_fifo_line(const struct fake *f, const char *name)
+static inline char *fake_fifo_line(const struct fake *f, const char *name)
 {
 	_cleanup_free_ char *path = fake_path(f, name);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -290,11 +291,13 @@ static char *fake_fifo_line(const struct fake *f, const char *name)
 	return line.data;
 }
 
-static int fake_setup(void **state)
+static inline int fake_setup(void **state)
 {
 	struct fake *f = xcalloc(1, sizeof *f);
 
 	signal(SIGPIPE, SIG_IGN);
+	if (!fake_token[0])
+		text_random_hex(fake_token, 16);
 	strcpy(f->dir, "/tmp/pleach-test-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	f->root = fake_path(f, "root");
@@ -312,7 +315,7 @@ static int fake_setup(void **state)
 	return 0;
 }
 
-static void fake_run(const char *const *argv)
+static inline void fake_run(const char *const *argv)
 {
 	struct proc_spec spec = PROC_SPEC_INIT;
 	struct error err = ERROR_INIT;
@@ -328,9 +331,10 @@ static void fake_run(const char *const *argv)
 	assert_int_equal(status, 0);
 }
 
-static int fake_teardown(void **state)
+static inline int fake_teardown(void **state)
 {
 	struct fake *f = *state;
+	_cleanup_free_ char *marker = NULL;
 	int status;
 
 	if (f->worker.pid > 0) {
@@ -338,6 +342,9 @@ static int fake_teardown(void **state)
 		proc_wait(&f->worker, &status, NULL);
 		close(f->worker.pidfd);
 	}
+	/* A test that failed may leave an agent behind. */
+	marker = xasprintf("PLEACH_TOKEN=%s", fake_token);
+	proc_kill_survivors(marker, NULL, 0, 100);
 	if (f->fd >= 0)
 		fake_hang_up(f);
 	close(f->listener);
@@ -354,14 +361,14 @@ static int fake_teardown(void **state)
 }
 
 /* Started, greeted, its first worker.next held. */
-static void fake_begin(struct fake *f)
+static inline void fake_begin(struct fake *f)
 {
 	fake_spawn_worker(f);
 	fake_greet(f, "next");
 	json_decref(fake_wait(f, "worker.next"));
 }
 
-static void fake_wait_exit(struct fake *f)
+static inline void fake_wait_exit(struct fake *f)
 {
 	int status = -1;
 
