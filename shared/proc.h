@@ -83,6 +83,9 @@ int proc_kill_survivors(const char *marker, const char *dir, pid_t keep, int tri
 /* SIGTERM (or another) to the process group of a session leader that we started. */
 void proc_signal_group(const struct proc *proc, int signal);
 
+/* SIGKILL to exactly that process: by a pidfd, and only while its start time is right. */
+void proc_kill_pid(const struct proc *proc);
+
 /* Full path of a program as a shell would find it in `path` (NULL: $PATH), or NULL.
  * Caller frees. */
 char *proc_find_program(const char *name, const char *path);

@@ -64,6 +64,17 @@ bool proc_alive(pid_t pid, uint64_t start_time)
 	       state != 'X';
 }
 
+void proc_kill_pid(const struct proc *proc)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, proc->pid, 0);
+
+	if (pidfd < 0)
+		return;
+	if (proc_alive(proc->pid, proc->start_time))
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	close(pidfd);
+}
+
 void proc_boot_id(char out[37])
 {
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);

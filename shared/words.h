@@ -26,7 +26,8 @@
 	X(VERB_CANCEL, "cancel")                                                                   \
 	X(VERB_RELEASE, "release")                                                                 \
 	X(VERB_LOSE, "lose")                                                                       \
-	X(VERB_RETRY, "retry")
+	X(VERB_RETRY, "retry")                                                                     \
+	X(VERB_REDO, "redo")
 
 #define TASK_KINDS(X)                                                                              \
 	X(KIND_WORK, "work")                                                                       \

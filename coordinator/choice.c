@@ -1,0 +1,191 @@
+/* Choices: parents of alternatives. Owned by nobody, completed by a pick. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "transition.h"
+
+/* Insertions and deletions of an attempt; a large number when unknown. */
+static int64_t changed_lines(struct coordinator *c, const struct task_row *task)
+{
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+	_cleanup_json_ json_t *changes = NULL;
+
+	if (!task->attempt || !store_attempt_get(c->store, task->attempt, &attempt) ||
+	    !attempt.changes)
+		return INT64_MAX;
+	changes = jsonl_parse(attempt.changes, strlen(attempt.changes), NULL);
+	return json_int(changes, "insertions", 0) + json_int(changes, "deletions", 0);
+}
+
+/* Where the alternatives of a choice stand. */
+struct tally {
+	size_t open, completed, count;
+	int64_t first, best; /* completed ones: by when they finished, by changed lines */
+};
+
+static struct tally count_alternatives(struct coordinator *c, const int64_t *alternatives)
+{
+	struct tally tally = {0};
+	int64_t first_at = INT64_MAX, least = INT64_MAX;
+
+	for (size_t i = 0; alternatives[i]; i++) {
+		_cleanup_task_ struct task_row row = {0};
+		int64_t lines;
+
+		if (!store_task_get(c->store, alternatives[i], &row))
+			continue;
+		tally.count++;
+		tally.open += !task_status_is_terminal(row.status);
+		if (row.status != TASK_COMPLETED)
+			continue;
+		tally.completed++;
+		if (row.finished_at < first_at) {
+			first_at = row.finished_at;
+			tally.first = row.id;
+		}
+		lines = changed_lines(c, &row);
+		if (!tally.best || lines < least) {
+			least = lines;
+			tally.best = row.id;
+		}
+	}
+	return tally;
+}
+
+static int ask(struct coordinator *c, const struct task_row *parent, const int64_t *alternatives,
+               struct error *err)
+{
+	json_t *options = json_array();
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *input = NULL;
+	struct transition t = {.task = parent->id, .verb = VERB_ASK};
+
+	for (size_t i = 0; alternatives[i]; i++) {
+		_cleanup_task_ struct task_row row = {0};
+
+		if (store_task_get(c->store, alternatives[i], &row) && row.status == TASK_COMPLETED)
+			json_array_append_new(options, json_string(row.key));
+	}
+	text = xasprintf("%zu alternatives are ready: pleach compare %s, then pleach pick one",
+	                 json_array_size(options), parent->key);
+	input = json_pack("{s:s, s:s, s:o}", "reason", "choice", "text", text, "options", options);
+	t.input = input;
+	return task_change(c, &t, err);
+}
+
+static int fail(struct coordinator *c, int64_t choice, const char *why, struct error *err)
+{
+	const struct transition t = {.task = choice,
+	                             .verb = VERB_FAIL,
+	                             .error_code = TASK_ERROR_VERIFY_FAILED,
+	                             .error_message = why};
+
+	return task_change(c, &t, err);
+}
+
+static int decide(struct coordinator *c, const struct task_row *parent, const int64_t *alternatives,
+                  struct error *err)
+{
+	struct tally tally = count_alternatives(c, alternatives);
+	const char *how = parent->choose ? parent->choose : "manual";
+
+	if (strcmp(how, "first") == 0 && tally.completed)
+		return choice_pick(c, tally.first, err);
+	if (tally.open)
+		return 0;
+	if (!tally.completed)
+		return fail(c, parent->id, "all alternatives failed", err);
+	if (strcmp(how, "best") == 0)
+		return choice_pick(c, tally.best, err);
+	if (parent->status == TASK_PENDING)
+		return ask(c, parent, alternatives, err);
+	return 0;
+}
+
+int choice_update(struct coordinator *c, int64_t alternative, struct error *err)
+{
+	_cleanup_task_ struct task_row row = {0}, parent = {0};
+	_cleanup_free_ int64_t *alternatives = NULL;
+
+	if (!store_task_get(c->store, alternative, &row) || !row.parent ||
+	    !store_task_get(c->store, row.parent, &parent))
+		return 0;
+	alternatives = store_task_alternatives(c->store, row.parent);
+	/* One is tried again: nobody needs to choose yet. */
+	if (!task_status_is_terminal(row.status) && row.status == TASK_PENDING &&
+	    (parent.status == TASK_NEEDS_INPUT || parent.status == TASK_FAILED)) {
+		const struct transition again = {.task = parent.id, .verb = VERB_RETRY};
+
+		return task_transition(c->store, &again, NULL, err);
+	}
+	if (parent.status != TASK_PENDING && parent.status != TASK_NEEDS_INPUT)
+		return 0;
+	return decide(c, &parent, alternatives, err);
+}
+
+int choice_pick(struct coordinator *c, int64_t alternative, struct error *err)
+{
+	_cleanup_task_ struct task_row row = {0}, parent = {0};
+	_cleanup_free_ int64_t *alternatives = NULL;
+	struct transition t = {.verb = VERB_COMPLETE};
+
+	if (!store_task_get(c->store, alternative, &row))
+		return error_set(err, ERROR_NOT_FOUND, "there is no task %lld",
+		                 (long long)alternative);
+	if (!row.parent || !store_task_get(c->store, row.parent, &parent))
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s is no alternative: there is nothing to pick", row.key);
+	if (parent.status == TASK_COMPLETED && parent.chosen == alternative)
+		return 0; /* asked twice, done once */
+	if (row.status != TASK_COMPLETED)
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s is %s: only a completed alternative can be picked", row.key,
+		                 task_status_word(row.status));
+	t.task = parent.id;
+	t.head = row.head;
+	t.tree = row.tree;
+	t.unchanged = row.unchanged;
+	t.base = row.base;
+	store_task_set_chosen(c->store, parent.id, alternative);
+	if (task_change(c, &t, err) < 0)
+		return -1;
+	/* The losers are kept; those that still run have nothing left to win. */
+	alternatives = store_task_alternatives(c->store, parent.id);
+	for (size_t i = 0; alternatives[i]; i++) {
+		_cleanup_task_ struct task_row other = {0};
+
+		if (store_task_get(c->store, alternatives[i], &other) &&
+		    !task_status_is_terminal(other.status) &&
+		    stop_task(c, alternatives[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int choice_refuse(struct coordinator *c, int64_t choice, struct error *err)
+{
+	_cleanup_task_ struct task_row row = {0};
+	_cleanup_free_ int64_t *alternatives = NULL;
+
+	if (!store_task_get(c->store, choice, &row) || row.kind != KIND_CHOICE)
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s is no choice: --none refuses all alternatives of one",
+		                 row.key ? row.key : "this");
+	if (row.status == TASK_FAILED)
+		return 0;
+	if (fail(c, choice, "none of the alternatives was chosen", err) < 0)
+		return -1;
+	alternatives = store_task_alternatives(c->store, choice);
+	for (size_t i = 0; alternatives[i]; i++) {
+		_cleanup_task_ struct task_row other = {0};
+
+		if (store_task_get(c->store, alternatives[i], &other) &&
+		    !task_status_is_terminal(other.status) &&
+		    stop_task(c, alternatives[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,210 @@
+/* The serving process: what its parts share. One thread, one loop; nothing here blocks. */
+#ifndef PLEACH_COORDINATOR_H
+#define PLEACH_COORDINATOR_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "bus.h"
+#include "error.h"
+#include "place.h"
+#include "rpc_peer.h"
+#include "store.h"
+#include "team.h"
+#include "token.h"
+#include "turn.h"
+#include "views.h"
+
+/* How the serving process tells its supervisor why it ended. */
+#define SERVE_EXIT_DOWN 42 /* asked to: the supervisor ends too */
+
+#define IDLE_END_MS  (10 * 60 * 1000) /* without a team and without callers */
+#define STOP_GRACE_S 10               /* between TERM and KILL of an agent */
+
+struct conn;
+struct held;
+struct gitq;
+struct landings;
+struct transition;
+
+struct coordinator {
+	uv_loop_t loop;
+	uv_prepare_t prepare;
+	uv_check_t check;
+	uv_poll_t accept_poll;
+	uv_timer_t idle_timer;
+	int listen_fd;
+	struct place place;
+	char *pinned_file; /* <runtime>/pinned.json */
+	char boot[37];
+	int64_t started_at; /* ms since the epoch */
+	int64_t supervisor; /* its pid */
+	struct store *store;
+	struct token_secret secret;
+	struct turn turn;
+	struct conn *conns;
+	struct held *held;
+	struct gitq *gitq;
+	struct landings *landings;
+	struct team team;
+	struct views *views; /* NULL: headless, or no tmux */
+	char *views_problem; /* why there are none, to be said once */
+	struct bus_pub *bus;
+	struct bus_sub *bus_sub;
+	uv_poll_t bus_poll;
+	uv_timer_t bus_timer;
+	json_t *environment; /* environment.c */
+	int64_t published;   /* the last event that was sent on the bus */
+	int64_t healed;      /* as of the last look after its listener */
+	bool draining;       /* down was asked: nothing is assigned any more */
+	bool ending;         /* the end has begun: workers exit */
+	bool ended;          /* they have; the views are closed last */
+};
+
+/* ---- connections and requests (serve.c) ---- */
+enum role { ROLE_NONE, ROLE_CLI, ROLE_AGENT, ROLE_WORKER };
+
+struct conn {
+	struct coordinator *c;
+	struct rpc_peer *peer;
+	enum role role;
+	int64_t attempt;           /* ROLE_AGENT: as whom it speaks */
+	struct teammate *teammate; /* ROLE_WORKER */
+	struct later *laters;
+	struct conn *next;
+};
+
+struct request {
+	struct coordinator *c;
+	struct conn *conn;
+	const json_t *id; /* NULL: a notification */
+	const char *method;
+	const json_t *params; /* never NULL: an empty object at least */
+	bool answered;
+};
+
+/* Sent after the commit. Takes result. */
+void request_reply(struct request *r, json_t *result);
+
+/* A request that is answered later. Freed by the two that answer; when its caller is gone
+ * they only free. */
+struct later {
+	struct conn *conn; /* NULL: gone */
+	json_t *id;
+	struct later *next;
+};
+struct later *request_later(struct request *r);
+void later_reply(struct coordinator *c, struct later *later, json_t *result); /* takes both */
+void later_fail(struct coordinator *c, struct later *later, const struct error *err);
+
+/* A method: its name, who may call it, what it does. */
+struct method {
+	const char *name;
+	unsigned roles; /* bits 1 << enum role */
+	int (*run)(struct request *r, struct error *err);
+};
+#define BY_PEOPLE  (1u << ROLE_CLI)
+#define BY_ALL     (1u << ROLE_CLI | 1u << ROLE_AGENT)
+#define BY_AGENTS  (1u << ROLE_AGENT)
+#define BY_WORKERS (1u << ROLE_WORKER)
+const struct method *method_find(const char *name);
+
+/* Runs to the end. `ready` is called when requests are answered. Takes what place holds. */
+int serve(struct place *place, int listen_fd, int64_t supervisor, void (*ready)(void),
+          struct error *err);
+/* Something was published: the bus is looked after for a while. */
+void serve_published(struct coordinator *c);
+/* Begins the end: workers exit, views close, then the process ends with DOWN. */
+void serve_end(struct coordinator *c);
+
+/* ---- names (resolve.c) ---- */
+/* TASK → id. `ref` NULL: the caller's own (an agent in a pane), else INVALID.
+ * Errors: NOT_FOUND with the nearest name, CONFLICT (ambiguous). */
+int resolve_task(struct request *r, const char *ref, int64_t *out, struct error *err);
+int resolve_task_text(struct coordinator *c, const char *ref, int64_t *out, struct error *err);
+/* WHO → teammate: its name, or the one on a task. */
+int resolve_who(struct request *r, const char *who, struct teammate **out, struct error *err);
+
+/* ---- environment (environment.c) ---- */
+void environment_load(struct coordinator *c);
+/* Borrowed params; both are written to environment.json at once. */
+int environment_set_base(struct coordinator *c, const json_t *base, struct error *err);
+int environment_set_plan(struct coordinator *c, const char *plan, const json_t *secrets,
+                         struct error *err);
+/* base ← plan ← task, for a landing's verify. New reference: {NAME: VALUE}. */
+json_t *environment_for(struct coordinator *c, const char *plan, const char *key);
+
+/* ---- pleach-git children (gitq.c) ---- */
+typedef void (*git_done_fn)(struct coordinator *c, const json_t *result, const struct error *err,
+                            void *context);
+void gitq_init(struct coordinator *c);
+/* Asks `pleach-git VERB`; root and pinned are added to the request, which is taken.
+ * `done` is called outside any step (it opens its own where it writes) and frees context;
+ * result NULL: err says why; &gitq_undone: never asked, because the turn that asked was
+ * undone, and no step may be opened. */
+extern const struct error gitq_undone;
+void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done_fn done,
+              void *context);
+
+/* ---- held requests (held.c) ---- */
+enum held_kind { HELD_TASKS, HELD_EVENTS, HELD_ANSWER, HELD_DOWN };
+struct held {
+	enum held_kind kind;
+	struct later *later;
+	int64_t *tasks; /* HELD_TASKS: ids, 0 at the end; HELD_ANSWER: the task */
+	int64_t since;  /* HELD_EVENTS */
+	int64_t limit;
+	json_t *note; /* HELD_DOWN: the keys that were released */
+	struct held *next;
+};
+void held_add(struct coordinator *c, struct held held); /* takes later and tasks */
+/* Answers what can be answered now: after each commit that changed something. */
+void held_check(struct coordinator *c);
+
+/* ---- deciding (schedule.c, base.c, choice.c, finish.c, stop.c) ---- */
+/* Before the commit of each turn: bases, assignments. */
+void schedule_turn(struct coordinator *c);
+/* The assignment of a running attempt as its worker gets it. New reference. */
+json_t *assignment_json(struct coordinator *c, int64_t attempt);
+/* Finds or starts to compute what ready tasks start from. */
+void base_turn(struct coordinator *c);
+/* After any change of an alternative: may pick, ask or fail its parent. */
+int choice_update(struct coordinator *c, int64_t alternative, struct error *err);
+int choice_pick(struct coordinator *c, int64_t alternative, struct error *err);
+int choice_refuse(struct coordinator *c, int64_t choice, struct error *err); /* pick --none */
+/* FINISH → transition, evidence, events. Idempotent. `*accepted`: it was the current one. */
+int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
+                 enum task_status *status, struct error *err);
+/* The worker of a running attempt is dead. innocent: it was told to end, nothing is counted. */
+void finish_lost(struct coordinator *c, int64_t attempt, bool innocent);
+/* Whatever changes a task from outside its attempt goes through here: transition, then what
+ * follows from it (choices, delays, held requests). */
+int task_change(struct coordinator *c, const struct transition *t, struct error *err);
+/* Cancels; its worker is told and, when it does not obey, killed after the grace. */
+int stop_task(struct coordinator *c, int64_t task, struct error *err);
+/* Ends an attempt without its fault: its task goes back to pending when the worker says so. */
+void stop_release(struct coordinator *c, int64_t attempt);
+/* Arms the back-off of a task that waits to be retried. */
+void delay_arm(struct coordinator *c, int64_t task, int64_t ms);
+
+/* ---- submitting, landing ---- */
+int method_plan_submit(struct request *r, struct error *err);
+int method_task_add(struct request *r, struct error *err);
+int method_task_merge(struct request *r, struct error *err);
+int method_task_compare(struct request *r, struct error *err);
+int method_gc(struct request *r, struct error *err);
+void landings_init(struct coordinator *c);
+
+/* ---- what people see (status.c, team_json.c) ---- */
+int method_status(struct request *r, struct error *err);
+json_t *team_json(struct coordinator *c);
+json_t *teammate_json(struct coordinator *c, const struct teammate *t);
+
+/* ---- after a restart (recovery.c) ---- */
+int recovery_run(struct coordinator *c, struct error *err);
+
+/* The branch of a task. Caller frees. */
+char *task_branch(const char *plan, const char *key);
+
+#endif

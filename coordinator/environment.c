@@ -1,0 +1,70 @@
+/* The users' environment and the plans' `env:`: in one 0600 file beside the socket, never in
+ * the store, never logged. Workers read the same file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+
+#define ENVIRONMENT_FILE_MAX (16u << 20)
+
+static char *environment_file(const struct coordinator *c)
+{
+	return xasprintf("%s/environment.json", c->place.runtime_dir);
+}
+
+void environment_load(struct coordinator *c)
+{
+	_cleanup_free_ char *file = environment_file(c), *text = NULL;
+	size_t len = 0;
+
+	if (place_read_file(file, ENVIRONMENT_FILE_MAX, &text, &len, NULL) == 0)
+		c->environment = jsonl_parse(text, len, NULL);
+	if (!json_is_object(c->environment)) {
+		json_decref(c->environment);
+		c->environment = json_pack("{s:{}, s:{}}", "base", "plans");
+	}
+}
+
+static int environment_write(struct coordinator *c, struct error *err)
+{
+	_cleanup_free_ char *file = environment_file(c), *text = jsonl_text(c->environment);
+
+	return place_write_file(file, text, strlen(text), err);
+}
+
+int environment_set_base(struct coordinator *c, const json_t *base, struct error *err)
+{
+	if (!json_is_object(base) || json_equal(base, json_object_get(c->environment, "base")))
+		return 0;
+	json_object_set(c->environment, "base", (json_t *)base);
+	return environment_write(c, err);
+}
+
+int environment_set_plan(struct coordinator *c, const char *plan, const json_t *secrets,
+                         struct error *err)
+{
+	json_t *plans = json_object_get(c->environment, "plans");
+
+	if (!json_is_object(plans)) {
+		plans = json_object();
+		json_object_set_new(c->environment, "plans", plans);
+	}
+	if (!json_is_object(secrets) || json_equal(secrets, json_object_get(plans, plan)))
+		return 0;
+	json_object_set(plans, plan, (json_t *)secrets);
+	return environment_write(c, err);
+}
+
+json_t *environment_for(struct coordinator *c, const char *plan, const char *key)
+{
+	json_t *env = json_object();
+	const json_t *secrets = json_object_get(json_object_get(c->environment, "plans"), plan);
+
+	json_object_update(env, json_object_get(c->environment, "base"));
+	json_object_update(env, json_object_get(secrets, "plan"));
+	json_object_update(env, json_object_get(json_object_get(secrets, "tasks"), key));
+	return env;
+}

@@ -1,0 +1,308 @@
+/* The end of an attempt, and everything that follows from a change of a task. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "text.h"
+#include "transition.h"
+
+#define OUTPUT_MAX 16384 /* bytes of an agent's last words that are kept */
+
+/* ---- back-off ---- */
+
+struct delay {
+	uv_timer_t timer;
+	struct coordinator *c;
+	int64_t task;
+};
+
+static void delay_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+static int delay_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)err;
+	store_task_set_delay(c->store, *(int64_t *)context, 0);
+	return 0;
+}
+
+static void delay_over(uv_timer_t *timer)
+{
+	struct delay *delay = timer->data;
+	struct error err = ERROR_INIT;
+
+	if (turn_step(delay->c, delay_step, &delay->task, &err) < 0) {
+		log_error("retry", "task=%lld: %s", (long long)delay->task, err.text);
+		uv_timer_start(timer, delay_over, TRANSITION_BACKOFF_MS, 0);
+		return;
+	}
+	uv_close((uv_handle_t *)timer, delay_closed);
+}
+
+void delay_arm(struct coordinator *c, int64_t task, int64_t ms)
+{
+	struct delay *delay = xcalloc(1, sizeof *delay);
+
+	delay->c = c;
+	delay->task = task;
+	delay->timer.data = delay;
+	uv_timer_init(&c->loop, &delay->timer);
+	uv_timer_start(&delay->timer, delay_over, (uint64_t)ms, 0);
+	uv_unref((uv_handle_t *)&delay->timer);
+}
+
+static void delay_effect(struct coordinator *c, void *context)
+{
+	_cleanup_free_ int64_t *task = context;
+	_cleanup_task_ struct task_row row = {0};
+
+	if (store_task_get(c->store, *task, &row) && row.delay_ms)
+		delay_arm(c, *task, row.delay_ms);
+}
+
+/* ---- changes ---- */
+
+/* A choice that starts again or is cancelled takes its alternatives along. */
+static int follow_choice(struct coordinator *c, const struct task_row *row,
+                         const struct transition *t, struct error *err)
+{
+	int64_t *alternatives = store_task_alternatives(c->store, row->id);
+	int rc = 0;
+
+	for (size_t i = 0; alternatives[i] && rc == 0; i++) {
+		_cleanup_task_ struct task_row alternative = {0};
+
+		if (!store_task_get(c->store, alternatives[i], &alternative))
+			continue;
+		if (t->verb == VERB_CANCEL && !task_status_is_terminal(alternative.status))
+			rc = stop_task(c, alternatives[i], err);
+		if (t->verb == VERB_RETRY && row->status == TASK_FAILED &&
+		    transition_allowed(alternative.status, VERB_RETRY, KIND_WORK)) {
+			const struct transition again = {.task = alternatives[i],
+			                                 .verb = VERB_RETRY};
+
+			rc = task_transition(c->store, &again, NULL, err);
+		}
+	}
+	if (t->verb == VERB_RETRY || t->verb == VERB_REDO)
+		store_task_set_chosen(c->store, row->id, 0);
+	free(alternatives);
+	return rc;
+}
+
+int task_change(struct coordinator *c, const struct transition *t, struct error *err)
+{
+	_cleanup_task_ struct task_row before = {0}, after = {0};
+
+	if (!store_task_get(c->store, t->task, &before))
+		return error_set(err, ERROR_NOT_FOUND, "there is no task %lld", (long long)t->task);
+	if (task_transition(c->store, t, NULL, err) < 0 ||
+	    !store_task_get(c->store, t->task, &after))
+		return -1;
+	if (after.delay_ms) {
+		int64_t *task = xcalloc(1, sizeof *task);
+
+		*task = t->task;
+		turn_effect(c, delay_effect, NULL, task);
+	}
+	if (t->verb == VERB_REDO)
+		store_task_clear_next_base_of_dependents(c->store, t->task);
+	if (after.kind == KIND_CHOICE && follow_choice(c, &before, t, err) < 0)
+		return -1;
+	if (after.parent)
+		return choice_update(c, t->task, err);
+	return 0;
+}
+
+/* ---- the end of an attempt ---- */
+
+static enum task_verb verb_of(enum attempt_outcome outcome)
+{
+	switch (outcome) {
+	case OUTCOME_COMPLETED:
+		return VERB_COMPLETE;
+	case OUTCOME_FAILED:
+		return VERB_FAIL;
+	case OUTCOME_CANCELLED:
+		return VERB_CANCEL;
+	case OUTCOME_RELEASED:
+		return VERB_RELEASE;
+	default:
+		return VERB_LOSE;
+	}
+}
+
+/* Evidence, not claims: completed with a verify wants proof on exactly that head. */
+static void check_evidence(struct coordinator *c, const json_t *finish, struct attempt_row *row)
+{
+	_cleanup_json_ json_t *spec = store_task_spec(c->store, row->task);
+	const json_t *verify = json_sub(finish, "verify");
+	const char *head = json_text(verify, "head");
+
+	if (row->outcome != OUTCOME_COMPLETED || !json_sub(spec, "verify"))
+		return;
+	if (verify && json_int(verify, "exit_code", -1) == 0 &&
+	    (!row->head || (head && strcmp(head, row->head) == 0)))
+		return;
+	row->outcome = OUTCOME_FAILED;
+	row->error_code = TASK_ERROR_VERIFY_FAILED;
+	free(row->error_message);
+	row->error_message = xstrdup("no proof that verify passed on this head");
+}
+
+static void replace(char **field, char *value)
+{
+	free(*field);
+	*field = value;
+}
+
+static char *json_field(const json_t *finish, const char *key)
+{
+	const json_t *value = json_sub(finish, key);
+
+	return value ? jsonl_text(value) : NULL;
+}
+
+static int read_finish(const json_t *finish, struct attempt_row *row, struct error *err)
+{
+	const json_t *error = json_sub(finish, "error");
+	const char *outcome = json_text(finish, "outcome");
+
+	if (!attempt_outcome_from_word(outcome, &row->outcome) || row->outcome == OUTCOME_NONE)
+		return error_set(err, ERROR_INVALID, "attempt.finish: no such outcome");
+	replace(&row->head, xstrdup(json_text(finish, "head")));
+	replace(&row->tree, xstrdup(json_text(finish, "tree")));
+	row->unchanged = json_flag(finish, "unchanged");
+	if (error && !task_error_from_word(json_text(error, "code"), &row->error_code))
+		row->error_code = TASK_ERROR_INTERNAL;
+	replace(&row->error_message, xstrdup(json_text(error, "message")));
+	replace(&row->verify, json_field(finish, "verify"));
+	replace(&row->usage, json_field(finish, "usage"));
+	replace(&row->changes, json_field(finish, "changes"));
+	replace(&row->kept, json_field(finish, "kept"));
+	row->seconds = json_num(finish, "seconds", 0);
+	row->ended_at = time_now_ms();
+	return 0;
+}
+
+static void record_end(struct coordinator *c, const struct attempt_row *row)
+{
+	json_t *error = row->error_code == TASK_ERROR_NONE
+	                    ? json_null()
+	                    : json_pack("{s:s, s:o}", "code", task_error_word(row->error_code),
+	                                "message", json_text_or_null(row->error_message));
+	json_t *verify = row->verify ? jsonl_parse(row->verify, strlen(row->verify), NULL) : NULL;
+	json_t *data =
+	    json_pack("{s:s, s:s?, s:o, s:o, s:f}", "outcome", attempt_outcome_word(row->outcome),
+	              "head", row->head, "verify", verify ? verify : json_null(), "error", error,
+	              "seconds", row->seconds);
+
+	store_event_add(c->store, "attempt.ended", row->task, row->id, row->teammate, data);
+	json_decref(data);
+}
+
+/* The task follows its current attempt; a stale one changes nothing but its own row. */
+static int settle_task(struct coordinator *c, const struct attempt_row *row, bool *accepted,
+                       enum task_status *status, struct error *err)
+{
+	struct transition t = {.task = row->task,
+	                       .attempt = row->id,
+	                       .verb = verb_of(row->outcome),
+	                       .head = row->head,
+	                       .tree = row->tree,
+	                       .unchanged = row->unchanged,
+	                       .error_code = row->error_code,
+	                       .error_message = row->error_message};
+	_cleanup_task_ struct task_row task = {0};
+
+	if (!store_task_get(c->store, row->task, &task))
+		return error_set(err, ERROR_NOT_FOUND, "there is no task %lld",
+		                 (long long)row->task);
+	*accepted = task.attempt == row->id;
+	*status = task.status;
+	if (!*accepted)
+		return 0;
+	if (task.status != TASK_IN_PROGRESS && task.status != TASK_NEEDS_INPUT) {
+		if (row->head) /* cancelled meanwhile: where it ended is still worth knowing */
+			store_task_set_head(c->store, row->task, row->head, row->tree);
+		return 0;
+	}
+	if (task_change(c, &t, err) < 0)
+		return -1;
+	task_row_finish(&task);
+	if (store_task_get(c->store, row->task, &task))
+		*status = task.status;
+	return 0;
+}
+
+static void keep_output(struct coordinator *c, int64_t task, const json_t *finish)
+{
+	const char *output = json_text(finish, "output");
+	_cleanup_free_ char *kept = NULL;
+	size_t len = output ? strlen(output) : 0;
+
+	if (!len)
+		return;
+	if (len > OUTPUT_MAX) { /* the end says most; not from the middle of a character */
+		output += len - OUTPUT_MAX;
+		while (((unsigned char)*output & 0xc0) == 0x80)
+			output++;
+	}
+	kept = xstrdup(output);
+	store_task_set_output(c->store, task, kept);
+}
+
+int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
+                 enum task_status *status, struct error *err)
+{
+	int64_t id = json_int(finish, "attempt", 0);
+	_cleanup_attempt_ struct attempt_row row = {0};
+	_cleanup_task_ struct task_row task = {0};
+
+	if (!id || token_attempt(&c->secret, json_text(finish, "token")) != id)
+		return error_set(err, ERROR_STALE, "attempt.finish: not this attempt's token");
+	if (!store_attempt_get(c->store, id, &row))
+		return error_set(err, ERROR_NOT_FOUND, "there is no attempt %lld", (long long)id);
+	if (row.outcome != OUTCOME_NONE) { /* told before: the same answer again */
+		if (store_task_get(c->store, row.task, &task))
+			*status = task.status;
+		*accepted = row.outcome != OUTCOME_LOST && task.attempt == id;
+		return 0;
+	}
+	if (read_finish(finish, &row, err) < 0)
+		return -1;
+	check_evidence(c, finish, &row);
+	store_attempt_end(c->store, &row);
+	record_end(c, &row);
+	if (settle_task(c, &row, accepted, status, err) < 0)
+		return -1;
+	if (*accepted)
+		keep_output(c, row.task, finish);
+	log_info("finish", "task=%lld attempt=%lld teammate=%s %s%s", (long long)row.task,
+	         (long long)id, row.teammate, attempt_outcome_word(row.outcome),
+	         *accepted ? "" : " (stale)");
+	return 0;
+}
+
+void finish_lost(struct coordinator *c, int64_t attempt, bool innocent)
+{
+	_cleanup_attempt_ struct attempt_row row = {0};
+	struct error err = ERROR_INIT;
+	enum task_status status;
+	bool accepted;
+
+	if (!store_attempt_get(c->store, attempt, &row) || row.outcome != OUTCOME_NONE)
+		return;
+	row.outcome = innocent ? OUTCOME_RELEASED : OUTCOME_LOST;
+	row.ended_at = time_now_ms();
+	row.seconds = (double)(row.ended_at - row.started_at) / 1000.0;
+	store_attempt_end(c->store, &row);
+	record_end(c, &row);
+	if (settle_task(c, &row, &accepted, &status, &err) < 0)
+		log_error("finish", "attempt=%lld: %s", (long long)attempt, err.text);
+}

@@ -1,0 +1,117 @@
+/* gc: what may go. Each removal is proven safe by pleach-git, which refuses a worktree that
+ * holds anything unsaved; without --yes it only tells. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "mem.h"
+
+struct gc {
+	struct later *later;
+	bool yes;
+	json_t *items;
+	size_t waiting;
+};
+
+static void gc_end(struct coordinator *c, struct gc *gc)
+{
+	if (gc->waiting)
+		return;
+	later_reply(c, gc->later, json_pack("{s:o}", "items", gc->items));
+	free(gc);
+}
+
+struct removal {
+	struct gc *gc;
+	json_t *item;
+};
+
+static void removed(struct coordinator *c, const json_t *result, const struct error *why,
+                    void *context)
+{
+	struct removal *removal = context;
+	struct gc *gc = removal->gc;
+
+	if (!result) {
+		json_object_set_new(removal->item, "remove", json_false());
+		json_object_set_new(removal->item, "why", json_text_or_null(why->text));
+	}
+	json_decref(removal->item);
+	free(removal);
+	gc->waiting--;
+	gc_end(c, gc);
+}
+
+/* A slot of ours is below the slots' folder and nobody's by name. */
+static const char *keep_reason(struct coordinator *c, const char *dir, const char *slots)
+{
+	size_t n = strlen(slots);
+
+	if (strncmp(dir, slots, n) != 0 || dir[n] != '/')
+		return "not made by pleach";
+	if (strcmp(dir + n + 1, "integration") == 0)
+		return "merges are proven in it";
+	if (team_find(c, dir + n + 1))
+		return "a teammate's slot";
+	return NULL;
+}
+
+static void look_at(struct coordinator *c, struct gc *gc, const char *dir, const char *slots)
+{
+	const char *keep = keep_reason(c, dir, slots);
+	struct removal *removal;
+	json_t *item;
+
+	if (keep && strcmp(keep, "not made by pleach") == 0)
+		return;
+	item = json_pack("{s:s, s:o, s:n, s:b, s:s}", "what", "worktree", "path",
+	                 json_text_or_null(dir), "bytes", "remove", keep == NULL, "why",
+	                 keep ? keep : "no teammate has it any more");
+	json_array_append_new(gc->items, item);
+	if (keep || !gc->yes)
+		return;
+	removal = xcalloc(1, sizeof *removal);
+	removal->gc = gc;
+	removal->item = json_incref(item);
+	gc->waiting++;
+	gitq_ask(c, "remove", json_pack("{s:s}", "dir", dir), removed, removal);
+}
+
+static void listed(struct coordinator *c, const json_t *result, const struct error *why,
+                   void *context)
+{
+	_cleanup_free_ char *slots = team_slots_dir(c);
+	struct gc *gc = context;
+	json_t *item;
+	size_t i;
+
+	if (!result) {
+		later_fail(c, gc->later, why);
+		json_decref(gc->items);
+		free(gc);
+		return;
+	}
+	gc->waiting = 1; /* until all have been looked at */
+	json_array_foreach(json_object_get(result, "worktrees"), i, item)
+	{
+		const char *dir = json_text(item, "dir");
+
+		if (dir)
+			look_at(c, gc, dir, slots);
+	}
+	gc->waiting--;
+	gc_end(c, gc);
+}
+
+int method_gc(struct request *r, struct error *err)
+{
+	struct gc *gc = xcalloc(1, sizeof *gc);
+
+	(void)err;
+	gc->yes = json_flag(r->params, "yes");
+	gc->items = json_array();
+	gc->later = request_later(r);
+	gitq_ask(r->c, "worktrees", json_object(), listed, gc);
+	return 0;
+}

@@ -1,0 +1,226 @@
+/* Questions to pleach-git: short-lived children, a few at a time, answered by events.
+ * Request and answer pass through anonymous memory files, so there is nothing to pump. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "proc.h"
+
+#define GITQ_PARALLEL   4 /* landings, which run the user's verify, do not count */
+#define GITQ_ANSWER_MAX (64u << 20)
+
+struct git_job {
+	struct coordinator *c;
+	char *verb;
+	json_t *request;
+	git_done_fn done;
+	void *context;
+	int in, out;
+	struct proc proc;
+	uv_poll_t poll;
+	struct git_job *next;
+};
+
+struct gitq {
+	struct git_job *first, **last; /* that wait for a place */
+	int running;
+};
+
+const struct error gitq_undone = {ERROR_BUSY, "the request was undone (try again)"};
+
+void gitq_init(struct coordinator *c)
+{
+	c->gitq = xcalloc(1, sizeof *c->gitq);
+	c->gitq->last = &c->gitq->first;
+}
+
+static void gitq_start(struct coordinator *c);
+
+static bool is_long(const struct git_job *job)
+{
+	return strcmp(job->verb, "prepare") == 0;
+}
+
+static json_t *read_answer(const struct git_job *job, int status, struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	json_t *answer, *refusal;
+
+	lseek(job->out, 0, SEEK_SET);
+	while (text.len < GITQ_ANSWER_MAX && buf_read(&text, job->out, 64u << 10) > 0)
+		;
+	if (!text.len) {
+		error_set(err, ERROR_EXTERNAL, "pleach-git %s: %s without an answer", job->verb,
+		          proc_status_text(status));
+		return NULL;
+	}
+	answer = jsonl_parse(text.data, text.len, err);
+	if (!answer) {
+		error_wrap(err, "pleach-git %s", job->verb);
+		return NULL;
+	}
+	refusal = json_object_get(answer, "error");
+	if (json_is_object(refusal)) {
+		const char *message = json_text(refusal, "message");
+
+		error_set(err, error_code_from_word(json_text(refusal, "code")), "%s",
+		          message ? message : "pleach-git refused");
+		json_decref(answer);
+		return NULL;
+	}
+	return answer;
+}
+
+static void job_closed(uv_handle_t *handle)
+{
+	struct git_job *job = handle->data;
+
+	json_decref(job->request);
+	free(job->verb);
+	free(job);
+}
+
+static void job_finish(struct git_job *job, json_t *result, const struct error *why)
+{
+	job->done(job->c, result, result ? NULL : why, job->context);
+	json_decref(result);
+}
+
+static void job_ended(uv_poll_t *poll, int status, int events)
+{
+	struct git_job *job = poll->data;
+	struct error err = ERROR_INIT;
+	json_t *result = NULL;
+	int exit_status = 0;
+
+	(void)status;
+	(void)events;
+	uv_poll_stop(poll);
+	if (proc_wait(&job->proc, &exit_status, &err) == 0)
+		result = read_answer(job, exit_status, &err);
+	close(job->proc.pidfd);
+	close(job->in);
+	close(job->out);
+	if (!is_long(job))
+		job->c->gitq->running--;
+	job_finish(job, result, &err);
+	gitq_start(job->c);
+	uv_close((uv_handle_t *)poll, job_closed);
+}
+
+/* What prepare leaves running when we die is found by this mark and ended (recovery.c). */
+static char **job_environment(const struct git_job *job)
+{
+	char **env = strv_copy((const char *const *)environ);
+
+	if (is_long(job))
+		strv_push(&env, xasprintf("PLEACH_LANDING=%s", job->c->place.id));
+	return env;
+}
+
+static int job_spawn(struct git_job *job, struct error *err)
+{
+	_cleanup_free_ char *program = xasprintf("%s/pleach-git", proc_own_dir());
+	_cleanup_free_ char *text = jsonl_text(job->request);
+	_cleanup_strv_ char **env = job_environment(job);
+	const char *argv[] = {program, job->verb, NULL};
+	struct proc_spec spec = PROC_SPEC_INIT;
+
+	job->in = memfd_create("request", MFD_CLOEXEC);
+	job->out = memfd_create("answer", MFD_CLOEXEC);
+	if (job->in < 0 || job->out < 0 || write_all(job->in, text, strlen(text)) < 0 ||
+	    lseek(job->in, 0, SEEK_SET) < 0)
+		return error_errno(err, "cannot ask pleach-git");
+	spec.argv = argv;
+	spec.env = (const char *const *)env;
+	spec.cwd = "/";
+	spec.stdin_fd = job->in;
+	spec.stdout_fd = job->out;
+	spec.stderr_fd = STDERR_FILENO;
+	spec.new_session = true;
+	return proc_spawn(&spec, &job->proc, err);
+}
+
+static void job_run(struct git_job *job)
+{
+	struct error err = ERROR_INIT;
+
+	if (job_spawn(job, &err) < 0) {
+		if (job->in >= 0)
+			close(job->in);
+		if (job->out >= 0)
+			close(job->out);
+		job_finish(job, NULL, &err);
+		json_decref(job->request);
+		free(job->verb);
+		free(job);
+		return;
+	}
+	if (!is_long(job))
+		job->c->gitq->running++;
+	uv_poll_init(&job->c->loop, &job->poll, job->proc.pidfd);
+	job->poll.data = job;
+	uv_poll_start(&job->poll, UV_READABLE, job_ended);
+}
+
+static void gitq_start(struct coordinator *c)
+{
+	struct gitq *q = c->gitq;
+
+	while (q->first && q->running < GITQ_PARALLEL) {
+		struct git_job *job = q->first;
+
+		q->first = job->next;
+		if (!q->first)
+			q->last = &q->first;
+		job_run(job);
+	}
+}
+
+/* An effect: git is asked only about what is stored. */
+static void gitq_enqueue(struct coordinator *c, void *context)
+{
+	struct git_job *job = context;
+
+	if (is_long(job)) {
+		job_run(job);
+		return;
+	}
+	*c->gitq->last = job;
+	c->gitq->last = &job->next;
+	gitq_start(c);
+}
+
+static void gitq_drop(struct coordinator *c, void *context, const struct error *why)
+{
+	struct git_job *job = context;
+
+	(void)why;
+	job->done(c, NULL, &gitq_undone, job->context);
+	json_decref(job->request);
+	free(job->verb);
+	free(job);
+}
+
+void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done_fn done,
+              void *context)
+{
+	struct git_job *job = xcalloc(1, sizeof *job);
+
+	json_object_set_new(request, "root", json_string(c->place.root));
+	json_object_set_new(request, "pinned", json_string(c->pinned_file));
+	job->c = c;
+	job->verb = xstrdup(verb);
+	job->request = request;
+	job->done = done;
+	job->context = context;
+	job->in = job->out = -1;
+	turn_effect(c, gitq_enqueue, gitq_drop, job);
+}

@@ -1,0 +1,140 @@
+/* Held requests: answered when what they wait for has happened. No one polls. */
+#include <stdlib.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "mem.h"
+
+void held_add(struct coordinator *c, struct held held)
+{
+	struct held *h = xcalloc(1, sizeof *h);
+
+	*h = held;
+	h->next = c->held;
+	c->held = h;
+}
+
+/* Terminal, or stuck: nothing will move it but a person. */
+static bool task_rests(struct coordinator *c, int64_t id, bool *stuck)
+{
+	_cleanup_task_ struct task_row row = {0};
+	int64_t *roots;
+	bool rests;
+
+	if (!store_task_get(c->store, id, &row) || task_status_is_terminal(row.status))
+		return true;
+	if (row.status == TASK_IN_PROGRESS)
+		return false;
+	if (row.status == TASK_NEEDS_INPUT)
+		return *stuck = true;
+	roots = store_task_stuck_by(c->store, id);
+	rests = roots[0] != 0;
+	/* A choice waits for its other alternatives as long as they can still move. */
+	if (row.kind == KIND_CHOICE && !row.unfinished) {
+		int64_t *alternatives = store_task_alternatives(c->store, id);
+
+		for (size_t i = 0; alternatives[i] && rests; i++)
+			rests = task_rests(c, alternatives[i], stuck);
+		free(alternatives);
+	}
+	free(roots);
+	if (rests)
+		*stuck = true;
+	return rests;
+}
+
+static json_t *tasks_if_rest(struct coordinator *c, const int64_t *tasks)
+{
+	bool stuck = false;
+	json_t *list;
+
+	for (size_t i = 0; tasks[i]; i++)
+		if (!task_rests(c, tasks[i], &stuck))
+			return NULL;
+	list = json_array();
+	for (size_t i = 0; tasks[i]; i++)
+		json_array_append_new(list, store_task_json(c->store, tasks[i]));
+	return json_pack("{s:o, s:b}", "tasks", list, "stuck", stuck);
+}
+
+static json_t *events_if_any(struct coordinator *c, const struct held *h)
+{
+	json_t *events;
+
+	if (store_event_last(c->store) <= h->since)
+		return NULL;
+	events = store_event_list(c->store, h->since, h->limit);
+	if (!json_array_size(events)) {
+		json_decref(events);
+		return NULL;
+	}
+	return json_pack("{s:o, s:I}", "events", events, "seq",
+	                 (json_int_t)store_event_last(c->store));
+}
+
+static json_t *answer_if_given(struct coordinator *c, int64_t task, struct error *err)
+{
+	_cleanup_task_ struct task_row row = {0};
+
+	if (!store_task_get(c->store, task, &row))
+		return NULL;
+	if (row.answer)
+		return json_pack("{s:s}", "answer", row.answer);
+	if (row.status != TASK_NEEDS_INPUT)
+		error_set(err, ERROR_STALE, "%s is %s: nobody will answer", row.key,
+		          task_status_word(row.status));
+	return NULL;
+}
+
+static json_t *down_if_idle(struct coordinator *c, const struct held *h)
+{
+	_cleanup_free_ int64_t *running = store_attempts_running(c->store);
+
+	return running[0] ? NULL : json_pack("{s:O}", "released", h->note);
+}
+
+static json_t *held_result(struct coordinator *c, const struct held *h, struct error *err)
+{
+	switch (h->kind) {
+	case HELD_TASKS:
+		return tasks_if_rest(c, h->tasks);
+	case HELD_EVENTS:
+		return events_if_any(c, h);
+	case HELD_ANSWER:
+		return answer_if_given(c, h->tasks[0], err);
+	case HELD_DOWN:
+		return down_if_idle(c, h);
+	}
+	return NULL;
+}
+
+static void held_free(struct held *h)
+{
+	json_decref(h->note);
+	free(h->tasks);
+	free(h);
+}
+
+void held_check(struct coordinator *c)
+{
+	for (struct held **at = &c->held; *at;) {
+		struct held *h = *at;
+		struct error err = ERROR_INIT;
+		/* Whoever asked to go down may have left: down it goes all the same. */
+		bool wanted = h->later->conn || h->kind == HELD_DOWN;
+		json_t *result = wanted ? held_result(c, h, &err) : NULL;
+
+		if (!result && err.code == ERROR_NONE && wanted) {
+			at = &h->next;
+			continue;
+		}
+		*at = h->next;
+		if (err.code != ERROR_NONE)
+			later_fail(c, h->later, &err);
+		else
+			later_reply(c, h->later, result);
+		if (h->kind == HELD_DOWN)
+			serve_end(c);
+		held_free(h);
+	}
+}

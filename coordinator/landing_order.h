@@ -1,0 +1,21 @@
+/* What a landing takes along, and in which order. */
+#ifndef PLEACH_LANDING_ORDER_H
+#define PLEACH_LANDING_ORDER_H
+
+#include "coordinator.h"
+
+struct landing_order {
+	int64_t *tasks; /* in dependency order, 0 at the end */
+	size_t n;
+	char *target; /* the plan's; NULL: none */
+	char *plan;
+};
+void landing_order_finish(struct landing_order *order);
+
+/* tasks: references, NULL with all. Blockers that have not landed come along. A choice stands
+ * for its winner. Errors: CONFLICT (not completed, not chosen), NOT_FOUND, INVALID (several
+ * targets). */
+int landing_order_make(struct request *r, const json_t *refs, bool all, struct landing_order *out,
+                       struct error *err);
+
+#endif

@@ -1,0 +1,456 @@
+/* What people ask about tasks, and do to them. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "methods.h"
+#include "text.h"
+#include "transition.h"
+
+#define EVENTS_MAX 10000 /* of one answer */
+
+static int reply_task(struct request *r, int64_t id)
+{
+	request_reply(r, store_task_json(r->c->store, id));
+	return 0;
+}
+
+static bool wanted(const json_t *task, const json_t *statuses)
+{
+	json_t *status;
+	size_t i;
+
+	if (!json_array_size(statuses))
+		return true;
+	json_array_foreach(
+	    statuses, i,
+	    status) if (json_equal(status, json_object_get(task, "status"))) return true;
+	return false;
+}
+
+int method_task_list(struct request *r, struct error *err)
+{
+	const char *plan = json_text(r->params, "plan");
+	const json_t *only = json_sub(r->params, "ids"), *statuses = json_sub(r->params, "status");
+	struct plan_row row = {0};
+	json_t *tasks, *status;
+	int64_t *ids;
+	size_t i;
+
+	json_array_foreach(statuses, i, status)
+	{
+		enum task_status parsed;
+
+		if (!task_status_from_word(json_string_value(status), &parsed))
+			return error_set(
+			    err, ERROR_INVALID,
+			    "no such status (pending in_progress needs_input completed failed "
+			    "cancelled)");
+	}
+	if (plan && !store_plan_find(r->c->store, plan, &row))
+		return error_set(err, ERROR_NOT_FOUND, "there is no plan %.80s", plan);
+	ids = only ? xcalloc(json_array_size(only) + 1, sizeof *ids)
+	           : store_task_ids(r->c->store, row.id);
+	for (i = 0; i < json_array_size(only); i++)
+		ids[i] = json_integer_value(json_array_get(only, i));
+	tasks = json_array();
+	for (i = 0; ids[i]; i++) {
+		json_t *task = store_task_json(r->c->store, ids[i]);
+
+		if (task && wanted(task, statuses))
+			json_array_append(tasks, task);
+		json_decref(task);
+	}
+	free(ids);
+	plan_row_finish(&row);
+	request_reply(r, json_pack("{s:o}", "tasks", tasks));
+	return 0;
+}
+
+int method_task_show(struct request *r, struct error *err)
+{
+	int64_t id;
+
+	return resolve_task(r, json_text(r->params, "task"), &id, err) < 0 ? -1 : reply_task(r, id);
+}
+
+int method_task_wait(struct request *r, struct error *err)
+{
+	const json_t *refs = json_sub(r->params, "tasks");
+	size_t n = json_array_size(refs);
+	int64_t *tasks;
+
+	if (!n)
+		return error_set(err, ERROR_INVALID, "wait for which tasks?");
+	tasks = xcalloc(n + 1, sizeof *tasks);
+	for (size_t i = 0; i < n; i++) {
+		if (resolve_task(r, json_string_value(json_array_get(refs, i)), &tasks[i], err) <
+		    0) {
+			free(tasks);
+			return -1;
+		}
+	}
+	held_add(r->c,
+	         (struct held){.kind = HELD_TASKS, .later = request_later(r), .tasks = tasks});
+	return 0;
+}
+
+static int check_idle(struct coordinator *c, int64_t id, struct error *err)
+{
+	_cleanup_task_ struct task_row row = {0};
+
+	store_task_get(c->store, id, &row);
+	if (row.status == TASK_PENDING || row.status == TASK_FAILED || row.status == TASK_CANCELLED)
+		return 0;
+	return error_set(err, ERROR_CONFLICT,
+	                 "%s is %s: its prompt, agent and blockers stay as they are", row.key,
+	                 task_status_word(row.status));
+}
+
+static int update_blockers(struct request *r, int64_t id, const json_t *refs, struct error *err)
+{
+	size_t n = json_array_size(refs);
+	_cleanup_free_ int64_t *blockers = xcalloc(n + 1, sizeof *blockers);
+
+	for (size_t i = 0; i < n; i++) {
+		const char *ref = json_string_value(json_array_get(refs, i));
+
+		if (!ref || resolve_task_text(r->c, ref, &blockers[i], err) < 0)
+			return ref ? -1 : error_set(err, ERROR_INVALID, "blocked_by: not a name");
+		if (store_task_reaches(r->c->store, id, blockers[i]))
+			return error_set(err, ERROR_INVALID, "%s would wait for itself", ref);
+	}
+	store_task_set_blockers(r->c->store, id, blockers, n);
+	store_task_set_next_base(r->c->store, id, NULL);
+	return 0;
+}
+
+static void update_agent(struct coordinator *c, int64_t id, const char *agent)
+{
+	const char *slash = strchr(agent, '/');
+	_cleanup_free_ char *name =
+	    xstrndup(agent, slash ? (size_t)(slash - agent) : strlen(agent));
+
+	store_task_set_agent(c->store, id, name, slash ? slash + 1 : NULL);
+}
+
+int method_task_update(struct request *r, struct error *err)
+{
+	const char *prompt = json_text(r->params, "prompt"), *agent = json_text(r->params, "agent");
+	const json_t *priority = json_object_get(r->params, "priority");
+	const json_t *metadata = json_sub(r->params, "metadata");
+	const json_t *blockers = json_sub(r->params, "blocked_by");
+	struct coordinator *c = r->c;
+	json_t *data = json_object();
+	int64_t id;
+	int rc = resolve_task(r, json_text(r->params, "task"), &id, err);
+
+	if (rc == 0 && (prompt || agent || blockers))
+		rc = check_idle(c, id, err);
+	if (rc == 0 && prompt) {
+		_cleanup_free_ char *subject = text_subject(prompt);
+
+		store_task_set_prompt(c->store, id, prompt, subject);
+		json_object_set_new(data, "subject", json_text_or_null(subject));
+	}
+	if (rc == 0 && agent) {
+		update_agent(c, id, agent);
+		json_object_set_new(data, "agent", json_string(agent));
+	}
+	if (rc == 0 && json_is_integer(priority)) {
+		store_task_set_priority(c->store, id, json_integer_value(priority));
+		json_object_set(data, "priority", (json_t *)priority);
+	}
+	if (rc == 0 && metadata) {
+		store_task_set_metadata(c->store, id, metadata);
+		json_object_set(data, "metadata", (json_t *)metadata);
+	}
+	if (rc == 0 && blockers)
+		rc = update_blockers(r, id, blockers, err);
+	if (rc == 0) {
+		store_event_add(c->store, "task.updated", id, 0, NULL, data);
+		reply_task(r, id);
+	}
+	json_decref(data);
+	return rc;
+}
+
+int method_task_stop(struct request *r, struct error *err)
+{
+	int64_t id;
+
+	if (resolve_task(r, json_text(r->params, "task"), &id, err) < 0 ||
+	    stop_task(r->c, id, err) < 0)
+		return -1;
+	return reply_task(r, id);
+}
+
+int method_task_retry(struct request *r, struct error *err)
+{
+	struct transition t = {.verb = VERB_RETRY};
+	_cleanup_task_ struct task_row row = {0};
+
+	if (resolve_task(r, json_text(r->params, "task"), &t.task, err) < 0)
+		return -1;
+	store_task_get(r->c->store, t.task, &row);
+	if (row.status == TASK_PENDING && row.delay_ms) { /* no more waiting for the back-off */
+		store_task_set_delay(r->c->store, t.task, 0);
+		return reply_task(r, t.task);
+	}
+	if (row.status == TASK_NEEDS_INPUT && store_attempt_running_task(r->c->store, t.task))
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s is waiting for an answer (pleach answer %s, or stop it)",
+		                 row.key, row.key);
+	if (task_change(r->c, &t, err) < 0)
+		return -1;
+	store_task_set_next_base(r->c->store, t.task, NULL);
+	return reply_task(r, t.task);
+}
+
+struct answer {
+	int64_t attempt;
+	char *text;
+};
+
+/* An agent that asked and waits gets it as its answer; one that went on finds it typed. */
+static void answer_effect(struct coordinator *c, void *context)
+{
+	struct answer *answer = context;
+	_cleanup_attempt_ struct attempt_row row = {0};
+	struct teammate *t = NULL;
+	bool waits = false;
+
+	if (store_attempt_get(c->store, answer->attempt, &row))
+		t = team_find(c, row.teammate);
+	for (const struct held *h = c->held; h; h = h->next)
+		waits =
+		    waits || (h->kind == HELD_ANSWER && h->tasks[0] == row.task && h->later->conn);
+	if (t && !waits)
+		teammate_notify(t, "attempt.answer",
+		                json_pack("{s:I, s:s}", "attempt", (json_int_t)answer->attempt,
+		                          "text", answer->text));
+	if (t)
+		teammate_changed(c, t);
+	free(answer->text);
+	free(answer);
+}
+
+int method_task_answer(struct request *r, struct error *err)
+{
+	const char *text = json_text(r->params, "text");
+	struct transition t = {.verb = VERB_ANSWER};
+	_cleanup_task_ struct task_row row = {0};
+	int64_t attempt;
+
+	if (resolve_task(r, json_text(r->params, "task"), &t.task, err) < 0)
+		return -1;
+	if (!text)
+		return error_set(err, ERROR_INVALID, "answer with what?");
+	store_task_get(r->c->store, t.task, &row);
+	if (row.kind == KIND_CHOICE) {
+		int64_t alternative;
+
+		if (resolve_task_text(r->c, text, &alternative, err) < 0 ||
+		    choice_pick(r->c, alternative, err) < 0)
+			return -1;
+		return reply_task(r, t.task);
+	}
+	if (task_change(r->c, &t, err) < 0)
+		return -1;
+	store_task_set_answer(r->c->store, t.task, text);
+	attempt = store_attempt_running_task(r->c->store, t.task);
+	if (attempt) {
+		struct answer *answer = xcalloc(1, sizeof *answer);
+
+		answer->attempt = attempt;
+		answer->text = xstrdup(text);
+		turn_effect(r->c, answer_effect, NULL, answer);
+	} else {
+		store_task_set_next_base(r->c->store, t.task, NULL);
+	}
+	return reply_task(r, t.task);
+}
+
+static int since_compare(const void *a, const void *b)
+{
+	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+	const char *s = json_text(json_object_get(x, "input"), "since");
+	const char *t = json_text(json_object_get(y, "input"), "since");
+
+	return strcmp(s ? s : "", t ? t : "");
+}
+
+int method_task_waiting(struct request *r, struct error *err)
+{
+	_cleanup_free_ int64_t *ids = store_tasks_with_status(r->c->store, TASK_NEEDS_INPUT);
+	_cleanup_free_ json_t **sorted = NULL;
+	json_t *tasks = json_array();
+	size_t n = 0;
+
+	(void)err;
+	while (ids[n])
+		n++;
+	sorted = xcalloc(n, sizeof(json_t *));
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = store_task_json(r->c->store, ids[i]);
+	qsort(sorted, n, sizeof(json_t *), since_compare);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(tasks, sorted[i]);
+	request_reply(r, json_pack("{s:o}", "tasks", tasks));
+	return 0;
+}
+
+int method_task_pick(struct request *r, struct error *err)
+{
+	bool none = json_flag(r->params, "none");
+	_cleanup_task_ struct task_row row = {0};
+	int64_t id;
+
+	if (resolve_task(r, json_text(r->params, "task"), &id, err) < 0)
+		return -1;
+	store_task_get(r->c->store, id, &row);
+	if (none && row.parent)
+		id = row.parent;
+	if ((none ? choice_refuse(r->c, id, err) : choice_pick(r->c, id, err)) < 0)
+		return -1;
+	return reply_task(r, none ? id : row.parent);
+}
+
+int method_task_locate(struct request *r, struct error *err)
+{
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+	_cleanup_task_ struct task_row row = {0};
+	_cleanup_free_ char *branch = NULL;
+	int64_t id;
+	bool running;
+
+	if (resolve_task(r, json_text(r->params, "task"), &id, err) < 0)
+		return -1;
+	store_task_get(r->c->store, id, &row);
+	if (row.kind == KIND_CHOICE && row.chosen) {
+		id = row.chosen;
+		task_row_finish(&row);
+		store_task_get(r->c->store, id, &row);
+	}
+	if (row.attempt)
+		store_attempt_get(r->c->store, row.attempt, &attempt);
+	running = attempt.id && attempt.outcome == OUTCOME_NONE;
+	if (!row.slot_none && row.kind == KIND_WORK)
+		branch = task_branch(row.plan_name, row.key);
+	request_reply(r,
+	              json_pack("{s:I, s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:b}", "id",
+	                        (json_int_t)row.id, "key", row.key, "branch", branch, "base",
+	                        row.base, "head", row.head, "slot", running ? attempt.slot : NULL,
+	                        "attempt", json_int_or_null(row.attempt, 0), "running", running));
+	return 0;
+}
+
+/* WHO → the attempt whose log is meant: a teammate's newest, a task's, or the one named. */
+static int find_attempt(struct request *r, int64_t *out, struct error *err)
+{
+	const char *who = json_text(r->params, "who");
+	struct teammate *t = who ? team_find(r->c, who) : NULL;
+	_cleanup_task_ struct task_row row = {0};
+	int64_t id = json_int(r->params, "attempt", 0);
+
+	if (!id && t)
+		id = store_attempt_newest_of(r->c->store, t->name);
+	if (!id && !t) {
+		int64_t task;
+
+		if (resolve_task(r, who, &task, err) < 0)
+			return -1;
+		store_task_get(r->c->store, task, &row);
+		if (row.chosen) {
+			task = row.chosen;
+			task_row_finish(&row);
+			store_task_get(r->c->store, task, &row);
+		}
+		id = row.attempt;
+	}
+	if (!id)
+		return error_set(err, ERROR_NOT_FOUND, "%s has not run yet: there is no output",
+		                 row.key ? row.key : (who ? who : "it"));
+	*out = id;
+	return 0;
+}
+
+int method_task_log(struct request *r, struct error *err)
+{
+	bool verify = json_flag(r->params, "verify");
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+	_cleanup_task_ struct task_row task = {0};
+	_cleanup_free_ char *path = NULL;
+	int64_t id;
+
+	if (find_attempt(r, &id, err) < 0)
+		return -1;
+	if (!store_attempt_get(r->c->store, id, &attempt) ||
+	    !store_task_get(r->c->store, attempt.task, &task))
+		return error_set(err, ERROR_NOT_FOUND, "there is no attempt %lld", (long long)id);
+	path = xasprintf("%s/attempts/%lld/%s", r->c->place.state_dir, (long long)id,
+	                 verify ? "verify.log" : "output.log");
+	request_reply(r, json_pack("{s:s, s:I, s:b, s:I, s:s, s:s}", "path", path, "attempt",
+	                           (json_int_t)id, "running", attempt.outcome == OUTCOME_NONE,
+	                           "task", (json_int_t)task.id, "key", task.key, "teammate",
+	                           attempt.teammate));
+	return 0;
+}
+
+int method_event_list(struct request *r, struct error *err)
+{
+	int64_t limit = json_int(r->params, "limit", 1000);
+	struct held held = {.kind = HELD_EVENTS};
+
+	(void)err;
+	held.since = json_int(r->params, "since", 0);
+	held.limit = limit < 1 || limit > EVENTS_MAX ? EVENTS_MAX : limit;
+	if (json_flag(r->params, "wait")) {
+		held.later = request_later(r);
+		held_add(r->c, held);
+		return 0;
+	}
+	request_reply(r, json_pack("{s:o, s:I}", "events",
+	                           store_event_list(r->c->store, held.since, held.limit), "seq",
+	                           (json_int_t)store_event_last(r->c->store)));
+	return 0;
+}
+
+struct snapshot {
+	struct later *later;
+	char *file;
+};
+
+/* Outside of any transaction, as VACUUM wants it. */
+static void snapshot_effect(struct coordinator *c, void *context)
+{
+	struct snapshot *snapshot = context;
+	struct error err = ERROR_INIT;
+
+	if (store_snapshot(c->store, snapshot->file, &err) < 0)
+		later_fail(c, snapshot->later, &err);
+	else
+		later_reply(c, snapshot->later, json_pack("{s:s}", "file", snapshot->file));
+	free(snapshot->file);
+	free(snapshot);
+}
+
+int method_store_snapshot(struct request *r, struct error *err)
+{
+	const char *file = json_text(r->params, "file");
+	struct snapshot *snapshot;
+
+	if (!file || file[0] != '/')
+		return error_set(err, ERROR_INVALID, "store snapshot: FILE is missing");
+	if (access(file, F_OK) == 0)
+		return error_set(err, ERROR_CONFLICT, "%s exists (remove it, or name another)",
+		                 file);
+	snapshot = xcalloc(1, sizeof *snapshot);
+	snapshot->file = xstrdup(file);
+	snapshot->later = request_later(r);
+	turn_effect(r->c, snapshot_effect, NULL, snapshot);
+	return 0;
+}

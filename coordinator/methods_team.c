@@ -1,0 +1,273 @@
+/* The team as people steer it: up, down, add, remove, pause, views, a run that is broken off. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "methods.h"
+#include "text.h"
+#include "transition.h"
+
+#define TMUX_PROGRAM "tmux"
+
+static void views_changed(void *context)
+{
+	(void)context; /* pane ids are read when somebody asks */
+}
+
+int team_views_open(struct coordinator *c, struct error *err)
+{
+	_cleanup_free_ char *program = NULL, *socket = NULL, *worker = NULL;
+	const char *path = json_text(json_object_get(c->environment, "base"), "PATH");
+
+	if (c->views)
+		return 0;
+	program = proc_find_program(TMUX_PROGRAM, path);
+	if (!program)
+		return error_set(err, ERROR_EXTERNAL,
+		                 "tmux is not installed (install it, or use --headless)");
+	socket = xasprintf("%s/tmux", c->place.runtime_dir);
+	worker = xasprintf("%s/pleach-worker", proc_own_dir());
+	if (views_open(&c->loop, program, socket, worker, &c->views, err) < 0)
+		return -1;
+	views_on_change(c->views, views_changed, c);
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		teammate_changed(c, t);
+	return 0;
+}
+
+static void pinned(struct coordinator *c, const json_t *result, const struct error *why,
+                   void *context)
+{
+	(void)c;
+	(void)context;
+	if (!result && why != &gitq_undone)
+		log_warn("git", "the configuration could not be pinned: %s", why->text);
+}
+
+/* Listed teammates that are not there yet; profiles hold what their agents are. */
+static int add_listed(struct request *r, json_t *started, struct error *err)
+{
+	const json_t *profiles = json_sub(r->params, "profiles");
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_sub(r->params, "teammates"), i, item)
+	{
+		const char *name = json_text(item, "name"), *agent = json_text(item, "agent");
+		const json_t *profile = agent ? json_object_get(profiles, agent) : NULL;
+		_cleanup_free_ char *text = profile ? jsonl_text(profile) : NULL;
+		struct teammate *t = NULL;
+
+		if (name && team_find(r->c, name))
+			continue;
+		if (team_add(r->c, name, agent, text, &t, err) < 0)
+			return -1;
+		json_array_append_new(started, json_string(t->name));
+	}
+	return 0;
+}
+
+static void start_all(struct coordinator *c, void *context)
+{
+	(void)context;
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		team_start(c, t);
+}
+
+int method_team_up(struct request *r, struct error *err)
+{
+	struct coordinator *c = r->c;
+	int64_t size = json_int(r->params, "size", 0);
+	_cleanup_free_ char *self = xasprintf("%lld", (long long)c->supervisor);
+	bool headless = json_flag(r->params, "headless");
+	_cleanup_json_ json_t *started = json_array();
+
+	if (c->draining || c->ending)
+		return error_set(err, ERROR_BUSY, "the coordinator is going down (try again)");
+	if (size < 0 || size > TEAM_MAX)
+		return error_set(err, ERROR_INVALID, "a team has 1 to %d teammates", TEAM_MAX);
+	if (environment_set_base(c, json_sub(r->params, "environment"), err) < 0)
+		return -1;
+	if (!headless && team_views_open(c, err) < 0)
+		return -1;
+	gitq_ask(c, "pin", json_object(), pinned, NULL);
+	store_set_setting(c->store, "team.supervisor", self);
+	store_set_setting(c->store, "team.views", c->views ? "1" : "0");
+	c->team.wanted = true;
+	if (add_listed(r, started, err) < 0)
+		return -1;
+	while ((int64_t)team_size(c) < size) {
+		struct teammate *t = NULL;
+
+		if (team_add(c, NULL, NULL, NULL, &t, err) < 0)
+			return -1;
+		json_array_append_new(started, json_string(t->name));
+	}
+	turn_effect(c, start_all, NULL, NULL);
+	request_reply(r, json_pack("{s:o, s:O, s:o}", "teammates", team_json(c), "started", started,
+	                           "tmux",
+	                           json_text_or_null(c->views ? views_socket(c->views) : NULL)));
+	return 0;
+}
+
+int method_team_list(struct request *r, struct error *err)
+{
+	(void)err;
+	request_reply(r, json_pack("{s:o}", "teammates", team_json(r->c)));
+	return 0;
+}
+
+int method_team_add(struct request *r, struct error *err)
+{
+	const char *name = json_text(r->params, "name"), *agent = json_text(r->params, "agent");
+	const json_t *profile = json_sub(r->params, "profile");
+	_cleanup_free_ char *text = profile ? jsonl_text(profile) : NULL;
+	_cleanup_free_ char *self = xasprintf("%lld", (long long)r->c->supervisor);
+	struct teammate *t;
+
+	if (r->c->draining || r->c->ending)
+		return error_set(err, ERROR_BUSY, "the coordinator is going down (try again)");
+	if (environment_set_base(r->c, json_sub(r->params, "environment"), err) < 0 ||
+	    team_add(r->c, name, agent, text, &t, err) < 0)
+		return -1;
+	if (!r->c->team.wanted)
+		gitq_ask(r->c, "pin", json_object(), pinned, NULL);
+	r->c->team.wanted = true;
+	store_set_setting(r->c->store, "team.supervisor", self);
+	request_reply(r, teammate_json(r->c, t));
+	return 0;
+}
+
+int method_team_remove(struct request *r, struct error *err)
+{
+	const char *name = json_text(r->params, "name");
+	struct teammate *t = name ? team_find(r->c, name) : NULL;
+	json_t *before;
+
+	if (!t)
+		return error_set(err, ERROR_NOT_FOUND, "there is no teammate %.40s (pleach ps)",
+		                 name ? name : "?");
+	before = teammate_json(r->c, t);
+	team_remove(r->c, t, json_flag(r->params, "now"));
+	request_reply(r, before);
+	return 0;
+}
+
+static int set_paused(struct request *r, bool paused, struct error *err)
+{
+	const char *name = json_text(r->params, "name");
+
+	if (name && !team_find(r->c, name))
+		return error_set(err, ERROR_NOT_FOUND, "there is no teammate %.40s (pleach ps)",
+		                 name);
+	for (struct teammate *t = r->c->team.first; t; t = t->next) {
+		const struct teammate_row row = {.name = t->name,
+		                                 .number = t->number,
+		                                 .agent = t->agent,
+		                                 .profile = t->profile,
+		                                 .paused = paused};
+
+		if (name && strcmp(t->name, name) != 0)
+			continue;
+		t->paused = paused;
+		store_team_put(r->c->store, &row);
+		store_event_add(r->c->store, "teammate.updated", 0, 0, t->name, NULL);
+		teammate_changed(r->c, t);
+	}
+	return method_team_list(r, err);
+}
+
+int method_team_pause(struct request *r, struct error *err)
+{
+	return set_paused(r, true, err);
+}
+
+int method_team_resume(struct request *r, struct error *err)
+{
+	return set_paused(r, false, err);
+}
+
+static struct teammate *next_waiting(struct coordinator *c)
+{
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		if (teammate_state(c, t) == TEAMMATE_NEEDS_INPUT)
+			return t;
+	return NULL;
+}
+
+int method_team_view(struct request *r, struct error *err)
+{
+	const char *who = json_text(r->params, "who");
+	_cleanup_free_ char *socket = NULL;
+	struct teammate *t = NULL;
+
+	if (json_flag(r->params, "next")) {
+		t = next_waiting(r->c);
+		if (!t)
+			return error_set(err, ERROR_NOT_FOUND, "nobody waits for a person");
+	} else if (!who && r->conn->role != ROLE_AGENT) {
+		t = next_waiting(r->c);
+		for (struct teammate *u = r->c->team.first; u && !t; u = u->next)
+			t = u->attempt ? u : NULL;
+		if (!t)
+			t = r->c->team.first;
+		if (!t)
+			return error_set(err, ERROR_NOT_FOUND, "there is no team (pleach up)");
+	} else if (resolve_who(r, who, &t, err) < 0) {
+		return -1;
+	}
+	socket = teammate_view_socket(r->c, t->name);
+	request_reply(r, json_pack("{s:s, s:s, s:o, s:s?}", "name", t->name, "socket", socket,
+	                           "task", json_int_or_null(t->task, 0), "key", t->key));
+	return 0;
+}
+
+int method_run_release(struct request *r, struct error *err)
+{
+	json_t *item;
+	size_t i;
+
+	(void)err;
+	json_array_foreach(json_sub(r->params, "ids"), i, item)
+	{
+		int64_t attempt = store_attempt_running_task(r->c->store, json_integer_value(item));
+
+		if (attempt)
+			stop_release(r->c, attempt);
+	}
+	json_array_foreach(json_sub(r->params, "team"), i, item)
+	{
+		const char *name = json_string_value(item);
+		struct teammate *t = name ? team_find(r->c, name) : NULL;
+
+		if (t)
+			team_remove(r->c, t, true);
+	}
+	request_reply(r, json_object());
+	return 0;
+}
+
+int method_coordinator_down(struct request *r, struct error *err)
+{
+	struct coordinator *c = r->c;
+	_cleanup_free_ int64_t *attempts = store_attempts_running(c->store);
+	json_t *released = json_array();
+
+	(void)err;
+	c->draining = true;
+	for (size_t i = 0; attempts[i] && json_flag(r->params, "now"); i++) {
+		_cleanup_attempt_ struct attempt_row row = {0};
+		_cleanup_task_ struct task_row task = {0};
+
+		if (!store_attempt_get(c->store, attempts[i], &row) ||
+		    !store_task_get(c->store, row.task, &task))
+			continue;
+		json_array_append_new(released, json_string(task.key));
+		stop_release(c, attempts[i]);
+	}
+	held_add(c, (struct held){.kind = HELD_DOWN, .later = request_later(r), .note = released});
+	return 0;
+}

@@ -1,0 +1,175 @@
+/* After a restart: what the store says is held against what is alive. Workers that live are
+ * adopted when they say hello; those that died are swept and their attempts lost; after a
+ * reboot everything is dead and nobody is to blame. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+
+#define SWEEP_TRIES 100
+
+struct recovering {
+	struct coordinator *c;
+	struct landing_row landing;
+};
+
+/* Back-off counts awake time: what remained when we died is waited again. */
+static void arm_delays(struct coordinator *c)
+{
+	_cleanup_free_ int64_t *tasks = store_tasks_delayed(c->store);
+
+	for (size_t i = 0; tasks[i]; i++) {
+		_cleanup_task_ struct task_row row = {0};
+
+		if (store_task_get(c->store, tasks[i], &row))
+			delay_arm(c, row.id, row.delay_ms);
+	}
+}
+
+static int release_step(struct coordinator *c, void *context, struct error *err)
+{
+	_cleanup_free_ int64_t *attempts = store_attempts_running(c->store);
+
+	(void)context;
+	(void)err;
+	for (size_t i = 0; attempts[i]; i++)
+		finish_lost(c, attempts[i], true);
+	return 0;
+}
+
+/* A worker of ours that was started but not yet written down has said nothing to anybody:
+ * it is ended by its mark, so that none runs beside the one that is started now. */
+static void kill_unrecorded(struct coordinator *c, const char *name)
+{
+	char token[TOKEN_TEXT_MAX];
+	_cleanup_free_ char *marker = NULL;
+
+	token_of_worker(&c->secret, name, token);
+	marker = xasprintf("PLEACH_WORKER_TOKEN=%s", token);
+	proc_kill_survivors(marker, NULL, 0, SWEEP_TRIES);
+}
+
+static void recover_teammate(struct coordinator *c, const struct teammate_row *row)
+{
+	struct teammate *t = team_find(c, row->name);
+	bool same_boot = row->boot && strcmp(row->boot, c->boot) == 0;
+
+	if (!t)
+		return;
+	if (row->pid && same_boot) {
+		team_watch(c, t, (pid_t)row->pid, (uint64_t)row->start_time);
+		return;
+	}
+	if (!row->pid)
+		kill_unrecorded(c, row->name);
+	if (c->team.wanted)
+		team_start(c, t);
+}
+
+static void recover_team(struct coordinator *c)
+{
+	struct teammate_row *rows;
+	size_t n = store_team_list(c->store, &rows);
+	bool rebooted = false;
+
+	for (size_t i = 0; i < n; i++)
+		rebooted = rebooted || (rows[i].boot && strcmp(rows[i].boot, c->boot) != 0);
+	if (rebooted) {
+		struct error err = ERROR_INIT;
+
+		log_info("recovery", "the machine was restarted: running attempts are released");
+		if (turn_step(c, release_step, NULL, &err) < 0)
+			log_error("recovery", "%s", err.text);
+	}
+	for (size_t i = 0; i < n; i++) {
+		recover_teammate(c, &rows[i]);
+		teammate_row_finish(&rows[i]);
+	}
+	free(rows);
+}
+
+static int land_step(struct coordinator *c, void *context, struct error *err)
+{
+	const struct recovering *re = context;
+	_cleanup_json_ json_t *merged =
+	    jsonl_parse(re->landing.tasks, strlen(re->landing.tasks), NULL);
+	json_t *item, *data;
+	size_t i;
+
+	(void)err;
+	json_array_foreach(merged, i, item)
+	{
+		json_t *detail = json_pack("{s:O?}", "commit", json_object_get(item, "commit"));
+		_cleanup_free_ char *text = jsonl_text(detail);
+
+		json_decref(detail);
+		store_task_set_landing(c->store, json_int(item, "task", 0), LANDING_LANDED, text);
+	}
+	data = json_pack("{s:s, s:s, s:s}", "target", re->landing.target, "before",
+	                 re->landing.before, "after", re->landing.after);
+	store_event_add(c->store, "target.moved", 0, 0, NULL, data);
+	json_decref(data);
+	store_landing_close(c->store, re->landing.id, true);
+	return 0;
+}
+
+static int drop_step(struct coordinator *c, void *context, struct error *err)
+{
+	const struct recovering *re = context;
+
+	(void)err;
+	store_landing_close(c->store, re->landing.id, false);
+	return 0;
+}
+
+/* The target contains what was to be landed: then it was. Else it was not, and whoever asked
+ * asks again. */
+static void landing_looked_at(struct coordinator *c, const json_t *result, const struct error *why,
+                              void *context)
+{
+	struct recovering *re = context;
+	struct error err = ERROR_INIT;
+
+	if (why == &gitq_undone || !result) {
+		log_error("recovery", "landing %lld: %s", (long long)re->landing.id,
+		          why ? why->text : "no answer");
+	} else if (turn_step(c, json_flag(result, "contains") ? land_step : drop_step, re, &err) <
+	           0) {
+		log_error("recovery", "landing %lld: %s", (long long)re->landing.id, err.text);
+	}
+	landing_row_finish(&re->landing);
+	free(re);
+}
+
+static void recover_landing(struct coordinator *c)
+{
+	struct recovering *re = xcalloc(1, sizeof *re);
+	_cleanup_free_ char *marker = xasprintf("PLEACH_LANDING=%s", c->place.id);
+
+	if (!store_landing_pending(c->store, &re->landing)) {
+		free(re);
+		return;
+	}
+	/* A prepare that outlived us would hold the integration slot. */
+	proc_kill_survivors(marker, NULL, 0, SWEEP_TRIES);
+	gitq_ask(c, "contains",
+	         json_pack("{s:s, s:s}", "target", re->landing.target, "commit", re->landing.after),
+	         landing_looked_at, re);
+}
+
+int recovery_run(struct coordinator *c, struct error *err)
+{
+	_cleanup_free_ char *owner = store_setting(c->store, "team.supervisor");
+	_cleanup_free_ char *self = xasprintf("%lld", (long long)c->supervisor);
+
+	/* The team is started again only in the life of the supervisor that was asked to. */
+	c->team.wanted = owner && strcmp(owner, self) == 0;
+	team_load(c);
+	arm_delays(c);
+	recover_team(c);
+	recover_landing(c);
+	return store_failed(c->store, err) ? -1 : 0;
+}

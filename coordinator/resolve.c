@@ -1,0 +1,99 @@
+/* Names: TASK and WHO as people write them. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "mem.h"
+#include "text.h"
+
+#define NAMES_OFFERED 2000 /* keys that are compared for "did you mean" */
+
+static int not_found(struct coordinator *c, const char *ref, struct error *err)
+{
+	_cleanup_strv_ char **keys = store_task_keys(c->store, NAMES_OFFERED);
+	_cleanup_free_ char *shown = text_safe(ref, 80);
+	const char *nearest = text_nearest(ref, (const char *const *)keys);
+
+	if (nearest)
+		return error_set(err, ERROR_NOT_FOUND, "there is no task %s (did you mean %s?)",
+		                 shown, nearest);
+	return error_set(err, ERROR_NOT_FOUND, "there is no task %s (pleach ls lists them)", shown);
+}
+
+int resolve_task_text(struct coordinator *c, const char *ref, int64_t *out, struct error *err)
+{
+	_cleanup_task_ struct task_row row = {0};
+	const char *slash = strchr(ref, '/');
+	int64_t id = 0;
+
+	if (isdigit((unsigned char)ref[0])) {
+		char *end;
+
+		errno = 0;
+		id = strtoll(ref, &end, 10);
+		if (*end || errno || !store_task_get(c->store, id, &row))
+			id = 0;
+	} else if (slash) {
+		_cleanup_free_ char *plan = xstrndup(ref, (size_t)(slash - ref));
+
+		id = store_task_find(c->store, plan, slash + 1);
+	} else {
+		id = store_task_find(c->store, NULL, ref);
+	}
+	if (!id)
+		return not_found(c, ref, err);
+	*out = id;
+	return 0;
+}
+
+static int own_task(struct request *r, int64_t *out, struct error *err)
+{
+	_cleanup_attempt_ struct attempt_row row = {0};
+
+	if (r->conn->role != ROLE_AGENT || !store_attempt_get(r->c->store, r->conn->attempt, &row))
+		return error_set(err, ERROR_INVALID,
+		                 "which task? (only inside a pane can it be left out)");
+	*out = row.task;
+	return 0;
+}
+
+int resolve_task(struct request *r, const char *ref, int64_t *out, struct error *err)
+{
+	return ref ? resolve_task_text(r->c, ref, out, err) : own_task(r, out, err);
+}
+
+int resolve_who(struct request *r, const char *who, struct teammate **out, struct error *err)
+{
+	struct coordinator *c = r->c;
+	struct teammate *t = who ? team_find(c, who) : NULL;
+	_cleanup_task_ struct task_row row = {0};
+	struct error why = ERROR_INIT;
+	int64_t task;
+
+	if (t) {
+		*out = t;
+		return 0;
+	}
+	if (resolve_task(r, who, &task, &why) < 0) {
+		if (who && why.code == ERROR_NOT_FOUND) {
+			_cleanup_free_ char *shown = text_safe(who, 80);
+
+			return error_set(err, ERROR_NOT_FOUND,
+			                 "there is no teammate or task %s (pleach ps, pleach ls)",
+			                 shown);
+		}
+		*err = why;
+		return -1;
+	}
+	for (t = c->team.first; t; t = t->next) {
+		if (t->task == task && t->attempt) {
+			*out = t;
+			return 0;
+		}
+	}
+	store_task_get(c->store, task, &row);
+	return error_set(err, ERROR_NOT_FOUND, "nobody works on %s: it is %s", row.key,
+	                 task_status_word(row.status));
+}

@@ -1,0 +1,239 @@
+/* Between the store and the pure scheduler: who is idle, what is ready, what that makes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "scheduler.h"
+#include "text.h"
+#include "transition.h"
+
+#define READY_PAGE 256 /* ready tasks looked at in a turn, more when none of them fits */
+
+char *task_branch(const char *plan, const char *key)
+{
+	return xasprintf("pleach/%s/%s", plan, key);
+}
+
+/* Limits of one plan, as far as tasks in this turn ask for them. */
+struct limits {
+	struct sched_limit *items;
+	struct {
+		int64_t plan;
+		char *agent; /* NULL: the plan's total */
+	} * names;
+	size_t n;
+};
+
+static size_t limit_index(struct coordinator *c, struct limits *limits, int64_t plan,
+                          const char *agent, int64_t most)
+{
+	for (size_t i = 0; i < limits->n; i++)
+		if (limits->names[i].plan == plan &&
+		    (agent ? limits->names[i].agent && strcmp(limits->names[i].agent, agent) == 0
+		           : !limits->names[i].agent))
+			return i;
+	limits->items = xrealloc(limits->items, (limits->n + 1) * sizeof *limits->items);
+	limits->names = xrealloc(limits->names, (limits->n + 1) * sizeof *limits->names);
+	limits->items[limits->n].left = most - store_tasks_running(c->store, plan, agent);
+	limits->names[limits->n].plan = plan;
+	limits->names[limits->n].agent = xstrdup(agent);
+	return limits->n++;
+}
+
+static void limits_of(struct coordinator *c, struct limits *limits, const struct ready_row *row,
+                      struct sched_task *task)
+{
+	_cleanup_json_ json_t *spec = NULL;
+	struct plan_row plan;
+	int64_t total, mine;
+
+	task->total_limit = task->agent_limit = SIZE_MAX;
+	if (!store_plan_get(c->store, row->plan, &plan))
+		return;
+	spec = plan.limits ? jsonl_parse(plan.limits, strlen(plan.limits), NULL) : NULL;
+	plan_row_finish(&plan);
+	total = json_int(spec, "total", 0);
+	mine = row->agent ? json_int(json_object_get(spec, "agents"), row->agent, 0) : 0;
+	if (total > 0)
+		task->total_limit = limit_index(c, limits, row->plan, NULL, total);
+	if (mine > 0)
+		task->agent_limit = limit_index(c, limits, row->plan, row->agent, mine);
+}
+
+static void limits_finish(struct limits *limits)
+{
+	for (size_t i = 0; i < limits->n; i++)
+		free(limits->names[i].agent);
+	free(limits->names);
+	free(limits->items);
+}
+
+static size_t collect_idle(struct coordinator *c, struct teammate **idle,
+                           struct sched_teammate *teammates)
+{
+	size_t n = 0;
+
+	for (struct teammate *t = c->team.first; t && n < TEAM_MAX; t = t->next) {
+		if (!t->conn || !t->idle || t->paused || t->removing ||
+		    store_attempt_running_of(c->store, t->name))
+			continue;
+		idle[n] = t;
+		teammates[n] = (struct sched_teammate){.number = n, .agent = t->agent};
+		n++;
+	}
+	return n;
+}
+
+/* The profile of an agent: the plan's, else the teammate's own. New reference or NULL. */
+static json_t *profile_of(struct coordinator *c, const struct task_row *task, const char *agent,
+                          const struct teammate *t)
+{
+	json_t *profile = NULL;
+	struct plan_row plan;
+
+	if (agent && store_plan_get(c->store, task->plan, &plan)) {
+		_cleanup_json_ json_t *agents = jsonl_parse(plan.agents, strlen(plan.agents), NULL);
+
+		profile = json_incref(json_object_get(agents, agent));
+		plan_row_finish(&plan);
+	}
+	if (!profile && t && t->profile && (!agent || (t->agent && strcmp(agent, t->agent) == 0)))
+		profile = jsonl_parse(t->profile, strlen(t->profile), NULL);
+	return profile;
+}
+
+static void assign(struct coordinator *c, int64_t task_id, struct teammate *t)
+{
+	_cleanup_task_ struct task_row task = {0};
+	_cleanup_free_ char *branch = NULL, *slot = NULL;
+	_cleanup_json_ json_t *data = NULL;
+	struct transition transition = {.task = task_id, .verb = VERB_ASSIGN};
+	struct attempt_row attempt = {0};
+	struct error err = ERROR_INIT;
+
+	if (!store_task_get(c->store, task_id, &task))
+		return;
+	branch = task_branch(task.plan_name, task.key);
+	slot = task.slot_none ? NULL : teammate_slot(c, t->name);
+	attempt = (struct attempt_row){.task = task_id,
+	                               .teammate = t->name,
+	                               .branch = branch,
+	                               .base = task.slot_none ? NULL : task.next_base,
+	                               .slot = slot,
+	                               .agent = task.agent ? task.agent : t->agent,
+	                               .model = task.model,
+	                               .started_at = time_now_ms()};
+	transition.attempt = store_attempt_insert(c->store, &attempt);
+	transition.base = attempt.base;
+	if (task_transition(c->store, &transition, NULL, &err) < 0) {
+		log_error("schedule", "task=%lld: %s", (long long)task_id, err.text);
+		return;
+	}
+	data = json_pack("{s:s?, s:s?, s:s?, s:s?}", "base", attempt.base, "branch",
+	                 task.slot_none ? NULL : branch, "agent", attempt.agent, "slot", slot);
+	store_event_add(c->store, "attempt.started", task_id, transition.attempt, t->name, data);
+	worker_deliver_later(c, t, transition.attempt);
+}
+
+static size_t assign_page(struct coordinator *c, struct ready_row *rows, size_t n,
+                          struct teammate **idle, struct sched_teammate *teammates, size_t n_idle)
+{
+	_cleanup_free_ struct sched_task *tasks = xcalloc(n, sizeof *tasks);
+	struct sched_assignment made[TEAM_MAX];
+	struct limits limits = {0};
+	size_t assigned;
+
+	for (size_t i = 0; i < n; i++) {
+		tasks[i] = (struct sched_task){
+		    .id = rows[i].id, .priority = rows[i].priority, .agent = rows[i].agent};
+		limits_of(c, &limits, &rows[i], &tasks[i]);
+	}
+	assigned = schedule_assign(tasks, n, teammates, n_idle, limits.items, limits.n, made);
+	for (size_t i = 0; i < assigned; i++)
+		assign(c, rows[made[i].task].id, idle[teammates[made[i].teammate].number]);
+	limits_finish(&limits);
+	return assigned;
+}
+
+void schedule_turn(struct coordinator *c)
+{
+	struct sched_teammate teammates[TEAM_MAX];
+	struct teammate *idle[TEAM_MAX];
+	size_t n_idle, n, assigned = 0;
+	int64_t page = READY_PAGE;
+	struct ready_row *rows;
+
+	if (c->draining || c->ending)
+		return;
+	n_idle = collect_idle(c, idle, teammates);
+	while (n_idle && !assigned) {
+		n = store_tasks_ready(c->store, page, &rows);
+		if (n)
+			assigned = assign_page(c, rows, n, idle, teammates, n_idle);
+		ready_rows_free(rows, n);
+		if ((int64_t)n < page)
+			break;
+		page *= 8; /* the first ones fit nobody here */
+	}
+}
+
+/* What an agent gets to know of its blockers. */
+static json_t *inputs_json(struct coordinator *c, int64_t task)
+{
+	int64_t *blockers = store_task_blockers(c->store, task);
+	json_t *inputs = json_array();
+
+	for (size_t i = 0; blockers[i]; i++) {
+		_cleanup_task_ struct task_row row = {0};
+		_cleanup_free_ char *output = NULL;
+
+		if (!store_task_get(c->store, blockers[i], &row))
+			continue;
+		output = store_task_output(c->store, row.chosen ? row.chosen : row.id);
+		json_array_append_new(
+		    inputs, json_pack("{s:I, s:s, s:s, s:s?, s:o}", "id", (json_int_t)row.id, "key",
+		                      row.key, "status", task_status_word(row.status), "head",
+		                      row.head, "output", json_text_or_null(output)));
+	}
+	free(blockers);
+	return inputs;
+}
+
+static char *previous_head(struct coordinator *c, const struct attempt_row *attempt)
+{
+	int64_t id = store_attempt_previous(c->store, attempt->task, attempt->id);
+	_cleanup_attempt_ struct attempt_row row = {0};
+
+	return id && store_attempt_get(c->store, id, &row) ? xstrdup(row.head) : NULL;
+}
+
+json_t *assignment_json(struct coordinator *c, int64_t id)
+{
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+	_cleanup_task_ struct task_row task = {0};
+	_cleanup_json_ json_t *text = NULL;
+	_cleanup_free_ char *previous = NULL;
+	char token[TOKEN_TEXT_MAX];
+	json_t *profile;
+
+	if (!store_attempt_get(c->store, id, &attempt) ||
+	    !store_task_get(c->store, attempt.task, &task))
+		return NULL;
+	text = store_task_text(c->store, task.id);
+	previous = previous_head(c, &attempt);
+	profile = profile_of(c, &task, attempt.agent, team_find(c, attempt.teammate));
+	token_of_attempt(&c->secret, id, token);
+	return json_pack(
+	    "{s:I, s:I, s:s, s:s, s:O?, s:O?, s:s?, s:s, s:s?, s:s?, s:o, s:O?, s:s, s:o,"
+	    " s:i, s:s?, s:s?}",
+	    "attempt", (json_int_t)id, "task", (json_int_t)task.id, "key", task.key, "plan",
+	    task.plan_name, "subject", json_object_get(text, "subject"), "prompt",
+	    json_object_get(text, "prompt"), "base", attempt.base, "branch", attempt.branch,
+	    "agent", attempt.agent, "model", attempt.model, "profile",
+	    profile ? profile : json_null(), "spec", json_object_get(text, "spec"), "token", token,
+	    "inputs", inputs_json(c, task.id), "stop_grace", STOP_GRACE_S, "previous_head",
+	    previous, "answer", task.answer);
+}

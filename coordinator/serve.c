@@ -1,0 +1,523 @@
+/* The serving process: the loop, connections, and dispatch. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "rpc.h"
+#include "text.h"
+
+#define END_PATIENCE_MS 5000 /* how long workers may take to end when they are idle */
+
+/* ---- answers ---- */
+
+struct reply {
+	struct later *later;
+	json_t *result;
+	struct error *err; /* instead of a result */
+	bool own;          /* the request's own step: its failure is answered by who ran it */
+};
+
+struct later *request_later(struct request *r)
+{
+	struct later *later = xcalloc(1, sizeof *later);
+
+	later->conn = r->conn;
+	later->id = r->id ? json_incref((json_t *)r->id) : NULL;
+	later->next = r->conn->laters;
+	r->conn->laters = later;
+	r->answered = true;
+	return later;
+}
+
+static void later_free(struct later *later)
+{
+	if (later->conn) {
+		for (struct later **at = &later->conn->laters; *at; at = &(*at)->next) {
+			if (*at == later) {
+				*at = later->next;
+				break;
+			}
+		}
+	}
+	json_decref(later->id);
+	free(later);
+}
+
+static void reply_free(struct reply *reply)
+{
+	later_free(reply->later);
+	json_decref(reply->result);
+	free(reply->err);
+	free(reply);
+}
+
+static void reply_send(struct coordinator *c, void *context)
+{
+	struct reply *reply = context;
+	struct later *later = reply->later;
+
+	(void)c;
+	if (later->conn && later->id && reply->err)
+		rpc_peer_reply_error(later->conn->peer, later->id, reply->err);
+	else if (later->conn && later->id)
+		rpc_peer_reply(later->conn->peer, later->id, json_incref(reply->result));
+	reply_free(reply);
+}
+
+static void reply_drop(struct coordinator *c, void *context, const struct error *why)
+{
+	struct reply *reply = context;
+	struct later *later = reply->later;
+
+	(void)c;
+	if (later->conn && later->id && (why || !reply->own))
+		rpc_peer_reply_error(later->conn->peer, later->id, why ? why : &gitq_undone);
+	reply_free(reply);
+}
+
+static void reply_queue(struct coordinator *c, struct later *later, json_t *result,
+                        const struct error *err, bool own)
+{
+	struct reply *reply = xcalloc(1, sizeof *reply);
+
+	reply->later = later;
+	reply->result = result;
+	reply->own = own;
+	if (err) {
+		reply->err = xcalloc(1, sizeof *reply->err);
+		*reply->err = *err;
+	}
+	turn_effect(c, reply_send, reply_drop, reply);
+}
+
+void request_reply(struct request *r, json_t *result)
+{
+	reply_queue(r->c, request_later(r), result, NULL, true);
+}
+
+void later_reply(struct coordinator *c, struct later *later, json_t *result)
+{
+	reply_queue(c, later, result, NULL, false);
+}
+
+void later_fail(struct coordinator *c, struct later *later, const struct error *err)
+{
+	reply_queue(c, later, NULL, err, false);
+}
+
+/* ---- requests ---- */
+
+struct dispatch {
+	struct request *request;
+	int (*run)(struct request *r, struct error *err);
+};
+
+static int dispatch_step(struct coordinator *c, void *context, struct error *err)
+{
+	struct dispatch *dispatch = context;
+
+	(void)c;
+	return dispatch->run(dispatch->request, err);
+}
+
+static int hello_cli(struct request *r, struct error *err)
+{
+	const char *token = json_text(r->params, "token");
+	int64_t attempt = token ? token_attempt(&r->c->secret, token) : 0;
+
+	if (token && !attempt)
+		return error_set(err, ERROR_STALE,
+		                 "PLEACH_TOKEN is not one of this repository's attempts");
+	r->conn->role = attempt ? ROLE_AGENT : ROLE_CLI;
+	r->conn->attempt = attempt;
+	request_reply(r, json_pack("{s:i, s:s, s:i, s:s, s:o, s:I}", "protocol", RPC_PROTOCOL,
+	                           "version", PLEACH_VERSION, "pid", (int)getpid(), "store",
+	                           r->c->place.id, "attempt", json_int_or_null(attempt, 0),
+	                           "supervisor", (json_int_t)r->c->supervisor));
+	return 0;
+}
+
+static int hello(struct request *r, struct error *err)
+{
+	int64_t protocol = json_int(r->params, "protocol", 0);
+	const char *role = json_text(r->params, "role");
+
+	if (protocol != RPC_PROTOCOL)
+		return error_set(
+		    err, ERROR_INVALID,
+		    "protocol %lld is not spoken here, %d is (pleach and its coordinator are "
+		    "of different versions: pleach down, then again)",
+		    (long long)protocol, RPC_PROTOCOL);
+	return role && strcmp(role, "worker") == 0 ? worker_hello(r, err) : hello_cli(r, err);
+}
+
+static int refuse_unknown(struct request *r, struct error *err)
+{
+	return error_set(err, ERROR_INVALID, "there is no method %.80s", r->method);
+}
+
+static int refuse_role(struct request *r, struct error *err)
+{
+	return error_set(err, ERROR_STALE,
+	                 r->conn->role == ROLE_AGENT
+	                     ? "%.80s is for people: an agent in its slot may not"
+	                     : "%.80s: say hello first, or as somebody else",
+	                 r->method);
+}
+
+static void on_call(struct rpc_peer *peer, const json_t *id, const char *method,
+                    const json_t *params, void *context)
+{
+	struct conn *conn = context;
+	_cleanup_json_ json_t *none = json_object();
+	struct request request = {.c = conn->c,
+	                          .conn = conn,
+	                          .id = id,
+	                          .method = method,
+	                          .params = json_is_object(params) ? params : none};
+	struct dispatch dispatch = {&request, refuse_unknown};
+	const struct method *found = method_find(method);
+	struct error err = ERROR_INIT;
+
+	if (strcmp(method, "hello") == 0)
+		dispatch.run = hello;
+	else if (found && !(found->roles & 1u << conn->role))
+		dispatch.run = refuse_role;
+	else if (found)
+		dispatch.run = found->run;
+	if (turn_step(conn->c, dispatch_step, &dispatch, &err) == 0)
+		return;
+	if (id)
+		rpc_peer_reply_error(peer, id, &err);
+	else
+		log_warn("serve", "%s: %s", method, err.text);
+}
+
+/* ---- connections ---- */
+
+static void on_close(struct rpc_peer *peer, void *context)
+{
+	struct conn *conn = context;
+
+	(void)peer;
+	for (struct conn **at = &conn->c->conns; *at; at = &(*at)->next) {
+		if (*at == conn) {
+			*at = conn->next;
+			break;
+		}
+	}
+	/* What was to be answered later finds nobody: worker.next above all. */
+	for (struct later *later = conn->laters; later; later = later->next)
+		later->conn = NULL;
+	conn->laters = NULL;
+	if (conn->teammate && conn->teammate->conn == conn)
+		worker_link_lost(conn->c, conn->teammate);
+	free(conn);
+}
+
+static const struct rpc_peer_handler handler = {on_call, on_close};
+
+static bool is_ours(int fd)
+{
+	struct ucred who = {.uid = (uid_t)-1};
+	socklen_t len = sizeof who;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
+}
+
+static void on_accept(uv_poll_t *poll, int status, int events)
+{
+	struct coordinator *c = poll->data;
+
+	(void)status;
+	(void)events;
+	for (;;) {
+		int fd = accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		struct conn *conn;
+
+		if (fd < 0)
+			return;
+		if (!is_ours(fd)) {
+			log_warn("serve", "a connection of another user was refused");
+			close(fd);
+			continue;
+		}
+		conn = xcalloc(1, sizeof *conn);
+		conn->c = c;
+		conn->next = c->conns;
+		c->conns = conn;
+		conn->peer = rpc_peer_new(&c->loop, fd, JSONL_PERSON_MAX, &handler, conn);
+	}
+}
+
+/* ---- the bus ---- */
+
+static void take_status(struct coordinator *c, const char *data, size_t len)
+{
+	const char *newline = memchr(data, '\n', len);
+	_cleanup_json_ json_t *status = NULL;
+	const char *name, *last;
+	struct teammate *t;
+
+	if (!newline)
+		return;
+	status = jsonl_parse(newline + 1, len - (size_t)(newline + 1 - data), NULL);
+	name = json_text(status, "name");
+	t = name ? team_find(c, name) : NULL;
+	if (!t)
+		return;
+	t->heard_ms = time_mono_ms();
+	last = json_text(status, "last_output");
+	if (last) {
+		free(t->last_output);
+		t->last_output = text_safe(last, 400);
+	}
+}
+
+static void on_bus(uv_poll_t *poll, int status, int events)
+{
+	struct coordinator *c = poll->data;
+	char *data;
+	size_t len;
+
+	(void)status;
+	(void)events;
+	while (bus_sub_receive(c->bus_sub, &data, &len, NULL) > 0) {
+		take_status(c, data, len);
+		free(data);
+	}
+}
+
+/* Heals the listener about once a second, but only while something is published. */
+static void on_bus_timer(uv_timer_t *timer)
+{
+	struct coordinator *c = timer->data;
+	struct error err = ERROR_INIT;
+
+	if (c->published == c->healed)
+		return;
+	c->healed = c->published;
+	if (bus_pub_heal(c->bus, &err) < 0)
+		log_warn("bus", "%s", err.text);
+	uv_timer_start(timer, on_bus_timer, 1000, 0);
+}
+
+void serve_published(struct coordinator *c)
+{
+	if (!uv_is_active((uv_handle_t *)&c->bus_timer))
+		uv_timer_start(&c->bus_timer, on_bus_timer, 1000, 0);
+}
+
+static int bus_open(struct coordinator *c, struct error *err)
+{
+	_cleanup_free_ char *url = xasprintf("ipc://%s/bus", c->place.runtime_dir);
+
+	c->published = c->healed = store_event_last(c->store);
+	uv_timer_init(&c->loop, &c->bus_timer);
+	c->bus_timer.data = c;
+	if (bus_pub_open(url, &c->bus, err) < 0 || bus_sub_open(&c->bus_sub, err) < 0)
+		return -1;
+	uv_poll_init(&c->loop, &c->bus_poll, bus_sub_fd(c->bus_sub));
+	c->bus_poll.data = c;
+	uv_poll_start(&c->bus_poll, UV_READABLE, on_bus);
+	return 0;
+}
+
+/* ---- the loop ---- */
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+	turn_close(prepare->data);
+}
+
+static void on_check(uv_check_t *check)
+{
+	turn_close(check->data);
+}
+
+static void on_views_closed(void *context)
+{
+	struct coordinator *c = context;
+
+	c->views = NULL;
+	uv_stop(&c->loop);
+}
+
+static void end_when_gone(uv_timer_t *timer)
+{
+	struct coordinator *c = timer->data;
+
+	/* Workers that do not obey in time are ended; what they held is kept in their slots. */
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		if (t->proc.pid)
+			proc_kill_pid(&t->proc);
+	uv_timer_start(timer, end_when_gone, END_PATIENCE_MS, 0);
+}
+
+static void on_end_prepare(uv_prepare_t *prepare)
+{
+	struct coordinator *c = prepare->data;
+
+	if (!c->ending || c->ended || !team_is_gone(c))
+		return;
+	c->ended = true;
+	if (c->views)
+		views_close(c->views, on_views_closed, c);
+	else
+		uv_stop(&c->loop);
+}
+
+static int forget_team_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)context;
+	(void)err;
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		store_team_remove(c->store, t->name);
+	return 0;
+}
+
+void serve_end(struct coordinator *c)
+{
+	struct error err = ERROR_INIT;
+
+	if (c->ending)
+		return;
+	log_info("serve", "going down");
+	c->ending = c->draining = true;
+	if (turn_step(c, forget_team_step, NULL, &err) < 0)
+		log_error("serve", "%s", err.text);
+	team_dismiss(c);
+	uv_timer_start(&c->idle_timer, end_when_gone, END_PATIENCE_MS, 0);
+}
+
+static void on_idle(uv_timer_t *timer)
+{
+	struct coordinator *c = timer->data;
+
+	if (!c->team.first && !c->conns)
+		serve_end(c);
+	else
+		uv_timer_start(timer, on_idle, IDLE_END_MS, 0);
+}
+
+static int release_all_step(struct coordinator *c, void *context, struct error *err)
+{
+	_cleanup_free_ int64_t *attempts = store_attempts_running(c->store);
+
+	(void)context;
+	(void)err;
+	for (size_t i = 0; attempts[i]; i++)
+		stop_release(c, attempts[i]);
+	return 0;
+}
+
+/* TERM: as `down --now`, without anybody to answer. */
+static void on_term(uv_signal_t *signal, int number)
+{
+	struct coordinator *c = signal->data;
+	struct error err = ERROR_INIT;
+	struct later *nobody;
+
+	(void)number;
+	if (c->draining)
+		return;
+	c->draining = true;
+	if (turn_step(c, release_all_step, NULL, &err) < 0)
+		log_error("serve", "%s", err.text);
+	nobody = xcalloc(1, sizeof *nobody);
+	held_add(c, (struct held){.kind = HELD_DOWN, .later = nobody, .note = json_array()});
+	held_check(c);
+}
+
+static void loop_init(struct coordinator *c)
+{
+	static uv_prepare_t end_prepare;
+	static uv_signal_t term;
+
+	uv_loop_init(&c->loop);
+	uv_prepare_init(&c->loop, &c->prepare);
+	uv_check_init(&c->loop, &c->check);
+	uv_prepare_init(&c->loop, &end_prepare);
+	uv_timer_init(&c->loop, &c->idle_timer);
+	uv_signal_init(&c->loop, &term);
+	c->prepare.data = c->check.data = end_prepare.data = c->idle_timer.data = term.data = c;
+	uv_prepare_start(&end_prepare, on_end_prepare);
+	uv_prepare_start(&c->prepare, on_prepare);
+	uv_check_start(&c->check, on_check);
+	uv_timer_start(&c->idle_timer, on_idle, IDLE_END_MS, 0);
+	uv_signal_start(&term, on_term, SIGTERM);
+}
+
+static int open_parts(struct coordinator *c, struct error *err)
+{
+	_cleanup_free_ char *db = xasprintf("%s/store.db", c->place.state_dir);
+	_cleanup_free_ char *secret = xasprintf("%s/secret", c->place.state_dir);
+	_cleanup_free_ char *attempts = xasprintf("%s/attempts", c->place.state_dir);
+	_cleanup_free_ char *workers = xasprintf("%s/workers", c->place.state_dir);
+
+	if (place_make_private_dir(attempts, err) < 0 || place_make_private_dir(workers, err) < 0 ||
+	    store_open(db, &c->store, err) < 0 || token_secret_load(secret, &c->secret, err) < 0 ||
+	    bus_open(c, err) < 0)
+		return -1;
+	environment_load(c);
+	return 0;
+}
+
+static void reopen_views(struct coordinator *c)
+{
+	_cleanup_free_ char *wanted = store_setting(c->store, "team.views");
+	struct error err = ERROR_INIT;
+
+	if (c->team.first && wanted && strcmp(wanted, "1") == 0 && team_views_open(c, &err) < 0)
+		log_warn("views", "%s", err.text);
+}
+
+static int start(struct coordinator *c, int listen_fd, struct error *err)
+{
+	proc_boot_id(c->boot);
+	c->started_at = time_now_ms();
+	c->pinned_file = xasprintf("%s/pinned.json", c->place.runtime_dir);
+	loop_init(c);
+	if (open_parts(c, err) < 0)
+		return -1;
+	gitq_init(c);
+	landings_init(c);
+	if (recovery_run(c, err) < 0)
+		return -1;
+	reopen_views(c);
+	c->listen_fd = listen_fd;
+	fcntl(listen_fd, F_SETFL, fcntl(listen_fd, F_GETFL) | O_NONBLOCK);
+	uv_poll_init(&c->loop, &c->accept_poll, listen_fd);
+	c->accept_poll.data = c;
+	uv_poll_start(&c->accept_poll, UV_READABLE, on_accept);
+	return 0;
+}
+
+int serve(struct place *place, int listen_fd, int64_t supervisor, void (*ready)(void),
+          struct error *err)
+{
+	static struct coordinator coordinator; /* lives as long as the process */
+	struct coordinator *c = &coordinator;
+
+	c->place = *place;
+	c->supervisor = supervisor;
+	if (start(c, listen_fd, err) < 0)
+		return -1;
+	ready();
+	log_info("serve", "serving %s", c->place.root);
+	uv_run(&c->loop, UV_RUN_DEFAULT);
+	turn_close(c);
+	for (struct conn *conn = c->conns; conn; conn = conn->next)
+		rpc_peer_flush(conn->peer);
+	store_close(c->store);
+	log_info("serve", "ended");
+	return 0;
+}

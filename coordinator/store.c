@@ -1,0 +1,366 @@
+/* The store's connection: opening, migrating, transactions, prepared statements. */
+#include "store.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "jsonl.h"
+#include "mem.h"
+#include "store_sql.h"
+
+#define STATEMENTS_MAX 256
+
+struct store {
+	sqlite3 *db;
+	struct {
+		const char *sql;
+		sqlite3_stmt *stmt;
+	} cache[STATEMENTS_MAX];
+	sqlite3_stmt *nothing; /* yields no row: what a failed store answers */
+	bool failed;
+	struct error why; /* the first failure since the savepoint */
+};
+
+static void store_fail(struct store *store)
+{
+	int rc = sqlite3_extended_errcode(store->db);
+
+	if (store->failed)
+		return;
+	store->failed = true;
+	error_set(&store->why, ERROR_EXTERNAL, "the store: %s%s", sqlite3_errmsg(store->db),
+	          (rc & 0xff) == SQLITE_FULL ? " (free some disk space)" : "");
+}
+
+static int exec(struct store *store, const char *sql, struct error *err)
+{
+	if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return error_set(err, ERROR_EXTERNAL, "the store: %s", sqlite3_errmsg(store->db));
+	return 0;
+}
+
+static int store_version(struct store *store)
+{
+	return (int)sql_int(store, -1, "PRAGMA user_version", "");
+}
+
+/* Each migration and its number are one transaction: a death between leaves either. */
+static int store_migrate(struct store *store, const char *file, struct error *err)
+{
+	int version = store_version(store);
+
+	if (version > STORE_SCHEMA)
+		return error_set(err, ERROR_EXTERNAL,
+		                 "%s was written by a newer pleach (schema %d, this one knows %d): "
+		                 "install that version",
+		                 file, version, STORE_SCHEMA);
+	for (int i = version; i < STORE_SCHEMA; i++) {
+		_cleanup_free_ char *sql =
+		    xasprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT;",
+		              store_migrations[i], i + 1);
+
+		if (exec(store, sql, err) < 0)
+			return error_wrap(err, "migrating %s to schema %d", file, i + 1);
+	}
+	return 0;
+}
+
+int store_open(const char *file, struct store **out, struct error *err)
+{
+	struct store *store = xcalloc(1, sizeof *store);
+
+	if (sqlite3_open_v2(file, &store->db,
+	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+	                        SQLITE_OPEN_NOFOLLOW,
+	                    NULL) != SQLITE_OK) {
+		error_set(err, ERROR_EXTERNAL, "cannot open %s: %s", file,
+		          sqlite3_errmsg(store->db));
+		goto fail;
+	}
+	chmod(file, 0600);
+	sqlite3_busy_timeout(store->db, 0);
+	if (exec(store,
+	         "PRAGMA locking_mode = EXCLUSIVE;"
+	         "PRAGMA journal_mode = WAL;"
+	         "PRAGMA synchronous = FULL;"
+	         "PRAGMA foreign_keys = ON;"
+	         "PRAGMA temp_store = MEMORY;",
+	         err) < 0)
+		goto fail;
+	if (sqlite3_prepare_v2(store->db, "SELECT 1 WHERE 0", -1, &store->nothing, NULL) !=
+	    SQLITE_OK) {
+		error_set(err, ERROR_EXTERNAL, "cannot read %s: %s", file,
+		          sqlite3_errmsg(store->db));
+		goto fail;
+	}
+	if (store_migrate(store, file, err) < 0)
+		goto fail;
+	*out = store;
+	return 0;
+fail:
+	store_close(store);
+	return -1;
+}
+
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	for (size_t i = 0; i < STATEMENTS_MAX; i++)
+		sqlite3_finalize(store->cache[i].stmt);
+	sqlite3_finalize(store->nothing);
+	sqlite3_close(store->db);
+	free(store);
+}
+
+int store_begin(struct store *store, struct error *err)
+{
+	store->failed = false;
+	sql_run(store, "BEGIN IMMEDIATE", "");
+	return store_failed(store, err) ? -1 : 0;
+}
+
+int store_commit(struct store *store, struct error *err)
+{
+	sql_run(store, "COMMIT", "");
+	if (!store_failed(store, err))
+		return 0;
+	store_rollback(store);
+	return -1;
+}
+
+void store_rollback(struct store *store)
+{
+	if (!sqlite3_get_autocommit(store->db))
+		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	store->failed = false;
+}
+
+void store_savepoint(struct store *store)
+{
+	store->failed = false;
+	sql_run(store, "SAVEPOINT request", "");
+}
+
+void store_release(struct store *store)
+{
+	sql_run(store, "RELEASE request", "");
+}
+
+void store_rollback_to(struct store *store)
+{
+	store->failed = false;
+	sql_run(store, "ROLLBACK TO request", "");
+	sql_run(store, "RELEASE request", "");
+}
+
+bool store_failed(const struct store *store, struct error *err)
+{
+	if (store->failed && err)
+		*err = store->why;
+	return store->failed;
+}
+
+int store_snapshot(struct store *store, const char *file, struct error *err)
+{
+	store->failed = false;
+	sql_run(store, "VACUUM INTO ?1", "t", file);
+	if (store_failed(store, err)) {
+		store->failed = false;
+		return error_wrap(err, "cannot write %s", file);
+	}
+	return 0;
+}
+
+char *store_setting(struct store *store, const char *key)
+{
+	return sql_text(store, "SELECT value FROM setting WHERE key = ?1", "t", key);
+}
+
+void store_set_setting(struct store *store, const char *key, const char *value)
+{
+	sql_run(store,
+	        "INSERT INTO setting(key, value) VALUES(?1, ?2)"
+	        " ON CONFLICT(key) DO UPDATE SET value = ?2",
+	        "tt", key, value);
+}
+
+/* ---- statements ---- */
+
+static sqlite3_stmt *sql_prepare(struct store *store, const char *sql)
+{
+	size_t at = ((uintptr_t)sql >> 3) % STATEMENTS_MAX;
+
+	for (size_t i = 0; i < STATEMENTS_MAX; i++, at = (at + 1) % STATEMENTS_MAX) {
+		if (store->cache[at].sql == sql)
+			return store->cache[at].stmt;
+		if (store->cache[at].sql)
+			continue;
+		if (sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
+		                       &store->cache[at].stmt, NULL) != SQLITE_OK) {
+			store_fail(store);
+			return NULL;
+		}
+		store->cache[at].sql = sql;
+		return store->cache[at].stmt;
+	}
+	die("more than %d SQL statements", STATEMENTS_MAX);
+}
+
+static void bind_text(sqlite3_stmt *stmt, int at, const char *text)
+{
+	if (text)
+		sqlite3_bind_text(stmt, at, text, -1, SQLITE_TRANSIENT);
+	else
+		sqlite3_bind_null(stmt, at);
+}
+
+static sqlite3_stmt *bind_all(struct store *store, const char *sql, const char *format, va_list ap)
+{
+	sqlite3_stmt *stmt = store->failed ? NULL : sql_prepare(store, sql);
+	int at = 1;
+
+	if (!stmt)
+		return store->nothing;
+	sqlite3_reset(stmt);
+	for (const char *f = format; *f; f++, at++) {
+		int64_t number;
+
+		switch (*f) {
+		case 'i':
+			sqlite3_bind_int64(stmt, at, va_arg(ap, int64_t));
+			break;
+		case 'o':
+			number = va_arg(ap, int64_t);
+			if (number)
+				sqlite3_bind_int64(stmt, at, number);
+			else
+				sqlite3_bind_null(stmt, at);
+			break;
+		case 'b':
+			sqlite3_bind_int(stmt, at, va_arg(ap, int));
+			break;
+		case 'd':
+			sqlite3_bind_double(stmt, at, va_arg(ap, double));
+			break;
+		case 't':
+			bind_text(stmt, at, va_arg(ap, const char *));
+			break;
+		default:
+			die("sql format '%c'", *f);
+		}
+	}
+	return stmt;
+}
+
+sqlite3_stmt *sql_bind(struct store *store, const char *sql, const char *format, ...)
+{
+	sqlite3_stmt *stmt;
+	va_list ap;
+
+	va_start(ap, format);
+	stmt = bind_all(store, sql, format, ap);
+	va_end(ap);
+	return stmt;
+}
+
+bool sql_step(struct store *store, sqlite3_stmt *stmt)
+{
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		return true;
+	if (rc != SQLITE_DONE)
+		store_fail(store);
+	sqlite3_reset(stmt);
+	return false;
+}
+
+void sql_done(sqlite3_stmt *stmt)
+{
+	sqlite3_reset(stmt);
+}
+
+void sql_run(struct store *store, const char *sql, const char *format, ...)
+{
+	sqlite3_stmt *stmt;
+	va_list ap;
+
+	va_start(ap, format);
+	stmt = bind_all(store, sql, format, ap);
+	va_end(ap);
+	while (sql_step(store, stmt))
+		;
+}
+
+int64_t sql_last_id(struct store *store)
+{
+	return sqlite3_last_insert_rowid(store->db);
+}
+
+int64_t sql_int(struct store *store, int64_t otherwise, const char *sql, const char *format, ...)
+{
+	sqlite3_stmt *stmt;
+	int64_t value = otherwise;
+	va_list ap;
+
+	va_start(ap, format);
+	stmt = bind_all(store, sql, format, ap);
+	va_end(ap);
+	if (sql_step(store, stmt)) {
+		if (sqlite3_column_type(stmt, 0) != SQLITE_NULL)
+			value = sqlite3_column_int64(stmt, 0);
+		sqlite3_reset(stmt);
+	}
+	return value;
+}
+
+int64_t *sql_ints(struct store *store, const char *sql, const char *format, ...)
+{
+	size_t n = 0, cap = 8;
+	int64_t *values = xcalloc(cap, sizeof *values);
+	sqlite3_stmt *stmt;
+	va_list ap;
+
+	va_start(ap, format);
+	stmt = bind_all(store, sql, format, ap);
+	va_end(ap);
+	while (sql_step(store, stmt)) {
+		if (n + 2 > cap)
+			values = xrealloc(values, (cap *= 2) * sizeof *values);
+		values[n++] = sqlite3_column_int64(stmt, 0);
+	}
+	values[n] = 0;
+	return values;
+}
+
+char *sql_text(struct store *store, const char *sql, const char *format, ...)
+{
+	sqlite3_stmt *stmt;
+	char *text = NULL;
+	va_list ap;
+
+	va_start(ap, format);
+	stmt = bind_all(store, sql, format, ap);
+	va_end(ap);
+	if (sql_step(store, stmt)) {
+		text = sql_column_text(stmt, 0);
+		sqlite3_reset(stmt);
+	}
+	return text;
+}
+
+char *sql_column_text(sqlite3_stmt *stmt, int column)
+{
+	return xstrdup((const char *)sqlite3_column_text(stmt, column));
+}
+
+json_t *sql_column_json(sqlite3_stmt *stmt, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, column);
+	json_t *value = text ? jsonl_parse(text, strlen(text), NULL) : NULL;
+
+	return value ? value : json_null();
+}

@@ -1,0 +1,252 @@
+/* The store: one SQLite file, one connection, opened by the serving coordinator alone.
+ *
+ * Errors stick: the first failed statement is remembered, later ones do nothing, and
+ * whoever opened the savepoint asks store_failed() before it releases it. So no write can
+ * be forgotten, and the code that writes reads like prose.
+ *
+ * Rows come out as plain structs whose text is a copy; each has its *_finish. */
+#ifndef PLEACH_STORE_H
+#define PLEACH_STORE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "words.h"
+
+struct store;
+
+#define STORE_SCHEMA 1 /* number of migrations; PRAGMA user_version */
+
+/* Opens or creates the file and migrates it. Errors: EXTERNAL (disk, corrupt, newer). */
+int store_open(const char *file, struct store **out, struct error *err);
+void store_close(struct store *store); /* NULL is accepted */
+
+/* One transaction a turn, one savepoint a request. */
+int store_begin(struct store *store, struct error *err);
+int store_commit(struct store *store, struct error *err); /* on failure it is rolled back */
+void store_rollback(struct store *store);
+void store_savepoint(struct store *store);
+void store_release(struct store *store);
+void store_rollback_to(struct store *store); /* and release; clears what stuck */
+/* True when a statement failed since the savepoint; fills err. */
+bool store_failed(const struct store *store, struct error *err);
+
+/* VACUUM INTO a new file; outside a transaction. */
+int store_snapshot(struct store *store, const char *file, struct error *err);
+
+/* Settings of this store: small facts that outlive the process. Caller frees. */
+char *store_setting(struct store *store, const char *key);
+void store_set_setting(struct store *store, const char *key, const char *value);
+
+/* ---- plans (store_plan.c) ---- */
+struct plan_row {
+	int64_t id;
+	char *name;
+	char *source;
+	char *base;   /* commit, hex; NULL in an unborn repository */
+	char *target; /* branch; NULL: none given, HEAD detached */
+	char *agents; /* JSON: name → profile */
+	char *limits; /* JSON */
+};
+void plan_row_finish(struct plan_row *row);
+bool store_plan_find(struct store *store, const char *name, struct plan_row *out);
+bool store_plan_get(struct store *store, int64_t id, struct plan_row *out);
+/* Inserts or updates by name; returns its id. */
+int64_t store_plan_put(struct store *store, const struct plan_row *row);
+json_t *store_plan_list(struct store *store); /* [{"id","name","counts"…}]; new reference */
+
+/* ---- tasks (store_task.c) ---- */
+struct task_row {
+	int64_t id, plan, parent, chosen, attempt; /* 0: none */
+	char *plan_name;
+	char *key;
+	enum task_kind kind;
+	enum task_status status;
+	int64_t priority, unfinished, delay_ms;
+	int64_t attempts, failures, losses;
+	bool settled_blockers; /* when: settled */
+	bool slot_none;
+	char *agent; /* NULL: the teammate's */
+	char *model;
+	char *choose;    /* NULL but for a choice */
+	char *root_base; /* the commit of its plan when it was submitted */
+	char *next_base; /* what its next attempt starts from; NULL: not computed yet */
+	char *base, *head, *tree;
+	bool unchanged;
+	enum task_error error_code;
+	char *error_message;
+	char *input; /* JSON; NULL */
+	enum landing_state landing;
+	char *landing_detail; /* JSON; NULL */
+	char *answer;         /* what a person answered last, for the attempt that asked */
+	int64_t created_at, started_at, finished_at; /* ms since the epoch, 0: not yet */
+};
+void task_row_finish(struct task_row *row);
+void cleanup_task_row(struct task_row *row);
+#define _cleanup_task_ __attribute__((cleanup(cleanup_task_row)))
+
+bool store_task_get(struct store *store, int64_t id, struct task_row *out);
+int64_t store_task_find(struct store *store, const char *plan, const char *key); /* 0: none */
+/* With plan NULL: the newest plan that has the key. */
+/* What a person wrote: prompt and the rest. Borrowed-free: new reference
+ * {"subject","prompt","metadata","spec","definition"}. */
+json_t *store_task_text(struct store *store, int64_t id);
+json_t *store_task_spec(struct store *store, int64_t id); /* new reference */
+
+struct task_new {
+	int64_t plan, parent;
+	const char *key, *subject, *prompt, *agent, *model, *choose, *root_base, *definition,
+	    *nonce;
+	enum task_kind kind;
+	int64_t priority;
+	bool settled_blockers, slot_none;
+	const json_t *spec, *metadata;
+};
+int64_t store_task_insert(struct store *store, const struct task_new *task);
+/* Takes up a changed definition (not the blockers). */
+void store_task_redefine(struct store *store, int64_t id, const struct task_new *task);
+int64_t store_task_by_nonce(struct store *store, const char *nonce); /* 0: none */
+char *store_task_definition(struct store *store, int64_t id);        /* caller frees */
+
+/* Replaces the blockers and counts those that are unfinished. */
+void store_task_set_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n);
+/* True when `from` can be reached from `to` along blocked_by: an edge would close a cycle. */
+bool store_task_reaches(struct store *store, int64_t from, int64_t to);
+/* Vectors of ids end with 0; caller frees. */
+int64_t *store_task_blockers(struct store *store, int64_t id);
+int64_t *store_task_blocks(struct store *store, int64_t id);
+int64_t *store_task_alternatives(struct store *store, int64_t id);
+int64_t *store_task_ids(struct store *store, int64_t plan); /* 0: of all plans; in id order */
+int64_t *store_tasks_with_status(struct store *store, enum task_status status);
+int64_t *store_tasks_delayed(struct store *store);
+int64_t *store_tasks_landable(struct store *store); /* completed, with a head, not landed */
+/* Ready work in order (priority, id) that has no base yet and needs one / can be assigned. */
+int64_t *store_tasks_without_base(struct store *store, int64_t limit);
+/* The roots that keep a pending task from running: failed, cancelled or waiting for a
+ * person, found along the blockers. Empty: not stuck. */
+int64_t *store_task_stuck_by(struct store *store, int64_t id);
+/* Names for "did you mean". NULL-terminated; caller frees with strv_free. */
+char **store_task_keys(struct store *store, int64_t limit);
+
+/* Fields outside the transition. */
+void store_task_set_next_base(struct store *store, int64_t id, const char *commit);
+void store_task_clear_next_base_of_dependents(struct store *store, int64_t id);
+void store_task_set_chosen(struct store *store, int64_t id, int64_t chosen);
+void store_task_set_delay(struct store *store, int64_t id, int64_t delay_ms);
+void store_task_set_landing(struct store *store, int64_t id, enum landing_state state,
+                            const char *detail_json);
+void store_task_set_output(struct store *store, int64_t id, const char *output);
+void store_task_set_answer(struct store *store, int64_t id, const char *answer);
+void store_task_set_priority(struct store *store, int64_t id, int64_t priority);
+void store_task_set_prompt(struct store *store, int64_t id, const char *prompt,
+                           const char *subject);
+void store_task_set_agent(struct store *store, int64_t id, const char *agent, const char *model);
+void store_task_set_metadata(struct store *store, int64_t id, const json_t *metadata);
+void store_task_set_root_base(struct store *store, int64_t id, const char *commit);
+char *store_task_output(struct store *store, int64_t id); /* caller frees; NULL: none */
+
+/* The head of an attempt that ended after its task was cancelled. */
+void store_task_set_head(struct store *store, int64_t id, const char *head, const char *tree);
+
+/* Written by task_transition alone. */
+struct task_state_change {
+	int64_t id;
+	enum task_status status;
+	int64_t attempt;                                   /* -1: as it was; 0: none */
+	int64_t attempts_more, failures, losses, delay_ms; /* failures, losses: -1 as they were */
+	const char *base;                                  /* NULL: as it was */
+	bool set_result; /* the fields below are taken, NULLs included */
+	const char *head, *tree;
+	bool unchanged;
+	enum task_error error_code;
+	const char *error_message;
+	const char *input;               /* NULL: cleared */
+	int64_t started_at, finished_at; /* -1: as they were */
+};
+void store_task_write_state(struct store *store, const struct task_state_change *change);
+
+/* Ready tasks that can be assigned now, in order (priority, then id). */
+struct ready_row {
+	int64_t id, plan, priority;
+	char *agent; /* NULL: any teammate */
+};
+size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **out);
+void ready_rows_free(struct ready_row *rows, size_t n);
+/* How many of a plan's tasks an agent (NULL: any) works on now. */
+int64_t store_tasks_running(struct store *store, int64_t plan, const char *agent);
+int64_t store_tasks_ready_count(struct store *store);
+
+/* ---- attempts (store_attempt.c) ---- */
+struct attempt_row {
+	int64_t id, task;
+	char *teammate, *branch, *base, *head, *tree, *agent, *model, *slot;
+	enum attempt_outcome outcome;
+	bool unchanged;
+	char *verify, *usage, *changes, *kept, *error_message; /* JSON but for the last; NULL */
+	enum task_error error_code;
+	int64_t started_at, ended_at;
+	double seconds;
+};
+void attempt_row_finish(struct attempt_row *row);
+void cleanup_attempt_row(struct attempt_row *row);
+#define _cleanup_attempt_ __attribute__((cleanup(cleanup_attempt_row)))
+
+bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out);
+int64_t store_attempt_insert(struct store *store, const struct attempt_row *row);
+void store_attempt_end(struct store *store, const struct attempt_row *row);
+int64_t store_attempt_running_of(struct store *store, const char *teammate); /* 0: none */
+int64_t *store_attempts_running(struct store *store);
+int64_t store_attempt_running_task(struct store *store, int64_t task);             /* 0: none */
+int64_t store_attempt_previous(struct store *store, int64_t task, int64_t before); /* 0: none */
+int64_t store_attempt_newest_of(struct store *store, const char *teammate);
+/* Sum of usage over a plan's attempts: not kept, computed. New reference or NULL. */
+
+/* ---- events and messages (store_event.c) ---- */
+/* Appends; returns seq. data is borrowed, may be NULL. 0 ids are null. */
+int64_t store_event_add(struct store *store, const char *kind, int64_t task, int64_t attempt,
+                        const char *teammate, const json_t *data);
+/* [Event] with seq > since, at most limit. New reference. */
+json_t *store_event_list(struct store *store, int64_t since, int64_t limit);
+int64_t store_event_last(struct store *store);
+int64_t store_message_add(struct store *store, const char *teammate, int64_t task,
+                          const char *text);
+void store_message_delivered(struct store *store, int64_t id);
+/* [{"id","text"}] not yet typed, for that teammate or its task. New reference. */
+json_t *store_message_waiting(struct store *store, const char *teammate, int64_t task);
+
+/* ---- the team and landings (store_team.c) ---- */
+struct teammate_row {
+	char *name;
+	int64_t number;
+	char *agent;   /* NULL: any */
+	char *profile; /* JSON; NULL: the plan's */
+	bool paused;
+	int64_t pid, start_time;
+	char *boot;
+};
+void teammate_row_finish(struct teammate_row *row);
+/* Array of n rows; caller frees each and the array. */
+size_t store_team_list(struct store *store, struct teammate_row **out);
+void store_team_put(struct store *store, const struct teammate_row *row);
+void store_team_set_process(struct store *store, const char *name, int64_t pid, int64_t start_time,
+                            const char *boot);
+void store_team_remove(struct store *store, const char *name);
+
+struct landing_row {
+	int64_t id;
+	char *target, *before, *after;
+	char *tasks; /* JSON: [{"task","commit"}] */
+};
+void landing_row_finish(struct landing_row *row);
+int64_t store_landing_open(struct store *store, const struct landing_row *row);
+void store_landing_close(struct store *store, int64_t id, bool landed);
+/* The open landing, if any: there is one at a time. */
+bool store_landing_pending(struct store *store, struct landing_row *out);
+
+/* ---- views of it all for people (store_view.c) ---- */
+json_t *store_task_json(struct store *store, int64_t id); /* Task; new reference, NULL: none */
+json_t *store_status_counts(struct store *store, int64_t plan); /* 0: all; new reference */
+
+#endif

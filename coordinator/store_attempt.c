@@ -1,0 +1,126 @@
+/* Attempts in the store. */
+#include <stdlib.h>
+
+#include "mem.h"
+#include "store_sql.h"
+#include "text.h"
+
+void attempt_row_finish(struct attempt_row *row)
+{
+	free(row->teammate);
+	free(row->branch);
+	free(row->base);
+	free(row->head);
+	free(row->tree);
+	free(row->agent);
+	free(row->model);
+	free(row->slot);
+	free(row->verify);
+	free(row->usage);
+	free(row->changes);
+	free(row->kept);
+	free(row->error_message);
+	*row = (struct attempt_row){0};
+}
+
+void cleanup_attempt_row(struct attempt_row *row)
+{
+	attempt_row_finish(row);
+}
+
+bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out)
+{
+	sqlite3_stmt *row = sql_bind(
+	    store,
+	    "SELECT id, task, teammate, branch, base, head, tree, slot, agent, model, outcome,"
+	    " unchanged, error_code, error_message, verify, usage, changes, kept,"
+	    " started_at, ended_at, seconds FROM attempt WHERE id = ?1",
+	    "i", id);
+
+	if (!sql_step(store, row))
+		return false;
+	*out = (struct attempt_row){
+	    .id = sqlite3_column_int64(row, 0),
+	    .task = sqlite3_column_int64(row, 1),
+	    .teammate = sql_column_text(row, 2),
+	    .branch = sql_column_text(row, 3),
+	    .base = sql_column_text(row, 4),
+	    .head = sql_column_text(row, 5),
+	    .tree = sql_column_text(row, 6),
+	    .slot = sql_column_text(row, 7),
+	    .agent = sql_column_text(row, 8),
+	    .model = sql_column_text(row, 9),
+	    .outcome = (enum attempt_outcome)sqlite3_column_int(row, 10),
+	    .unchanged = sqlite3_column_int(row, 11),
+	    .error_code = (enum task_error)sqlite3_column_int(row, 12),
+	    .error_message = sql_column_text(row, 13),
+	    .verify = sql_column_text(row, 14),
+	    .usage = sql_column_text(row, 15),
+	    .changes = sql_column_text(row, 16),
+	    .kept = sql_column_text(row, 17),
+	    .started_at = sqlite3_column_int64(row, 18),
+	    .ended_at = sqlite3_column_int64(row, 19),
+	    .seconds = sqlite3_column_double(row, 20),
+	};
+	sql_done(row);
+	return true;
+}
+
+int64_t store_attempt_insert(struct store *store, const struct attempt_row *row)
+{
+	return sql_int(
+	    store, 0,
+	    "INSERT INTO attempt(task, teammate, branch, base, slot, agent, model, started_at)"
+	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
+	    "ittttt"
+	    "ti",
+	    row->task, row->teammate, row->branch, row->base, row->slot, row->agent, row->model,
+	    row->started_at);
+}
+
+void store_attempt_end(struct store *store, const struct attempt_row *row)
+{
+	sql_run(store,
+	        "UPDATE attempt SET outcome = ?2, head = ?3, tree = ?4, unchanged = ?5, error_code "
+	        "= ?6,"
+	        " error_message = ?7, verify = ?8, usage = ?9, changes = ?10, kept = ?11,"
+	        " ended_at = ?12, seconds = ?13 WHERE id = ?1",
+	        "iittbittttt"
+	        "id",
+	        row->id, (int64_t)row->outcome, row->head, row->tree, row->unchanged,
+	        (int64_t)row->error_code, row->error_message, row->verify, row->usage, row->changes,
+	        row->kept, row->ended_at, row->seconds);
+}
+
+int64_t store_attempt_running_of(struct store *store, const char *teammate)
+{
+	return sql_int(
+	    store, 0,
+	    "SELECT id FROM attempt WHERE teammate = ?1 AND outcome = 0 ORDER BY id DESC LIMIT 1",
+	    "t", teammate);
+}
+
+int64_t *store_attempts_running(struct store *store)
+{
+	return sql_ints(store, "SELECT id FROM attempt WHERE outcome = 0 ORDER BY id", "");
+}
+
+int64_t store_attempt_previous(struct store *store, int64_t task, int64_t before)
+{
+	return sql_int(
+	    store, 0, "SELECT id FROM attempt WHERE task = ?1 AND id < ?2 ORDER BY id DESC LIMIT 1",
+	    "ii", task, before);
+}
+
+int64_t store_attempt_newest_of(struct store *store, const char *teammate)
+{
+	return sql_int(store, 0,
+	               "SELECT id FROM attempt WHERE teammate = ?1 ORDER BY id DESC LIMIT 1", "t",
+	               teammate);
+}
+
+int64_t store_attempt_running_task(struct store *store, int64_t task)
+{
+	return sql_int(store, 0, "SELECT id FROM attempt WHERE task = ?1 AND outcome = 0", "i",
+	               task);
+}

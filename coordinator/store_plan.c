@@ -1,0 +1,81 @@
+/* Plans in the store. */
+#include <stdlib.h>
+
+#include "mem.h"
+#include "store_sql.h"
+#include "text.h"
+
+#define PLAN_COLUMNS "id, name, source, base, target, agents, limits"
+
+void plan_row_finish(struct plan_row *row)
+{
+	free(row->name);
+	free(row->source);
+	free(row->base);
+	free(row->target);
+	free(row->agents);
+	free(row->limits);
+	*row = (struct plan_row){0};
+}
+
+static bool plan_take(struct store *store, sqlite3_stmt *stmt, struct plan_row *out)
+{
+	if (!sql_step(store, stmt))
+		return false;
+	*out = (struct plan_row){
+	    .id = sqlite3_column_int64(stmt, 0),
+	    .name = sql_column_text(stmt, 1),
+	    .source = sql_column_text(stmt, 2),
+	    .base = sql_column_text(stmt, 3),
+	    .target = sql_column_text(stmt, 4),
+	    .agents = sql_column_text(stmt, 5),
+	    .limits = sql_column_text(stmt, 6),
+	};
+	sql_done(stmt);
+	return true;
+}
+
+bool store_plan_find(struct store *store, const char *name, struct plan_row *out)
+{
+	return plan_take(
+	    store, sql_bind(store, "SELECT " PLAN_COLUMNS " FROM plan WHERE name = ?1", "t", name),
+	    out);
+}
+
+bool store_plan_get(struct store *store, int64_t id, struct plan_row *out)
+{
+	return plan_take(
+	    store, sql_bind(store, "SELECT " PLAN_COLUMNS " FROM plan WHERE id = ?1", "i", id),
+	    out);
+}
+
+int64_t store_plan_put(struct store *store, const struct plan_row *row)
+{
+	return sql_int(store, 0,
+	               "INSERT INTO plan(name, source, base, target, agents, limits, created_at)"
+	               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+	               " ON CONFLICT(name) DO UPDATE SET source = ?2, base = ?3, target = ?4,"
+	               " agents = ?5, limits = ?6 RETURNING id",
+	               "tttttti", row->name, row->source, row->base, row->target, row->agents,
+	               row->limits, time_now_ms());
+}
+
+json_t *store_plan_list(struct store *store)
+{
+	json_t *plans = json_array();
+	int64_t *ids = sql_ints(store, "SELECT id FROM plan ORDER BY id", "");
+
+	for (size_t i = 0; ids[i]; i++) {
+		struct plan_row row;
+
+		if (!store_plan_get(store, ids[i], &row))
+			continue;
+		json_array_append_new(plans, json_pack("{s:s, s:s?, s:s?, s:s?, s:o}", "name",
+		                                       row.name, "source", row.source, "base",
+		                                       row.base, "target", row.target, "tasks",
+		                                       store_status_counts(store, row.id)));
+		plan_row_finish(&row);
+	}
+	free(ids);
+	return plans;
+}

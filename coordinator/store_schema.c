@@ -1,0 +1,142 @@
+/* The schema, as prose. Migrations are append-only: one text each, run in order against
+ * PRAGMA user_version. Numbers of statuses and kinds are those of shared/words.h. */
+#include "store_sql.h"
+
+const char *const store_migrations[STORE_SCHEMA] = {
+    /* A plan is a file of tasks that were submitted as one; run again, it is the same plan. */
+    "CREATE TABLE plan("
+    "  id INTEGER PRIMARY KEY,"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  source TEXT,"          /* the file it was read from */
+    "  base TEXT,"            /* the commit that its tasks start from, as of the last submit */
+    "  target TEXT,"          /* the branch that chosen work is merged into */
+    "  agents TEXT NOT NULL," /* JSON: name -> profile, without env */
+    "  limits TEXT NOT NULL," /* JSON: how many at once */
+    "  created_at INTEGER NOT NULL"
+    ") STRICT;"
+
+    /* What many tasks share is stored once: verify, setup, copy, link, timeout, retries. */
+    "CREATE TABLE spec(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;"
+
+    /* A task. The row is small because it is written four times in a task's life; what a
+     * person wrote is in task_text. */
+    "CREATE TABLE task("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  plan INTEGER NOT NULL REFERENCES plan(id),"
+    "  key TEXT NOT NULL,"
+    "  kind INTEGER NOT NULL,"
+    "  status INTEGER NOT NULL DEFAULT 0,"
+    "  parent INTEGER REFERENCES task(id)," /* the choice of which it is an alternative */
+    "  chosen INTEGER REFERENCES task(id)," /* of a choice: the winner */
+    "  priority INTEGER NOT NULL DEFAULT 0,"
+    "  unfinished INTEGER NOT NULL DEFAULT 0,"       /* blockers that keep it from being ready */
+    "  settled_blockers INTEGER NOT NULL DEFAULT 0," /* when: settled */
+    "  delay_ms INTEGER NOT NULL DEFAULT 0,"         /* back-off that remains; awake time */
+    "  slot_none INTEGER NOT NULL DEFAULT 0,"
+    "  agent TEXT, model TEXT, choose TEXT,"
+    "  root_base TEXT,"                      /* the plan's base when it was submitted */
+    "  next_base TEXT,"                      /* blockers merged: where the next attempt starts */
+    "  attempt INTEGER,"                     /* the current or last attempt: the fence */
+    "  attempts INTEGER NOT NULL DEFAULT 0," /* how many were started */
+    "  failures INTEGER NOT NULL DEFAULT 0," /* counted against retries */
+    "  losses INTEGER NOT NULL DEFAULT 0,"   /* workers that died under it */
+    "  base TEXT, head TEXT, tree TEXT, unchanged INTEGER,"
+    "  error_code INTEGER NOT NULL DEFAULT 0, error_message TEXT,"
+    "  input TEXT,"  /* JSON: what it waits for a person with */
+    "  answer TEXT," /* what the person said, until the next question */
+    "  landing INTEGER NOT NULL DEFAULT 0, landing_detail TEXT,"
+    "  created_at INTEGER NOT NULL, started_at INTEGER, finished_at INTEGER,"
+    "  UNIQUE(plan, key)"
+    ") STRICT;"
+    "CREATE INDEX task_ready ON task(priority DESC, id)"
+    "  WHERE kind = 0 AND status = 0 AND unfinished = 0 AND delay_ms = 0;"
+    "CREATE INDEX task_status ON task(status) WHERE status IN (1, 2);"
+    "CREATE INDEX task_parent ON task(parent) WHERE parent IS NOT NULL;"
+
+    "CREATE TABLE task_text("
+    "  task INTEGER PRIMARY KEY REFERENCES task(id),"
+    "  subject TEXT NOT NULL, prompt TEXT NOT NULL, metadata TEXT,"
+    "  spec INTEGER NOT NULL REFERENCES spec(id),"
+    "  definition TEXT NOT NULL," /* digest of what the plan said: has it changed? */
+    "  nonce TEXT UNIQUE,"        /* of `add`: asked twice, added once */
+    "  output TEXT"               /* the agent's last words */
+    ") STRICT;"
+
+    /* task waits for blocker. */
+    "CREATE TABLE dependency("
+    "  task INTEGER NOT NULL REFERENCES task(id),"
+    "  blocker INTEGER NOT NULL REFERENCES task(id),"
+    "  PRIMARY KEY(task, blocker)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX dependency_blocker ON dependency(blocker);"
+
+    /* Whoever ends (or is redone) tells its dependents, whatever code path it was. A
+     * completed blocker counts for all; a settled one for those with when: settled. */
+    "CREATE TRIGGER task_unblocks AFTER UPDATE OF status ON task"
+    "  WHEN (OLD.status >= 3) <> (NEW.status >= 3) OR (OLD.status = 3) <> (NEW.status = 3)"
+    "  BEGIN"
+    "    UPDATE task SET unfinished = unfinished + CASE settled_blockers"
+    "      WHEN 1 THEN (OLD.status >= 3) - (NEW.status >= 3)"
+    "      ELSE (OLD.status = 3) - (NEW.status = 3) END"
+    "    WHERE id IN (SELECT task FROM dependency WHERE blocker = NEW.id);"
+    "  END;"
+
+    /* One execution of a task by one teammate. Its id is the fence. */
+    "CREATE TABLE attempt("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  task INTEGER NOT NULL REFERENCES task(id),"
+    "  teammate TEXT NOT NULL,"
+    "  branch TEXT NOT NULL, base TEXT, head TEXT, tree TEXT, slot TEXT,"
+    "  agent TEXT, model TEXT,"
+    "  outcome INTEGER NOT NULL DEFAULT 0,"
+    "  unchanged INTEGER NOT NULL DEFAULT 0,"
+    "  error_code INTEGER NOT NULL DEFAULT 0, error_message TEXT,"
+    "  verify TEXT, usage TEXT, changes TEXT, kept TEXT," /* JSON */
+    "  started_at INTEGER NOT NULL, ended_at INTEGER, seconds REAL"
+    ") STRICT;"
+    "CREATE INDEX attempt_task ON attempt(task);"
+    "CREATE INDEX attempt_running ON attempt(teammate) WHERE outcome = 0;"
+
+    "CREATE TABLE teammate("
+    "  name TEXT PRIMARY KEY,"
+    "  number INTEGER NOT NULL UNIQUE," /* PLEACH_SLOT */
+    "  agent TEXT, profile TEXT,"
+    "  paused INTEGER NOT NULL DEFAULT 0,"
+    "  pid INTEGER, start_time INTEGER, boot TEXT" /* its worker: a pid alone proves nothing */
+    ") STRICT;"
+
+    /* The log of what happened; seq is its number. Never changed, only old progress pruned. */
+    "CREATE TABLE event("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  at INTEGER NOT NULL, kind TEXT NOT NULL,"
+    "  task INTEGER, attempt INTEGER, teammate TEXT, data TEXT"
+    ") STRICT;"
+
+    "CREATE TABLE message("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  teammate TEXT, task INTEGER, text TEXT NOT NULL,"
+    "  created_at INTEGER NOT NULL, delivered_at INTEGER"
+    ") STRICT;"
+    "CREATE INDEX message_waiting ON message(teammate) WHERE delivered_at IS NULL;"
+
+    /* One move of the target. An open row says: we may have moved it; look. */
+    "CREATE TABLE landing("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  target TEXT NOT NULL, before_commit TEXT NOT NULL, after_commit TEXT NOT NULL,"
+    "  tasks TEXT NOT NULL, state INTEGER NOT NULL DEFAULT 0," /* 0 open, 1 landed, 2 given up */
+    "  created_at INTEGER NOT NULL, closed_at INTEGER"
+    ") STRICT;"
+    "CREATE INDEX landing_open ON landing(id) WHERE state = 0;"
+
+    "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
+
+    /* For people's own queries on a snapshot: stable, whatever the tables become. */
+    "CREATE VIEW task_v(id, key, plan, status, owner, attempt, head) AS"
+    "  SELECT task.id, task.key, plan.name,"
+    "    CASE task.status WHEN 0 THEN 'pending' WHEN 1 THEN 'in_progress'"
+    "      WHEN 2 THEN 'needs_input' WHEN 3 THEN 'completed' WHEN 4 THEN 'failed'"
+    "      ELSE 'cancelled' END,"
+    "    CASE WHEN attempt.outcome = 0 THEN attempt.teammate END, task.attempt, task.head"
+    "  FROM task JOIN plan ON plan.id = task.plan"
+    "  LEFT JOIN attempt ON attempt.id = task.attempt;",
+};

@@ -1,0 +1,34 @@
+/* Statements for the store's own files: prepared once, bound, stepped, reset.
+ * Static SQL only; the cache's key is the address of the text. */
+#ifndef PLEACH_STORE_SQL_H
+#define PLEACH_STORE_SQL_H
+
+#include <sqlite3.h>
+
+#include "store.h"
+
+/* The statement, reset and bound. Format: i int64, t text (NULL is null), z text or null for
+ * 0-length, b bool, d double, o int64 that is null for 0. Never NULL: after a failure a
+ * harmless one that yields no row. */
+sqlite3_stmt *sql_bind(struct store *store, const char *sql, const char *format, ...);
+/* Runs to its end, for statements whose rows nobody wants. */
+void sql_run(struct store *store, const char *sql, const char *format, ...);
+/* True while there is a row. Resets at the end. */
+bool sql_step(struct store *store, sqlite3_stmt *stmt);
+/* Resets a statement that was left early. */
+void sql_done(sqlite3_stmt *stmt);
+int64_t sql_last_id(struct store *store);
+/* First column of the first row, or `otherwise`. */
+int64_t sql_int(struct store *store, int64_t otherwise, const char *sql, const char *format, ...);
+/* First column of all rows, 0 at the end; caller frees. */
+int64_t *sql_ints(struct store *store, const char *sql, const char *format, ...);
+/* First column of the first row; caller frees; NULL. */
+char *sql_text(struct store *store, const char *sql, const char *format, ...);
+/* A column as a copy (NULL stays NULL); caller frees. */
+char *sql_column_text(sqlite3_stmt *stmt, int column);
+/* A column that holds JSON: new reference, json null when it is null. */
+json_t *sql_column_json(sqlite3_stmt *stmt, int column);
+
+extern const char *const store_migrations[STORE_SCHEMA];
+
+#endif

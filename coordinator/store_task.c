@@ -1,0 +1,449 @@
+/* Tasks in the store: rows, blockers, questions about the graph. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jsonl.h"
+#include "mem.h"
+#include "store_sql.h"
+#include "text.h"
+
+void task_row_finish(struct task_row *row)
+{
+	free(row->plan_name);
+	free(row->key);
+	free(row->agent);
+	free(row->model);
+	free(row->choose);
+	free(row->root_base);
+	free(row->next_base);
+	free(row->base);
+	free(row->head);
+	free(row->tree);
+	free(row->error_message);
+	free(row->input);
+	free(row->landing_detail);
+	free(row->answer);
+	*row = (struct task_row){0};
+}
+
+void cleanup_task_row(struct task_row *row)
+{
+	task_row_finish(row);
+}
+
+bool store_task_get(struct store *store, int64_t id, struct task_row *out)
+{
+	sqlite3_stmt *row = sql_bind(
+	    store,
+	    "SELECT task.id, plan, parent, chosen, attempt, plan.name, key, kind, status, priority,"
+	    " unfinished, delay_ms, attempts, failures, losses, settled_blockers, slot_none, agent,"
+	    " model, choose, root_base, next_base, task.base, head, tree, unchanged, error_code,"
+	    " error_message, input, landing, landing_detail, answer, task.created_at, started_at,"
+	    " finished_at FROM task JOIN plan ON plan.id = task.plan WHERE task.id = ?1",
+	    "i", id);
+
+	if (!sql_step(store, row))
+		return false;
+	*out = (struct task_row){
+	    .id = sqlite3_column_int64(row, 0),
+	    .plan = sqlite3_column_int64(row, 1),
+	    .parent = sqlite3_column_int64(row, 2),
+	    .chosen = sqlite3_column_int64(row, 3),
+	    .attempt = sqlite3_column_int64(row, 4),
+	    .plan_name = sql_column_text(row, 5),
+	    .key = sql_column_text(row, 6),
+	    .kind = (enum task_kind)sqlite3_column_int(row, 7),
+	    .status = (enum task_status)sqlite3_column_int(row, 8),
+	    .priority = sqlite3_column_int64(row, 9),
+	    .unfinished = sqlite3_column_int64(row, 10),
+	    .delay_ms = sqlite3_column_int64(row, 11),
+	    .attempts = sqlite3_column_int64(row, 12),
+	    .failures = sqlite3_column_int64(row, 13),
+	    .losses = sqlite3_column_int64(row, 14),
+	    .settled_blockers = sqlite3_column_int(row, 15),
+	    .slot_none = sqlite3_column_int(row, 16),
+	    .agent = sql_column_text(row, 17),
+	    .model = sql_column_text(row, 18),
+	    .choose = sql_column_text(row, 19),
+	    .root_base = sql_column_text(row, 20),
+	    .next_base = sql_column_text(row, 21),
+	    .base = sql_column_text(row, 22),
+	    .head = sql_column_text(row, 23),
+	    .tree = sql_column_text(row, 24),
+	    .unchanged = sqlite3_column_int(row, 25),
+	    .error_code = (enum task_error)sqlite3_column_int(row, 26),
+	    .error_message = sql_column_text(row, 27),
+	    .input = sql_column_text(row, 28),
+	    .landing = (enum landing_state)sqlite3_column_int(row, 29),
+	    .landing_detail = sql_column_text(row, 30),
+	    .answer = sql_column_text(row, 31),
+	    .created_at = sqlite3_column_int64(row, 32),
+	    .started_at = sqlite3_column_int64(row, 33),
+	    .finished_at = sqlite3_column_int64(row, 34),
+	};
+	sql_done(row);
+	return true;
+}
+
+int64_t store_task_find(struct store *store, const char *plan, const char *key)
+{
+	if (plan)
+		return sql_int(store, 0,
+		               "SELECT task.id FROM task JOIN plan ON plan.id = task.plan"
+		               " WHERE plan.name = ?1 AND key = ?2",
+		               "tt", plan, key);
+	return sql_int(store, 0, "SELECT id FROM task WHERE key = ?1 ORDER BY plan DESC LIMIT 1",
+	               "t", key);
+}
+
+json_t *store_task_text(struct store *store, int64_t id)
+{
+	sqlite3_stmt *row = sql_bind(store,
+	                             "SELECT subject, prompt, metadata, spec.text, definition"
+	                             " FROM task_text JOIN spec ON spec.id = task_text.spec"
+	                             " WHERE task = ?1",
+	                             "i", id);
+	json_t *text;
+
+	if (!sql_step(store, row))
+		return NULL;
+	text =
+	    json_pack("{s:s?, s:s?, s:o, s:o, s:s?}", "subject", sqlite3_column_text(row, 0),
+	              "prompt", sqlite3_column_text(row, 1), "metadata", sql_column_json(row, 2),
+	              "spec", sql_column_json(row, 3), "definition", sqlite3_column_text(row, 4));
+	sql_done(row);
+	return text;
+}
+
+json_t *store_task_spec(struct store *store, int64_t id)
+{
+	_cleanup_json_ json_t *text = store_task_text(store, id);
+
+	return json_incref(json_object_get(text, "spec"));
+}
+
+static int64_t spec_id(struct store *store, const json_t *spec)
+{
+	_cleanup_free_ char *text = jsonl_text(spec);
+	int64_t id = sql_int(store, 0, "SELECT id FROM spec WHERE text = ?1", "t", text);
+
+	return id ? id
+	          : sql_int(store, 0, "INSERT INTO spec(text) VALUES(?1) RETURNING id", "t", text);
+}
+
+static char *metadata_text(const json_t *metadata)
+{
+	return json_is_object(metadata) ? jsonl_text(metadata) : NULL;
+}
+
+int64_t store_task_insert(struct store *store, const struct task_new *task)
+{
+	_cleanup_free_ char *metadata = metadata_text(task->metadata);
+	int64_t id;
+
+	sql_run(store,
+	        "INSERT INTO task(plan, key, kind, parent, priority, settled_blockers, slot_none, "
+	        "agent,"
+	        " model, choose, root_base, created_at)"
+	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+	        "itioibbtttti", task->plan, task->key, (int64_t)task->kind, task->parent,
+	        task->priority, task->settled_blockers, task->slot_none, task->agent, task->model,
+	        task->choose, task->root_base, time_now_ms());
+	id = sql_last_id(store);
+	sql_run(store,
+	        "INSERT INTO task_text(task, subject, prompt, metadata, spec, definition, nonce)"
+	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	        "ittti"
+	        "tt",
+	        id, task->subject, task->prompt, metadata, spec_id(store, task->spec),
+	        task->definition, task->nonce);
+	return id;
+}
+
+void store_task_redefine(struct store *store, int64_t id, const struct task_new *task)
+{
+	_cleanup_free_ char *metadata = metadata_text(task->metadata);
+
+	sql_run(store,
+	        "UPDATE task SET priority = ?2, settled_blockers = ?3, slot_none = ?4, agent = ?5,"
+	        " model = ?6, choose = ?7, root_base = ?8, next_base = NULL WHERE id = ?1",
+	        "iibbtttt", id, task->priority, task->settled_blockers, task->slot_none,
+	        task->agent, task->model, task->choose, task->root_base);
+	sql_run(store,
+	        "UPDATE task_text SET subject = ?2, prompt = ?3, metadata = ?4, spec = ?5,"
+	        " definition = ?6 WHERE task = ?1",
+	        "ittt"
+	        "it",
+	        id, task->subject, task->prompt, metadata, spec_id(store, task->spec),
+	        task->definition);
+}
+
+int64_t store_task_by_nonce(struct store *store, const char *nonce)
+{
+	return sql_int(store, 0, "SELECT task FROM task_text WHERE nonce = ?1", "t", nonce);
+}
+
+char *store_task_definition(struct store *store, int64_t id)
+{
+	return sql_text(store, "SELECT definition FROM task_text WHERE task = ?1", "i", id);
+}
+
+void store_task_set_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n)
+{
+	sql_run(store, "DELETE FROM dependency WHERE task = ?1", "i", id);
+	for (size_t i = 0; i < n; i++)
+		sql_run(store, "INSERT OR IGNORE INTO dependency(task, blocker) VALUES(?1, ?2)",
+		        "ii", id, blockers[i]);
+	sql_run(store,
+	        "UPDATE task SET unfinished = (SELECT count(*) FROM dependency"
+	        " JOIN task AS b ON b.id = dependency.blocker WHERE dependency.task = task.id"
+	        " AND CASE task.settled_blockers WHEN 1 THEN b.status < 3 ELSE b.status <> 3 END)"
+	        " WHERE id = ?1",
+	        "i", id);
+}
+
+bool store_task_reaches(struct store *store, int64_t from, int64_t to)
+{
+	return sql_int(store, 0,
+	               "WITH RECURSIVE up(id) AS (SELECT ?1 UNION"
+	               " SELECT blocker FROM dependency JOIN up ON dependency.task = up.id)"
+	               " SELECT 1 FROM up WHERE id = ?2 LIMIT 1",
+	               "ii", to, from) != 0;
+}
+
+int64_t *store_task_blockers(struct store *store, int64_t id)
+{
+	return sql_ints(store, "SELECT blocker FROM dependency WHERE task = ?1 ORDER BY blocker",
+	                "i", id);
+}
+
+int64_t *store_task_blocks(struct store *store, int64_t id)
+{
+	return sql_ints(store, "SELECT task FROM dependency WHERE blocker = ?1 ORDER BY task", "i",
+	                id);
+}
+
+int64_t *store_task_alternatives(struct store *store, int64_t id)
+{
+	return sql_ints(store, "SELECT id FROM task WHERE parent = ?1 ORDER BY id", "i", id);
+}
+
+int64_t *store_task_ids(struct store *store, int64_t plan)
+{
+	if (plan)
+		return sql_ints(store, "SELECT id FROM task WHERE plan = ?1 ORDER BY id", "i",
+		                plan);
+	return sql_ints(store, "SELECT id FROM task ORDER BY id", "");
+}
+
+int64_t *store_tasks_with_status(struct store *store, enum task_status status)
+{
+	return sql_ints(store, "SELECT id FROM task WHERE status = ?1 ORDER BY id", "i",
+	                (int64_t)status);
+}
+
+int64_t *store_tasks_delayed(struct store *store)
+{
+	return sql_ints(store, "SELECT id FROM task WHERE status = 0 AND delay_ms > 0", "");
+}
+
+int64_t *store_tasks_landable(struct store *store)
+{
+	return sql_ints(store,
+	                "SELECT id FROM task WHERE status = 3 AND head IS NOT NULL AND landing <> 2"
+	                " AND parent IS NULL ORDER BY id",
+	                "");
+}
+
+int64_t *store_tasks_without_base(struct store *store, int64_t limit)
+{
+	return sql_ints(store,
+	                "SELECT id FROM task WHERE kind = 0 AND status = 0 AND unfinished = 0"
+	                " AND delay_ms = 0 AND slot_none = 0 AND next_base IS NULL"
+	                " ORDER BY priority DESC, id LIMIT ?1",
+	                "i", limit);
+}
+
+size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **out)
+{
+	sqlite3_stmt *row =
+	    sql_bind(store,
+	             "SELECT id, plan, priority, agent FROM task"
+	             " WHERE kind = 0 AND status = 0 AND unfinished = 0 AND delay_ms = 0"
+	             " AND (slot_none = 1 OR next_base IS NOT NULL)"
+	             " ORDER BY priority DESC, id LIMIT ?1",
+	             "i", limit);
+	struct ready_row *rows = NULL;
+	size_t n = 0, cap = 0;
+
+	while (sql_step(store, row)) {
+		if (n == cap)
+			rows = xrealloc(rows, (cap = cap ? cap * 2 : 16) * sizeof *rows);
+		rows[n++] = (struct ready_row){
+		    .id = sqlite3_column_int64(row, 0),
+		    .plan = sqlite3_column_int64(row, 1),
+		    .priority = sqlite3_column_int64(row, 2),
+		    .agent = sql_column_text(row, 3),
+		};
+	}
+	*out = rows;
+	return n;
+}
+
+void ready_rows_free(struct ready_row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(rows[i].agent);
+	free(rows);
+}
+
+int64_t store_tasks_ready_count(struct store *store)
+{
+	return sql_int(store, 0,
+	               "SELECT count(*) FROM task WHERE kind = 0 AND status = 0 AND unfinished = 0"
+	               " AND delay_ms = 0",
+	               "");
+}
+
+int64_t store_tasks_running(struct store *store, int64_t plan, const char *agent)
+{
+	return sql_int(store, 0,
+	               "SELECT count(*) FROM task JOIN attempt ON attempt.id = task.attempt"
+	               " WHERE task.status IN (1, 2) AND attempt.outcome = 0 AND task.plan = ?1"
+	               " AND (?2 IS NULL OR attempt.agent = ?2)",
+	               "it", plan, agent);
+}
+
+int64_t *store_task_stuck_by(struct store *store, int64_t id)
+{
+	/* Up through pending tasks, to the first that failed, was cancelled or waits. A choice
+	 * is walked into as well: its alternatives are what it waits for. */
+	return sql_ints(
+	    store,
+	    "WITH RECURSIVE up(id) AS ("
+	    " SELECT blocker FROM dependency WHERE task = ?1"
+	    " UNION SELECT a.id FROM task AS a WHERE a.parent = ?1"
+	    "  AND (SELECT status FROM task WHERE id = ?1) = 0"
+	    " UNION SELECT d.blocker FROM up JOIN task AS t ON t.id = up.id AND t.status = 0"
+	    "  JOIN dependency AS d ON d.task = t.id"
+	    "  WHERE t.unfinished > 0)"
+	    " SELECT t.id FROM up JOIN task AS t ON t.id = up.id"
+	    " JOIN task AS me ON me.id = ?1"
+	    " WHERE (t.status = 2 OR (t.status IN (4, 5) AND me.settled_blockers = 0"
+	    "  AND t.parent IS NOT ?1))"
+	    " ORDER BY t.id",
+	    "i", id);
+}
+
+char **store_task_keys(struct store *store, int64_t limit)
+{
+	sqlite3_stmt *row =
+	    sql_bind(store, "SELECT DISTINCT key FROM task ORDER BY id DESC LIMIT ?1", "i", limit);
+	char **keys = NULL;
+
+	while (sql_step(store, row))
+		strv_push(&keys, sql_column_text(row, 0));
+	return keys;
+}
+
+void store_task_set_next_base(struct store *store, int64_t id, const char *commit)
+{
+	sql_run(store, "UPDATE task SET next_base = ?2 WHERE id = ?1", "it", id, commit);
+}
+
+void store_task_clear_next_base_of_dependents(struct store *store, int64_t id)
+{
+	sql_run(store,
+	        "UPDATE task SET next_base = NULL WHERE status = 0 AND id IN"
+	        " (SELECT task FROM dependency WHERE blocker = ?1)",
+	        "i", id);
+}
+
+void store_task_set_chosen(struct store *store, int64_t id, int64_t chosen)
+{
+	sql_run(store, "UPDATE task SET chosen = ?2 WHERE id = ?1", "io", id, chosen);
+}
+
+void store_task_set_delay(struct store *store, int64_t id, int64_t delay_ms)
+{
+	sql_run(store, "UPDATE task SET delay_ms = ?2 WHERE id = ?1", "ii", id, delay_ms);
+}
+
+void store_task_set_landing(struct store *store, int64_t id, enum landing_state state,
+                            const char *detail_json)
+{
+	sql_run(store, "UPDATE task SET landing = ?2, landing_detail = ?3 WHERE id = ?1", "iit", id,
+	        (int64_t)state, detail_json);
+}
+
+void store_task_set_output(struct store *store, int64_t id, const char *output)
+{
+	sql_run(store, "UPDATE task_text SET output = ?2 WHERE task = ?1", "it", id, output);
+}
+
+char *store_task_output(struct store *store, int64_t id)
+{
+	return sql_text(store, "SELECT output FROM task_text WHERE task = ?1", "i", id);
+}
+
+void store_task_set_answer(struct store *store, int64_t id, const char *answer)
+{
+	sql_run(store, "UPDATE task SET answer = ?2 WHERE id = ?1", "it", id, answer);
+}
+
+void store_task_set_priority(struct store *store, int64_t id, int64_t priority)
+{
+	sql_run(store, "UPDATE task SET priority = ?2 WHERE id = ?1", "ii", id, priority);
+}
+
+void store_task_set_prompt(struct store *store, int64_t id, const char *prompt, const char *subject)
+{
+	sql_run(store, "UPDATE task_text SET prompt = ?2, subject = ?3 WHERE task = ?1", "itt", id,
+	        prompt, subject);
+}
+
+void store_task_set_agent(struct store *store, int64_t id, const char *agent, const char *model)
+{
+	sql_run(store, "UPDATE task SET agent = ?2, model = ?3 WHERE id = ?1", "itt", id, agent,
+	        model);
+}
+
+void store_task_set_metadata(struct store *store, int64_t id, const json_t *metadata)
+{
+	_cleanup_free_ char *text = metadata_text(metadata);
+
+	sql_run(store, "UPDATE task_text SET metadata = ?2 WHERE task = ?1", "it", id, text);
+}
+
+void store_task_set_root_base(struct store *store, int64_t id, const char *commit)
+{
+	sql_run(store, "UPDATE task SET root_base = ?2, next_base = NULL WHERE id = ?1", "it", id,
+	        commit);
+}
+
+void store_task_write_state(struct store *store, const struct task_state_change *change)
+{
+	sql_run(store,
+	        "UPDATE task SET status = ?2, attempt = CASE WHEN ?3 < 0 THEN attempt ELSE "
+	        "nullif(?3, 0) END,"
+	        " attempts = attempts + ?4, failures = CASE WHEN ?5 < 0 THEN failures ELSE ?5 END,"
+	        " losses = CASE WHEN ?6 < 0 THEN losses ELSE ?6 END, delay_ms = ?7,"
+	        " base = coalesce(?8, base), input = ?9,"
+	        " started_at = CASE WHEN ?10 < 0 THEN started_at ELSE nullif(?10, 0) END,"
+	        " finished_at = CASE WHEN ?11 < 0 THEN finished_at ELSE nullif(?11, 0) END"
+	        " WHERE id = ?1",
+	        "iiiiiiittii", change->id, (int64_t)change->status, change->attempt,
+	        change->attempts_more, change->failures, change->losses, change->delay_ms,
+	        change->base, change->input, change->started_at, change->finished_at);
+	if (change->set_result)
+		sql_run(store,
+		        "UPDATE task SET head = ?2, tree = ?3, unchanged = ?4, error_code = ?5,"
+		        " error_message = ?6 WHERE id = ?1",
+		        "ittbit", change->id, change->head, change->tree, change->unchanged,
+		        (int64_t)change->error_code, change->error_message);
+}
+
+void store_task_set_head(struct store *store, int64_t id, const char *head, const char *tree)
+{
+	sql_run(store, "UPDATE task SET head = ?2, tree = ?3 WHERE id = ?1", "itt", id, head, tree);
+}

@@ -1,0 +1,198 @@
+/* What people see of the store: the Task of the interface, and counts. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jsonl.h"
+#include "mem.h"
+#include "store_sql.h"
+#include "text.h"
+
+static json_t *ids_json(int64_t *ids)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; ids[i]; i++)
+		json_array_append_new(array, json_integer(ids[i]));
+	free(ids);
+	return array;
+}
+
+static json_t *time_json(int64_t ms)
+{
+	char text[32];
+
+	if (!ms)
+		return json_null();
+	text_format_time(ms, text);
+	return json_string(text);
+}
+
+static json_t *json_of(const char *text)
+{
+	json_t *value = text ? jsonl_parse(text, strlen(text), NULL) : NULL;
+
+	return value ? value : json_null();
+}
+
+static json_t *landing_json(const struct task_row *task)
+{
+	_cleanup_json_ json_t *detail = json_of(task->landing_detail);
+	json_t *paths = json_object_get(detail, "paths");
+
+	return json_pack("{s:s, s:O?, s:O?, s:O?}", "state", landing_state_word(task->landing),
+	                 "commit", json_object_get(detail, "commit"), "at",
+	                 json_object_get(detail, "at"), "paths", paths);
+}
+
+static json_t *error_json(const struct task_row *task)
+{
+	if (task->error_code == TASK_ERROR_NONE)
+		return json_null();
+	return json_pack("{s:s, s:o}", "code", task_error_word(task->error_code), "message",
+	                 json_text_or_null(task->error_message));
+}
+
+/* Seconds of work: of the attempt that ended, or since the running one began. */
+static json_t *seconds_json(const struct attempt_row *attempt)
+{
+	if (!attempt->id)
+		return json_null();
+	if (attempt->outcome != OUTCOME_NONE)
+		return json_real(attempt->seconds);
+	return json_real((double)(time_now_ms() - attempt->started_at) / 1000.0);
+}
+
+/* What the graph says: edges, alternatives, ready, stuck. */
+static void add_graph(struct store *store, const struct task_row *task, json_t *json)
+{
+	bool ready = task->kind == KIND_WORK && task->status == TASK_PENDING && !task->unfinished &&
+	             !task->delay_ms;
+	int64_t *stuck = task->status == TASK_PENDING && !ready
+	                     ? store_task_stuck_by(store, task->id)
+	                     : xcalloc(1, sizeof *stuck);
+
+	json_object_set_new(json, "ready", json_boolean(ready));
+	json_object_set_new(json, "stuck_by", ids_json(stuck));
+	json_object_set_new(json, "blocked_by", ids_json(store_task_blockers(store, task->id)));
+	json_object_set_new(json, "blocks", ids_json(store_task_blocks(store, task->id)));
+	json_object_set_new(json, "parent", json_int_or_null(task->parent, 0));
+	json_object_set_new(json, "alternatives",
+	                    ids_json(store_task_alternatives(store, task->id)));
+	json_object_set_new(json, "chosen", json_int_or_null(task->chosen, 0));
+}
+
+static void add_attempt(const struct task_row *task, const struct attempt_row *attempt,
+                        json_t *json)
+{
+	bool live = attempt->id && attempt->outcome == OUTCOME_NONE &&
+	            !task_status_is_terminal(task->status);
+
+	json_object_set_new(json, "owner", json_text_or_null(live ? attempt->teammate : NULL));
+	json_object_set_new(json, "agent",
+	                    json_text_or_null(attempt->agent ? attempt->agent : task->agent));
+	json_object_set_new(json, "model",
+	                    json_text_or_null(attempt->model ? attempt->model : task->model));
+	json_object_set_new(json, "attempt", json_int_or_null(task->attempt, 0));
+	json_object_set_new(json, "attempts", json_integer(task->attempts));
+	json_object_set_new(json, "teammate", json_text_or_null(attempt->teammate));
+	json_object_set_new(json, "verify", json_of(attempt->verify));
+	json_object_set_new(json, "usage", json_of(attempt->usage));
+	json_object_set_new(json, "changes", json_of(attempt->changes));
+	json_object_set_new(json, "kept", json_of(attempt->kept));
+	json_object_set_new(json, "seconds", seconds_json(attempt));
+}
+
+static void add_result(struct store *store, const struct task_row *task, json_t *json)
+{
+	_cleanup_free_ char *output = store_task_output(store, task->id);
+	_cleanup_free_ char *branch = NULL;
+
+	if (!task->slot_none && task->kind == KIND_WORK)
+		branch = xasprintf("pleach/%s/%s", task->plan_name, task->key);
+	json_object_set_new(json, "branch", json_text_or_null(branch));
+	json_object_set_new(json, "base", json_text_or_null(task->base));
+	json_object_set_new(json, "head", json_text_or_null(task->head));
+	json_object_set_new(json, "unchanged", json_boolean(task->unchanged));
+	json_object_set_new(json, "output", json_text_or_null(output));
+	json_object_set_new(json, "input", json_of(task->input));
+	json_object_set_new(json, "error", error_json(task));
+	json_object_set_new(json, "landing", landing_json(task));
+	json_object_set_new(json, "created_at", time_json(task->created_at));
+	json_object_set_new(json, "started_at", time_json(task->started_at));
+	json_object_set_new(json, "finished_at", time_json(task->finished_at));
+}
+
+json_t *store_task_json(struct store *store, int64_t id)
+{
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+	_cleanup_task_ struct task_row task = {0};
+	_cleanup_json_ json_t *text = NULL;
+	json_t *json;
+
+	if (!store_task_get(store, id, &task))
+		return NULL;
+	text = store_task_text(store, id);
+	/* A choice shows the evidence of what was chosen. */
+	if (task.kind == KIND_CHOICE && task.chosen)
+		store_attempt_get(
+		    store,
+		    sql_int(store, 0, "SELECT attempt FROM task WHERE id = ?1", "i", task.chosen),
+		    &attempt);
+	else if (task.attempt)
+		store_attempt_get(store, task.attempt, &attempt);
+	json = json_pack("{s:I, s:s, s:s, s:s, s:O?, s:O?, s:s, s:I, s:O?}", "id",
+	                 (json_int_t)task.id, "key", task.key, "plan", task.plan_name, "kind",
+	                 task_kind_word(task.kind), "subject", json_object_get(text, "subject"),
+	                 "prompt", json_object_get(text, "prompt"), "status",
+	                 task_status_word(task.status), "priority", (json_int_t)task.priority,
+	                 "metadata", json_object_get(text, "metadata"));
+	json_object_set_new(json, "source",
+	                    json_text_or_null(strcmp(task.plan_name, "adhoc") ? "plan" : "add"));
+	json_object_set_new(json, "delay_seconds", json_real((double)task.delay_ms / 1000.0));
+	add_graph(store, &task, json);
+	add_attempt(&task, &attempt, json);
+	add_result(store, &task, json);
+	return json;
+}
+
+/* Pending tasks that wait behind something that will not end by itself. */
+static int64_t count_stuck(struct store *store, int64_t plan)
+{
+	return sql_int(
+	    store, 0,
+	    "WITH RECURSIVE stuck(id) AS ("
+	    " SELECT d.task FROM task AS t JOIN dependency AS d ON d.blocker = t.id"
+	    "  JOIN task AS w ON w.id = d.task AND w.status = 0"
+	    "  WHERE t.status = 2 OR (t.status IN (4, 5) AND w.settled_blockers = 0)"
+	    " UNION SELECT d.task FROM stuck JOIN dependency AS d ON d.blocker = stuck.id"
+	    "  JOIN task AS w ON w.id = d.task AND w.status = 0)"
+	    " SELECT count(*) FROM stuck JOIN task ON task.id = stuck.id"
+	    " WHERE ?1 = 0 OR plan = ?1",
+	    "i", plan);
+}
+
+json_t *store_status_counts(struct store *store, int64_t plan)
+{
+	int64_t ready = sql_int(store, 0,
+	                        "SELECT count(*) FROM task WHERE kind = 0 AND status = 0"
+	                        " AND unfinished = 0 AND delay_ms = 0 AND (?1 = 0 OR plan = ?1)",
+	                        "i", plan);
+	int64_t stuck = count_stuck(store, plan), pending = 0;
+	json_t *counts = json_object();
+
+	for (int status = 0; status < (int)task_status_count; status++) {
+		int64_t n =
+		    sql_int(store, 0,
+		            "SELECT count(*) FROM task WHERE status = ?1 AND (?2 = 0 OR plan = ?2)",
+		            "ii", (int64_t)status, plan);
+
+		if (status == TASK_PENDING)
+			pending = n;
+		json_object_set_new(counts, task_status_word((enum task_status)status),
+		                    json_integer(n));
+	}
+	json_object_set_new(counts, "ready", json_integer(ready));
+	json_object_set_new(counts, "blocked", json_integer(pending - ready));
+	json_object_set_new(counts, "stuck", json_integer(stuck));
+	return counts;
+}

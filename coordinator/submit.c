@@ -1,0 +1,346 @@
+/* Submitting: a whole plan, or one task more. Validated whole, stored whole; `base` becomes
+ * a commit first, which git is asked for. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "submit_tasks.h"
+#include "text.h"
+
+#define KEY_TRIES 1000 /* add: fix, fix-2, fix-3… */
+
+struct submission {
+	struct later *later;
+	json_t *params;
+	bool add;
+	char *base, *target; /* answers of git */
+	json_t *blocker_ids;
+	json_t *result;
+};
+
+static void submission_free(struct submission *sub)
+{
+	json_decref(sub->params);
+	json_decref(sub->blocker_ids);
+	json_decref(sub->result);
+	free(sub->base);
+	free(sub->target);
+	free(sub);
+}
+
+static int put_plan(struct coordinator *c, const struct submission *sub, const json_t *plan,
+                    int64_t *id, struct error *err)
+{
+	const char *name = json_text(plan, "name");
+	_cleanup_json_ json_t *agents = json_object();
+	struct plan_row old = {0}, row = {0};
+	_cleanup_free_ char *agents_text = NULL, *limits = NULL;
+	bool known;
+
+	if (!name || !*name || strlen(name) > 200)
+		return error_set(err, ERROR_INVALID, "the plan has no name");
+	known = store_plan_find(c->store, name, &old);
+	if (known && old.agents) {
+		json_decref(agents);
+		agents = jsonl_parse(old.agents, strlen(old.agents), NULL);
+		if (!json_is_object(agents))
+			agents = json_object();
+	}
+	json_object_update(agents, json_sub(plan, "agents"));
+	agents_text = jsonl_text(agents);
+	limits = json_sub(plan, "limits") ? jsonl_text(json_sub(plan, "limits"))
+	                                  : xstrdup(known && old.limits ? old.limits : "{}");
+	row = (struct plan_row){.name = (char *)name,
+	                        .source = (char *)json_text(plan, "source"),
+	                        .base = sub->base ? sub->base : old.base,
+	                        .target = sub->target ? sub->target : old.target,
+	                        .agents = agents_text,
+	                        .limits = limits};
+	if (!row.source)
+		row.source = old.source;
+	*id = store_plan_put(c->store, &row);
+	if (!known) {
+		json_t *data = json_pack("{s:s, s:s?, s:s?}", "plan", name, "base", row.base,
+		                         "target", row.target);
+
+		store_event_add(c->store, "plan.submitted", 0, 0, NULL, data);
+		json_decref(data);
+	}
+	plan_row_finish(&old);
+	return 0;
+}
+
+static json_t *ids_of(const json_t *ids)
+{
+	json_t *array = json_array(), *id;
+	const char *key;
+
+	json_object_foreach((json_t *)ids, key, id) json_array_append(array, id);
+	return array;
+}
+
+static void results_init(struct submit *s)
+{
+	s->ids = json_object();
+	s->created = json_array();
+	s->updated = json_array();
+	s->kept = json_array();
+	s->retried = json_array();
+	s->removed = json_array();
+	s->warnings = json_array();
+}
+
+static json_t *results_take(struct coordinator *c, struct submit *s)
+{
+	json_t *ids = ids_of(s->ids);
+
+	json_decref(s->ids);
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "plan",
+	                 json_text(s->plan, "name"), "ids", ids, "created", s->created, "updated",
+	                 s->updated, "kept", s->kept, "removed", s->removed, "retried", s->retried,
+	                 "warnings", s->warnings, "seq", (json_int_t)store_event_last(c->store));
+}
+
+/* Only these keys and what they wait for; alternatives with their choice. */
+static json_t *closure_of(const json_t *plan, const json_t *keys)
+{
+	const json_t *tasks = json_sub(plan, "tasks");
+	json_t *wanted = json_object(), *chosen = json_array(), *task, *item;
+	bool grew = true;
+	size_t i, j;
+
+	json_array_foreach(keys, i, item)
+	    json_object_set_new(wanted, json_string_value(item), json_true());
+	while (grew) {
+		grew = false;
+		json_array_foreach(tasks, i, task)
+		{
+			const char *key = json_text(task, "key"),
+			           *parent = json_text(task, "parent");
+			bool in = json_object_get(wanted, key) != NULL;
+
+			if (!in && parent && json_object_get(wanted, parent)) {
+				json_object_set_new(wanted, key, json_true());
+				in = grew = true;
+			}
+			if (!in)
+				continue;
+			if (parent && !json_object_get(wanted, parent)) {
+				json_object_set_new(wanted, parent, json_true());
+				grew = true;
+			}
+			json_array_foreach(json_sub(task, "blocked_by"), j, item)
+			{
+				if (json_object_get(wanted, json_string_value(item)))
+					continue;
+				json_object_set_new(wanted, json_string_value(item), json_true());
+				grew = true;
+			}
+		}
+	}
+	json_array_foreach(tasks, i, task) if (json_object_get(wanted, json_text(task, "key")))
+	    json_array_append(chosen, task);
+	json_decref(wanted);
+	return chosen;
+}
+
+static int check_keys(const json_t *plan, const json_t *keys, struct error *err)
+{
+	json_t *task, *key;
+	size_t i, j;
+
+	json_array_foreach(keys, i, key)
+	{
+		bool found = false;
+
+		json_array_foreach(json_sub(plan, "tasks"), j, task) found =
+		    found || json_equal(json_object_get(task, "key"), key);
+		if (!found)
+			return error_set(err, ERROR_NOT_FOUND, "the plan has no task %.80s",
+			                 json_string_value(key) ? json_string_value(key) : "?");
+	}
+	return 0;
+}
+
+static int submit_step(struct coordinator *c, void *context, struct error *err)
+{
+	struct submission *sub = context;
+	_cleanup_json_ json_t *plan = json_copy(json_object_get(sub->params, "plan"));
+	const json_t *keys = json_object_get(sub->params, "keys");
+	struct submit s = {.c = c, .params = sub->params, .plan = plan, .add = sub->add};
+	int rc;
+
+	if (check_keys(plan, keys, err) < 0 ||
+	    check_keys(plan, json_object_get(sub->params, "redo"), err) < 0)
+		return -1;
+	if (json_array_size(keys))
+		json_object_set_new(plan, "tasks", closure_of(plan, keys));
+	if (put_plan(c, sub, plan, &s.plan_id, err) < 0)
+		return -1;
+	s.base = sub->base;
+	s.nonce = json_text(sub->params, "nonce");
+	s.blocker_ids = sub->blocker_ids;
+	results_init(&s);
+	rc = submit_tasks(&s, err);
+	sub->result = results_take(c, &s);
+	if (rc == 0)
+		rc = environment_set_plan(c, json_text(plan, "name"),
+		                          json_object_get(sub->params, "secrets"), err);
+	return rc;
+}
+
+static json_t *answer_of(struct coordinator *c, const struct submission *sub)
+{
+	const json_t *ids = json_object_get(sub->result, "ids");
+
+	if (!sub->add)
+		return json_incref(sub->result);
+	return store_task_json(c->store, json_integer_value(json_array_get(ids, 0)));
+}
+
+static void store_submission(struct coordinator *c, struct submission *sub)
+{
+	struct error err = ERROR_INIT;
+
+	if (turn_step(c, submit_step, sub, &err) < 0)
+		later_fail(c, sub->later, &err);
+	else
+		later_reply(c, sub->later, answer_of(c, sub));
+	submission_free(sub);
+}
+
+static void resolved(struct coordinator *c, const json_t *result, const struct error *why,
+                     void *context)
+{
+	struct submission *sub = context;
+	const json_t *plan = json_object_get(sub->params, "plan");
+	const json_t *commit = json_array_get(json_object_get(result, "commits"), 0);
+	const char *base = json_text(plan, "base"), *target = json_text(plan, "target");
+	struct error err = ERROR_INIT;
+
+	if (!result) {
+		later_fail(c, sub->later, why);
+		submission_free(sub);
+		return;
+	}
+	sub->base = xstrdup(json_text(commit, "commit"));
+	sub->target = xstrdup(target ? target : json_text(result, "head_branch"));
+	if (base && !sub->base) {
+		const char *reason = json_text(commit, "error");
+
+		error_set(&err, ERROR_INVALID, "base: %s is no commit of this repository%s%s", base,
+		          reason ? ": " : "", reason ? reason : "");
+		later_fail(c, sub->later, &err);
+		submission_free(sub);
+		return;
+	}
+	store_submission(c, sub);
+}
+
+static void ask_base(struct coordinator *c, struct submission *sub)
+{
+	const json_t *plan = json_object_get(sub->params, "plan");
+
+	gitq_ask(c, "resolve",
+	         json_pack("{s:[o], s:[]}", "revs", json_text_or_null(json_text(plan, "base")),
+	                   "branches"),
+	         resolved, sub);
+}
+
+static struct submission *submission_new(struct request *r, json_t *params, bool add)
+{
+	struct submission *sub = xcalloc(1, sizeof *sub);
+
+	sub->params = params;
+	sub->add = add;
+	sub->later = request_later(r);
+	return sub;
+}
+
+int method_plan_submit(struct request *r, struct error *err)
+{
+	const json_t *plan = json_sub(r->params, "plan");
+
+	if (!json_is_object(plan) || !json_is_array(json_object_get(plan, "tasks")))
+		return error_set(err, ERROR_INVALID, "plan.submit: no plan");
+	ask_base(r->c, submission_new(r, json_incref((json_t *)r->params), false));
+	return 0;
+}
+
+/* ---- add: a plan of one task (and its alternatives) ---- */
+
+/* A key made from the prompt's words may be taken: the next free number is appended. */
+static void free_key(struct coordinator *c, const char *plan, json_t *task, json_t *alternatives)
+{
+	_cleanup_free_ char *stem = xstrndup(json_text(task, "key"), TEXT_KEY_MAX - 5);
+	json_t *alternative;
+	size_t i;
+
+	for (int n = 2; n < KEY_TRIES && store_task_find(c->store, plan, json_text(task, "key"));
+	     n++)
+		json_object_set_new(task, "key", json_sprintf("%s-%d", stem, n));
+	json_array_foreach(alternatives, i, alternative)
+	{
+		json_object_set_new(alternative, "key",
+		                    json_sprintf("%s.%zu", json_text(task, "key"), i + 1));
+		json_object_set(alternative, "parent", json_object_get(task, "key"));
+	}
+}
+
+static int find_blockers(struct request *r, json_t **out, struct error *err)
+{
+	json_t *ids = json_array(), *item;
+	size_t i;
+
+	json_array_foreach(json_sub(r->params, "blocked_by"), i, item)
+	{
+		const char *ref = json_string_value(item);
+		int64_t id;
+
+		if (!ref || resolve_task(r, ref, &id, err) < 0) {
+			json_decref(ids);
+			return -1;
+		}
+		json_array_append_new(ids, json_integer(id));
+	}
+	*out = ids;
+	return 0;
+}
+
+int method_task_add(struct request *r, struct error *err)
+{
+	const char *name = json_text(r->params, "plan"), *nonce = json_text(r->params, "nonce");
+	const json_t *given = json_sub(r->params, "task");
+	int64_t known = nonce ? store_task_by_nonce(r->c->store, nonce) : 0;
+	json_t *task, *alternatives, *params, *tasks, *blockers, *alternative;
+	struct submission *sub;
+	size_t i;
+
+	if (known) { /* asked again after the connection broke */
+		request_reply(r, store_task_json(r->c->store, known));
+		return 0;
+	}
+	if (!json_is_object(given) || !json_text(given, "key"))
+		return error_set(err, ERROR_INVALID, "task.add: no task");
+	if (find_blockers(r, &blockers, err) < 0)
+		return -1;
+	name = name ? name : "adhoc";
+	task = json_copy((json_t *)given);
+	alternatives = json_deep_copy(json_sub(r->params, "alternatives"));
+	if (json_flag(r->params, "key_free"))
+		free_key(r->c, name, task, alternatives);
+	tasks = json_pack("[o]", task);
+	json_array_foreach(alternatives, i, alternative) json_array_append(tasks, alternative);
+	json_decref(alternatives);
+	params =
+	    json_pack("{s:{s:s, s:O?, s:O?, s:o}, s:s?, s:O?}", "plan", "name", name, "base",
+	              json_object_get(r->params, "base"), "agents", json_sub(r->params, "agents"),
+	              "tasks", tasks, "nonce", nonce, "secrets", json_sub(r->params, "secrets"));
+	sub = submission_new(r, params, true);
+	sub->blocker_ids = blockers;
+	ask_base(r->c, sub);
+	return 0;
+}

@@ -1,0 +1,328 @@
+/* Writing the tasks of a plan. Run again, completed ones stay, new ones join, a changed one
+ * is taken up unless it runs, removed ones stay and are listed. */
+#include "submit_tasks.h"
+
+#include <nettle/sha2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jsonl.h"
+#include "mem.h"
+#include "text.h"
+#include "transition.h"
+
+#define TASKS_MAX 100000 /* of one plan */
+
+/* What the plan said, without where it said it: the same text, the same task. */
+static char *definition_of(const json_t *task)
+{
+	_cleanup_json_ json_t *copy = json_copy((json_t *)task);
+	uint8_t digest[16];
+	struct sha256_ctx sha;
+	char *hex = xcalloc(1, 2 * sizeof digest + 1);
+
+	json_object_del(copy, "line");
+	_cleanup_free_ char *text = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS);
+	sha256_init(&sha);
+	sha256_update(&sha, strlen(text), (const uint8_t *)text);
+	sha256_digest(&sha, sizeof digest, digest);
+	for (size_t i = 0; i < sizeof digest; i++)
+		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	return hex;
+}
+
+static bool listed(const json_t *array, const char *key)
+{
+	size_t i;
+	json_t *item;
+
+	json_array_foreach(array, i,
+	                   item) if (strcmp(json_string_value(item) ? json_string_value(item) : "",
+	                                    key) == 0) return true;
+	return false;
+}
+
+/* `speed` or `speed.1`: an alternative's key is its parent's, a dot and a number. */
+static bool key_is_valid(const char *key, const char *parent)
+{
+	size_t n = parent ? strlen(parent) : 0;
+
+	if (!parent)
+		return text_is_key(key);
+	return strncmp(key, parent, n) == 0 && key[n] == '.' && key[n + 1] &&
+	       strspn(key + n + 1, "0123456789") == strlen(key + n + 1);
+}
+
+static int task_new_of(struct submit *s, const json_t *task, struct task_new *out,
+                       struct error *err)
+{
+	const char *key = json_text(task, "key"), *prompt = json_text(task, "prompt");
+	const char *parent = json_text(task, "parent"), *when = json_text(task, "when");
+	const json_t *spec = json_sub(task, "spec");
+	const char *slot = json_text(spec, "slot");
+
+	if (!key || !key_is_valid(key, parent))
+		return error_set(err, ERROR_INVALID, "\"%.80s\" is no task key", key ? key : "");
+	if (!prompt || !spec)
+		return error_set(err, ERROR_INVALID, "task %s has no %s", key,
+		                 prompt ? "spec" : "prompt");
+	*out = (struct task_new){
+	    .plan = s->plan_id,
+	    .key = key,
+	    .subject = json_text(task, "subject") ? json_text(task, "subject") : key,
+	    .prompt = prompt,
+	    .agent = json_text(task, "agent"),
+	    .model = json_text(task, "model"),
+	    .choose = json_text(task, "choose"),
+	    .root_base = s->base,
+	    .nonce = parent ? NULL : s->nonce,
+	    .priority = json_int(task, "priority", 0),
+	    .settled_blockers = when && strcmp(when, "settled") == 0,
+	    .slot_none = slot && strcmp(slot, "none") == 0,
+	    .spec = spec,
+	    .metadata = json_sub(task, "metadata"),
+	};
+	if (!task_kind_from_word(json_text(task, "kind"), &out->kind))
+		return error_set(err, ERROR_INVALID, "task %s is neither work nor choice", key);
+	if (!out->slot_none && !s->base)
+		return error_set(
+		    err, ERROR_INVALID,
+		    "the repository has no commit yet: task %s has nothing to start from "
+		    "(make a first commit)",
+		    key);
+	if (parent) {
+		out->parent = json_integer_value(json_object_get(s->ids, parent));
+		if (!out->parent)
+			return error_set(err, ERROR_INVALID, "task %s comes before its parent %s",
+			                 key, parent);
+	}
+	return 0;
+}
+
+static int redo(struct submit *s, int64_t id, struct error *err)
+{
+	const struct transition t = {.task = id, .verb = VERB_REDO};
+
+	return task_change(s->c, &t, err);
+}
+
+/* A changed task: not under a running agent's hands, and completed work is not thrown away. */
+static int take_up(struct submit *s, struct task_row *row, const struct task_new *task, bool again,
+                   struct error *err)
+{
+	if (row->status == TASK_IN_PROGRESS ||
+	    (row->status == TASK_NEEDS_INPUT && row->kind == KIND_WORK &&
+	     store_attempt_running_task(s->c->store, row->id)))
+		return error_set(err, ERROR_CONFLICT,
+		                 "task %s has changed but is running (pleach stop %s, or wait)",
+		                 row->key, row->key);
+	if (row->status == TASK_COMPLETED && !again) {
+		json_array_append_new(s->kept, json_string(row->key));
+		json_array_append_new(
+		    s->warnings,
+		    json_sprintf("task %s has changed but is completed: kept (--redo %s "
+		                 "runs it again)",
+		                 row->key, row->key));
+		return 0;
+	}
+	store_task_redefine(s->c->store, row->id, task);
+	json_array_append_new(s->updated, json_string(row->key));
+	store_event_add(s->c->store, "task.updated", row->id, 0, NULL, NULL);
+	return 0;
+}
+
+static int run_again(struct submit *s, int64_t id, const struct task_new *task, struct error *err)
+{
+	_cleanup_free_ char *definition = store_task_definition(s->c->store, id);
+	_cleanup_task_ struct task_row row = {0};
+	bool again = listed(json_object_get(s->params, "redo"), task->key), changed;
+
+	if (!store_task_get(s->c->store, id, &row))
+		return error_set(err, ERROR_NOT_FOUND, "there is no task %s", task->key);
+	changed = !definition || strcmp(definition, task->definition) != 0;
+	if (changed && take_up(s, &row, task, again, err) < 0)
+		return -1;
+	if (!changed)
+		json_array_append_new(s->kept, json_string(task->key));
+	if (again && row.status == TASK_COMPLETED) {
+		store_task_set_root_base(s->c->store, id, s->base);
+		json_array_append_new(s->retried, json_string(task->key));
+		return redo(s, id, err);
+	}
+	if ((again || json_flag(s->params, "retry")) &&
+	    (row.status == TASK_FAILED || row.status == TASK_CANCELLED)) {
+		const struct transition t = {.task = id, .verb = VERB_RETRY};
+
+		store_task_set_root_base(s->c->store, id, s->base);
+		json_array_append_new(s->retried, json_string(task->key));
+		return task_change(s->c, &t, err);
+	}
+	return 0;
+}
+
+static int put_task(struct submit *s, const json_t *task, struct error *err)
+{
+	_cleanup_free_ char *definition = definition_of(task);
+	struct plan_row plan = {0};
+	struct task_new new;
+	int64_t id;
+
+	if (task_new_of(s, task, &new, err) < 0)
+		return -1;
+	new.definition = definition;
+	if (!store_plan_get(s->c->store, s->plan_id, &plan))
+		return error_set(err, ERROR_NOT_FOUND, "the plan is gone");
+	id = store_task_find(s->c->store, plan.name, new.key);
+	plan_row_finish(&plan);
+	if (id && s->add)
+		return error_set(err, ERROR_CONFLICT, "there is a task %s already (--key another)",
+		                 new.key);
+	if (id) {
+		json_object_set_new(s->ids, new.key, json_integer(id));
+		return run_again(s, id, &new, err);
+	}
+	id = store_task_insert(s->c->store, &new);
+	json_object_set_new(s->ids, new.key, json_integer(id));
+	json_array_append_new(s->created, json_string(new.key));
+	json_t *data =
+	    json_pack("{s:s, s:s}", "status", "pending", "kind", task_kind_word(new.kind));
+	store_event_add(s->c->store, "task.created", id, 0, NULL, data);
+	json_decref(data);
+	return 0;
+}
+
+/* Blockers are keys of the plan, of this run or of an earlier one. */
+static int put_blockers(struct submit *s, const json_t *task, struct error *err)
+{
+	const json_t *blocked_by = json_sub(task, "blocked_by");
+	const char *key = json_text(task, "key"), *plan = json_text(s->plan, "name");
+	size_t n = json_array_size(blocked_by), extra = json_array_size(s->blocker_ids);
+	_cleanup_free_ int64_t *blockers = xcalloc(n + extra, sizeof *blockers);
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(blocked_by, i, item)
+	{
+		const char *name = json_string_value(item);
+		int64_t id = name ? json_integer_value(json_object_get(s->ids, name)) : 0;
+
+		if (!id && name)
+			id = store_task_find(s->c->store, plan, name);
+		if (!id)
+			return error_set(err, ERROR_INVALID,
+			                 "task %s waits for %s, which is not there", key,
+			                 name ? name : "?");
+		blockers[i] = id;
+	}
+	json_array_foreach(s->blocker_ids, i, item) blockers[n + i] = json_integer_value(item);
+	store_task_set_blockers(s->c->store, json_integer_value(json_object_get(s->ids, key)),
+	                        blockers, n + extra);
+	return 0;
+}
+
+/* Kahn's algorithm over the keys of this submit; whoever is left is in or behind a cycle. */
+static int check_cycles(const json_t *tasks, struct error *err)
+{
+	size_t n = json_array_size(tasks), done = 0, i, j;
+	_cleanup_free_ size_t *waits = xcalloc(n, sizeof *waits),
+	                      *order = xcalloc(n, sizeof *order);
+	_cleanup_json_ json_t *index = json_object(), *dependents = json_array();
+	json_t *task, *item;
+
+	json_array_foreach(tasks, i, task)
+	{
+		json_object_set_new(index, json_text(task, "key"), json_integer((json_int_t)i));
+		json_array_append_new(dependents, json_array());
+	}
+	json_array_foreach(tasks, i, task)
+	{
+		json_array_foreach(json_sub(task, "blocked_by"), j, item)
+		{
+			json_t *at = json_object_get(
+			    index, json_string_value(item) ? json_string_value(item) : "");
+
+			if (!at)
+				continue;
+			waits[i]++;
+			json_array_append_new(
+			    json_array_get(dependents, (size_t)json_integer_value(at)),
+			    json_integer((json_int_t)i));
+		}
+	}
+	for (i = 0; i < n; i++)
+		if (!waits[i])
+			order[done++] = i;
+	for (i = 0; i < done; i++)
+		json_array_foreach(json_array_get(dependents, order[i]), j,
+		                   item) if (--waits[json_integer_value(item)] == 0) order[done++] =
+		    (size_t)json_integer_value(item);
+	if (done == n)
+		return 0;
+	for (i = 0; i < n && !waits[i]; i++)
+		;
+	return error_set(err, ERROR_INVALID,
+	                 "the tasks wait for each other in a circle, %s among them",
+	                 json_text(json_array_get(tasks, i), "key"));
+}
+
+/* An earlier run's edges may close a circle with this one's. */
+static int check_stored_cycles(struct submit *s, const json_t *tasks, struct error *err)
+{
+	json_t *task;
+	size_t i;
+
+	if (!json_array_size(s->updated) && !json_array_size(s->blocker_ids))
+		return 0;
+	json_array_foreach(tasks, i, task)
+	{
+		int64_t id = json_integer_value(json_object_get(s->ids, json_text(task, "key")));
+		_cleanup_free_ int64_t *blockers = store_task_blockers(s->c->store, id);
+
+		for (size_t j = 0; blockers[j]; j++)
+			if (store_task_reaches(s->c->store, id, blockers[j]))
+				return error_set(err, ERROR_INVALID,
+				                 "task %s would wait for itself",
+				                 json_text(task, "key"));
+	}
+	return 0;
+}
+
+static int handle_removed(struct submit *s, struct error *err)
+{
+	_cleanup_free_ int64_t *all = store_task_ids(s->c->store, s->plan_id);
+
+	for (size_t i = 0; all[i]; i++) {
+		_cleanup_task_ struct task_row row = {0};
+
+		if (!store_task_get(s->c->store, all[i], &row) ||
+		    json_object_get(s->ids, row.key) || row.status == TASK_CANCELLED)
+			continue;
+		json_array_append_new(s->removed, json_string(row.key));
+		if (json_flag(s->params, "prune") && !task_status_is_terminal(row.status) &&
+		    stop_task(s->c, row.id, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int submit_tasks(struct submit *s, struct error *err)
+{
+	const json_t *tasks = json_sub(s->plan, "tasks");
+	json_t *task;
+	size_t i;
+
+	if (!json_array_size(tasks))
+		return error_set(err, ERROR_INVALID, "the plan has no tasks");
+	if (json_array_size(tasks) > TASKS_MAX)
+		return error_set(err, ERROR_INVALID, "the plan has more than %d tasks", TASKS_MAX);
+	json_array_foreach(tasks, i, task) if (put_task(s, task, err) < 0) return -1;
+	if (check_cycles(tasks, err) < 0)
+		return -1;
+	json_array_foreach(tasks, i, task) if (put_blockers(s, task, err) < 0) return -1;
+	if (check_stored_cycles(s, tasks, err) < 0)
+		return -1;
+	/* With KEYs only a part of the plan is here: nothing can be said about the rest. */
+	if (s->add || json_array_size(json_object_get(s->params, "keys")))
+		return 0;
+	return handle_removed(s, err);
+}

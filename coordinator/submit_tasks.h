@@ -1,0 +1,23 @@
+/* Writing the tasks of a plan: what is new, changed, kept, removed. */
+#ifndef PLEACH_SUBMIT_TASKS_H
+#define PLEACH_SUBMIT_TASKS_H
+
+#include "coordinator.h"
+
+struct submit {
+	struct coordinator *c;
+	const json_t *params;
+	const json_t *plan;
+	int64_t plan_id;
+	const char *base;    /* commit; NULL in a repository without commits */
+	const char *nonce;   /* of `add`; NULL */
+	bool add;            /* one more task of the plan: nothing is compared or removed */
+	json_t *blocker_ids; /* add: [id] that it waits for, beside the keys of blocked_by */
+	json_t *ids;         /* results: key → id, in the order of the plan */
+	json_t *created, *updated, *kept, *retried, *removed, *warnings;
+};
+
+/* In a step. Errors: INVALID, CONFLICT (a changed task is running), NOT_FOUND. */
+int submit_tasks(struct submit *s, struct error *err);
+
+#endif

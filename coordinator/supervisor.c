@@ -1,0 +1,242 @@
+/* The supervisor: small enough never to fail. */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "coordinator.h"
+#include "log.h"
+#include "mem.h"
+#include "proc.h"
+#include "text.h"
+
+#define BACKLOG          512
+#define RESTART_FIRST_MS 10
+#define RESTART_MAX_MS   1000
+#define STABLE_MS        10000
+
+/* What the lock's file says, for whoever is refused. */
+static int refuse(int fd, struct error *err)
+{
+	char text[512];
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+	char *line;
+
+	text[n > 0 ? n : 0] = '\0';
+	line = text_safe(text, 300);
+	error_set(err, ERROR_BUSY, "another coordinator serves this repository: %s",
+	          *line ? line : "it has not said who");
+	free(line);
+	return -1;
+}
+
+static int take_lock(const struct place *place, int *out, struct error *err)
+{
+	_cleanup_free_ char *file = xasprintf("%s/pleach/lock", place->common_dir), *text = NULL;
+	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	char host[256] = "";
+
+	if (fd < 0)
+		return error_errno(err, "cannot open %s", file);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			refuse(fd, err);
+		else
+			error_errno(err, "cannot lock %s", file);
+		close(fd);
+		return -1;
+	}
+	gethostname(host, sizeof host - 1);
+	text = xasprintf("uid %d on %s, pid %d, socket %s\n", (int)geteuid(), host, (int)getpid(),
+	                 place->socket);
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) < 0) {
+		error_errno(err, "cannot write %s", file);
+		close(fd);
+		return -1;
+	}
+	*out = fd;
+	return 0;
+}
+
+/* With the lock held, a socket that is there is a dead coordinator's; anything else is not
+ * ours to remove. */
+static int clear_path(const char *path, struct error *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : error_errno(err, "cannot look at %s", path);
+	if (!S_ISSOCK(st.st_mode))
+		return error_set(err, ERROR_EXTERNAL,
+		                 "%s is in the way of the coordinator's socket (remove it)", path);
+	return unlink(path) == 0 ? 0 : error_errno(err, "cannot remove %s", path);
+}
+
+static int listen_at(const char *path, int *out, struct error *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int fd, rc;
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return error_set(
+		    err, ERROR_EXTERNAL,
+		    "%s is too long for a socket (set PLEACH_RUNTIME_DIR to a shorter one)", path);
+	if (clear_path(path, err) < 0)
+		return -1;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_errno(err, "cannot make a socket");
+	mask = umask(0177);
+	rc = bind(fd, (struct sockaddr *)&address, sizeof address);
+	umask(mask);
+	if (rc < 0 || listen(fd, BACKLOG) < 0) {
+		error_errno(err, "cannot listen at %s", path);
+		close(fd);
+		return -1;
+	}
+	*out = fd;
+	return 0;
+}
+
+static int spawn_serving(const struct place *place, int listen_fd, int ready_fd, struct proc *out,
+                         struct error *err)
+{
+	_cleanup_free_ char *program = xasprintf("%s/pleach-coordinator", proc_own_dir());
+	_cleanup_free_ char *self = xasprintf("%d", (int)getpid());
+	const char *argv[] = {program, "--serve", self, "--root", place->cwd, NULL};
+	struct proc_spec spec = PROC_SPEC_INIT;
+
+	spec.argv = argv;
+	spec.cwd = "/";
+	spec.stdin_fd = listen_fd;
+	spec.stderr_fd = STDERR_FILENO;
+	spec.pass_fd = ready_fd;
+	return proc_spawn(&spec, out, err);
+}
+
+/* The serving process says "ok" or why it cannot. 0 when it serves. */
+static int await_ready(int fd, struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	while (buf_read(&text, fd, 4096) > 0)
+		;
+	if (text.len == 2 && memcmp(text.data, "ok", 2) == 0)
+		return 0;
+	return error_set(err, ERROR_EXTERNAL, "%s",
+	                 text.len ? text.data : "the serving process did not start");
+}
+
+/* Waits for the child's end, passing TERM on. */
+static int watch(const struct proc *proc, int signals)
+{
+	struct pollfd fds[2] = {{.fd = proc->pidfd, .events = POLLIN},
+	                        {.fd = signals, .events = POLLIN}};
+	int status = 0;
+
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			die("supervisor: poll: %s", strerror(errno));
+		if (fds[1].revents & POLLIN) {
+			struct signalfd_siginfo info;
+
+			if (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
+				kill(proc->pid, SIGTERM);
+		}
+		if (fds[0].revents & POLLIN)
+			break;
+	}
+	proc_wait(proc, &status, NULL);
+	close(proc->pidfd);
+	return status;
+}
+
+static int signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* One life of the serving process. `*ended`: it was asked to end. */
+static int run_once(struct place *place, int listen_fd, int signals, void (*ready)(void),
+                    bool *ended, struct error *err)
+{
+	struct proc proc = {.pidfd = -1};
+	int fds[2], status, rc;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return error_errno(err, "cannot make a pipe");
+	rc = spawn_serving(place, listen_fd, fds[1], &proc, err);
+	close(fds[1]);
+	if (rc < 0) {
+		close(fds[0]);
+		return -1;
+	}
+	rc = await_ready(fds[0], err);
+	close(fds[0]);
+	if (rc == 0)
+		ready();
+	status = watch(&proc, signals);
+	*ended = WIFEXITED(status) && WEXITSTATUS(status) == SERVE_EXIT_DOWN;
+	if (!*ended && rc == 0)
+		log_warn("supervisor", "the serving process ended (%s): again",
+		         proc_status_text(status));
+	return rc;
+}
+
+int supervise(struct place *place, void (*ready)(void), struct error *err)
+{
+	int lock, listen_fd, signals, pause_ms = 0;
+	bool ended = false, served = false;
+
+	if (take_lock(place, &lock, err) < 0)
+		return -1;
+	if (listen_at(place->socket, &listen_fd, err) < 0) {
+		close(lock);
+		return -1;
+	}
+	signals = signals_open();
+	while (!ended) {
+		int64_t started = time_mono_ms();
+		struct error why = ERROR_INIT;
+
+		if (run_once(place, listen_fd, signals, ready, &ended, &why) == 0) {
+			served = true;
+		} else if (!served) { /* it never could: whoever asked is told */
+			unlink(place->socket);
+			*err = why;
+			return -1;
+		} else {
+			log_error("supervisor", "%s", why.text);
+		}
+		if (ended)
+			break;
+		if (time_mono_ms() - started > STABLE_MS)
+			pause_ms = 0;
+		poll(NULL, 0, pause_ms);
+		pause_ms = pause_ms ? pause_ms * 2 : RESTART_FIRST_MS;
+		if (pause_ms > RESTART_MAX_MS)
+			pause_ms = RESTART_MAX_MS;
+	}
+	unlink(place->socket);
+	close(lock);
+	return 0;
+}

@@ -1,0 +1,565 @@
+/* The team: starting workers, watching them, ending what they leave behind. */
+#include "team.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "text.h"
+
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MAX_MS   30000
+#define STABLE_MS        10000 /* a worker that lived so long starts with the first pause again */
+#define SWEEP_TRIES      100
+
+static const char *const names[] = {
+    "ash",    "birch", "cedar",  "elm",    "fir",    "hazel",   "ivy",    "juniper",
+    "larch",  "maple", "oak",    "pine",   "quince", "rowan",   "sorrel", "thorn",
+    "willow", "yew",   "alder",  "beech",  "cherry", "dogwood", "elder",  "fig",
+    "gorse",  "holly", "laurel", "myrtle", "olive",  "poplar",
+};
+
+size_t team_size(const struct coordinator *c)
+{
+	size_t n = 0;
+
+	for (const struct teammate *t = c->team.first; t; t = t->next)
+		n += !t->removing;
+	return n;
+}
+
+struct teammate *team_find(struct coordinator *c, const char *name)
+{
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		if (strcmp(t->name, name) == 0)
+			return t;
+	return NULL;
+}
+
+char *teammate_view_socket(const struct coordinator *c, const char *name)
+{
+	return xasprintf("%s/w-%s.sock", c->place.runtime_dir, name);
+}
+
+char *team_slots_dir(const struct coordinator *c)
+{
+	_cleanup_free_ char *beside = xasprintf("%s.pleach", c->place.root);
+	_cleanup_free_ char *parent = xstrdup(c->place.root);
+	char *slash = strrchr(parent, '/');
+
+	if (slash)
+		slash[slash == parent] = '\0';
+	if (access(beside, W_OK) == 0 || (access(beside, F_OK) < 0 && access(parent, W_OK) == 0))
+		return xstrdup(beside);
+	return xasprintf("%s/slots", c->place.state_dir);
+}
+
+char *teammate_slot(const struct coordinator *c, const char *name)
+{
+	_cleanup_free_ char *dir = team_slots_dir(c);
+
+	return xasprintf("%s/%s", dir, name);
+}
+
+void teammate_set_task(struct teammate *t, int64_t attempt, int64_t task, const char *key)
+{
+	free(t->key);
+	t->attempt = attempt;
+	t->task = task;
+	t->key = xstrdup(key);
+	t->since_ms = time_now_ms();
+	if (!attempt) {
+		free(t->progress);
+		t->progress = NULL;
+	}
+}
+
+void teammate_notify(struct teammate *t, const char *method, json_t *params)
+{
+	if (t->conn)
+		rpc_peer_notify(t->conn->peer, method, params);
+	else
+		json_decref(params);
+}
+
+/* The watch of one worker process. Apart from its teammate, because closing it takes a
+ * turn of the loop and the next worker may start before. */
+struct watch {
+	uv_poll_t poll;
+	struct coordinator *c;
+	struct teammate *teammate;
+};
+
+static void watch_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+static void unwatch(struct teammate *t)
+{
+	if (!t->watch)
+		return;
+	uv_poll_stop(&t->watch->poll);
+	uv_close((uv_handle_t *)&t->watch->poll, watch_closed);
+	close(t->proc.pidfd);
+	t->proc.pidfd = -1;
+	t->watch = NULL;
+}
+
+/* ---- coming ---- */
+
+static struct teammate *teammate_new(struct coordinator *c, const char *name, int number,
+                                     const char *agent, const char *profile)
+{
+	struct teammate *t = xcalloc(1, sizeof *t), **at = &c->team.first;
+
+	t->name = xstrdup(name);
+	t->number = number;
+	t->agent = xstrdup(agent);
+	t->profile = xstrdup(profile);
+	t->proc.pidfd = -1;
+	t->backoff_ms = BACKOFF_FIRST_MS;
+	t->since_ms = time_now_ms();
+	uv_timer_init(&c->loop, &t->timer);
+	t->timer.data = c;
+	while (*at && (*at)->number < number)
+		at = &(*at)->next;
+	t->next = *at;
+	*at = t;
+	return t;
+}
+
+void team_load(struct coordinator *c)
+{
+	struct teammate_row *rows;
+	size_t n = store_team_list(c->store, &rows);
+
+	for (size_t i = 0; i < n; i++) {
+		struct teammate *t = teammate_new(c, rows[i].name, (int)rows[i].number,
+		                                  rows[i].agent, rows[i].profile);
+
+		t->paused = rows[i].paused;
+		teammate_row_finish(&rows[i]);
+	}
+	free(rows);
+}
+
+static int free_number(const struct coordinator *c)
+{
+	int number = 1;
+
+	for (const struct teammate *t = c->team.first; t && t->number == number; t = t->next)
+		number++;
+	return number;
+}
+
+static const char *free_name(struct coordinator *c, char spare[TEXT_TEAMMATE_MAX + 1])
+{
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (!team_find(c, names[i]))
+			return names[i];
+	for (int i = 2;; i++) {
+		for (size_t j = 0; j < ARRAY_LEN(names); j++) {
+			snprintf(spare, TEXT_TEAMMATE_MAX + 1, "%s-%d", names[j], i);
+			if (!team_find(c, spare))
+				return spare;
+		}
+	}
+}
+
+/* Effects name the teammate: it may be gone by then. */
+static void start_effect(struct coordinator *c, void *context)
+{
+	struct teammate *t = team_find(c, context);
+
+	if (t)
+		team_start(c, t);
+	free(context);
+}
+
+static void unadd(struct coordinator *c, void *context, const struct error *why);
+
+int team_add(struct coordinator *c, const char *name, const char *agent, const char *profile,
+             struct teammate **out, struct error *err)
+{
+	char spare[TEXT_TEAMMATE_MAX + 1];
+	struct teammate_row row = {0};
+	struct teammate *t;
+
+	if (name && !text_is_teammate(name))
+		return error_set(err, ERROR_INVALID,
+		                 "\"%s\" is no teammate's name (a-z, then a-z 0-9 -, at most %d)",
+		                 name, TEXT_TEAMMATE_MAX);
+	if (name && team_find(c, name))
+		return error_set(err, ERROR_CONFLICT, "there is a teammate %s already", name);
+	if (team_size(c) >= TEAM_MAX)
+		return error_set(err, ERROR_BUSY,
+		                 "the team is full: %d teammates (pleach team remove NAME)",
+		                 TEAM_MAX);
+	if (!name)
+		name = free_name(c, spare);
+	t = teammate_new(c, name, free_number(c), agent, profile);
+	row = (struct teammate_row){
+	    .name = t->name, .number = t->number, .agent = t->agent, .profile = t->profile};
+	store_team_put(c->store, &row);
+	store_event_add(c->store, "teammate.updated", 0, 0, t->name, NULL);
+	turn_effect(c, start_effect, unadd, xstrdup(t->name));
+	if (out)
+		*out = t;
+	return 0;
+}
+
+/* ---- going ---- */
+
+static void timer_closed(uv_handle_t *handle)
+{
+	struct teammate *t = (struct teammate *)((char *)handle - offsetof(struct teammate, timer));
+
+	free(t->name);
+	free(t->agent);
+	free(t->profile);
+	free(t->key);
+	free(t->phase);
+	free(t->last_output);
+	free(t->progress);
+	free(t);
+}
+
+static void teammate_forget(struct coordinator *c, struct teammate *t)
+{
+	for (struct teammate **at = &c->team.first; *at; at = &(*at)->next) {
+		if (*at == t) {
+			*at = t->next;
+			break;
+		}
+	}
+	if (c->views)
+		views_remove(c->views, t->name);
+	if (t->conn)
+		t->conn->teammate = NULL;
+	unwatch(t);
+	uv_close((uv_handle_t *)&t->timer, timer_closed);
+}
+
+static void unadd(struct coordinator *c, void *context, const struct error *why)
+{
+	struct teammate *t = team_find(c, context);
+
+	(void)why;
+	if (t && !t->proc.pid)
+		teammate_forget(c, t);
+	free(context);
+}
+
+static void exit_effect(struct coordinator *c, void *context)
+{
+	struct teammate *t = team_find(c, context);
+
+	if (t && t->conn)
+		teammate_notify(t, "worker.exit", json_object());
+	else if (t && t->proc.pid && !t->attempt)
+		proc_kill_pid(&t->proc);
+	free(context);
+}
+
+void team_remove(struct coordinator *c, struct teammate *t, bool now)
+{
+	t->removing = true;
+	if (now && t->attempt)
+		stop_release(c, t->attempt);
+	if (!t->proc.pid && !t->sweeping) {
+		store_team_remove(c->store, t->name);
+		store_event_add(c->store, "teammate.updated", 0, 0, t->name, NULL);
+		teammate_forget(c, t);
+		return;
+	}
+	turn_effect(c, exit_effect, NULL, xstrdup(t->name));
+}
+
+void team_dismiss(struct coordinator *c)
+{
+	for (struct teammate *t = c->team.first; t; t = t->next) {
+		t->removing = true;
+		exit_effect(c, xstrdup(t->name));
+	}
+}
+
+bool team_is_gone(const struct coordinator *c)
+{
+	for (const struct teammate *t = c->team.first; t; t = t->next)
+		if (t->proc.pid || t->sweeping)
+			return false;
+	return true;
+}
+
+/* ---- the worker's process ---- */
+
+static char **worker_argv(const struct coordinator *c, const struct teammate *t)
+{
+	char **argv = NULL;
+
+	strv_push(&argv, xasprintf("%s/pleach-worker", proc_own_dir()));
+	strv_push(&argv, xstrdup("--name"));
+	strv_push(&argv, xstrdup(t->name));
+	strv_push(&argv, xstrdup("--number"));
+	strv_push(&argv, xasprintf("%d", t->number));
+	strv_push(&argv, xstrdup("--socket"));
+	strv_push(&argv, xstrdup(c->place.socket));
+	strv_push(&argv, xstrdup("--runtime"));
+	strv_push(&argv, xstrdup(c->place.runtime_dir));
+	strv_push(&argv, xstrdup("--state"));
+	strv_push(&argv, xstrdup(c->place.state_dir));
+	strv_push(&argv, xstrdup("--root"));
+	strv_push(&argv, xstrdup(c->place.root));
+	strv_push(&argv, xstrdup("--common"));
+	strv_push(&argv, xstrdup(c->place.common_dir));
+	strv_push(&argv, xstrdup("--slot"));
+	strv_push(&argv, teammate_slot(c, t->name));
+	return argv;
+}
+
+static int spawn_worker(struct coordinator *c, const struct teammate *t, struct proc *out,
+                        struct error *err)
+{
+	_cleanup_strv_ char **argv = worker_argv(c, t);
+	_cleanup_strv_ char **env = strv_copy((const char *const *)environ);
+	struct proc_spec spec = PROC_SPEC_INIT;
+	char token[TOKEN_TEXT_MAX];
+
+	token_of_worker(&c->secret, t->name, token);
+	strv_push(&env, xasprintf("PLEACH_WORKER_TOKEN=%s", token));
+	spec.argv = (const char *const *)argv;
+	spec.env = (const char *const *)env;
+	spec.cwd = "/";
+	spec.stderr_fd = STDERR_FILENO;
+	spec.new_session = true;
+	return proc_spawn(&spec, out, err);
+}
+
+static int process_step(struct coordinator *c, void *context, struct error *err)
+{
+	struct teammate *t = context;
+
+	(void)err;
+	store_team_set_process(c->store, t->name, t->proc.pid, (int64_t)t->proc.start_time,
+	                       c->boot);
+	return 0;
+}
+
+static void retry_start(uv_timer_t *timer);
+
+void team_start(struct coordinator *c, struct teammate *t)
+{
+	struct error err = ERROR_INIT;
+	struct proc proc;
+
+	if (t->proc.pid || t->sweeping || t->removing || c->ending || c->draining)
+		return;
+	t->spawned_ms = time_mono_ms();
+	if (spawn_worker(c, t, &proc, &err) < 0) {
+		log_error("team", "teammate=%s cannot start its worker: %s", t->name, err.text);
+		t->doomed = 0;
+		uv_timer_start(&t->timer, retry_start, (uint64_t)t->backoff_ms, 0);
+		t->backoff_ms =
+		    t->backoff_ms * 2 < BACKOFF_MAX_MS ? t->backoff_ms * 2 : BACKOFF_MAX_MS;
+		return;
+	}
+	close(proc.pidfd);
+	team_watch(c, t, proc.pid, proc.start_time);
+	if (turn_step(c, process_step, t, &err) < 0)
+		log_error("team", "teammate=%s: %s", t->name, err.text);
+	log_info("team", "teammate=%s worker %d started", t->name, (int)proc.pid);
+	teammate_changed(c, t);
+}
+
+static void retry_start(uv_timer_t *timer)
+{
+	struct teammate *t = (struct teammate *)((char *)timer - offsetof(struct teammate, timer));
+
+	if (!t->doomed)
+		team_start(timer->data, t);
+}
+
+static void worker_ended(uv_poll_t *poll, int status, int events)
+{
+	struct watch *watch = poll->data;
+
+	(void)status;
+	(void)events;
+	team_worker_died(watch->c, watch->teammate);
+}
+
+void team_watch(struct coordinator *c, struct teammate *t, pid_t pid, uint64_t start_time)
+{
+	int pidfd;
+
+	if (t->watch && t->proc.pid == pid && t->proc.start_time == start_time)
+		return;
+	unwatch(t);
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	t->proc = (struct proc){.pid = pid, .pidfd = pidfd, .start_time = start_time};
+	if (pidfd < 0 || !proc_alive(pid, start_time)) {
+		if (pidfd >= 0)
+			close(pidfd);
+		t->proc.pidfd = -1;
+		team_worker_died(c, t);
+		return;
+	}
+	t->watch = xcalloc(1, sizeof *t->watch);
+	t->watch->c = c;
+	t->watch->teammate = t;
+	t->watch->poll.data = t->watch;
+	uv_poll_init(&c->loop, &t->watch->poll, pidfd);
+	uv_poll_start(&t->watch->poll, UV_READABLE, worker_ended);
+}
+
+/* ---- death ---- */
+
+struct sweep {
+	uv_work_t work;
+	struct coordinator *c;
+	char name[TEXT_TEAMMATE_MAX + 1];
+	char marker[TOKEN_TEXT_MAX + 16];
+	char *slot;
+	int killed;
+};
+
+static void sweep_work(uv_work_t *work)
+{
+	struct sweep *sweep = work->data;
+
+	sweep->killed = proc_kill_survivors(sweep->marker[0] ? sweep->marker : NULL, sweep->slot, 0,
+	                                    SWEEP_TRIES);
+}
+
+/* What the worker could not deliver counts before its death does. */
+static bool apply_leftover(struct coordinator *c, int64_t attempt)
+{
+	_cleanup_free_ char *file =
+	    xasprintf("%s/attempts/%lld/result.json", c->place.state_dir, (long long)attempt);
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *finish = NULL;
+	struct error err = ERROR_INIT;
+	enum task_status status;
+	bool accepted = false;
+	size_t len = 0;
+
+	if (place_read_file(file, JSONL_WORKER_MAX, &text, &len, NULL) < 0)
+		return false;
+	finish = jsonl_parse(text, len, &err);
+	if (!finish || finish_apply(c, finish, &accepted, &status, &err) < 0) {
+		log_warn("team", "attempt=%lld its result file is not usable: %s",
+		         (long long)attempt, err.text);
+		return false;
+	}
+	return true;
+}
+
+static int lose_step(struct coordinator *c, void *context, struct error *err)
+{
+	struct teammate *t = context;
+	int64_t attempt = store_attempt_running_of(c->store, t->name);
+
+	(void)err;
+	if (attempt && !apply_leftover(c, attempt))
+		finish_lost(c, attempt, t->removing || c->draining);
+	store_team_set_process(c->store, t->name, 0, 0, NULL);
+	if (t->removing && !c->ending)
+		store_team_remove(c->store, t->name);
+	store_event_add(c->store, "teammate.updated", 0, attempt, t->name, NULL);
+	return 0;
+}
+
+static void sweep_done(uv_work_t *work, int status)
+{
+	struct sweep *sweep = work->data;
+	struct coordinator *c = sweep->c;
+	struct teammate *t = team_find(c, sweep->name);
+	struct error err = ERROR_INIT;
+
+	(void)status;
+	if (t && sweep->killed < 0) {
+		/* Something cannot be ended (a process in the kernel): the slot is not safe yet. */
+		log_error("team", "teammate=%s survivors do not end; trying again", t->name);
+		uv_queue_work(&c->loop, &sweep->work, sweep_work, sweep_done);
+		return;
+	}
+	free(sweep->slot);
+	free(sweep);
+	if (!t)
+		return;
+	t->sweeping = false;
+	t->proc.pid = 0;
+	if (turn_step(c, lose_step, t, &err) < 0)
+		log_error("team", "teammate=%s: %s", t->name, err.text);
+	teammate_set_task(t, 0, 0, NULL);
+	if (t->removing) {
+		teammate_forget(c, t);
+		return;
+	}
+	teammate_changed(c, t);
+	if (c->team.wanted) {
+		t->doomed = 0;
+		uv_timer_start(&t->timer, retry_start, (uint64_t)t->backoff_ms, 0);
+		t->backoff_ms =
+		    t->backoff_ms * 2 < BACKOFF_MAX_MS ? t->backoff_ms * 2 : BACKOFF_MAX_MS;
+	}
+}
+
+void team_worker_died(struct coordinator *c, struct teammate *t)
+{
+	struct sweep *sweep;
+	int64_t attempt;
+
+	if (t->sweeping)
+		return;
+	unwatch(t);
+	if (t->proc.pid)
+		waitpid(t->proc.pid, NULL, WNOHANG); /* ours, unless an earlier coordinator's */
+	log_info("team", "teammate=%s worker %d ended", t->name, (int)t->proc.pid);
+	if (time_mono_ms() - t->spawned_ms > STABLE_MS)
+		t->backoff_ms = BACKOFF_FIRST_MS;
+	worker_link_lost(c, t);
+	t->sweeping = true;
+	attempt = store_attempt_running_of(c->store, t->name);
+	sweep = xcalloc(1, sizeof *sweep);
+	sweep->c = c;
+	sweep->work.data = sweep;
+	snprintf(sweep->name, sizeof sweep->name, "%s", t->name);
+	sweep->slot = teammate_slot(c, t->name);
+	if (attempt) {
+		char token[TOKEN_TEXT_MAX];
+
+		token_of_attempt(&c->secret, attempt, token);
+		snprintf(sweep->marker, sizeof sweep->marker, "PLEACH_TOKEN=%s", token);
+	}
+	uv_queue_work(&c->loop, &sweep->work, sweep_work, sweep_done);
+	teammate_changed(c, t);
+}
+
+static void doom_fires(uv_timer_t *timer)
+{
+	struct teammate *t = (struct teammate *)((char *)timer - offsetof(struct teammate, timer));
+
+	if (t->doomed && t->attempt == t->doomed && t->proc.pid) {
+		log_warn("team", "teammate=%s attempt=%lld does not stop: its worker is killed",
+		         t->name, (long long)t->attempt);
+		proc_kill_pid(&t->proc);
+	}
+	t->doomed = 0;
+}
+
+void team_doom(struct coordinator *c, struct teammate *t, int64_t attempt, int64_t ms)
+{
+	(void)c;
+	t->doomed = attempt;
+	uv_timer_start(&t->timer, doom_fires, (uint64_t)ms, 0);
+}

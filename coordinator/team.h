@@ -1,0 +1,101 @@
+/* The team as it runs: teammates, their workers' processes and connections. What must
+ * outlive this process is in the store; the rest is learnt again from the workers. */
+#ifndef PLEACH_TEAM_H
+#define PLEACH_TEAM_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "error.h"
+#include "proc.h"
+#include "words.h"
+
+#define TEAM_MAX 128 /* teammates of one repository */
+
+struct coordinator;
+struct conn;
+struct later;
+struct watch;
+
+struct teammate {
+	char *name;
+	int number;    /* PLEACH_SLOT; reused when the teammate is gone */
+	char *agent;   /* NULL: takes any task */
+	char *profile; /* JSON, of its agent; NULL: the plan's */
+	bool paused;
+	bool removing; /* ends when its attempt has ended */
+	/* The worker's process; pid 0: none. */
+	struct proc proc;
+	struct watch *watch; /* of its pidfd; NULL: none */
+	bool sweeping;       /* dead; its survivors are being ended */
+	int64_t spawned_ms;  /* awake time */
+	int64_t backoff_ms;
+	uv_timer_t timer; /* spawns it again, or kills a worker that does not obey */
+	int64_t doomed;   /* the attempt for which the timer kills; 0: it spawns */
+	/* Its connection, and its held worker.next. */
+	struct conn *conn;
+	struct later *idle;
+	/* What it says it does. */
+	int64_t attempt, task;
+	char *key, *phase, *last_output, *progress;
+	int64_t since_ms, heard_ms, progress_ms;
+	struct teammate *next;
+};
+
+struct team {
+	struct teammate *first;
+	bool wanted; /* up was asked in this supervisor's life: dead workers are started again */
+};
+
+/* Opens the views unless they are. Errors: EXTERNAL (no tmux). */
+int team_views_open(struct coordinator *c, struct error *err);
+
+/* Reads the team from the store; starts nothing. */
+void team_load(struct coordinator *c);
+struct teammate *team_find(struct coordinator *c, const char *name);
+size_t team_size(const struct coordinator *c);
+
+/* In a turn: the row is written, the worker is started after the commit. agent, profile may be
+ * NULL. name NULL: the next free one. Errors: INVALID (name), CONFLICT (exists), BUSY (full). */
+int team_add(struct coordinator *c, const char *name, const char *agent, const char *profile,
+             struct teammate **out, struct error *err);
+/* In a turn. now: its attempt is released; else it ends after its attempt. */
+void team_remove(struct coordinator *c, struct teammate *t, bool now);
+/* Starts the worker unless it runs. After a commit. */
+void team_start(struct coordinator *c, struct teammate *t);
+/* Takes over a worker that says hello, or that the store remembers. */
+void team_watch(struct coordinator *c, struct teammate *t, pid_t pid, uint64_t start_time);
+/* Its worker is proven dead: survivors are ended, then its attempt is lost. */
+void team_worker_died(struct coordinator *c, struct teammate *t);
+/* Kills the worker if it still runs that attempt after ms. */
+void team_doom(struct coordinator *c, struct teammate *t, int64_t attempt, int64_t ms);
+/* Tells every worker to end when idle (at once with now). */
+void team_dismiss(struct coordinator *c);
+/* True when no worker's process is left. */
+bool team_is_gone(const struct coordinator *c);
+
+enum teammate_state teammate_state(struct coordinator *c, const struct teammate *t);
+/* What a view's border and the status say may have changed. */
+void teammate_changed(struct coordinator *c, struct teammate *t);
+/* <runtime>/w-<name>.sock; <slots>/<name>. Callers free. */
+char *teammate_view_socket(const struct coordinator *c, const char *name);
+char *teammate_slot(const struct coordinator *c, const char *name);
+/* ../<repo>.pleach, or under the state directory where the parent is not writable. */
+char *team_slots_dir(const struct coordinator *c);
+void teammate_set_task(struct teammate *t, int64_t attempt, int64_t task, const char *key);
+void teammate_notify(struct teammate *t, const char *method, json_t *params); /* takes params */
+
+/* The worker's side of the control plane (worker_link.c). */
+struct request;
+int worker_hello(struct request *r, struct error *err);
+int method_worker_next(struct request *r, struct error *err);
+int method_attempt_finish(struct request *r, struct error *err);
+int method_attempt_state(struct request *r, struct error *err);
+int method_message_typed(struct request *r, struct error *err);
+void worker_link_lost(struct coordinator *c, struct teammate *t); /* its connection ended */
+/* Answers the held worker.next with the assignment: after the commit that stored it. */
+void worker_deliver(struct coordinator *c, struct teammate *t, int64_t attempt);
+void worker_deliver_later(struct coordinator *c, const struct teammate *t, int64_t attempt);
+
+#endif

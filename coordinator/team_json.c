@@ -1,0 +1,83 @@
+/* Teammates as people see them: states, the Teammate of the interface, views. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "text.h"
+
+#define SILENCE_MS 90000 /* three keep-alives */
+
+/* A stopped process does not die and does not answer: only its state tells. */
+static bool process_is_stopped(const struct teammate *t)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/stat", (int)t->proc.pid);
+	_cleanup_free_ char *text = NULL;
+	const char *p;
+
+	if (!t->proc.pid || place_read_file(path, 4096, &text, NULL, NULL) < 0)
+		return false;
+	p = strrchr(text, ')');
+	return p && p[1] && (p[2] == 'T' || p[2] == 't');
+}
+
+enum teammate_state teammate_state(struct coordinator *c, const struct teammate *t)
+{
+	_cleanup_task_ struct task_row task = {0};
+
+	if (t->sweeping || (!t->proc.pid && t->attempt))
+		return TEAMMATE_LOST;
+	if (process_is_stopped(t) ||
+	    (t->conn && t->heard_ms && time_mono_ms() - t->heard_ms > SILENCE_MS))
+		return TEAMMATE_UNRESPONSIVE;
+	if (t->attempt) {
+		if (store_task_get(c->store, t->task, &task) && task.status == TASK_NEEDS_INPUT)
+			return TEAMMATE_NEEDS_INPUT;
+		if (t->phase && strcmp(t->phase, "verifying") == 0)
+			return TEAMMATE_VERIFYING;
+		return TEAMMATE_WORKING;
+	}
+	if (!t->conn)
+		return TEAMMATE_STARTING;
+	return t->paused ? TEAMMATE_PAUSED : TEAMMATE_IDLE;
+}
+
+json_t *teammate_json(struct coordinator *c, const struct teammate *t)
+{
+	_cleanup_free_ char *slot = teammate_slot(c, t->name), *branch = NULL;
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+	char since[32];
+
+	if (t->attempt && store_attempt_get(c->store, t->attempt, &attempt))
+		branch = xstrdup(attempt.branch);
+	text_format_time(t->since_ms, since);
+	return json_pack("{s:s, s:s?, s:s, s:o, s:s?, s:o, s:s?, s:o, s:s, s:s?, s:o, s:o, s:s}",
+	                 "name", t->name, "agent", attempt.agent ? attempt.agent : t->agent,
+	                 "state", teammate_state_word(teammate_state(c, t)), "task",
+	                 json_int_or_null(t->task, 0), "key", t->key, "attempt",
+	                 json_int_or_null(t->attempt, 0), "pane",
+	                 c->views ? views_pane(c->views, t->name) : NULL, "pid",
+	                 json_int_or_null(t->proc.pid, 0), "slot", slot, "branch", branch,
+	                 "last_output", json_text_or_null(t->last_output), "progress",
+	                 json_text_or_null(t->progress), "since", since);
+}
+
+json_t *team_json(struct coordinator *c)
+{
+	json_t *teammates = json_array();
+
+	for (const struct teammate *t = c->team.first; t; t = t->next)
+		json_array_append_new(teammates, teammate_json(c, t));
+	return teammates;
+}
+
+void teammate_changed(struct coordinator *c, struct teammate *t)
+{
+	_cleanup_free_ char *socket = NULL;
+
+	if (!c->views || t->removing)
+		return;
+	socket = teammate_view_socket(c, t->name);
+	views_set(c->views, t->name, socket, t->key, teammate_state_word(teammate_state(c, t)));
+}

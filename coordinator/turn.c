@@ -1,0 +1,146 @@
+/* Turns: group commit and effects. */
+#include "turn.h"
+
+#include <stdlib.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+
+void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
+{
+	struct turn *turn = &c->turn;
+
+	if (!turn->open) { /* nothing is waited for */
+		run(c, context);
+		return;
+	}
+	if (turn->n == turn->cap) {
+		turn->cap = turn->cap ? turn->cap * 2 : 32;
+		turn->effects = xrealloc(turn->effects, turn->cap * sizeof *turn->effects);
+	}
+	turn->effects[turn->n++] = (struct effect){run, drop, context};
+}
+
+static void drop_effects(struct coordinator *c, size_t from, const struct error *why)
+{
+	struct turn *turn = &c->turn;
+
+	for (size_t i = from; i < turn->n; i++) {
+		struct effect *effect = &turn->effects[i];
+
+		if (effect->drop)
+			effect->drop(c, effect->context, why);
+		else
+			free(effect->context);
+	}
+	turn->n = from;
+}
+
+int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct error *err)
+{
+	struct turn *turn = &c->turn;
+	size_t before = turn->n;
+	struct error why = ERROR_INIT;
+	int rc;
+
+	if (turn->nested)
+		die("a step within a step");
+	if (!turn->open) {
+		if (store_begin(c->store, &why) < 0) {
+			*err = why;
+			err->code = ERROR_BUSY;
+			return -1;
+		}
+		turn->open = true;
+	}
+	turn->nested = true;
+	store_savepoint(c->store);
+	rc = step(c, context, err);
+	if (store_failed(c->store, &why)) {
+		*err = why;
+		rc = -1;
+	}
+	if (rc < 0) {
+		store_rollback_to(c->store);
+		drop_effects(c, before, NULL);
+	} else {
+		store_release(c->store);
+	}
+	turn->nested = false;
+	return rc;
+}
+
+static void run_effects(struct coordinator *c)
+{
+	struct turn *turn = &c->turn;
+	struct effect *effects = turn->effects;
+	size_t n = turn->n;
+
+	/* An effect may begin the next turn: its effects go to a queue of their own. */
+	turn->effects = NULL;
+	turn->n = turn->cap = 0;
+	for (size_t i = 0; i < n; i++)
+		effects[i].run(c, effects[i].context);
+	if (turn->cap) {
+		free(effects);
+		return;
+	}
+	turn->effects = effects;
+	turn->cap = n;
+}
+
+static int schedule_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)context;
+	(void)err;
+	base_turn(c);
+	schedule_turn(c);
+	return 0;
+}
+
+static void publish(struct coordinator *c)
+{
+	json_t *events, *event;
+	size_t i;
+
+	if (!c->bus)
+		return;
+	events = store_event_list(c->store, c->published, 1000);
+	json_array_foreach(events, i, event)
+	{
+		struct buf message = BUF_INIT;
+
+		buf_printf(&message, "%s\n", json_string_value(json_object_get(event, "kind")));
+		jsonl_add(&message, event);
+		bus_pub_send(c->bus, message.data, message.len - 1);
+		buf_finish(&message);
+		c->published = json_integer_value(json_object_get(event, "seq"));
+	}
+	if (json_array_size(events))
+		serve_published(c);
+	json_decref(events);
+}
+
+void turn_close(struct coordinator *c)
+{
+	struct error err = ERROR_INIT;
+
+	if (!c->turn.open || c->turn.running)
+		return;
+	c->turn.running = true;
+	if (turn_step(c, schedule_step, NULL, &err) < 0)
+		log_error("turn", "scheduling: %s", err.text);
+	c->turn.open = false;
+	if (store_commit(c->store, &err) < 0) {
+		log_error("turn", "commit: %s", err.text);
+		err.code = ERROR_BUSY;
+		drop_effects(c, 0, &err);
+	} else {
+		run_effects(c);
+		held_check(c);
+		publish(c);
+	}
+	c->turn.running = false;
+}

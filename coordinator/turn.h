@@ -1,0 +1,43 @@
+/* A turn: everything that is read in one go of the loop is one transaction, each request
+ * in its own savepoint. Replies, notifications, spawns and kills are effects: they are
+ * queued, run after the commit, dropped on rollback. */
+#ifndef PLEACH_TURN_H
+#define PLEACH_TURN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "error.h"
+
+struct coordinator;
+
+/* run: after the commit. drop: instead of it, `why` NULL when only its savepoint was rolled
+ * back, else why the commit failed. Either frees context. drop NULL: free(context). */
+typedef void (*effect_fn)(struct coordinator *c, void *context);
+typedef void (*effect_drop_fn)(struct coordinator *c, void *context, const struct error *why);
+
+struct effect {
+	effect_fn run;
+	effect_drop_fn drop;
+	void *context;
+};
+
+struct turn {
+	bool open;    /* a transaction is open */
+	bool nested;  /* a savepoint is open */
+	bool running; /* effects are being run */
+	struct effect *effects;
+	size_t n, cap;
+};
+
+/* Runs a step in its savepoint; opens the turn when none is open. When `step` fails or a
+ * statement failed, all of it is undone. Returns step's value; err is filled on -1. */
+typedef int (*turn_step_fn)(struct coordinator *c, void *context, struct error *err);
+int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct error *err);
+
+/* After the commit; at once where no turn is open. */
+void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
+/* Schedules, commits, runs effects, answers held requests. Nothing when no turn is open. */
+void turn_close(struct coordinator *c);
+
+#endif

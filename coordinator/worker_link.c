@@ -1,0 +1,269 @@
+/* What workers say, and what they are told. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "rpc.h"
+#include "text.h"
+
+void worker_link_lost(struct coordinator *c, struct teammate *t)
+{
+	if (t->conn)
+		t->conn->teammate = NULL;
+	t->conn = NULL;
+	if (t->idle) {
+		struct later *later = t->idle;
+
+		t->idle = NULL;
+		later_reply(c, later, NULL);
+	}
+	teammate_changed(c, t);
+}
+
+/* One worker a teammate: another live one is refused, a dead one's place is taken. */
+static int admit(struct coordinator *c, struct request *r, struct teammate *t, struct error *err)
+{
+	struct ucred who;
+	uint64_t start_time = 0;
+
+	rpc_peer_credentials(r->conn->peer, &who);
+	if (t->proc.pid && t->proc.pid != who.pid && proc_alive(t->proc.pid, t->proc.start_time))
+		return error_set(err, ERROR_STALE, "teammate %s has another worker (%d)", t->name,
+		                 (int)t->proc.pid);
+	if (t->sweeping)
+		return error_set(err, ERROR_BUSY, "teammate %s is being cleaned up after", t->name);
+	if (proc_start_time(who.pid, &start_time) < 0)
+		return error_set(err, ERROR_STALE, "worker %d is gone", (int)who.pid);
+	team_watch(c, t, who.pid, start_time);
+	if (!t->proc.pid)
+		return error_set(err, ERROR_STALE, "worker %d is gone", (int)who.pid);
+	store_team_set_process(c->store, t->name, who.pid, (int64_t)start_time, c->boot);
+	return 0;
+}
+
+/* What a worker that comes (back) does with what it runs. */
+static const char *order_for(struct coordinator *c, struct teammate *t, int64_t attempt)
+{
+	_cleanup_attempt_ struct attempt_row row = {0};
+
+	if (!attempt)
+		return "next";
+	if (!store_attempt_get(c->store, attempt, &row) || strcmp(row.teammate, t->name) != 0 ||
+	    row.outcome == OUTCOME_LOST)
+		return "stale";
+	return "resume";
+}
+
+static void send_waiting_messages(struct coordinator *c, struct teammate *t)
+{
+	_cleanup_json_ json_t *messages = store_message_waiting(c->store, t->name, t->task);
+	json_t *message;
+	size_t i;
+
+	json_array_foreach(messages, i, message)
+	{
+		json_t *params = json_copy(message);
+
+		json_object_set_new(params, "attempt", json_integer(t->attempt));
+		teammate_notify(t, "attempt.message", params);
+	}
+}
+
+/* After a resume: what it missed while nobody was here. */
+static void resumed_effect(struct coordinator *c, void *context)
+{
+	_cleanup_free_ char *name = context;
+	_cleanup_task_ struct task_row task = {0};
+	struct teammate *t = team_find(c, name);
+
+	if (!t || !t->conn || !t->attempt)
+		return;
+	if (!store_task_get(c->store, t->task, &task) || task.attempt != t->attempt ||
+	    task.status == TASK_CANCELLED)
+		teammate_notify(t, "attempt.stop",
+		                json_pack("{s:I, s:s, s:i}", "attempt", (json_int_t)t->attempt,
+		                          "outcome", "cancelled", "grace", STOP_GRACE_S));
+	else
+		send_waiting_messages(c, t);
+	if (t->removing && !t->attempt)
+		teammate_notify(t, "worker.exit", json_object());
+}
+
+int worker_hello(struct request *r, struct error *err)
+{
+	struct coordinator *c = r->c;
+	const char *name = json_text(r->params, "teammate");
+	struct teammate *t = name ? team_find(c, name) : NULL;
+	int64_t attempt = json_int(r->params, "attempt", 0);
+	_cleanup_attempt_ struct attempt_row row = {0};
+	_cleanup_task_ struct task_row task = {0};
+	const char *order;
+
+	if (!t || !token_is_worker(&c->secret, name, json_text(r->params, "token")))
+		return error_set(err, ERROR_STALE, "no such teammate, or not its worker");
+	if (admit(c, r, t, err) < 0)
+		return -1;
+	if (t->conn)
+		t->conn->teammate = NULL;
+	t->conn = r->conn;
+	t->heard_ms = time_mono_ms();
+	r->conn->role = ROLE_WORKER;
+	r->conn->teammate = t;
+	order = order_for(c, t, attempt);
+	if (strcmp(order, "resume") == 0 && store_attempt_get(c->store, attempt, &row) &&
+	    store_task_get(c->store, row.task, &task)) {
+		if (row.outcome == OUTCOME_NONE)
+			teammate_set_task(t, attempt, row.task, task.key);
+	}
+	free(t->phase);
+	t->phase = xstrdup(json_text(r->params, "phase"));
+	log_info("link", "teammate=%s attempt=%lld hello: %s", name, (long long)attempt, order);
+	request_reply(r, json_pack("{s:i, s:s, s:i, s:s, s:s}", "protocol", RPC_PROTOCOL, "version",
+	                           PLEACH_VERSION, "pid", (int)getpid(), "store", c->place.id,
+	                           "order", order));
+	turn_effect(c, resumed_effect, NULL, xstrdup(name));
+	teammate_changed(c, t);
+	return 0;
+}
+
+static void exit_if_leaving(struct coordinator *c, void *context)
+{
+	_cleanup_free_ char *name = context;
+	struct teammate *t = team_find(c, name);
+
+	if (t && (t->removing || c->ending) && !t->attempt)
+		teammate_notify(t, "worker.exit", json_object());
+}
+
+static void freed_effect(struct coordinator *c, void *context)
+{
+	_cleanup_free_ char *name = context;
+	struct teammate *t = team_find(c, name);
+
+	if (t && t->attempt && store_attempt_running_of(c->store, t->name) != t->attempt) {
+		teammate_set_task(t, 0, 0, NULL);
+		teammate_changed(c, t);
+	}
+}
+
+/* Hands an assignment over: the answer to worker.next. Also used by the scheduler. */
+void worker_deliver(struct coordinator *c, struct teammate *t, int64_t attempt)
+{
+	struct later *later = t->idle;
+	json_t *assignment = assignment_json(c, attempt);
+	_cleanup_attempt_ struct attempt_row row = {0};
+	_cleanup_task_ struct task_row task = {0};
+
+	if (!later || !assignment || !store_attempt_get(c->store, attempt, &row) ||
+	    !store_task_get(c->store, row.task, &task)) {
+		json_decref(assignment);
+		return;
+	}
+	t->idle = NULL;
+	teammate_set_task(t, attempt, row.task, task.key);
+	free(t->phase);
+	t->phase = xstrdup("preparing");
+	later_reply(c, later, assignment);
+	send_waiting_messages(c, t);
+	teammate_changed(c, t);
+}
+
+struct deliver {
+	char *name;
+	int64_t attempt;
+};
+
+static void deliver_drop(struct coordinator *c, void *context, const struct error *why)
+{
+	struct deliver *deliver = context;
+
+	(void)c;
+	(void)why;
+	free(deliver->name);
+	free(deliver);
+}
+
+static void deliver_effect(struct coordinator *c, void *context)
+{
+	struct deliver *deliver = context;
+	struct teammate *t = team_find(c, deliver->name);
+
+	if (t)
+		worker_deliver(c, t, deliver->attempt);
+	deliver_drop(c, context, NULL);
+}
+
+void worker_deliver_later(struct coordinator *c, const struct teammate *t, int64_t attempt)
+{
+	struct deliver *deliver = xcalloc(1, sizeof *deliver);
+
+	deliver->name = xstrdup(t->name);
+	deliver->attempt = attempt;
+	turn_effect(c, deliver_effect, deliver_drop, deliver);
+}
+
+int method_worker_next(struct request *r, struct error *err)
+{
+	struct coordinator *c = r->c;
+	struct teammate *t = r->conn->teammate;
+	const json_t *result = json_sub(r->params, "result");
+	enum task_status status;
+	bool accepted;
+	int64_t attempt;
+
+	if (!t)
+		return error_set(err, ERROR_STALE, "this worker was replaced");
+	t->heard_ms = time_mono_ms();
+	if (result && finish_apply(c, result, &accepted, &status, err) < 0)
+		return -1;
+	turn_effect(c, freed_effect, NULL, xstrdup(t->name));
+	attempt = store_attempt_running_of(c->store, t->name);
+	if (t->idle)
+		later_reply(c, t->idle, NULL);
+	t->idle = request_later(r);
+	if (attempt)
+		worker_deliver_later(c, t, attempt); /* stored before, never delivered */
+	else
+		turn_effect(c, exit_if_leaving, NULL, xstrdup(t->name));
+	return 0;
+}
+
+int method_attempt_finish(struct request *r, struct error *err)
+{
+	enum task_status status = TASK_PENDING;
+	bool accepted = false;
+
+	if (finish_apply(r->c, r->params, &accepted, &status, err) < 0)
+		return -1;
+	request_reply(
+	    r, json_pack("{s:b, s:s}", "accepted", accepted, "status", task_status_word(status)));
+	if (r->conn->teammate)
+		turn_effect(r->c, freed_effect, NULL, xstrdup(r->conn->teammate->name));
+	return 0;
+}
+
+int method_attempt_state(struct request *r, struct error *err)
+{
+	struct teammate *t = r->conn->teammate;
+	int64_t attempt = json_int(r->params, "attempt", 0);
+	const char *phase = json_text(r->params, "phase");
+
+	if (!t || attempt != t->attempt)
+		return error_set(err, ERROR_STALE, "not this worker's attempt");
+	t->heard_ms = time_mono_ms();
+	free(t->phase);
+	t->phase = xstrdup(phase);
+	teammate_changed(r->c, t);
+	return 0;
+}
+
+int method_message_typed(struct request *r, struct error *err)
+{
+	(void)err;
+	store_message_delivered(r->c->store, json_int(r->params, "id", 0));
+	return 0;
+}
