@@ -148,7 +148,7 @@ static int keep_changes(struct slot *slot, int64_t attempt, const char *head,
 		memcpy(given, slot->proof_tree, strlen(slot->proof_tree) + 1);
 	else if (commit_tree(&slot->repo, head, given, err) < 0)
 		return -1;
-	if (strcmp(given, capture->tree) == 0)
+	if (slot->scratch || strcmp(given, capture->tree) == 0)
 		return 0;
 	if (without_overlay(slot, capture, tree, err) < 0 ||
 	    commit_make(&slot->repo, tree, (const char *const[]){head, NULL},

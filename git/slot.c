@@ -54,9 +54,7 @@ char *const *slot_unknown_drivers(const struct slot *slot)
 	return slot->repo.unknown;
 }
 
-/* Moves something of the slot out of the way, beside the slots: it is on the same file
- * system, and nothing that git or an agent does there destroys it. */
-static int move_aside(const struct slot *slot, int64_t attempt, const char *path, struct error *err)
+int slot_move_aside(const struct slot *slot, int64_t attempt, const char *path, struct error *err)
 {
 	_cleanup_free_ char *parent = xasprintf("%s/../.kept", slot->dir);
 	const char *name = strrchr(slot->dir, '/') + 1;
@@ -81,7 +79,7 @@ int slot_move_nested(struct slot *slot, int64_t attempt, const struct capture *c
 	for (size_t i = 0; capture->nested && capture->nested[i]; i++) {
 		_cleanup_free_ char *git = xasprintf("%s/%s/.git", slot->dir, capture->nested[i]);
 
-		if (file_exists(git) && move_aside(slot, attempt, git, err) < 0)
+		if (file_exists(git) && slot_move_aside(slot, attempt, git, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -101,7 +99,7 @@ int slot_prepare(struct slot *slot, struct error *err)
 	if (worktree_link_is_right(slot->dir, slot->git_dir))
 		return 0;
 	/* A repository, a link or a pipe in place of our file: an agent's doing, and kept. */
-	if (file_exists(link) && move_aside(slot, slot->marker.attempt, link, err) < 0)
+	if (file_exists(link) && slot_move_aside(slot, slot->marker.attempt, link, err) < 0)
 		return -1;
 	return worktree_link_repair(slot->dir, slot->git_dir, err);
 }

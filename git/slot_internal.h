@@ -16,6 +16,7 @@ struct slot {
 	char *teammate;
 	int lock_fd;
 	bool made;     /* by this process: there is nothing in it yet */
+	bool scratch;  /* what verify changes in it is not kept */
 	bool unsynced; /* refs were written that must outlive a power cut */
 	struct marker marker;
 	char *proof_tree; /* what verify was given, while a proof is under way */
@@ -38,6 +39,9 @@ int slot_keep_content(struct slot *slot, int64_t attempt, struct capture *captur
                       struct error *err);
 /* Forgets half-done operations (merge, rebase, bisect) and the reflog of HEAD, once kept. */
 int slot_forget_state(struct slot *slot, struct error *err);
+/* Moves something of the slot out of the way, to <slots>/.kept/: on the same file system, and
+ * where nothing of git or of an agent destroys it. */
+int slot_move_aside(const struct slot *slot, int64_t attempt, const char *path, struct error *err);
 /* Moves the repositories inside nested directories, once their files are kept, out of the
  * slot, into <slots>/.kept/. */
 int slot_move_nested(struct slot *slot, int64_t attempt, const struct capture *capture,

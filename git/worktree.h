@@ -40,8 +40,9 @@ int worktree_link_repair(const char *dir, const char *git_dir, struct error *err
 
 /* Takes the lock that serialises changes of worktree metadata; close the descriptor. */
 int worktree_lock(const struct repo *repo, struct error *err);
-/* Adds a locked worktree at `dir`, nothing checked out; undone when it fails half-way. The
- * metadata lock is taken inside. `*git_dir`: caller frees. `branch` NULL: detached. */
+/* Adds a worktree at `dir`, nothing checked out; undone when it fails half-way. The metadata
+ * lock is taken inside. On `branch` (short name), or detached at `commit`, and then locked
+ * where a reason is given. `*git_dir`: caller frees. */
 int worktree_add(const struct repo *repo, const char *dir, const char *branch, const char *commit,
                  const char *reason, char **git_dir, struct error *err);
 /* Removes the registration, and the directory when it is there. */

@@ -1,0 +1,116 @@
+/* The integration slot: a slot of its own, detached, for proofs of merged commits. */
+#include "integrate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "jsonl.h"
+#include "mem.h"
+#include "slot_internal.h"
+#include "verify.h"
+
+#define TEAMMATE "integration"
+
+struct integration {
+	struct slot *slot;
+	const json_t *request;
+	char **copy, **link;
+};
+
+int integration_open(const json_t *request, const char *base, struct integration **out,
+                     struct error *err)
+{
+	const char *dir = json_text(request, "slot");
+	struct integration *integration;
+	struct slot *slot = NULL;
+
+	if (!dir || *dir != '/')
+		return error_set(err, ERROR_INVALID, "slot must be an absolute path");
+	if (slot_open(json_text(request, "root"), dir, TEAMMATE, json_text(request, "pinned"), base,
+	              &slot, err) < 0)
+		return -1;
+	/* What a proof of a merge changes is nobody's work. */
+	slot->scratch = true;
+	integration = xcalloc(1, sizeof *integration);
+	integration->slot = slot;
+	integration->request = request;
+	integration->copy = json_strv(json_sub(request, "copy"));
+	integration->link = json_strv(json_sub(request, "link"));
+	*out = integration;
+	return 0;
+}
+
+void integration_close(struct integration *integration)
+{
+	if (!integration)
+		return;
+	slot_close(integration->slot);
+	strv_free(integration->copy);
+	strv_free(integration->link);
+	free(integration);
+}
+
+static int run_command(struct integration *integration, const json_t *command, double timeout_s,
+                       struct verify_result *out, struct error *err)
+{
+	struct verify_run run = {
+	    .command = command,
+	    .dir = slot_dir(integration->slot),
+	    .env = json_sub(integration->request, "env"),
+	    .log = json_text(integration->request, "log"),
+	    .timeout_s = timeout_s,
+	};
+
+	return verify_run(&run, out, err);
+}
+
+static int set_up(struct integration *integration, struct error *err)
+{
+	const json_t *command = json_object_get(integration->request, "setup");
+	struct verify_result result = {.tail = NULL};
+	int rc = 0;
+
+	if (!slot_is_new(integration->slot))
+		return 0;
+	if (json_is_string(command) || json_is_array(command)) {
+		if (run_command(integration, command, 0, &result, err) < 0)
+			return -1;
+		if (result.exit_code != 0)
+			rc = error_set(err, ERROR_EXTERNAL,
+			               "setup of the integration slot: exit %d (see its log)",
+			               result.exit_code);
+		free(result.tail);
+	}
+	if (rc == 0)
+		slot_set_up(integration->slot);
+	return rc;
+}
+
+int integration_verify(struct integration *integration, const json_t *verify, const char *base,
+                       const char *commit, struct integration_result *out, struct error *err)
+{
+	_cleanup_strv_ char **protect = json_strv(json_sub(verify, "protect"));
+	const json_t *command = json_object_get(verify, "command");
+	struct slot *slot = integration->slot;
+	struct verify_result result = {.tail = NULL};
+
+	if (slot_switch(slot, 0, NULL, commit, (const char *const *)integration->copy,
+	                (const char *const *)integration->link, err) < 0 ||
+	    set_up(integration, err) < 0 ||
+	    slot_prove_begin(slot, base, (const char *const *)protect, json_text(verify, "overlay"),
+	                     err) < 0)
+		return -1;
+	if (run_command(integration, command, json_num(verify, "timeout", 0), &result, err) < 0) {
+		slot_prove_end(slot, 0, commit, NULL);
+		return -1;
+	}
+	if (slot_prove_end(slot, 0, commit, err) < 0) {
+		free(result.tail);
+		return -1;
+	}
+	out->command = verify_command_text(command);
+	out->exit_code = result.exit_code;
+	out->seconds = result.seconds;
+	out->tail = result.tail;
+	return 0;
+}

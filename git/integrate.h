@@ -1,0 +1,28 @@
+/* The integration slot: where merged commits are verified before anything moves.
+ * Private to git/. */
+#ifndef PLEACH_GIT_INTEGRATE_H
+#define PLEACH_GIT_INTEGRATE_H
+
+#include <jansson.h>
+
+#include "error.h"
+
+struct integration;
+
+struct integration_result {
+	char *command; /* caller frees */
+	char *tail;    /* caller frees */
+	int exit_code;
+	double seconds;
+};
+
+/* Opens the slot that a `prepare` request names ("slot", "setup", "copy", "link", "env",
+ * "log"). Errors: as slot_open; EXTERNAL when setup fails. */
+int integration_open(const json_t *request, const char *base, struct integration **out,
+                     struct error *err);
+void integration_close(struct integration *integration); /* NULL is accepted */
+/* Runs a VERIFY on `commit`, protected paths as in `base`. */
+int integration_verify(struct integration *integration, const json_t *verify, const char *base,
+                       const char *commit, struct integration_result *out, struct error *err);
+
+#endif

@@ -1,0 +1,87 @@
+/* kept, drop_refs, pin, identity: what pleach keeps in the repository, and as whom. */
+#include <string.h>
+
+#include "jsonl.h"
+#include "mem.h"
+#include "pinned.h"
+#include "refs.h"
+#include "verb.h"
+
+#define OWN_REFS "refs/pleach/"
+
+int verb_kept(const json_t *request, json_t **answer, struct error *err)
+{
+	_cleanup_repo_ struct repo repo = REPO_INIT;
+	_cleanup_strv_ char **names = NULL;
+	json_t *refs;
+
+	if (verb_open_repo(request, &repo, err) < 0 || ref_list(&repo, OWN_REFS, &names, err) < 0)
+		return -1;
+	refs = json_array();
+	for (size_t i = 0; names[i]; i++) {
+		char hex[HEX_SIZE];
+
+		if (ref_read(&repo, names[i], hex, NULL) == 1)
+			json_array_append_new(refs, json_pack("{s:o, s:s}", "ref",
+			                                      verb_text(names[i]), "commit", hex));
+	}
+	*answer = json_pack("{s:o}", "refs", refs);
+	return 0;
+}
+
+int verb_drop_refs(const json_t *request, json_t **answer, struct error *err)
+{
+	_cleanup_repo_ struct repo repo = REPO_INIT;
+	json_t *list = json_sub(request, "refs"), *item, *dropped;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		const char *name = json_string_value(item);
+
+		if (!name || strncmp(name, OWN_REFS, strlen(OWN_REFS)) != 0)
+			return error_set(err, ERROR_INVALID, "%s is not below %s",
+			                 name ? name : "a ref", OWN_REFS);
+	}
+	if (verb_open_repo(request, &repo, err) < 0)
+		return -1;
+	dropped = json_array();
+	json_array_foreach(list, i, item)
+	{
+		const char *name = json_string_value(item);
+		char hex[HEX_SIZE];
+
+		/* Gone already is dropped too. */
+		if (ref_read(&repo, name, hex, err) == 1 && ref_delete(&repo, name, hex, err) < 0) {
+			json_decref(dropped);
+			return -1;
+		}
+		json_array_append(dropped, item);
+	}
+	*answer = json_pack("{s:o}", "dropped", dropped);
+	return 0;
+}
+
+int verb_pin(const json_t *request, json_t **answer, struct error *err)
+{
+	const char *root = json_text(request, "root"), *file = json_text(request, "pinned");
+
+	if (!root || !file || *file != '/')
+		return error_set(err, ERROR_INVALID, "pin: root and pinned (absolute) are needed");
+	if (pinned_write(root, file, err) < 0)
+		return -1;
+	*answer = json_object();
+	return 0;
+}
+
+int verb_identity(const json_t *request, json_t **answer, struct error *err)
+{
+	_cleanup_repo_ struct repo repo = REPO_INIT;
+
+	if (verb_open_repo(request, &repo, err) < 0)
+		return -1;
+	*answer =
+	    json_pack("{s:o, s:o}", "name", json_text_or_null(env_get(repo.env, "GIT_AUTHOR_NAME")),
+	              "email", json_text_or_null(env_get(repo.env, "GIT_AUTHOR_EMAIL")));
+	return 0;
+}

@@ -1,0 +1,32 @@
+/* Running the user's own commands (setup, verify) in the integration slot, in a session of
+ * their own, with a log, a time limit, and no survivors. Private to git/. */
+#ifndef PLEACH_GIT_VERIFY_H
+#define PLEACH_GIT_VERIFY_H
+
+#include <jansson.h>
+
+#include "buf.h"
+#include "error.h"
+
+#define VERIFY_TIMED_OUT 124
+
+struct verify_run {
+	const json_t *command; /* a string for /bin/sh -c, or an array: argv */
+	const char *dir;
+	const json_t *env; /* {NAME:VALUE} laid over our own environment; may be NULL */
+	const char *log;   /* appended to; may be NULL */
+	double timeout_s;  /* 0: none */
+};
+
+struct verify_result {
+	int exit_code; /* 128 + n after signal n, 124 after the time limit */
+	double seconds;
+	char *tail; /* the last of its output, safe to show; caller frees */
+};
+
+/* Errors: INVALID (no command), EXTERNAL (it cannot be started). */
+int verify_run(const struct verify_run *run, struct verify_result *out, struct error *err);
+/* The command as people know it. Caller frees. */
+char *verify_command_text(const json_t *command);
+
+#endif
