@@ -105,6 +105,8 @@ static json_t *merge_verify(json_t *near, json_t *far)
 
 json_t *plan_fields_merge(const json_t *near, const json_t *far)
 {
+	if (!json_object_size(near))
+		return json_incref((json_t *)far);
 	json_t *merged = json_copy((json_t *)far);
 	const char *key;
 	json_t *value;

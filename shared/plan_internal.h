@@ -105,7 +105,8 @@ json_t *plan_agents_secrets(struct plan_reader *r);
  * said; {"agent":{"name","model"},"timeout",…}. */
 extern const char *const plan_field_names[];
 int plan_fields_read(struct plan_reader *r, const struct yaml_node *map, json_t **out);
-/* What `near` does not say comes from `far`. Both borrowed; new reference. */
+/* What `near` does not say comes from `far`. Both borrowed; new reference,
+ * not to be changed. */
 json_t *plan_fields_merge(const json_t *near, const json_t *far);
 /* SPEC of merged fields. New reference. */
 json_t *plan_fields_spec(const json_t *fields);

@@ -248,20 +248,19 @@ static int read_key(struct tasks *t, const struct yaml_node *task, const char **
 		return plan_fail(r, task, "a task without an id");
 	if (id->type != YAML_SCALAR)
 		return plan_fail(r, id, "id must be text");
-	_cleanup_free_ char *shown = text_safe(id->text, PLAN_SHOWN);
-	if (!text_is_key(id->text))
-		return plan_fail(r, id,
-		                 "id %s: an id is a letter or _, then letters, digits, _ and -, at "
-		                 "most %d characters",
-		                 shown, TEXT_KEY_MAX);
 	json_t *there = json_object_get(t->index, id->text);
-	if (there) {
-		const struct yaml_node *first = t->nodes[json_integer_value(there)];
-		return plan_fail(r, id, "task %s again (line %d and line %d)", shown, first->line,
-		                 task->line);
+	if (!there && text_is_key(id->text)) {
+		*out = id->text;
+		return 0;
 	}
-	*out = id->text;
-	return 0;
+	_cleanup_free_ char *shown = text_safe(id->text, PLAN_SHOWN);
+	if (there)
+		return plan_fail(r, id, "task %s again (line %d and line %d)", shown,
+		                 t->nodes[json_integer_value(there)]->line, task->line);
+	return plan_fail(r, id,
+	                 "id %s: an id is a letter or _, then letters, digits, _ and -, at most %d "
+	                 "characters",
+	                 shown, TEXT_KEY_MAX);
 }
 
 static int read_blockers(struct tasks *t, const struct yaml_node *task, json_t *out)
@@ -271,14 +270,23 @@ static int read_blockers(struct tasks *t, const struct yaml_node *task, json_t *
 		return 0;
 	if (list->type != YAML_LIST)
 		return plan_fail(t->r, list, "blocked_by must be a list such as [parser]");
-	_cleanup_json_ json_t *seen = json_object();
+	_cleanup_json_ json_t *seen = list->count > 16 ? json_object() : NULL;
 	for (size_t i = 0; i < list->count; i++) {
+		const char *text = list->items[i]->text;
 		json_t *key = NULL;
+		bool again = false;
 		if (plan_value_word(t->r, list->items[i], "blocked_by", &key))
 			return -1;
-		if (!json_object_get(seen, list->items[i]->text))
-			json_array_append(out, key);
-		json_object_set_new_nocheck(seen, list->items[i]->text, key);
+		for (size_t k = 0; !seen && k < i && !again; k++)
+			again = strcmp(list->items[k]->text, text) == 0;
+		if (seen) {
+			again = json_object_get(seen, text) != NULL;
+			json_object_set_nocheck(seen, text, key);
+		}
+		if (again)
+			json_decref(key);
+		else
+			json_array_append_new(out, key);
 	}
 	return 0;
 }

@@ -104,7 +104,7 @@ int plan_value_duration(struct plan_reader *r, const struct yaml_node *n, const 
 		                 shown);
 	}
 	if (n->scalar != YAML_TEXT)
-		seconds = n->real;
+		seconds = n->scalar == YAML_INT ? (double)n->integer : n->real;
 	if (seconds <= 0 || seconds > PLAN_SECONDS_MAX)
 		return plan_fail(r, n, "%s is out of range (more than 0, at most 366d)", what);
 	*out = seconds_json(seconds);

@@ -57,7 +57,7 @@ struct reader {
 
 static void *arena_alloc(struct yaml_doc *doc, size_t size)
 {
-	size = (size + 15) & ~(size_t)15;
+	size = (size + 7) & ~(size_t)7;
 	struct chunk *chunk = doc->chunks;
 	if (!chunk || chunk->size - chunk->used < size) {
 		size_t room = size > ARENA_CHUNK ? size : ARENA_CHUNK;
@@ -153,16 +153,19 @@ static void resolve(struct yaml_node *node)
 	static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
 	static const char *const yes[] = {"true", "True", "TRUE", NULL};
 	static const char *const no[] = {"false", "False", "FALSE", NULL};
-	if (word_in(node->text, nulls)) {
+	json_int_t integer;
+	double real;
+	if (node->len <= 5 && word_in(node->text, nulls)) {
 		node->scalar = YAML_NULL;
-	} else if (word_in(node->text, yes) || word_in(node->text, no)) {
+	} else if (node->len <= 5 && (word_in(node->text, yes) || word_in(node->text, no))) {
 		node->scalar = YAML_BOOL;
 		node->boolean = word_in(node->text, yes);
-	} else if (read_integer(node->text, &node->integer)) {
+	} else if (read_integer(node->text, &integer)) {
 		node->scalar = YAML_INT;
-		node->real = (double)node->integer;
-	} else if (read_real(node->text, &node->real)) {
+		node->integer = integer;
+	} else if (read_real(node->text, &real)) {
 		node->scalar = YAML_REAL;
+		node->real = real;
 	}
 }
 
@@ -380,20 +383,23 @@ static int close_collection(struct reader *r)
 		    merge_keys(r, frame.first))
 			return -1;
 	}
+	size_t size = 1, height = 1;
 	node->count = r->used - frame.first;
 	node->items = arena_alloc(r->doc, (node->count + 1) * sizeof(struct yaml_node *));
 	for (size_t i = 0; i < node->count; i++) {
 		struct yaml_node *item = r->stack[frame.first + i];
 		node->items[i] = item;
-		node->size += item->size;
-		if (item->height >= node->height)
-			node->height = item->height + 1;
-		if (node->size > r->limits->nodes)
+		size += item->size;
+		if (item->height >= height)
+			height = item->height + 1u;
+		if (size > r->limits->nodes)
 			return fail(r, node->line, node->column,
 			            "too many values, aliases counted in full");
 	}
-	if (node->height + r->depth - 1 > r->limits->depth + 1)
+	if (height + r->depth - 1 > r->limits->depth + 1)
 		return fail(r, node->line, node->column, "nested too deeply");
+	node->size = (uint32_t)size;
+	node->height = (uint16_t)height;
 	r->used = frame.first;
 	r->depth--;
 	return node_done(r, node, frame.anchor);

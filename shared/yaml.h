@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "error.h"
 
@@ -15,21 +16,30 @@ enum yaml_type { YAML_SCALAR, YAML_LIST, YAML_MAP };
 /* What a scalar is by the core schema of YAML 1.2. Quoted: always text. */
 enum yaml_scalar { YAML_TEXT, YAML_NULL, YAML_BOOL, YAML_INT, YAML_REAL };
 
+/* 40 bytes: a large plan is a hundred thousand of them. Which member of the unions holds
+ * is said by type and scalar. */
 struct yaml_node {
-	enum yaml_type type;
-	enum yaml_scalar scalar;
-	int line;         /* from 1 */
-	int column;       /* from 1, in characters */
-	size_t size;      /* nodes below and this one, aliases in full */
-	size_t height;    /* levels, this one included, aliases in full */
-	const char *text; /* of a scalar: UTF-8 without NUL, NUL-terminated */
-	size_t len;
-	bool boolean;
-	json_int_t integer;
-	double real; /* set for YAML_INT too */
-	/* Of a list: the items; of a map: key, value, key, value… (keys are text scalars). */
-	struct yaml_node **items;
-	size_t count; /* entries of `items`: twice the pairs of a map */
+	int line;        /* from 1 */
+	int column;      /* from 1, in characters */
+	uint32_t size;   /* nodes below and this one, aliases in full */
+	uint16_t height; /* levels, this one included, aliases in full */
+	uint8_t type;    /* enum yaml_type */
+	uint8_t scalar;  /* enum yaml_scalar */
+	union {
+		struct {                  /* of a scalar: what is written there, UTF-8 */
+			const char *text; /* without NUL, NUL-terminated */
+			size_t len;
+		};
+		struct { /* of a list: items; of a map: key, value, key… (keys are scalars) */
+			struct yaml_node **items;
+			size_t count; /* entries of items: twice the pairs of a map */
+		};
+	};
+	union {
+		bool boolean;
+		json_int_t integer;
+		double real;
+	};
 };
 
 struct yaml_doc;
