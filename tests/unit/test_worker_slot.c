@@ -109,6 +109,9 @@ static void test_commits_and_proves(void **state)
 	assert_string_equal(json_text(r, "tree"), tree);
 	assert_string_equal(parent, base);
 	assert_false(json_flag(r, "unchanged"));
+	assert_int_equal(json_int(json_object_get(r, "changes"), "files", -1), 2);
+	assert_int_equal(json_int(json_object_get(r, "changes"), "insertions", -1), 2);
+	assert_int_equal(json_int(json_object_get(r, "changes"), "deletions", -1), 0);
 	assert_int_equal(json_int(v, "exit_code", -1), 0);
 	assert_string_equal(json_text(v, "head"), head);
 	assert_string_equal(json_text(v, "tree"), tree);
