@@ -41,19 +41,22 @@ json_t *attempt_result(const struct attempt *a)
 {
 	_cleanup_free_ char *text = output_text(a->output);
 	const struct slot_result *r = a->committed ? &a->result : NULL;
-	json_t *error = json_null(), *kept = json_array();
+	json_t *error = json_null(), *changes = json_null(), *kept = json_array();
 
 	if (a->error != TASK_ERROR_NONE)
 		error = json_pack("{s:s, s:o}", "code", task_error_word(a->error), "message",
 		                  json_text_or_null(a->error_text));
+	if (r)
+		changes = json_pack("{s:i, s:i, s:i}", "files", r->files_changed, "insertions",
+		                    r->insertions, "deletions", r->deletions);
 	if (a->kept)
 		json_array_append_new(kept, json_string(a->kept));
-	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:f, s:o}", "attempt",
-	                 (json_int_t)a->id, "token", a->token, "outcome",
+	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:f, s:o}",
+	                 "attempt", (json_int_t)a->id, "token", a->token, "outcome",
 	                 attempt_outcome_word(a->outcome), "head",
 	                 json_text_or_null(r ? r->head : NULL), "tree",
 	                 json_text_or_null(r ? r->tree : NULL), "unchanged", r && r->unchanged,
-	                 "verify", a->evidence ? json_incref(a->evidence) : json_null(), "error",
-	                 error, "usage", json_null(), "output", json_text_or_null(text), "seconds",
+	                 "verify", a->evidence ? json_incref(a->evidence) : json_null(), "changes",
+	                 changes, "error", error, "usage", json_null(), "output", json_text_or_null(text), "seconds",
 	                 (double)(uv_hrtime() - a->started) / 1e9, "kept", kept);
 }
