@@ -57,8 +57,9 @@ static void add_head(struct heads *heads, const struct task_row *task,
 	if (task->root_base && blocker->root_base &&
 	    strcmp(task->root_base, blocker->root_base) == 0)
 		heads->has_root = true;
-	json_array_foreach(heads->list, i,
-	                   head) if (strcmp(json_text(head, "head"), blocker->head) == 0) return;
+	json_array_foreach (heads->list, i, head)
+		if (strcmp(json_text(head, "head"), blocker->head) == 0)
+			return;
 	json_array_append_new(heads->list,
 	                      json_pack("{s:I, s:s, s:s}", "task", (json_int_t)blocker->id, "key",
 	                                blocker->key, "head", blocker->head));
@@ -90,11 +91,11 @@ static void ask_about_conflict(struct coordinator *c, int64_t task, const json_t
 	size_t i;
 
 	buf_add_str(&text, "the results of its blockers conflict in");
-	json_array_foreach(json_object_get(conflict, "paths"), i, item)
-	    buf_printf(&text, "%s %s", i ? "," : "", json_string_value(item));
+	json_array_foreach (json_object_get(conflict, "paths"), i, item)
+		buf_printf(&text, "%s %s", i ? "," : "", json_string_value(item));
 	buf_add_str(&text, " (tasks");
-	json_array_foreach(json_object_get(conflict, "tasks"), i, item)
-	    buf_printf(&text, "%s %s", i ? "," : "", json_text(item, "key"));
+	json_array_foreach (json_object_get(conflict, "tasks"), i, item)
+		buf_printf(&text, "%s %s", i ? "," : "", json_text(item, "key"));
 	buf_add_str(&text, "): redo one of them, then answer or retry");
 	input = json_pack("{s:s, s:s, s:o}", "reason", "conflict", "text", text.data, "options",
 	                  json_null());

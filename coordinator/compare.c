@@ -8,12 +8,14 @@
 
 struct comparison {
 	struct later *later;
-	int64_t parent; /* 0: tasks that are not alternatives of one */
-	int64_t *tasks; /* 0 at the end */
+	int64_t parent;  /* 0: tasks that are not alternatives of one */
+	json_t *request; /* for pleach-git, all but the target's commit */
+	int64_t *tasks;  /* 0 at the end */
 };
 
 static void comparison_free(struct comparison *cmp)
 {
+	json_decref(cmp->request);
 	free(cmp->tasks);
 	free(cmp);
 }
@@ -23,8 +25,9 @@ static const json_t *item_of(const json_t *result, int64_t id)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "items"), i,
-	                   item) if (json_int(item, "id", 0) == id) return item;
+	json_array_foreach (json_object_get(result, "items"), i, item)
+		if (json_int(item, "id", 0) == id)
+			return item;
 	return NULL;
 }
 
@@ -75,14 +78,13 @@ static void rank_rows(json_t *rows)
 	size_t i, j;
 	json_t *row, *other;
 
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach (rows, i, row) {
 		int64_t mine = score(row), rank = 1;
 
 		if (mine == INT64_MAX)
 			continue;
-		json_array_foreach(rows, j, other) rank +=
-		    score(other) < mine || (score(other) == mine && j < i);
+		json_array_foreach (rows, j, other)
+			rank += score(other) < mine || (score(other) == mine && j < i);
 		json_object_set_new(row, "rank", json_integer(rank));
 	}
 }
@@ -100,8 +102,9 @@ static json_t *comparison_json(struct coordinator *c, const struct comparison *c
 	for (i = 0; cmp->tasks[i]; i++)
 		json_array_append_new(rows, row_json(c, cmp->tasks[i], result));
 	rank_rows(rows);
-	json_array_foreach(rows, i, row) if (chosen && json_int(row, "id", 0) == chosen)
-	    json_object_set_new(row, "chosen", json_true());
+	json_array_foreach (rows, i, row)
+		if (chosen && json_int(row, "id", 0) == chosen)
+			json_object_set_new(row, "chosen", json_true());
 	store_task_get(c->store, cmp->tasks[0], &first);
 	spec = store_task_spec(c->store, cmp->tasks[0]);
 	return json_pack("{s:o, s:O?, s:O?, s:s?, s:O?, s:o, s:O?}", "task",
@@ -121,6 +124,22 @@ static void compared(struct coordinator *c, const json_t *result, const struct e
 	else
 		later_fail(c, cmp->later, why);
 	comparison_free(cmp);
+}
+
+/* The target as it is now: what the alternatives would meet when they land. */
+static void target_found(struct coordinator *c, const json_t *result, const struct error *why,
+                         void *context)
+{
+	struct comparison *cmp = context;
+	const json_t *branch = json_array_get(json_object_get(result, "branches"), 0);
+
+	if (!result) {
+		later_fail(c, cmp->later, why);
+		comparison_free(cmp);
+		return;
+	}
+	json_object_set_new(cmp->request, "target", json_text_or_null(json_text(branch, "commit")));
+	gitq_ask(c, "compare", json_incref(cmp->request), compared, cmp);
 }
 
 static json_t *items_json(struct coordinator *c, const int64_t *tasks, json_t **protect)
@@ -153,11 +172,17 @@ static int ask(struct request *r, int64_t parent, int64_t *tasks, struct error *
 	store_task_get(r->c->store, tasks[0], &first);
 	store_plan_get(r->c->store, first.plan, &plan);
 	items = items_json(r->c, tasks, &protect);
-	*cmp = (struct comparison){request_later(r), parent, tasks};
-	gitq_ask(r->c, "compare",
-	         json_pack("{s:s?, s:o, s:o}", "target", plan.target, "protect",
-	                   protect ? protect : json_array(), "items", items),
-	         compared, cmp);
+	*cmp = (struct comparison){
+	    .later = request_later(r),
+	    .parent = parent,
+	    .tasks = tasks,
+	    .request = json_pack("{s:o, s:o}", "protect", protect ? protect : json_array(), "items",
+	                         items),
+	};
+	gitq_ask(r->c, "resolve",
+	         json_pack("{s:[], s:o}", "revs", "branches",
+	                   plan.target ? json_pack("[s]", plan.target) : json_array()),
+	         target_found, cmp);
 	plan_row_finish(&plan);
 	return 0;
 }

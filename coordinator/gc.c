@@ -93,8 +93,7 @@ static void listed(struct coordinator *c, const json_t *result, const struct err
 		return;
 	}
 	gc->waiting = 1; /* until all have been looked at */
-	json_array_foreach(json_object_get(result, "worktrees"), i, item)
-	{
+	json_array_foreach (json_object_get(result, "worktrees"), i, item) {
 		const char *dir = json_text(item, "dir");
 
 		if (dir)

@@ -89,8 +89,8 @@ static json_t *merged_keys(const json_t *prepared)
 	json_t *keys = json_array(), *item;
 	size_t i;
 
-	json_array_foreach(json_object_get(prepared, "merged"), i, item)
-	    json_array_append(keys, json_object_get(item, "key"));
+	json_array_foreach (json_object_get(prepared, "merged"), i, item)
+		json_array_append(keys, json_object_get(item, "key"));
 	return keys;
 }
 
@@ -112,8 +112,7 @@ static void record_refusals(struct coordinator *c, const json_t *prepared)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(json_object_get(prepared, "conflicts"), i, item)
-	{
+	json_array_foreach (json_object_get(prepared, "conflicts"), i, item) {
 		_cleanup_free_ char *detail = jsonl_text(item);
 		json_t *data = json_pack("{s:{s:s, s:O?}}", "landing", "state", "conflict", "paths",
 		                         json_object_get(item, "paths"));
@@ -123,8 +122,7 @@ static void record_refusals(struct coordinator *c, const json_t *prepared)
 		store_event_add(c->store, "task.updated", json_int(item, "task", 0), 0, NULL, data);
 		json_decref(data);
 	}
-	json_array_foreach(json_object_get(prepared, "verify_failed"), i, item)
-	{
+	json_array_foreach (json_object_get(prepared, "verify_failed"), i, item) {
 		_cleanup_free_ char *detail = jsonl_text(item);
 		json_t *data = json_pack("{s:{s:s}}", "landing", "state", "verify_failed");
 
@@ -143,8 +141,7 @@ static void record_landed(struct coordinator *c, const char *target, const char 
 	size_t i;
 
 	text_format_time(time_now_ms(), at);
-	json_array_foreach(merged, i, item)
-	{
+	json_array_foreach (merged, i, item) {
 		json_t *detail =
 		    json_pack("{s:O?, s:s}", "commit", json_object_get(item, "commit"), "at", at);
 		_cleanup_free_ char *text = jsonl_text(detail);

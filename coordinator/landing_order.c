@@ -99,8 +99,7 @@ int landing_order_make(struct request *r, const json_t *refs, bool all, struct l
 
 	for (i = 0; every && every[i] && rc == 0; i++)
 		rc = add_with_blockers(r->c, &order, every[i], false, err);
-	json_array_foreach(refs, i, ref)
-	{
+	json_array_foreach (refs, i, ref) {
 		int64_t id;
 
 		if (rc == 0)

@@ -25,9 +25,9 @@ static bool wanted(const json_t *task, const json_t *statuses)
 
 	if (!json_array_size(statuses))
 		return true;
-	json_array_foreach(
-	    statuses, i,
-	    status) if (json_equal(status, json_object_get(task, "status"))) return true;
+	json_array_foreach (statuses, i, status)
+		if (json_equal(status, json_object_get(task, "status")))
+			return true;
 	return false;
 }
 
@@ -40,8 +40,7 @@ int method_task_list(struct request *r, struct error *err)
 	int64_t *ids;
 	size_t i;
 
-	json_array_foreach(statuses, i, status)
-	{
+	json_array_foreach (statuses, i, status) {
 		enum task_status parsed;
 
 		if (!task_status_from_word(json_string_value(status), &parsed))

@@ -54,8 +54,7 @@ static int add_listed(struct request *r, json_t *started, struct error *err)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(json_sub(r->params, "teammates"), i, item)
-	{
+	json_array_foreach (json_sub(r->params, "teammates"), i, item) {
 		const char *name = json_text(item, "name"), *agent = json_text(item, "agent");
 		const json_t *profile = agent ? json_object_get(profiles, agent) : NULL;
 		_cleanup_free_ char *text = profile ? jsonl_text(profile) : NULL;
@@ -231,15 +230,13 @@ int method_run_release(struct request *r, struct error *err)
 	size_t i;
 
 	(void)err;
-	json_array_foreach(json_sub(r->params, "ids"), i, item)
-	{
+	json_array_foreach (json_sub(r->params, "ids"), i, item) {
 		int64_t attempt = store_attempt_running_task(r->c->store, json_integer_value(item));
 
 		if (attempt)
 			stop_release(r->c, attempt);
 	}
-	json_array_foreach(json_sub(r->params, "team"), i, item)
-	{
+	json_array_foreach (json_sub(r->params, "team"), i, item) {
 		const char *name = json_string_value(item);
 		struct teammate *t = name ? team_find(r->c, name) : NULL;
 

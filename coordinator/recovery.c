@@ -100,8 +100,7 @@ static int land_step(struct coordinator *c, void *context, struct error *err)
 	size_t i;
 
 	(void)err;
-	json_array_foreach(merged, i, item)
-	{
+	json_array_foreach (merged, i, item) {
 		json_t *detail = json_pack("{s:O?}", "commit", json_object_get(item, "commit"));
 		_cleanup_free_ char *text = jsonl_text(detail);
 

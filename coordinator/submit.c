@@ -78,7 +78,8 @@ static json_t *ids_of(const json_t *ids)
 	json_t *array = json_array(), *id;
 	const char *key;
 
-	json_object_foreach((json_t *)ids, key, id) json_array_append(array, id);
+	json_object_foreach ((json_t *)ids, key, id)
+		json_array_append(array, id);
 	return array;
 }
 
@@ -112,12 +113,11 @@ static json_t *closure_of(const json_t *plan, const json_t *keys)
 	bool grew = true;
 	size_t i, j;
 
-	json_array_foreach(keys, i, item)
-	    json_object_set_new(wanted, json_string_value(item), json_true());
+	json_array_foreach (keys, i, item)
+		json_object_set_new(wanted, json_string_value(item), json_true());
 	while (grew) {
 		grew = false;
-		json_array_foreach(tasks, i, task)
-		{
+		json_array_foreach (tasks, i, task) {
 			const char *key = json_text(task, "key"),
 			           *parent = json_text(task, "parent");
 			bool in = json_object_get(wanted, key) != NULL;
@@ -132,8 +132,7 @@ static json_t *closure_of(const json_t *plan, const json_t *keys)
 				json_object_set_new(wanted, parent, json_true());
 				grew = true;
 			}
-			json_array_foreach(json_sub(task, "blocked_by"), j, item)
-			{
+			json_array_foreach (json_sub(task, "blocked_by"), j, item) {
 				if (json_object_get(wanted, json_string_value(item)))
 					continue;
 				json_object_set_new(wanted, json_string_value(item), json_true());
@@ -141,8 +140,9 @@ static json_t *closure_of(const json_t *plan, const json_t *keys)
 			}
 		}
 	}
-	json_array_foreach(tasks, i, task) if (json_object_get(wanted, json_text(task, "key")))
-	    json_array_append(chosen, task);
+	json_array_foreach (tasks, i, task)
+		if (json_object_get(wanted, json_text(task, "key")))
+			json_array_append(chosen, task);
 	json_decref(wanted);
 	return chosen;
 }
@@ -152,12 +152,11 @@ static int check_keys(const json_t *plan, const json_t *keys, struct error *err)
 	json_t *task, *key;
 	size_t i, j;
 
-	json_array_foreach(keys, i, key)
-	{
+	json_array_foreach (keys, i, key) {
 		bool found = false;
 
-		json_array_foreach(json_sub(plan, "tasks"), j, task) found =
-		    found || json_equal(json_object_get(task, "key"), key);
+		json_array_foreach (json_sub(plan, "tasks"), j, task)
+			found = found || json_equal(json_object_get(task, "key"), key);
 		if (!found)
 			return error_set(err, ERROR_NOT_FOUND, "the plan has no task %.80s",
 			                 json_string_value(key) ? json_string_value(key) : "?");
@@ -282,8 +281,7 @@ static void free_key(struct coordinator *c, const char *plan, json_t *task, json
 	for (int n = 2; n < KEY_TRIES && store_task_find(c->store, plan, json_text(task, "key"));
 	     n++)
 		json_object_set_new(task, "key", json_sprintf("%s-%d", stem, n));
-	json_array_foreach(alternatives, i, alternative)
-	{
+	json_array_foreach (alternatives, i, alternative) {
 		json_object_set_new(alternative, "key",
 		                    json_sprintf("%s.%zu", json_text(task, "key"), i + 1));
 		json_object_set(alternative, "parent", json_object_get(task, "key"));
@@ -295,8 +293,7 @@ static int find_blockers(struct request *r, json_t **out, struct error *err)
 	json_t *ids = json_array(), *item;
 	size_t i;
 
-	json_array_foreach(json_sub(r->params, "blocked_by"), i, item)
-	{
+	json_array_foreach (json_sub(r->params, "blocked_by"), i, item) {
 		const char *ref = json_string_value(item);
 		int64_t id;
 
@@ -333,7 +330,8 @@ int method_task_add(struct request *r, struct error *err)
 	if (json_flag(r->params, "key_free"))
 		free_key(r->c, name, task, alternatives);
 	tasks = json_pack("[o]", task);
-	json_array_foreach(alternatives, i, alternative) json_array_append(tasks, alternative);
+	json_array_foreach (alternatives, i, alternative)
+		json_array_append(tasks, alternative);
 	json_decref(alternatives);
 	params =
 	    json_pack("{s:{s:s, s:O?, s:O?, s:o}, s:s?, s:O?}", "plan", "name", name, "base",

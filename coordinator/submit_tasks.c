@@ -36,9 +36,9 @@ static bool listed(const json_t *array, const char *key)
 	size_t i;
 	json_t *item;
 
-	json_array_foreach(array, i,
-	                   item) if (strcmp(json_string_value(item) ? json_string_value(item) : "",
-	                                    key) == 0) return true;
+	json_array_foreach (array, i, item)
+		if (strcmp(json_string_value(item) ? json_string_value(item) : "", key) == 0)
+			return true;
 	return false;
 }
 
@@ -201,8 +201,7 @@ static int put_blockers(struct submit *s, const json_t *task, struct error *err)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(blocked_by, i, item)
-	{
+	json_array_foreach (blocked_by, i, item) {
 		const char *name = json_string_value(item);
 		int64_t id = name ? json_integer_value(json_object_get(s->ids, name)) : 0;
 
@@ -214,7 +213,8 @@ static int put_blockers(struct submit *s, const json_t *task, struct error *err)
 			                 name ? name : "?");
 		blockers[i] = id;
 	}
-	json_array_foreach(s->blocker_ids, i, item) blockers[n + i] = json_integer_value(item);
+	json_array_foreach (s->blocker_ids, i, item)
+		blockers[n + i] = json_integer_value(item);
 	store_task_set_blockers(s->c->store, json_integer_value(json_object_get(s->ids, key)),
 	                        blockers, n + extra);
 	return 0;
@@ -229,15 +229,12 @@ static int check_cycles(const json_t *tasks, struct error *err)
 	_cleanup_json_ json_t *index = json_object(), *dependents = json_array();
 	json_t *task, *item;
 
-	json_array_foreach(tasks, i, task)
-	{
+	json_array_foreach (tasks, i, task) {
 		json_object_set_new(index, json_text(task, "key"), json_integer((json_int_t)i));
 		json_array_append_new(dependents, json_array());
 	}
-	json_array_foreach(tasks, i, task)
-	{
-		json_array_foreach(json_sub(task, "blocked_by"), j, item)
-		{
+	json_array_foreach (tasks, i, task) {
+		json_array_foreach (json_sub(task, "blocked_by"), j, item) {
 			json_t *at = json_object_get(
 			    index, json_string_value(item) ? json_string_value(item) : "");
 
@@ -253,9 +250,9 @@ static int check_cycles(const json_t *tasks, struct error *err)
 		if (!waits[i])
 			order[done++] = i;
 	for (i = 0; i < done; i++)
-		json_array_foreach(json_array_get(dependents, order[i]), j,
-		                   item) if (--waits[json_integer_value(item)] == 0) order[done++] =
-		    (size_t)json_integer_value(item);
+		json_array_foreach (json_array_get(dependents, order[i]), j, item)
+			if (--waits[json_integer_value(item)] == 0)
+				order[done++] = (size_t)json_integer_value(item);
 	if (done == n)
 		return 0;
 	for (i = 0; i < n && !waits[i]; i++)
@@ -273,8 +270,7 @@ static int check_stored_cycles(struct submit *s, const json_t *tasks, struct err
 
 	if (!json_array_size(s->updated) && !json_array_size(s->blocker_ids))
 		return 0;
-	json_array_foreach(tasks, i, task)
-	{
+	json_array_foreach (tasks, i, task) {
 		int64_t id = json_integer_value(json_object_get(s->ids, json_text(task, "key")));
 		_cleanup_free_ int64_t *blockers = store_task_blockers(s->c->store, id);
 
@@ -315,10 +311,14 @@ int submit_tasks(struct submit *s, struct error *err)
 		return error_set(err, ERROR_INVALID, "the plan has no tasks");
 	if (json_array_size(tasks) > TASKS_MAX)
 		return error_set(err, ERROR_INVALID, "the plan has more than %d tasks", TASKS_MAX);
-	json_array_foreach(tasks, i, task) if (put_task(s, task, err) < 0) return -1;
+	json_array_foreach (tasks, i, task)
+		if (put_task(s, task, err) < 0)
+			return -1;
 	if (check_cycles(tasks, err) < 0)
 		return -1;
-	json_array_foreach(tasks, i, task) if (put_blockers(s, task, err) < 0) return -1;
+	json_array_foreach (tasks, i, task)
+		if (put_blockers(s, task, err) < 0)
+			return -1;
 	if (check_stored_cycles(s, tasks, err) < 0)
 		return -1;
 	/* With KEYs only a part of the plan is here: nothing can be said about the rest. */

@@ -35,6 +35,7 @@ struct teammate {
 	int64_t doomed;   /* the attempt for which the timer kills; 0: it spawns */
 	/* Its connection, and its held worker.next. */
 	struct conn *conn;
+	bool heard_by_bus; /* its status url is dialled, for good: nng comes back by itself */
 	struct later *idle;
 	/* What it says it does. */
 	int64_t attempt, task;

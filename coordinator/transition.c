@@ -226,8 +226,8 @@ int task_transition(struct store *store, const struct transition *t, enum task_s
 	if (t->verb == VERB_ASSIGN) {
 		change.attempt = t->attempt;
 		change.attempts_more = 1;
-		change.base = t->base;
 	}
+	change.base = t->base;
 	/* A new start clears the result that was; every end writes its own. */
 	change.set_result = t->verb != VERB_ASK && t->verb != VERB_ANSWER;
 	change.head =

@@ -108,8 +108,7 @@ static void publish(struct coordinator *c)
 	if (!c->bus)
 		return;
 	events = store_event_list(c->store, c->published, 1000);
-	json_array_foreach(events, i, event)
-	{
+	json_array_foreach (events, i, event) {
 		struct buf message = BUF_INIT;
 
 		buf_printf(&message, "%s\n", json_string_value(json_object_get(event, "kind")));

@@ -64,8 +64,7 @@ static void send_waiting_messages(struct coordinator *c, struct teammate *t)
 	json_t *message;
 	size_t i;
 
-	json_array_foreach(messages, i, message)
-	{
+	json_array_foreach (messages, i, message) {
 		json_t *params = json_copy(message);
 
 		json_object_set_new(params, "attempt", json_integer(t->attempt));
@@ -93,6 +92,18 @@ static void resumed_effect(struct coordinator *c, void *context)
 		teammate_notify(t, "worker.exit", json_object());
 }
 
+static void listen_to(struct coordinator *c, struct teammate *t)
+{
+	_cleanup_free_ char *url = xasprintf("ipc://%s/b-%s", c->place.runtime_dir, t->name);
+	struct error err = ERROR_INIT;
+
+	if (t->heard_by_bus)
+		return;
+	t->heard_by_bus = bus_sub_dial(c->bus_sub, url, &err) == 0;
+	if (!t->heard_by_bus)
+		log_warn("bus", "teammate=%s %s", t->name, err.text);
+}
+
 int worker_hello(struct request *r, struct error *err)
 {
 	struct coordinator *c = r->c;
@@ -111,6 +122,7 @@ int worker_hello(struct request *r, struct error *err)
 		t->conn->teammate = NULL;
 	t->conn = r->conn;
 	t->heard_ms = time_mono_ms();
+	listen_to(c, t);
 	r->conn->role = ROLE_WORKER;
 	r->conn->teammate = t;
 	order = order_for(c, t, attempt);

@@ -236,7 +236,13 @@ static int read_settings(const char *git_dir, struct settings *out, struct pinne
 	return 0;
 }
 
-/* An absent or unreadable pin file pins what the repository's own files do not say. */
+/* Names nobody can run: taken from the repository's own configuration too. */
+static bool is_identity(const char *key)
+{
+	return strcmp(key, "user.name") == 0 || strcmp(key, "user.email") == 0;
+}
+
+/* An absent pin file pins what the repository's own files do not say. */
 static int read_pins(const char *file, const struct settings *now, struct settings *pins,
                      struct error *err)
 {
@@ -254,15 +260,14 @@ static int read_pins(const char *file, const struct settings *now, struct settin
 	}
 	if (!text) {
 		for (i = 0; i < now->count; i++)
-			if (!now->items[i].own)
+			if (!now->items[i].own || is_identity(now->items[i].key))
 				settings_add(pins, now->items[i].key, now->items[i].value, false);
 		return 0;
 	}
 	root = jsonl_parse(text, len, err);
 	if (!root)
 		return error_wrap(err, "%s", file);
-	json_array_foreach(json_sub(root, "config"), i, item)
-	{
+	json_array_foreach (json_sub(root, "config"), i, item) {
 		const char *key = json_string_value(json_array_get(item, 0));
 		const char *value = json_string_value(json_array_get(item, 1));
 
@@ -487,8 +492,7 @@ int pinned_write(const char *root, const char *pinned_file, struct error *err)
 	for (size_t i = 0; i < now.count; i++) {
 		const struct setting *item = &now.items[i];
 
-		if (!pinned_rule(item->key) && strcmp(item->key, "user.name") != 0 &&
-		    strcmp(item->key, "user.email") != 0)
+		if (!pinned_rule(item->key) && !is_identity(item->key))
 			continue;
 		/* What is not UTF-8 cannot be pinned, and so counts as undefined. */
 		if (settings_last(&now, item->key) == item)

@@ -85,7 +85,7 @@ const char *const pinned_environment_fixed[] = {
     "GIT_OPTIONAL_LOCKS=0",
     /* an agent can plant refs/replace and grafts; what is recorded is the real thing */
     "GIT_NO_REPLACE_OBJECTS=1",
-    "GIT_GRAFT_FILE=/dev/null",
+    "GIT_GRAFT_FILE=/dev/null/none",
     NULL,
 };
 

@@ -33,8 +33,7 @@ static int read_heads(const json_t *request, struct heads *out, struct error *er
 	size_t i;
 
 	out->items = xcalloc(json_array_size(list), sizeof *out->items);
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach (list, i, item) {
 		struct head *head = &out->items[out->count++];
 
 		head->task = json_int(item, "task", 0);

@@ -32,8 +32,7 @@ static int read_entries(const struct repo *repo, const json_t *request, struct e
 	size_t i;
 
 	out->items = xcalloc(json_array_size(list), sizeof *out->items);
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach (list, i, item) {
 		struct entry *entry = &out->items[out->count++];
 
 		entry->id = json_int(item, "id", 0);

@@ -35,8 +35,7 @@ int verb_drop_refs(const json_t *request, json_t **answer, struct error *err)
 	json_t *list = json_sub(request, "refs"), *item, *dropped;
 	size_t i;
 
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach (list, i, item) {
 		const char *name = json_string_value(item);
 
 		if (!name || strncmp(name, OWN_REFS, strlen(OWN_REFS)) != 0)
@@ -46,8 +45,7 @@ int verb_drop_refs(const json_t *request, json_t **answer, struct error *err)
 	if (verb_open_repo(request, &repo, err) < 0)
 		return -1;
 	dropped = json_array();
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach (list, i, item) {
 		const char *name = json_string_value(item);
 		char hex[HEX_SIZE];
 

@@ -42,8 +42,7 @@ static int read_items(struct landing *landing, struct error *err)
 	size_t i;
 
 	landing->items = xcalloc(json_array_size(list), sizeof *landing->items);
-	json_array_foreach(list, i, entry)
-	{
+	json_array_foreach (list, i, entry) {
 		struct item *item = &landing->items[landing->count++];
 
 		item->task = json_int(entry, "task", 0);
@@ -73,8 +72,7 @@ static json_t *failed_before(struct landing *landing, const struct item *item)
 	json_t *after = json_sub(item->request, "after"), *id, *keys = NULL;
 	size_t i;
 
-	json_array_foreach(after, i, id)
-	{
+	json_array_foreach (after, i, id) {
 		struct item *other = find_item(landing, json_integer_value(id));
 
 		if (!other || other->state != ITEM_FAILED)
@@ -94,8 +92,7 @@ static bool base_was_squashed(struct landing *landing, const struct item *item)
 
 	if (json_flag(item->request, "base_landed"))
 		return true;
-	json_array_foreach(after, i, id)
-	{
+	json_array_foreach (after, i, id) {
 		struct item *other = find_item(landing, json_integer_value(id));
 
 		if (other && other->squashed)

@@ -43,10 +43,12 @@ int verb_resolve(const json_t *request, json_t **answer, struct error *err)
 	born = worktree_head(&repo, repo.place.common_dir, head, &branch, err);
 	if (born < 0)
 		goto fail;
-	json_array_foreach(json_sub(request, "revs"), i, item)
-	    json_array_append_new(commits, resolve_one(&repo, item));
-	json_array_foreach(json_sub(request, "branches"), i, item) if (json_is_string(item))
-	    json_array_append_new(branches, resolve_branch(&repo, json_string_value(item)));
+	json_array_foreach (json_sub(request, "revs"), i, item)
+		json_array_append_new(commits, resolve_one(&repo, item));
+	json_array_foreach (json_sub(request, "branches"), i, item)
+		if (json_is_string(item))
+			json_array_append_new(branches,
+			                      resolve_branch(&repo, json_string_value(item)));
 	name = branch && strncmp(branch, "refs/heads/", 11) == 0 ? branch + 11 : NULL;
 	*answer = json_pack("{s:o, s:o, s:b, s:b, s:s?, s:o}", "commits", commits, "head_branch",
 	                    name ? verb_text(name) : json_null(), "bare", repo.place.bare, "unborn",

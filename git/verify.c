@@ -30,8 +30,7 @@ char *verify_command_text(const json_t *command)
 
 	if (json_is_string(command))
 		return xstrdup(json_string_value(command));
-	json_array_foreach(command, i, item)
-	{
+	json_array_foreach (command, i, item) {
 		if (i)
 			buf_add_str(&out, " ");
 		buf_add_str(&out, json_is_string(item) ? json_string_value(item) : "");
@@ -65,9 +64,9 @@ static char **command_environment(const json_t *env, const char *marker)
 
 	for (size_t i = 0; i < ARRAY_LEN(gone); i++)
 		env_set(&out, gone[i], NULL);
-	json_object_foreach((json_t *)env, name,
-	                    value) if (json_is_string(value) && *name && !strchr(name, '='))
-	    env_set(&out, name, json_string_value(value));
+	json_object_foreach ((json_t *)env, name, value)
+		if (json_is_string(value) && *name && !strchr(name, '='))
+			env_set(&out, name, json_string_value(value));
 	env_set(&out, MARKER, marker);
 	return out;
 }

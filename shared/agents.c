@@ -245,8 +245,7 @@ bool agents_mentions(const json_t *command, const char *placeholder)
 {
 	size_t i;
 	json_t *arg;
-	json_array_foreach(command, i, arg)
-	{
+	json_array_foreach (command, i, arg) {
 		if (json_is_string(arg) && strstr(json_string_value(arg), placeholder))
 			return true;
 	}
@@ -296,8 +295,7 @@ char **agents_command(const json_t *profile, const struct agents_values *values)
 	char **argv = NULL;
 	size_t i;
 	json_t *item;
-	json_array_foreach(command, i, item)
-	{
+	json_array_foreach (command, i, item) {
 		const char *arg = json_string_value(item);
 		const char *next = json_string_value(json_array_get(command, i + 1));
 		if (!arg)

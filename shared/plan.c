@@ -129,8 +129,7 @@ static void use_declared(struct plan_reader *r)
 {
 	const char *name;
 	json_t *entry;
-	json_object_foreach(r->agents, name, entry)
-	{
+	json_object_foreach (r->agents, name, entry) {
 		plan_agent_use(r, name);
 	}
 }

@@ -231,8 +231,7 @@ static const char *const *all_names(struct plan_reader *r)
 	json_t *entry;
 	if (r->agent_names)
 		return (const char *const *)r->agent_names;
-	json_object_foreach(r->agents, name, entry)
-	{
+	json_object_foreach (r->agents, name, entry) {
 		strv_push(&r->agent_names, xstrdup(name));
 	}
 	for (const char *const *names = agents_names(); *names; names++) {
@@ -352,8 +351,7 @@ static json_t *used_parts(struct plan_reader *r, const char *part, bool keep_emp
 	json_t *parts = json_object();
 	const char *name;
 	json_t *unused;
-	json_object_foreach(r->used, name, unused)
-	{
+	json_object_foreach (r->used, name, unused) {
 		json_t *value = json_object_get(entry_find(r, name), part);
 		if (keep_empty || json_object_size(value))
 			json_object_set(parts, name, value);

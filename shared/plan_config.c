@@ -178,8 +178,7 @@ json_t *plan_config_team(struct plan_reader *r)
 		return json_pack("{s:i,s:n}", "size", r->ctx->team, "teammates");
 	if (!json_is_array(team))
 		return json_pack("{s:O?,s:n}", "size", team, "teammates");
-	json_array_foreach(team, i, teammate)
-	{
+	json_array_foreach (team, i, teammate) {
 		plan_agent_use(r, json_text(teammate, "agent"));
 	}
 	return json_pack("{s:n,s:O}", "size", "teammates", team);
@@ -192,8 +191,7 @@ bool plan_team_decides(struct plan_reader *r)
 	json_t *teammate;
 	if (r->ctx->team || !json_is_array(team))
 		return false;
-	json_array_foreach(team, i, teammate)
-	{
+	json_array_foreach (team, i, teammate) {
 		if (json_text(teammate, "agent"))
 			return true;
 	}

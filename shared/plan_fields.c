@@ -110,8 +110,7 @@ json_t *plan_fields_merge(const json_t *near, const json_t *far)
 	json_t *merged = json_copy((json_t *)far);
 	const char *key;
 	json_t *value;
-	json_object_foreach((json_t *)near, key, value)
-	{
+	json_object_foreach ((json_t *)near, key, value) {
 		json_t *other = json_object_get(merged, key);
 		if (other && strcmp(key, "verify") == 0) {
 			json_object_set_new(merged, key, merge_verify(value, other));

@@ -151,8 +151,7 @@ static int list_agents(struct plan_reader *r, const struct plan_task_options *o,
 	}
 	size_t i;
 	json_t *agent;
-	json_array_foreach(out, i, agent)
-	{
+	json_array_foreach (out, i, agent) {
 		const char *name = json_text(agent, "name");
 		if (name && o->interactive && make_interactive(r, name))
 			return -1;
@@ -214,8 +213,7 @@ static int make_task(struct making *m)
 	                         .agent = json_array_get(m->agents, 0)};
 	size_t i;
 	json_t *agent;
-	json_array_foreach(m->agents, i, agent)
-	{
+	json_array_foreach (m->agents, i, agent) {
 		if (plan_prompt_check(m->r, NULL, json_text(agent, "name"), prompt,
 		                      task.prompt_len))
 			return -1;

@@ -425,8 +425,7 @@ static const char *nearest_key(struct tasks *t, const char *word)
 	const char *key;
 	json_t *unused;
 	if (!t->key_names) {
-		json_object_foreach(t->index, key, unused)
-		{
+		json_object_foreach (t->index, key, unused) {
 			strv_push(&t->key_names, xstrdup(key));
 		}
 	}
@@ -473,7 +472,8 @@ static int link_tasks(struct tasks *t)
 	json_t *task;
 	t->graph.task_count = (int)json_array_size(t->out);
 	t->graph.keys = xcalloc(json_array_size(t->out) + 1, sizeof(*t->graph.keys));
-	json_array_foreach(t->out, i, task) t->graph.keys[i] = json_text(task, "key");
+	json_array_foreach (t->out, i, task)
+		t->graph.keys[i] = json_text(task, "key");
 	for (i = 0; i < t->list->count; i++) {
 		if (link_task(t, t->list->items[i]))
 			return -1;
