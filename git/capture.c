@@ -171,7 +171,7 @@ static int strip_private(const struct capture_source *source, const char *index,
 }
 
 static int fill_index(const struct capture_source *source, const char *index,
-                      struct index_view *own, struct error *err)
+                      struct index_view *own, struct capture *out, struct error *err)
 {
 	for (int start = START_OWN; start < START_COUNT; start++) {
 		int rc = start_index(source, index, (enum start)start, own, err);
@@ -184,7 +184,7 @@ static int fill_index(const struct capture_source *source, const char *index,
 		if (rc < 0)
 			return -1;
 		if (rc == 1)
-			return leftover_add(source, index, err);
+			return leftover_add(source, index, out, err);
 		if (rc == 0)
 			return 0;
 	}
@@ -197,10 +197,10 @@ int capture_take(const struct capture_source *source, struct capture *out, struc
 	_cleanup_view_ struct index_view own = INDEX_VIEW_INIT, now = INDEX_VIEW_INIT;
 
 	capture.index = repo_path(source->git_dir, INDEX_NAME);
-	if (fill_index(source, capture.index, &own, err) < 0 ||
+	if (fill_index(source, capture.index, &own, &capture, err) < 0 ||
 	    strip_private(source, capture.index, err) < 0 ||
 	    index_view_open(source, capture.index, &now, err) < 0 ||
-	    nested_take(source, capture.index, &now, &capture.nested, &capture.modules, err) < 0 ||
+	    nested_take(source, capture.index, &now, &capture, err) < 0 ||
 	    staged_tree(source, &own, &now, &capture.staged, err) < 0 ||
 	    index_write_tree(source->repo, source->git_dir, capture.index, capture.tree, err) < 0)
 		return -1;
@@ -218,6 +218,7 @@ void capture_finish(struct capture *capture)
 	free(capture->index);
 	free(capture->staged);
 	strv_free(capture->nested);
+	strv_free(capture->strange);
 	strv_free(capture->modules);
 	*capture = (struct capture)CAPTURE_INIT;
 }

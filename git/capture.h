@@ -11,13 +11,15 @@ struct capture_source {
 	const char *git_dir;        /* of the worktree */
 	const char *dir;            /* its top */
 	const char *const *without; /* paths that are never captured; may be NULL */
-	bool anyhow;                /* when the user's filters fail, take the files' raw bytes */
+	const char *prefix; /* of dir below the slot, with a slash; NULL for the slot itself */
+	bool anyhow; /* a snapshot: when the user's filters fail, take the files' raw bytes */
 };
 
 struct capture {
 	char tree[HEX_SIZE];
 	char *index;     /* file: an index that matches the tree and the files' stat data */
 	char **nested;   /* directories with repositories of their own, whose files were taken */
+	char **strange;  /* paths that are in the tree under another name, git refuses theirs */
 	char **modules;  /* submodules: taken as links */
 	bool conflicted; /* the index had unmerged paths */
 	char *staged;    /* tree of what was staged and is in neither the files nor HEAD, or NULL */
@@ -73,16 +75,17 @@ int index_write_tree(const struct repo *repo, const char *git_dir, const char *i
                      char tree[HEX_SIZE], struct error *err);
 
 /* Replaces links to nested repositories in the index, whose entries are `now`, by their
- * files (nested.c). */
+ * files (nested.c). What is found is noted in `out`. */
 int nested_take(const struct capture_source *source, const char *index,
-                const struct index_view *now, char ***nested, char ***modules, struct error *err);
+                const struct index_view *now, struct capture *out, struct error *err);
 /* Adds the files of the directory `path` below the worktree to `info`. */
 int nested_add(const struct capture_source *source, const char *path, struct buf *info, int depth,
-               struct error *err);
+               struct capture *out, struct error *err);
 /* What was staged and would be lost (staged.c); NULL when nothing. Caller frees. */
 int staged_tree(const struct capture_source *source, const struct index_view *own,
                 const struct index_view *now, char **tree, struct error *err);
 /* What git add could not add: raw bytes, other names (leftover.c). */
-int leftover_add(const struct capture_source *source, const char *index, struct error *err);
+int leftover_add(const struct capture_source *source, const char *index, struct capture *out,
+                 struct error *err);
 
 #endif

@@ -60,7 +60,7 @@ static int hash_link(const struct capture_source *source, const char *file, char
 
 /* Adds one file as it is. What holds no content (a pipe, a socket) is left out. */
 static int add_file(const struct capture_source *source, const char *path, struct buf *info,
-                    struct error *err)
+                    struct capture *out, struct error *err)
 {
 	_cleanup_free_ char *file = repo_path(source->dir, path);
 	_cleanup_free_ char *name = tame_name(path);
@@ -87,6 +87,13 @@ static int add_file(const struct capture_source *source, const char *path, struc
 	} else {
 		return 0;
 	}
+	/* In a commit a file under another name would be a lie. */
+	if (strcmp(name, path) != 0) {
+		strv_push(&out->strange,
+		          xasprintf("%s%s", source->prefix ? source->prefix : "", path));
+		if (!source->anyhow)
+			return 0;
+	}
 	index_info_add(info, mode, id, name);
 	return 0;
 }
@@ -100,7 +107,8 @@ static int list_paths(const struct capture_source *source, const char *index,
 	return git_run(source->repo, &run, args, err);
 }
 
-int leftover_add(const struct capture_source *source, const char *index, struct error *err)
+int leftover_add(const struct capture_source *source, const char *index, struct capture *out,
+                 struct error *err)
 {
 	_cleanup_buf_ struct buf paths = BUF_INIT, info = BUF_INIT;
 
@@ -120,9 +128,9 @@ int leftover_add(const struct capture_source *source, const char *index, struct 
 			continue;
 		if (n && path[n - 1] == '/') {
 			_cleanup_free_ char *dir = xstrndup(path, n - 1);
-			rc = nested_add(source, dir, &info, 0, err);
+			rc = nested_add(source, dir, &info, 0, out, err);
 		} else {
-			rc = add_file(source, path, &info, err);
+			rc = add_file(source, path, &info, out, err);
 		}
 		if (rc < 0)
 			return -1;

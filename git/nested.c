@@ -12,7 +12,8 @@
 #define NESTED_INDEX "pleach.nested"
 #define DEPTH_MAX    16
 
-static int add_inside(const struct capture_source *sub, const char *index, struct error *err)
+static int add_inside(const struct capture_source *sub, const char *index, struct capture *out,
+                      struct error *err)
 {
 	int code = 0;
 	struct git_run run = {
@@ -29,17 +30,22 @@ static int add_inside(const struct capture_source *sub, const char *index, struc
 	if (code != 1)
 		return error_wrap(err, "%s", sub->dir);
 	files_make_accessible(sub->dir);
-	return leftover_add(sub, index, err);
+	return leftover_add(sub, index, out, err);
 }
 
 int nested_add(const struct capture_source *source, const char *path, struct buf *info, int depth,
-               struct error *err)
+               struct capture *out, struct error *err)
 {
 	_cleanup_free_ char *dir = repo_path(source->dir, path);
 	_cleanup_free_ char *index =
 	    xasprintf("%s/%s.%zx.%d", source->git_dir, NESTED_INDEX, strlen(source->dir), depth);
-	struct capture_source sub = {
-	    .repo = source->repo, .git_dir = source->git_dir, .dir = dir, .anyhow = source->anyhow};
+	_cleanup_free_ char *prefix =
+	    xasprintf("%s%s/", source->prefix ? source->prefix : "", path);
+	struct capture_source sub = {.repo = source->repo,
+	                             .git_dir = source->git_dir,
+	                             .dir = dir,
+	                             .prefix = prefix,
+	                             .anyhow = source->anyhow};
 	_cleanup_view_ struct index_view view = INDEX_VIEW_INIT;
 	int rc;
 
@@ -47,7 +53,8 @@ int nested_add(const struct capture_source *source, const char *path, struct buf
 		return error_set(err, ERROR_EXTERNAL, "%s: repositories nested too deeply", dir);
 	if (!file_is_dir(dir))
 		return 0;
-	rc = add_inside(&sub, index, err);
+	strv_push(&out->nested, xstrndup(prefix, strlen(prefix) - 1));
+	rc = add_inside(&sub, index, out, err);
 	if (rc == 0)
 		rc = index_view_open(&sub, index, &view, err);
 	for (size_t i = 0; rc == 0 && i < view.count; i++) {
@@ -56,7 +63,7 @@ int nested_add(const struct capture_source *source, const char *path, struct buf
 		char id[HEX_SIZE];
 
 		if (entry->mode == MODE_LINK) {
-			rc = nested_add(source, whole, info, depth + 1, err);
+			rc = nested_add(source, whole, info, depth + 1, out, err);
 			continue;
 		}
 		index_entry_hex(entry, id);
@@ -100,7 +107,7 @@ static bool is_module(const struct buf *modules, const char *path)
 }
 
 int nested_take(const struct capture_source *source, const char *index,
-                const struct index_view *now, char ***nested, char ***modules, struct error *err)
+                const struct index_view *now, struct capture *out, struct error *err)
 {
 	_cleanup_buf_ struct buf info = BUF_INIT, known = BUF_INIT;
 	bool read = false;
@@ -118,13 +125,12 @@ int nested_take(const struct capture_source *source, const char *index,
 			return -1;
 		read = true;
 		if (is_module(&known, path)) {
-			strv_push(modules, xstrdup(path));
+			strv_push(&out->modules, xstrdup(path));
 			continue;
 		}
 		index_info_add(&info, 0, NULL, path);
-		if (nested_add(source, path, &info, 0, err) < 0)
+		if (nested_add(source, path, &info, 0, out, err) < 0)
 			return -1;
-		strv_push(nested, xstrdup(path));
 	}
 	return index_info_apply(source, index, &info, err);
 }

@@ -63,7 +63,7 @@ int slot_move_aside(const struct slot *slot, int64_t attempt, const char *path, 
 		return error_errno(err, "cannot make %s", parent);
 	for (int i = 1; i < 10000; i++) {
 		_cleanup_free_ char *to =
-		    xasprintf("%s/%s-%lld-%d.git", parent, name, (long long)attempt, i);
+		    xasprintf("%s/%s-%lld-%d", parent, name, (long long)attempt, i);
 
 		if (renameat2(AT_FDCWD, path, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
 			return 0;
@@ -80,6 +80,13 @@ int slot_move_nested(struct slot *slot, int64_t attempt, const struct capture *c
 		_cleanup_free_ char *git = xasprintf("%s/%s/.git", slot->dir, capture->nested[i]);
 
 		if (file_exists(git) && slot_move_aside(slot, attempt, git, err) < 0)
+			return -1;
+	}
+	/* Kept under another name, and unknown to git: it would stay for ever. */
+	for (size_t i = 0; capture->strange && capture->strange[i]; i++) {
+		_cleanup_free_ char *file = repo_path(slot->dir, capture->strange[i]);
+
+		if (file_exists(file) && slot_move_aside(slot, attempt, file, err) < 0)
 			return -1;
 	}
 	return 0;
