@@ -306,7 +306,7 @@ int method_task_pick(struct request *r, struct error *err)
 {
 	bool none = json_flag(r->params, "none");
 	_cleanup_task_ struct task_row row = {0};
-	int64_t id;
+	int64_t id = 0;
 
 	if (resolve_task(r, json_text(r->params, "task"), &id, err) < 0)
 		return -1;
@@ -323,7 +323,7 @@ int method_task_locate(struct request *r, struct error *err)
 	_cleanup_attempt_ struct attempt_row attempt = {0};
 	_cleanup_task_ struct task_row row = {0};
 	_cleanup_free_ char *branch = NULL;
-	int64_t id;
+	int64_t id = 0;
 	bool running;
 
 	if (resolve_task(r, json_text(r->params, "task"), &id, err) < 0)
@@ -383,7 +383,7 @@ int method_task_log(struct request *r, struct error *err)
 	_cleanup_attempt_ struct attempt_row attempt = {0};
 	_cleanup_task_ struct task_row task = {0};
 	_cleanup_free_ char *path = NULL;
-	int64_t id;
+	int64_t id = 0;
 
 	if (find_attempt(r, &id, err) < 0)
 		return -1;

@@ -70,7 +70,7 @@ int resolve_who(struct request *r, const char *who, struct teammate **out, struc
 	struct teammate *t = who ? team_find(c, who) : NULL;
 	_cleanup_task_ struct task_row row = {0};
 	struct error why = ERROR_INIT;
-	int64_t task;
+	int64_t task = 0;
 
 	if (t) {
 		*out = t;

@@ -204,7 +204,7 @@ static int run_once(struct place *place, int listen_fd, int signals, void (*read
 
 int supervise(struct place *place, void (*ready)(void), struct error *err)
 {
-	int lock, listen_fd, signals, pause_ms = 0;
+	int lock = -1, listen_fd = -1, signals, pause_ms = 0;
 	bool ended = false, served = false;
 
 	if (take_lock(place, &lock, err) < 0)
