@@ -46,7 +46,8 @@ struct plan_context {
  *              "slots": absolute DIR | null
  *   *secrets   {"plan":{NAME:VALUE},"agents":{NAME:{…}},"tasks":{KEY:{…}}}: what `env:` said
  *   *warnings  [TEXT], ready to print
- * Errors: NOT_FOUND (no such file), INVALID (see above), EXTERNAL (cannot be read). */
+ * Errors: INVALID (see above; also FILE:1:1 when there is no such file), EXTERNAL (it cannot be
+ * read). */
 int plan_read(const char *file, const struct plan_context *ctx, json_t **plan, json_t **secrets,
               json_t **warnings, struct error *err);
 

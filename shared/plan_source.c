@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "place.h"
@@ -244,10 +245,13 @@ static int read_stdin(char **data, size_t *len, struct error *err)
 static int read_file(const char *path, const char *name, char **data, size_t *len,
                      struct error *err)
 {
+	struct stat st;
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return error_set(err, ERROR_INVALID, "%s:1:1: a directory, not a file", name);
 	if (place_read_file(path, PLAN_FILE_MAX, data, len, err) == 0)
 		return 0;
 	if (err->code == ERROR_NOT_FOUND)
-		return error_set(err, ERROR_NOT_FOUND, "no such file: %s", name);
+		return error_set(err, ERROR_NOT_FOUND, "%s:1:1: no such file", name);
 	if (err->code == ERROR_INVALID)
 		return error_set(err, ERROR_INVALID, "%s:1:1: a file of more than %u MiB", name,
 		                 PLAN_FILE_MAX >> 20);
@@ -297,8 +301,11 @@ int plan_source_read(struct plan_reader *r, const char *file)
 	_cleanup_free_ char *joined =
 	    file[0] == '/' ? xstrdup(file) : xasprintf("%s/%s", cwd, file);
 	_cleanup_free_ char *name = text_safe(file, 0);
-	if (read_file(joined, name, &data, &len, r->err))
+	if (read_file(joined, name, &data, &len, r->err)) {
+		if (r->err->code == ERROR_NOT_FOUND)
+			r->err->code = ERROR_INVALID; /* bad input, not a name that is gone */
 		return -1;
+	}
 	_cleanup_free_ char *real = realpath(joined, NULL);
 	const char *path = real ? real : joined;
 	return source_add(r, xstrdup(name), xstrdup(path), dir_of(path), data, len);

@@ -146,7 +146,8 @@ static void test_files(void **state)
 	fixture_forget(f);
 	assert_int_equal(
 	    plan_read("none.yaml", &f->ctx, &f->plan, &f->secrets, &f->warnings, &f->err), -1);
-	assert_int_equal(f->err.code, ERROR_NOT_FOUND);
+	assert_int_equal(f->err.code, ERROR_INVALID);
+	assert_string_equal(f->err.text, "none.yaml:1:1: no such file");
 }
 
 /* Small files that would be large or deep trees. */
