@@ -85,6 +85,7 @@ static int add_file(const struct capture_source *source, const char *path, struc
 		               err) < 0)
 			return error_wrap(err, "cannot keep %s", file);
 	} else {
+		index_info_add(info, 0, NULL, name);
 		return 0;
 	}
 	/* In a commit a file under another name would be a lie. */

@@ -92,6 +92,25 @@ int slot_move_nested(struct slot *slot, int64_t attempt, const struct capture *c
 	return 0;
 }
 
+/* The files without which git takes no directory for a git directory. */
+static int repair_git_dir(struct slot *slot, struct error *err)
+{
+	_cleanup_free_ char *common_file = repo_path(slot->git_dir, "commondir");
+	_cleanup_free_ char *head_file = repo_path(slot->git_dir, "HEAD");
+	_cleanup_free_ char *common = file_line(common_file), *head = file_line(head_file);
+	char hex[HEX_SIZE];
+
+	if ((!common || strcmp(common, "../..") != 0) &&
+	    place_write_file(common_file, "../..\n", 6, err) < 0)
+		return -1;
+	if (head && (hex_is_id(head) || strncmp(head, "ref: refs/", 10) == 0))
+		return 0;
+	if (commit_resolve(&slot->repo, slot->marker.base ? slot->marker.base : "HEAD", hex, err) <
+	    0)
+		return -1;
+	return worktree_set_head(slot->git_dir, hex, err);
+}
+
 int slot_prepare(struct slot *slot, struct error *err)
 {
 	_cleanup_free_ char *link = repo_path(slot->dir, ".git");
@@ -103,6 +122,8 @@ int slot_prepare(struct slot *slot, struct error *err)
 		                 "slot %s is gone (it is made anew when its "
 		                 "teammate starts again)",
 		                 slot->dir);
+	if (repair_git_dir(slot, err) < 0)
+		return -1;
 	if (worktree_link_is_right(slot->dir, slot->git_dir))
 		return 0;
 	/* A repository, a link or a pipe in place of our file: an agent's doing, and kept. */

@@ -1,0 +1,352 @@
+/* Slots: making, reusing, locking, and keeping whatever an agent left in one. */
+#include "git_fixture.h"
+
+#include <sys/wait.h>
+
+static void test_new_slot_is_at_head_and_detached(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+
+	assert_true(slot_is_new(slot));
+	assert_int_equal(slot_attempt(slot), 0);
+	assert_int_equal(slot_phase(slot), SLOT_NEW);
+	assert_sh("", sh(u->slot, "git status --porcelain"));
+	assert_sh("HEAD", sh(u->slot, "git rev-parse --abbrev-ref HEAD"));
+	assert_sh("code", sh(u->slot, "cat src/code.c"));
+	slot_set_up(slot);
+	slot_close(slot);
+	slot = open_slot(u);
+	assert_false(slot_is_new(slot));
+	slot_close(slot);
+}
+
+static void test_second_holder_is_busy(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u), *other = NULL;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, &other, &err), -1);
+	assert_int_equal(err.code, ERROR_BUSY);
+	slot_close(slot);
+}
+
+static void test_foreign_directory_is_refused(void **state)
+{
+	struct universe *u = *state;
+	struct error err = ERROR_INIT;
+	struct slot *slot = NULL;
+
+	run_sh(u->dir, "mkdir -p repo.pleach/ash; echo mine > repo.pleach/ash/file");
+	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, &slot, &err), -1);
+	assert_int_equal(err.code, ERROR_INVALID);
+	assert_non_null(strstr(err.text, "not a worktree"));
+	assert_sh("mine", sh(u->slot, "cat file"));
+}
+
+static void test_another_repository_is_refused(void **state)
+{
+	struct universe *u = *state;
+	struct error err = ERROR_INIT;
+	struct slot *slot = NULL;
+
+	run_sh(u->dir, "git init -q repo.pleach/ash; echo mine > repo.pleach/ash/file");
+	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, &slot, &err), -1);
+	assert_int_equal(err.code, ERROR_INVALID);
+}
+
+static void test_unborn_repository_is_invalid(void **state)
+{
+	struct universe *u = *state;
+	struct error err = ERROR_INIT;
+	struct slot *slot = NULL;
+
+	run_sh(u->dir, "git init -q -b main empty");
+
+	_cleanup_free_ char *root = xasprintf("%s/empty", u->dir);
+
+	assert_int_equal(slot_open(root, u->slot, "ash", NULL, NULL, &slot, &err), -1);
+	assert_int_equal(err.code, ERROR_INVALID);
+	assert_false(file_exists(u->slot));
+}
+
+static void test_vanished_slot_is_made_anew(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+
+	slot_set_up(slot);
+	start_attempt(u, slot, 3, "one");
+	run_sh(u->slot, "git checkout -q --detach; echo lonely > l; git add l; git commit -qm l");
+	slot_close(slot);
+	run_sh(u->dir, "rm -rf repo.pleach/ash");
+	slot = open_slot(u);
+	assert_true(slot_is_new(slot));
+	assert_sh("code", sh(u->slot, "cat src/code.c"));
+	assert_kept(u, "lonely");
+	assert_sh("1", sh(u->root, "ls .git/worktrees | wc -l"));
+	slot_close(slot);
+}
+
+static void test_pruned_entry_keeps_the_files(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+
+	start_attempt(u, slot, 3, "one");
+	run_sh(u->slot, "echo precious > p");
+	slot_close(slot);
+	run_sh(u->root, "rm -rf .git/worktrees/ash");
+	slot = open_slot(u);
+	assert_kept(u, "precious");
+	start_attempt(u, slot, 4, "two");
+	assert_sh("", sh(u->slot, "git status --porcelain"));
+	slot_close(slot);
+}
+
+static void test_other_worktrees_are_left_alone(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot;
+
+	/* One whose directory is on a disk that is not there right now. */
+	run_sh(u->root, "git worktree add -q ../away; mv ../away ../elsewhere");
+	slot = open_slot(u);
+	slot_close(slot);
+	run_sh(u->dir, "rm -rf repo.pleach/ash");
+	slot = open_slot(u);
+	slot_close(slot);
+	run_sh(u->dir, "mv elsewhere away; git -C away status -s");
+}
+
+static void test_switch_is_on_the_branch_at_base(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+	_cleanup_free_ char *base = head_of(u, "main");
+
+	start_attempt(u, slot, 1, "one");
+	assert_sh("pleach/p/one", sh(u->slot, "git symbolic-ref --short HEAD"));
+	assert_sh(base, sh(u->slot, "git rev-parse HEAD"));
+	assert_int_equal(slot_attempt(slot), 1);
+	assert_int_equal(slot_phase(slot), SLOT_RUNNING);
+	run_sh(u->slot, "mkdir build; echo x > build/out; echo log > x.log; echo new > n; "
+	                "git rm -q b.txt; rm src/code.c; echo s >> a.txt; git add a.txt");
+	start_attempt(u, slot, 2, "two");
+	assert_sh("", sh(u->slot, "git status --porcelain"));
+	assert_sh("x\nlog", sh(u->slot, "cat build/out x.log"));
+	assert_sh("code", sh(u->slot, "cat src/code.c"));
+	assert_kept(u, "new");
+	assert_sh("0", sh(u->root, "git for-each-ref refs/pleach/kept/2 | wc -l"));
+	slot_close(slot);
+}
+
+static void test_clean_slot_keeps_nothing(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+	char *head = NULL;
+
+	start_attempt(u, slot, 1, "one");
+	snapshot(slot, 1, &head);
+	assert_null(head);
+	assert_int_equal(slot_phase(slot), SLOT_SNAPSHOTTED);
+	start_attempt(u, slot, 2, "two");
+	assert_sh("", sh(u->root, "git for-each-ref refs/pleach"));
+	slot_close(slot);
+}
+
+/* Every state that an agent can leave: the commands, and the contents that must survive. */
+static const struct {
+	const char *name, *commands;
+	const char *contents[6];
+} states[] = {
+    {"dirty", "echo edited > a.txt", {"edited"}},
+    {"untracked", "mkdir -p deep/er; echo fresh > deep/er/f", {"fresh"}},
+    {"staged", "echo staged > s; git add s; echo later > s", {"staged", "later"}},
+    {"staged then deleted", "echo gone > g; git add g; rm g", {"gone"}},
+    {"detached",
+     "git checkout -q --detach; echo det > d; git add d; git commit -qm d; echo wip > w",
+     {"det", "wip"}},
+    {"other branch",
+     "git checkout -q -b mine; echo mine > m; git add m; git commit -qm m",
+     {"mine"}},
+    {"reflog only",
+     "git checkout -q --detach; echo lost > l; git add l; git commit -qm l; git reset -q --hard "
+     "HEAD~1",
+     {"lost"}},
+    {"amended",
+     "echo first > l; git add l; git commit -qm l; echo second > l; "
+     "git commit -qa --amend -m l2",
+     {"first", "second"}},
+    {"mid-merge conflict",
+     "git checkout -q -b x; echo ours > a.txt; git commit -qam o; git checkout -q -b y main; "
+     "echo theirs > a.txt; git commit -qam t; git merge x || true; echo half > h",
+     {"ours", "theirs", "half"}},
+    {"merge of a lost commit",
+     "git checkout -q --detach; echo side > side; git add side; git commit -qm s; "
+     "c=$(git rev-parse HEAD); git checkout -q pleach/p/one; git merge -q --no-commit --no-ff $c; "
+     "rm .git 2>/dev/null; true",
+     {"side"}},
+    {"mid-rebase",
+     "echo r1 > a.txt; git commit -qam r1; git checkout -q -b up main; echo up > a.txt; "
+     "git commit -qam up; git checkout -q pleach/p/one; git rebase up || true; echo rb > rb",
+     {"r1", "up", "rb"}},
+    {"cherry-pick",
+     "git checkout -q --detach; echo cp > a.txt; git commit -qam c; c=$(git rev-parse HEAD); "
+     "git checkout -q pleach/p/one; echo here > a.txt; git commit -qam h; git cherry-pick $c || "
+     "true",
+     {"cp", "here"}},
+    {"conflicted index only",
+     "echo side2 > a.txt; git stash -q; echo main2 > a.txt; git commit -qam m; "
+     "git stash pop || true",
+     {"side2", "main2"}},
+    {"nested repository",
+     "git init -q sub; echo inner > sub/i; cd sub; git add i; "
+     "git -c user.name=a -c user.email=b commit -qm i; echo dirty > j",
+     {"inner", "dirty"}},
+    {"nested without commits",
+     "git init -q sub; echo bare > sub/i; mkdir sub/d; echo deep > sub/d/j",
+     {"bare", "deep"}},
+    {"nested in nested",
+     "git init -q one; git init -q one/two; echo two > one/two/f; cd one; echo o > o; "
+     "git add o; git -c user.name=a -c user.email=b commit -qm o",
+     {"two", "o"}},
+    {"nested already committed",
+     "git init -q sub; echo inner > sub/i; cd sub; git add i; "
+     "git -c user.name=a -c user.email=b commit -qm i; cd ..; git add -A; git commit -qm link",
+     {"inner"}},
+    {"read-only files",
+     "mkdir ro; echo kept > ro/f; chmod 400 ro/f; chmod 500 ro; echo w > w; chmod 000 w",
+     {"kept", "w"}},
+    {"unreadable directory", "mkdir hid; echo hidden > hid/f; chmod 000 hid", {"hidden"}},
+    {"deleted .git", "echo here > h; rm .git", {"here"}},
+    {".git is a repository",
+     "rm .git; git init -q .; echo own > own; git add own; git -c user.name=a -c user.email=b "
+     "commit -qm own",
+     {"own"}},
+    {".git is a pipe", "rm .git; mkfifo .git; echo piped > p", {"piped"}},
+    {".git leads elsewhere", "echo 'gitdir: /nowhere' > .git; echo led > l", {"led"}},
+    {"damaged index", "echo rubbish > $(git rev-parse --git-path index); echo dmg > d", {"dmg"}},
+    {"no index", "rm $(git rev-parse --git-path index); echo noi > a.txt", {"noi"}},
+    {"locked index", "touch $(git rev-parse --git-path index.lock); echo lck > a.txt", {"lck"}},
+    {"assume unchanged", "git update-index --assume-unchanged a.txt; echo sly > a.txt", {"sly"}},
+    {"skip worktree", "git update-index --skip-worktree a.txt; echo slyer > a.txt", {"slyer"}},
+    {"strange names",
+     "echo n1 > -x; echo n2 > ' sp'; printf 'n3\\n' > \"new\nline\"; echo n4 > \xc3\xa4; "
+     "echo n5 > ':(exclude)y'; printf 'n6\\n' > \"$(printf 'bad\\377')\"",
+     {"n1", "n2", "n3", "n4", "n5", "n6"}},
+    {"names that git refuses", "mkdir .GIT; echo caps > .GIT/x; echo ok > ok", {"caps", "ok"}},
+    {"file becomes directory", "rm a.txt; mkdir a.txt; echo in > a.txt/f", {"in"}},
+    {"directory becomes file", "rm -r src; echo flat > src", {"flat"}},
+    {"directory becomes link", "rm -r src; ln -s /etc src; echo lnk > l", {"lnk"}},
+    {"pipe and socket", "mkfifo f; rm a.txt; mkfifo a.txt; echo special > s", {"special"}},
+    {"no HEAD", "echo orph > o; rm $(git rev-parse --git-path HEAD)", {"orph"}},
+    {"orphan branch", "git checkout -q --orphan new; git rm -rqf .; echo root > r", {"root"}},
+    {"branch deleted",
+     "echo del > d; git add d; git commit -qm d; git checkout -q --detach; "
+     "git branch -qD pleach/p/one; git reset -q --hard HEAD~1",
+     {"del"}},
+    {"bisect",
+     "echo b1 > a.txt; git commit -qam b1; git bisect start -q HEAD main || true; echo bi > b",
+     {"b1", "bi"}},
+    {"required filter fails",
+     "git config filter.f.clean false; git config filter.f.required true; "
+     "echo '*.f filter=f' > .gitattributes; echo filtered > x.f",
+     {"filtered"}},
+    {"stash", "echo stashed > st; git add st; git stash -q; echo after > af", {"after"}},
+};
+
+static void test_every_state_is_kept(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		void *made = NULL;
+		struct universe *u;
+		struct slot *slot;
+		char *head = NULL;
+
+		assert_int_equal(universe_make(&made), 0);
+		print_message("           %s\n", states[i].name);
+		u = made;
+		slot = open_slot(u);
+		start_attempt(u, slot, 1, "one");
+		run_sh(u->slot, "%s", states[i].commands);
+		snapshot(slot, 1, &head);
+		free(head);
+		/* As after a crash: another process takes over. */
+		slot_close(slot);
+		slot = open_slot(u);
+		start_attempt(u, slot, 2, "two");
+		for (size_t k = 0; k < ARRAY_LEN(states[i].contents) && states[i].contents[k]; k++)
+			if (!is_reachable(u, states[i].contents[k]))
+				fail_msg("%s: '%s' is lost", states[i].name, states[i].contents[k]);
+		assert_sh("", sh(u->slot, "git status --porcelain"));
+		assert_sh("pleach/p/two", sh(u->slot, "git symbolic-ref --short HEAD"));
+		assert_sh("", sh(u->slot, "git diff main"));
+		slot_close(slot);
+		run_sh(u->root, "git fsck --strict --no-dangling >/dev/null");
+		universe_end(&made);
+	}
+}
+
+/* The same states at the end of an attempt: what is committed, and what is kept beside it. */
+static void test_every_state_is_committed(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		void *made = NULL;
+		struct slot_result result;
+		struct error err = ERROR_INIT;
+		struct universe *u;
+		struct slot *slot;
+
+		assert_int_equal(universe_make(&made), 0);
+		print_message("           %s\n", states[i].name);
+		u = made;
+
+		_cleanup_free_ char *base = head_of(u, "main");
+
+		slot = open_slot(u);
+		start_attempt(u, slot, 1, "one");
+		run_sh(u->slot, "%s", states[i].commands);
+		if (slot_commit(slot, 1, "pleach/p/one", base, "the subject", &result, &err) < 0) {
+			/* A filter of the user's that fails is the one thing that may. */
+			if (!strstr(states[i].name, "filter"))
+				fail_msg("%s: %s", states[i].name, err.text);
+		} else {
+			_cleanup_free_ char *now = head_of(u, "pleach/p/one");
+
+			assert_string_equal(now, result.head);
+			if (!strstr(states[i].name, "refuse") && !strstr(states[i].name, "filter"))
+				assert_sh("", sh(u->slot, "git status --porcelain"));
+		}
+		start_attempt(u, slot, 2, "two");
+		for (size_t k = 0; k < ARRAY_LEN(states[i].contents) && states[i].contents[k]; k++)
+			if (!is_reachable(u, states[i].contents[k]))
+				fail_msg("%s: '%s' is lost", states[i].name, states[i].contents[k]);
+		slot_close(slot);
+		universe_end(&made);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    universe_test(test_new_slot_is_at_head_and_detached),
+	    universe_test(test_second_holder_is_busy),
+	    universe_test(test_foreign_directory_is_refused),
+	    universe_test(test_another_repository_is_refused),
+	    universe_test(test_unborn_repository_is_invalid),
+	    universe_test(test_vanished_slot_is_made_anew),
+	    universe_test(test_pruned_entry_keeps_the_files),
+	    universe_test(test_other_worktrees_are_left_alone),
+	    universe_test(test_switch_is_on_the_branch_at_base),
+	    universe_test(test_clean_slot_keeps_nothing),
+	    cmocka_unit_test(test_every_state_is_kept),
+	    cmocka_unit_test(test_every_state_is_committed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
