@@ -50,7 +50,7 @@ const char *const store_migrations[STORE_SCHEMA] = {
     ") STRICT;"
     "CREATE INDEX task_ready ON task(priority DESC, id)"
     "  WHERE kind = 0 AND status = 0 AND unfinished = 0 AND delay_ms = 0;"
-    "CREATE INDEX task_status ON task(status) WHERE status IN (1, 2);"
+    "CREATE INDEX task_status ON task(status) WHERE status IN (1, 2, 4, 5);"
     "CREATE INDEX task_parent ON task(parent) WHERE parent IS NOT NULL;"
 
     "CREATE TABLE task_text("

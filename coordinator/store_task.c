@@ -314,23 +314,31 @@ int64_t store_tasks_running(struct store *store, int64_t plan, const char *agent
 	               "it", plan, agent);
 }
 
+/* While nothing waits for a person and nothing failed, nobody can be stuck. */
+static bool nothing_sticks(struct store *store)
+{
+	return !sql_int(store, 0, "SELECT 1 FROM task WHERE status IN (2, 4, 5) LIMIT 1", "");
+}
+
 int64_t *store_task_stuck_by(struct store *store, int64_t id)
 {
+	if (nothing_sticks(store))
+		return xcalloc(1, sizeof(int64_t));
 	/* Up through pending tasks, to the first that failed, was cancelled or waits. A choice
-	 * is walked into as well: its alternatives are what it waits for. */
+	 * is walked into as well (alt): its alternatives are what it waits for, but one that
+	 * failed keeps nobody from choosing another. */
 	return sql_ints(
 	    store,
-	    "WITH RECURSIVE up(id) AS ("
-	    " SELECT blocker FROM dependency WHERE task = ?1"
-	    " UNION SELECT a.id FROM task AS a WHERE a.parent = ?1"
-	    "  AND (SELECT status FROM task WHERE id = ?1) = 0"
-	    " UNION SELECT d.blocker FROM up JOIN task AS t ON t.id = up.id AND t.status = 0"
-	    "  JOIN dependency AS d ON d.task = t.id"
-	    "  WHERE t.unfinished > 0)"
-	    " SELECT t.id FROM up JOIN task AS t ON t.id = up.id"
-	    " JOIN task AS me ON me.id = ?1"
-	    " WHERE (t.status = 2 OR (t.status IN (4, 5) AND me.settled_blockers = 0"
-	    "  AND t.parent IS NOT ?1))"
+	    "WITH RECURSIVE up(id, alt) AS ("
+	    " SELECT blocker, 0 FROM dependency WHERE task = ?1"
+	    " UNION SELECT a.id, 1 FROM task AS a WHERE a.parent = ?1"
+	    " UNION SELECT d.blocker, 0 FROM up JOIN task AS t ON t.id = up.id AND t.status = 0"
+	    "  AND t.unfinished > 0 JOIN dependency AS d ON d.task = t.id"
+	    " UNION SELECT a.id, 1 FROM up JOIN task AS t ON t.id = up.id AND t.status = 0"
+	    "  AND t.kind = 1 JOIN task AS a ON a.parent = t.id)"
+	    " SELECT DISTINCT t.id FROM up JOIN task AS t ON t.id = up.id"
+	    " WHERE t.status = 2 OR (t.status IN (4, 5) AND up.alt = 0"
+	    "  AND (SELECT settled_blockers FROM task WHERE id = ?1) = 0)"
 	    " ORDER BY t.id",
 	    "i", id);
 }

@@ -164,6 +164,8 @@ static int64_t count_stuck(struct store *store, int64_t plan)
 	    " SELECT d.task FROM task AS t JOIN dependency AS d ON d.blocker = t.id"
 	    "  JOIN task AS w ON w.id = d.task AND w.status = 0"
 	    "  WHERE t.status = 2 OR (t.status IN (4, 5) AND w.settled_blockers = 0)"
+	    " UNION SELECT p.id FROM task AS t JOIN task AS p ON p.id = t.parent"
+	    "  AND p.status = 0 WHERE t.status = 2"
 	    " UNION SELECT d.task FROM stuck JOIN dependency AS d ON d.blocker = stuck.id"
 	    "  JOIN task AS w ON w.id = d.task AND w.status = 0)"
 	    " SELECT count(*) FROM stuck JOIN task ON task.id = stuck.id"
@@ -177,22 +179,20 @@ json_t *store_status_counts(struct store *store, int64_t plan)
 	                        "SELECT count(*) FROM task WHERE kind = 0 AND status = 0"
 	                        " AND unfinished = 0 AND delay_ms = 0 AND (?1 = 0 OR plan = ?1)",
 	                        "i", plan);
-	int64_t stuck = count_stuck(store, plan), pending = 0;
+	int64_t stuck = count_stuck(store, plan), counted[task_status_count] = {0};
 	json_t *counts = json_object();
+	sqlite3_stmt *row = sql_bind(store,
+	                             "SELECT status, count(*) FROM task WHERE ?1 = 0 OR plan = ?1"
+	                             " GROUP BY status",
+	                             "i", plan);
 
-	for (int status = 0; status < (int)task_status_count; status++) {
-		int64_t n =
-		    sql_int(store, 0,
-		            "SELECT count(*) FROM task WHERE status = ?1 AND (?2 = 0 OR plan = ?2)",
-		            "ii", (int64_t)status, plan);
-
-		if (status == TASK_PENDING)
-			pending = n;
+	while (sql_step(store, row))
+		counted[sqlite3_column_int(row, 0)] = sqlite3_column_int64(row, 1);
+	for (int status = 0; status < (int)task_status_count; status++)
 		json_object_set_new(counts, task_status_word((enum task_status)status),
-		                    json_integer(n));
-	}
+		                    json_integer(counted[status]));
 	json_object_set_new(counts, "ready", json_integer(ready));
-	json_object_set_new(counts, "blocked", json_integer(pending - ready));
+	json_object_set_new(counts, "blocked", json_integer(counted[TASK_PENDING] - ready));
 	json_object_set_new(counts, "stuck", json_integer(stuck));
 	return counts;
 }

@@ -52,15 +52,15 @@ json_t *teammate_json(struct coordinator *c, const struct teammate *t)
 	if (t->attempt && store_attempt_get(c->store, t->attempt, &attempt))
 		branch = xstrdup(attempt.branch);
 	text_format_time(t->since_ms, since);
-	return json_pack("{s:s, s:s?, s:s, s:o, s:s?, s:o, s:s?, s:o, s:s, s:s?, s:o, s:o, s:s}",
+	return json_pack("{s:s, s:s?, s:s, s:o, s:s?, s:o, s:s?, s:o, s:o, s:s?, s:o, s:o, s:s}",
 	                 "name", t->name, "agent", attempt.agent ? attempt.agent : t->agent,
 	                 "state", teammate_state_word(teammate_state(c, t)), "task",
 	                 json_int_or_null(t->task, 0), "key", t->key, "attempt",
 	                 json_int_or_null(t->attempt, 0), "pane",
 	                 c->views ? views_pane(c->views, t->name) : NULL, "pid",
-	                 json_int_or_null(t->proc.pid, 0), "slot", slot, "branch", branch,
-	                 "last_output", json_text_or_null(t->last_output), "progress",
-	                 json_text_or_null(t->progress), "since", since);
+	                 json_int_or_null(t->proc.pid, 0), "slot", json_text_or_null(slot),
+	                 "branch", branch, "last_output", json_text_or_null(t->last_output),
+	                 "progress", json_text_or_null(t->progress), "since", since);
 }
 
 json_t *team_json(struct coordinator *c)

@@ -327,6 +327,12 @@ int place_claim(const char *dir, struct place *out, bool *moved, struct error *e
 
 	if (place_find(dir, &place, err) < 0)
 		return -1;
+	/* Paths travel in JSON, which is text. */
+	if (!text_is_utf8(place.root, strlen(place.root))) {
+		error_set(err, ERROR_EXTERNAL,
+		          "the repository's path is not UTF-8 (move it to one that is)");
+		goto fail;
+	}
 	folder = xasprintf("%s/pleach", place.common_dir);
 	if (place_make_private_dir(folder, err) < 0)
 		goto fail;
