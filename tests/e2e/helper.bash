@@ -241,9 +241,22 @@ finished() {
 	wait "$1" || STATUS=$?
 }
 
+# A process that has ended is gone, though nobody may have reaped it yet.
+is_gone() {
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	[[ $stat == *") Z "* || $stat == *") X "* ]]
+}
+
 # process_gone PID: waits for its end
 process_gone() {
-	timeout "$LIMIT" tail --pid="$1" -s 0.02 -f /dev/null
+	local end=$((SECONDS + LIMIT))
+	until is_gone "$1"; do
+		((SECONDS < end)) || {
+			echo "process $1 did not end within $LIMIT s" >&2
+			return 1
+		}
+	done
 }
 
 # A process is its pid and its start time.

@@ -181,7 +181,7 @@ tui_plan() {
 	SOCKET=$(tmux_socket)
 	server=$(tm display-message -p '#{pid}')
 	expect 0 pleach down --now >/dev/null
-	[[ ! -e /proc/$server ]]
+	is_gone "$server"
 	[[ ! -S $SOCKET ]]
 	kill -0 "$other"
 	tmux -L "other-$$" kill-server
