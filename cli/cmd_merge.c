@@ -1,0 +1,147 @@
+/* pleach merge: verified landing, in dependency order. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connect.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "names.h"
+#include "print.h"
+#include "text.h"
+
+static const struct option merge_options[] = {
+    {.name = "all", .help = "every completed task that has not landed"},
+    {.name = "into", .value = "BRANCH", .help = "another target than the plan's"},
+    {.name = "squash", .help = "one commit a task"},
+    {.name = "dry-run", .help = "say what would happen; nothing moves"},
+    {0}};
+
+static void print_conflicts(const struct cli *cli, const json_t *conflicts)
+{
+	struct line line;
+	json_t *item, *path;
+	size_t i, j;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (conflicts, i, item) {
+		line_add(&line, STYLE_RED, "! ");
+		line_addf(&line, STYLE_BOLD, "%s", json_text(item, "key"));
+		line_add(&line, STYLE_PLAIN, "  conflicts:");
+		json_array_foreach (json_object_get(item, "paths"), j, path)
+			line_addf(&line, STYLE_PLAIN, " %s", json_string_value(path));
+		line_print(&line);
+	}
+	line_finish(&line);
+}
+
+static void print_failed(const struct cli *cli, const json_t *failed)
+{
+	struct line line;
+	json_t *item;
+	size_t i;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (failed, i, item) {
+		line_add(&line, STYLE_RED, "✗ ");
+		line_addf(&line, STYLE_BOLD, "%s", json_text(item, "key"));
+		line_addf(&line, STYLE_PLAIN, "  verify exit %lld when merged",
+		          (long long)json_int(item, "exit_code", -1));
+		line_print(&line);
+		if (json_text(item, "tail"))
+			print_text(json_text(item, "tail"));
+	}
+	line_finish(&line);
+}
+
+static void print_merged(const struct cli *cli, const json_t *result, bool dry_run)
+{
+	const char *target = json_text(result, "target"), *after = json_text(result, "after");
+	const json_t *merged = json_sub(result, "merged"), *verify = json_sub(result, "verify");
+	struct line line;
+	json_t *key;
+	char time[32];
+	size_t i;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (merged, i, key) {
+		line_add(&line, STYLE_GREEN, "✓ ");
+		line_addf(&line, STYLE_BOLD, "%s", json_string_value(key));
+		line_print(&line);
+	}
+	if (!json_array_size(merged)) {
+		line_add(&line, STYLE_PLAIN, "nothing to merge");
+	} else {
+		line_addf(&line, STYLE_PLAIN, "%s %s", target ? target : "the target",
+		          dry_run ? "would be at" : "is at");
+		line_addf(&line, STYLE_PLAIN, " %.7s", after ? after : "?");
+		if (verify) {
+			text_format_duration(json_num(verify, "seconds", 0), time);
+			line_addf(&line, STYLE_DIM, "   verified %s", time);
+		} else {
+			line_add(&line, STYLE_DIM, "   unverified");
+		}
+	}
+	line_print(&line);
+	line_finish(&line);
+}
+
+/* 1 when something did not land. */
+static int exit_status(const json_t *result)
+{
+	const json_t *verify = json_sub(result, "verify");
+	bool failed = json_array_size(json_object_get(result, "conflicts")) ||
+	              json_array_size(json_object_get(result, "verify_failed")) ||
+	              json_array_size(json_object_get(result, "stopped")) ||
+	              (verify && json_int(verify, "exit_code", 0) != 0);
+
+	return failed ? 1 : 0;
+}
+
+static int read_params(struct cli *cli, json_t **out, struct error *err)
+{
+	bool all = options_flag(&cli->options, "all");
+	const char *into = options_text(&cli->options, "into");
+	json_t *names = NULL;
+
+	if (all == (cli->options.arg_count > 0))
+		return error_set(err, ERROR_INVALID,
+		                 all ? "merge: tasks and --all at once (give one)"
+		                     : "merge: which tasks? (name them, or --all)");
+	if (names_json(cli, 0, &names, err) < 0)
+		return -1;
+	*out = json_pack("{s:o, s:b, s:o, s:b, s:b}", "tasks", names, "all", all, "into",
+	                 json_text_or_null(into), "squash", options_flag(&cli->options, "squash"),
+	                 "dry_run", options_flag(&cli->options, "dry-run"));
+	return 0;
+}
+
+static int merge_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_json_ json_t *result = NULL;
+	json_t *params = NULL;
+
+	if (read_params(cli, &params, err) < 0)
+		return -1;
+	/* Asked again after a restart it finds what landed and lands the rest. */
+	if (cli_ask(cli, "task.merge", params, true, &result, err) < 0)
+		return -1;
+	if (cli->json) {
+		print_json(result);
+		return exit_status(result);
+	}
+	print_merged(cli, result, options_flag(&cli->options, "dry-run"));
+	print_conflicts(cli, json_sub(result, "conflicts"));
+	print_failed(cli, json_sub(result, "verify_failed"));
+	return exit_status(result);
+}
+
+const struct command command_merge = {
+    .name = "merge",
+    .usage = "TASK… | --all [--into BRANCH] [--squash] [--dry-run]",
+    .summary = "merge chosen work into the target, verified",
+    .options = merge_options,
+    .most_args = ARGS_ANY,
+    .args = KIND_TASK,
+    .exec = merge_exec,
+};

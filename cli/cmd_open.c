@@ -1,0 +1,138 @@
+/* pleach open and path: a worktree on a task's branch. One that is checked out already (the
+ * slot while it runs) serves; otherwise pleach-git adds one beside the slots. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "connect.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "names.h"
+#include "print.h"
+#include "text.h"
+
+static const struct option no_options[] = {{0}};
+
+/* Beside the slots, under a name of its own: ../<repo>.pleach/open-<plan>-<key>, or in the
+ * state directory where the parent of the repository is not writable. */
+static char *open_dir(const struct place *place, const char *branch, const json_t *found)
+{
+	const char *name = branch ? branch : json_text(found, "key");
+	_cleanup_free_ char *flat = NULL, *parent = xstrdup(place->root);
+	char *slash = strrchr(parent, '/');
+
+	if (strncmp(name, "pleach/", 7) == 0)
+		name += 7;
+	flat = xstrdup(name);
+	for (char *p = flat; *p; p++)
+		if (*p == '/')
+			*p = '-';
+	if (slash && slash != parent)
+		*slash = '\0';
+	_cleanup_free_ char *beside = xasprintf("%s.pleach", place->root);
+	if (access(beside, W_OK) == 0 || (access(beside, F_OK) < 0 && access(parent, W_OK) == 0))
+		return xasprintf("%s/open-%s", beside, flat);
+	return xasprintf("%s/open/%s", place->state_dir, flat);
+}
+
+static int find_worktree(struct cli *cli, char **dir, struct error *err)
+{
+	_cleanup_json_ json_t *found = NULL, *opened = NULL;
+	_cleanup_free_ char *wanted = NULL;
+	const char *branch, *head, *key;
+
+	if (cli_ask(cli, "task.locate", names_params(cli, 0, "task"), true, &found, err) < 0 ||
+	    cli_place(cli, err) < 0)
+		return -1;
+	if (json_text(found, "slot") && json_flag(found, "running")) {
+		*dir = xstrdup(json_text(found, "slot"));
+		return 0;
+	}
+	branch = json_text(found, "branch");
+	head = json_text(found, "head");
+	key = json_text(found, "key");
+	if (!branch) { /* slot: none works in the repository itself */
+		*dir = xstrdup(cli->place.root);
+		return 0;
+	}
+	if (!head && !json_text(found, "base"))
+		return error_set(err, ERROR_NOT_FOUND, "%s: %s has no branch yet",
+		                 cli->command->name, key ? key : "it");
+	wanted = open_dir(&cli->place, branch, found);
+	if (cli_git(cli, "open",
+	            json_pack("{s:s, s:s?, s:s}", "branch", branch, "commit", head, "dir", wanted),
+	            &opened, err) < 0)
+		return -1;
+	if (!json_text(opened, "dir"))
+		return error_set(err, ERROR_EXTERNAL, "%s: pleach-git told no directory",
+		                 cli->command->name);
+	*dir = xstrdup(json_text(opened, "dir"));
+	return 0;
+}
+
+static int path_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_free_ char *dir = NULL;
+	_cleanup_json_ json_t *answer = NULL;
+
+	if (find_worktree(cli, &dir, err) < 0)
+		return -1;
+	if (cli->json) {
+		answer = json_pack("{s:o}", "path", json_text_or_null(dir));
+		return print_json(answer);
+	}
+	/* For scripts, so as it is; on a terminal made safe. */
+	if (isatty(STDOUT_FILENO)) {
+		_cleanup_free_ char *shown = text_safe(dir, 0);
+
+		printf("%s\n", shown);
+	} else {
+		printf("%s\n", dir);
+	}
+	return 0;
+}
+
+const struct command command_path = {
+    .name = "path",
+    .usage = "[TASK]",
+    .summary = "the directory of a worktree on that task's branch",
+    .options = no_options,
+    .most_args = 1,
+    .args = KIND_TASK,
+    .exec = path_exec,
+};
+
+static int open_exec(struct cli *cli, struct error *err)
+{
+	const char *shell = getenv("SHELL");
+	char *const alone[] = {(char *)(shell && *shell ? shell : "/bin/sh"), NULL};
+	char *const *argv = cli->options.rest && cli->options.rest[0] ? cli->options.rest : alone;
+	_cleanup_free_ char *dir = NULL;
+
+	if (find_worktree(cli, &dir, err) < 0)
+		return -1;
+	if (chdir(dir) < 0)
+		return error_errno(err, "open: cannot enter %s", dir);
+	setenv("PWD", dir, 1);
+	if (argv == alone && !cli->quiet) {
+		_cleanup_free_ char *shown = text_safe(dir, 0);
+
+		fprintf(stderr, "%s (exit leaves it)\n", shown);
+	}
+	fflush(stdout);
+	execvp(argv[0], argv);
+	return error_errno(err, "open: cannot start %s", argv[0]);
+}
+
+const struct command command_open = {
+    .name = "open",
+    .usage = "[TASK] [-- CMD]",
+    .summary = "a shell, or CMD, in a worktree on that task's branch",
+    .options = no_options,
+    .most_args = 1,
+    .args = KIND_TASK,
+    .takes_rest = true,
+    .exec = open_exec,
+};

@@ -1,0 +1,42 @@
+/* pleach pick: chooses one alternative, or none. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "connect.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "names.h"
+#include "print.h"
+
+static const struct option pick_options[] = {
+    {.name = "none", .help = "choose none: the parent fails, everything is kept"}, {0}};
+
+static int pick_exec(struct cli *cli, struct error *err)
+{
+	bool none = options_flag(&cli->options, "none");
+	json_t *params = names_params(cli, 0, "task");
+	_cleanup_json_ json_t *task = NULL;
+
+	json_object_set_new(params, "none", json_boolean(none));
+	if (cli_ask(cli, "task.pick", params, true, &task, err) < 0)
+		return -1;
+	if (cli->json)
+		return print_json(task);
+	if (cli->quiet)
+		return 0;
+	names_print_task(cli, task);
+	if (!none)
+		printf("pleach merge %s\n", json_text(task, "key") ? json_text(task, "key") : "");
+	return 0;
+}
+
+const struct command command_pick = {
+    .name = "pick",
+    .usage = "TASK | TASK --none",
+    .summary = "choose this alternative",
+    .options = pick_options,
+    .least_args = 1,
+    .most_args = 1,
+    .args = KIND_TASK,
+    .exec = pick_exec,
+};

@@ -1,0 +1,258 @@
+/* pleach run: reads a plan, checks what can be checked without changing anything, submits it,
+ * starts the team, follows it to its end. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "connect.h"
+#include "follow.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "plan.h"
+#include "print.h"
+#include "report.h"
+#include "run_plan.h"
+#include "task_view.h"
+#include "team_start.h"
+#include "text.h"
+
+static const struct option run_options[] = {
+    FOLLOW_OPTIONS,
+    {.name = "dry-run", .help = "say what would happen; nothing is stored or started"},
+    {.name = "retry", .help = "failed and cancelled tasks are tried again"},
+    {.name = "redo",
+     .value = "KEY",
+     .help = "run a completed task again",
+     .repeat = true,
+     .kind = KIND_TASK},
+    {.name = "prune", .help = "cancel tasks that the plan no longer has"},
+    {.name = "name", .value = "N", .help = "the plan's name, instead of the file's"},
+    {0}};
+
+struct run_job {
+	struct cli *cli;
+	json_t *plan, *secrets, *keys;
+	json_t *submitted; /* result of plan.submit */
+	json_t *team;      /* result of team.up, or NULL */
+	bool headless;
+};
+
+static void job_finish(struct run_job *job)
+{
+	json_decref(job->plan);
+	json_decref(job->secrets);
+	json_decref(job->keys);
+	json_decref(job->submitted);
+	json_decref(job->team);
+}
+#define _cleanup_job_ __attribute__((cleanup(job_finish)))
+
+/* The plan's file: the first argument when it looks like one, else pleach.yaml, here or at the
+ * top of the repository. Caller frees. */
+static char *plan_file(const struct cli *cli, size_t *first_key)
+{
+	const char *first = cli->options.arg_count ? cli->options.args[0] : NULL;
+
+	*first_key = 0;
+	if (first && run_is_plan_file(first)) {
+		*first_key = 1;
+		return xstrdup(first);
+	}
+	if (access("pleach.yaml", F_OK) == 0 || cli->place.bare)
+		return xstrdup("pleach.yaml");
+	return xasprintf("%s/pleach.yaml", cli->place.root);
+}
+
+static int read_plan(struct run_job *job, struct error *err)
+{
+	struct cli *cli = job->cli;
+	const struct plan_module *module = plan_module_load(err);
+	_cleanup_json_ json_t *warnings = NULL;
+	_cleanup_free_ char *file = NULL;
+	struct plan_context context;
+	size_t first_key;
+	long team;
+
+	if (!module || team_plan_context(cli, &context, err) < 0 ||
+	    options_number(&cli->options, "team", 1, 0, &team, err) < 0)
+		return -1;
+	context.name = options_text(&cli->options, "name");
+	context.team = (int)team;
+	file = plan_file(cli, &first_key);
+	if (module->read(file, &context, &job->plan, &job->secrets, &warnings, err) < 0)
+		return err->code == ERROR_NOT_FOUND
+		           ? error_set(err, ERROR_NOT_FOUND,
+		                       "run: there is no %s (pleach init writes one)", file)
+		           : -1;
+	report_warnings(cli, warnings);
+	job->keys = json_array();
+	for (size_t i = first_key; i < cli->options.arg_count; i++)
+		if (json_array_append_new(job->keys, json_string(cli->options.args[i])) < 0)
+			return error_set(err, ERROR_NOT_FOUND, "run: no such task");
+	return run_check_keys(job->plan, job->keys, err);
+}
+
+static json_t *submit_params(const struct run_job *job, bool dry_run)
+{
+	const struct options *options = &job->cli->options;
+	_cleanup_free_ const char **redo = options_list(options, "redo");
+	json_t *list = json_array();
+
+	for (size_t i = 0; redo[i]; i++)
+		json_array_append_new(list, json_text_or_null(redo[i]));
+	return json_pack("{s:O, s:O, s:b, s:o, s:b, s:O, s:b}", "plan", job->plan, "secrets",
+	                 job->secrets, "retry", options_flag(options, "retry"), "redo", list,
+	                 "prune", options_flag(options, "prune"), "keys", job->keys, "dry_run",
+	                 dry_run);
+}
+
+/* ---- --dry-run ---- */
+
+static void print_list(const char *what, const json_t *keys)
+{
+	json_t *key;
+	size_t i;
+
+	json_array_foreach (keys, i, key) {
+		_cleanup_free_ char *shown = text_safe(json_string_value(key), 80);
+
+		printf("%s%s", i ? ", " : what, shown);
+	}
+	if (json_array_size(keys))
+		putchar('\n');
+}
+
+/* Nothing is started for it: a coordinator that runs already says what it would keep. */
+static int dry_run(struct run_job *job, struct error *err)
+{
+	_cleanup_json_ json_t *order = run_order(job->plan, job->keys), *result = NULL,
+	                      *answer = NULL;
+	int running = cli_connect_running(job->cli, err);
+
+	if (running < 0 ||
+	    (running && rpc_client_ask(job->cli->client, "plan.submit", submit_params(job, true),
+	                               true, &result, err) < 0))
+		return -1;
+	if (job->cli->json) {
+		answer = json_pack("{s:O, s:O}", "plan", json_object_get(job->plan, "name"),
+		                   "order", order);
+		json_object_update_missing(answer, result);
+		return print_json(answer);
+	}
+	run_print_order(job->cli, job->plan, order);
+	report_warnings(job->cli, json_sub(result, "warnings"));
+	print_list("new: ", json_sub(result, "created"));
+	print_list("changed: ", json_sub(result, "updated"));
+	print_list("kept as they are: ", json_sub(result, "kept"));
+	print_list("tried again: ", json_sub(result, "retried"));
+	print_list("no longer in the plan: ", json_sub(result, "removed"));
+	return 0;
+}
+
+/* ---- for real ---- */
+
+/* Agents and tmux, before anything is stored or started. */
+static int check_surroundings(struct run_job *job, struct error *err)
+{
+	_cleanup_json_ json_t *used = run_used_agents(job->plan, job->keys);
+
+	if (team_check_tmux(job->cli, job->headless, err) < 0)
+		return -1;
+	return team_check_agents(job->cli, json_sub(job->plan, "agents"), used, job->secrets, err);
+}
+
+static int submit(struct run_job *job, struct error *err)
+{
+	const json_t *removed;
+
+	if (cli_ask(job->cli, "plan.submit", submit_params(job, false), true, &job->submitted,
+	            err) < 0)
+		return -1;
+	report_warnings(job->cli, json_sub(job->submitted, "warnings"));
+	removed = json_sub(job->submitted, "removed");
+	if (json_array_size(removed) && !job->cli->quiet) {
+		fflush(stdout);
+		_cleanup_free_ char *first =
+		    text_safe(json_string_value(json_array_get(removed, 0)), 80);
+		report_note(
+		    job->cli, "%zu task%s no longer in the plan: %s%s%s", json_array_size(removed),
+		    json_array_size(removed) == 1 ? " is" : "s are", first,
+		    json_array_size(removed) > 1 ? " …" : "",
+		    options_flag(&job->cli->options, "prune") ? ": cancelled"
+		                                              : ": kept (--prune cancels them)");
+	}
+	return 0;
+}
+
+static int start_team(struct run_job *job, struct error *err)
+{
+	const json_t *team = json_sub(job->plan, "team");
+	struct team_start start = {.size = (long)json_int(team, "size", 0),
+	                           .teammates = json_sub(team, "teammates"),
+	                           .profiles = json_sub(job->plan, "agents"),
+	                           .headless = job->headless};
+	_cleanup_json_ json_t *tasks = NULL;
+	long wanted;
+
+	if (cli_ask(job->cli, "task.list",
+	            json_pack("{s:O}", "ids", json_object_get(job->submitted, "ids")), true, &tasks,
+	            err) < 0)
+		return -1;
+	wanted = team_default_size(json_sub(tasks, "tasks"));
+	if (!wanted)
+		return 0; /* all is settled or waits for a person */
+	if (!start.size && !json_array_size(start.teammates))
+		start.size = wanted;
+	return team_start(job->cli, &start, &job->team, err);
+}
+
+static int tell_detached(const struct run_job *job)
+{
+	const char *plan = json_text(job->submitted, "plan");
+
+	if (job->cli->json)
+		return print_json(job->submitted);
+	if (!job->cli->quiet)
+		printf("%s: %zu tasks submitted; pleach status (to look), pleach run (to watch), "
+		       "pleach down (to stop)\n",
+		       plan, json_array_size(json_object_get(job->submitted, "ids")));
+	return 0;
+}
+
+static int run_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_job_ struct run_job job = {.cli = cli};
+	_cleanup_json_ json_t *tasks = NULL;
+	struct follow follow = {.plan = NULL};
+	int signals;
+
+	job.headless = options_flag(&cli->options, "headless");
+	if (follow_read_options(cli, &follow, err) < 0 || read_plan(&job, err) < 0)
+		return -1;
+	if (options_flag(&cli->options, "dry-run"))
+		return dry_run(&job, err);
+	if (check_surroundings(&job, err) < 0)
+		return -1;
+	signals = follow_catch_signals();
+	if (submit(&job, err) < 0 || start_team(&job, err) < 0)
+		return -1;
+	if (options_flag(&cli->options, "detach"))
+		return tell_detached(&job);
+	follow.plan = json_text(job.submitted, "plan");
+	follow.base = json_text(job.plan, "base");
+	follow.ids = json_object_get(job.submitted, "ids");
+	follow.started = json_object_get(job.team, "started");
+	follow.since = json_int(job.submitted, "seq", 0);
+	return follow_run(cli, &follow, signals, &tasks, err);
+}
+
+const struct command command_run = {
+    .name = "run",
+    .usage = "[PLAN] [KEY…] [OPTION…]",
+    .summary = "do the tasks of a plan (pleach.yaml; - is stdin)",
+    .options = run_options,
+    .most_args = ARGS_ANY,
+    .args = KIND_FILE,
+    .exec = run_exec,
+};

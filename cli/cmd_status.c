@@ -1,0 +1,238 @@
+/* pleach status, and bare pleach: what needs you, who does what, the plans. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connect.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "print.h"
+#include "task_view.h"
+#include "text.h"
+
+static const struct option status_options[] = {
+    {.name = "line", .help = "one short line, for a status bar or a prompt"}, {0}};
+
+static enum style state_style(const char *state)
+{
+	if (strcmp(state, "needs_input") == 0)
+		return STYLE_YELLOW;
+	if (strcmp(state, "working") == 0 || strcmp(state, "verifying") == 0)
+		return STYLE_GREEN;
+	if (strcmp(state, "lost") == 0 || strcmp(state, "unresponsive") == 0)
+		return STYLE_RED;
+	return STYLE_DIM;
+}
+
+static void print_waiting(const struct cli *cli, const json_t *waiting)
+{
+	struct line line;
+	json_t *task;
+	size_t i;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (waiting, i, task) {
+		_cleanup_free_ char *story = task_story(task, NULL, NULL);
+		char ago[48];
+
+		print_ago(json_text(json_sub(task, "input"), "since"), ago);
+		line_add(&line, STYLE_YELLOW, "! ");
+		line_cell(&line, STYLE_BOLD, json_text(task, "key"), 12);
+		line_add(&line, STYLE_PLAIN, story);
+		line_addf(&line, STYLE_DIM, "   %s", ago);
+		line_print(&line);
+	}
+	line_finish(&line);
+}
+
+static size_t widest(const json_t *items, const char *field, size_t least, size_t most)
+{
+	size_t columns = least, i;
+	json_t *item;
+
+	json_array_foreach (items, i, item) {
+		const char *text = json_text(item, field);
+		size_t width = text ? text_width(text) : 0;
+
+		if (width > columns)
+			columns = width;
+	}
+	return columns < most ? columns : most;
+}
+
+static void print_teammates(const struct cli *cli, const json_t *teammates)
+{
+	size_t name_columns = widest(teammates, "name", 6, 16);
+	size_t key_columns = widest(teammates, "key", 6, 20), i;
+	struct line line;
+	json_t *teammate;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (teammates, i, teammate) {
+		const char *state = json_text(teammate, "state"), *key = json_text(teammate, "key");
+		const char *text = json_text(teammate, "progress");
+		int64_t since = print_time_ms(json_text(teammate, "since"));
+		char time[32] = "";
+
+		if (since >= 0)
+			text_format_duration((double)(time_now_ms() - since) / 1000.0, time);
+		if (!text)
+			text = json_text(teammate, "last_output");
+		line_cell(&line, STYLE_PLAIN, json_text(teammate, "name"), name_columns);
+		line_cell(&line, state_style(state ? state : ""), state, 12);
+		line_cell(&line, STYLE_PLAIN, key ? key : "", key_columns);
+		line_addf(&line, STYLE_DIM, "%6s  ", time);
+		line_add(&line, STYLE_DIM, key && text ? text : "");
+		line_print(&line);
+	}
+	line_finish(&line);
+}
+
+static const struct {
+	const char *name, *shown;
+	enum style style;
+} counted[] = {
+    {"completed", "completed", STYLE_GREEN}, {"needs_input", "needs input", STYLE_YELLOW},
+    {"in_progress", "working", STYLE_PLAIN}, {"failed", "failed", STYLE_RED},
+    {"cancelled", "cancelled", STYLE_PLAIN}, {"ready", "ready", STYLE_PLAIN},
+    {"blocked", "blocked", STYLE_PLAIN},     {"stuck", "stuck", STYLE_RED}};
+
+static void add_counts(struct line *line, const json_t *counts)
+{
+	int64_t stuck = json_int(counts, "stuck", 0);
+	bool first = true;
+
+	for (size_t i = 0; i < ARRAY_LEN(counted); i++) {
+		int64_t n = json_int(counts, counted[i].name, 0);
+
+		/* Stuck ones are blocked ones, too: each is told once. */
+		if (strcmp(counted[i].name, "blocked") == 0)
+			n = n > stuck ? n - stuck : 0;
+		if (!n)
+			continue;
+		line_add(line, STYLE_PLAIN, first ? "" : ", ");
+		line_addf(line, counted[i].style, "%lld %s", (long long)n, counted[i].shown);
+		first = false;
+	}
+	if (first)
+		line_add(line, STYLE_DIM, "no tasks");
+}
+
+static void print_plans(const struct cli *cli, const json_t *plans)
+{
+	size_t name_columns = widest(plans, "name", 6, 24), i;
+	struct line line;
+	json_t *plan;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (plans, i, plan) {
+		line_cell(&line, STYLE_BOLD, json_text(plan, "name"), name_columns);
+		add_counts(&line, json_sub(plan, "tasks"));
+		line_print(&line);
+	}
+	line_finish(&line);
+}
+
+static void print_line(const struct cli *cli, const json_t *status)
+{
+	struct line line;
+
+	line_begin(&line, 0, cli->colored);
+	add_counts(&line, json_sub(status, "tasks"));
+	line_addf(&line, STYLE_PLAIN, " · team %zu",
+	          json_array_size(json_object_get(status, "teammates")));
+	line_print(&line);
+	line_finish(&line);
+}
+
+static void print_status(const struct cli *cli, const json_t *status)
+{
+	const json_t *waiting = json_sub(status, "waiting"), *team = json_sub(status, "teammates");
+	const json_t *plans = json_sub(status, "plans");
+
+	print_waiting(cli, waiting);
+	if (json_array_size(waiting) && (json_array_size(team) || json_array_size(plans)))
+		putchar('\n');
+	print_teammates(cli, team);
+	if (json_array_size(team) && json_array_size(plans))
+		putchar('\n');
+	print_plans(cli, plans);
+	if (!json_array_size(team) && !json_array_size(plans))
+		printf("no tasks and no team yet\n");
+}
+
+static int status_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_json_ json_t *status = NULL;
+
+	if (cli_ask(cli, "status", NULL, true, &status, err) < 0)
+		return -1;
+	if (cli->json)
+		return print_json(status);
+	if (options_flag(&cli->options, "line"))
+		print_line(cli, status);
+	else
+		print_status(cli, status);
+	return 0;
+}
+
+/* What a person would do next, by what stands. */
+static void print_next(const struct cli *cli, const json_t *status)
+{
+	const json_t *counts = json_sub(status, "tasks"), *waiting = json_sub(status, "waiting");
+	const char *first = json_text(json_array_get(waiting, 0), "key");
+	const char *reason = json_text(json_sub(json_array_get(waiting, 0), "input"), "reason");
+	struct line line;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	if (first && reason && strcmp(reason, "choice") == 0)
+		line_addf(&line, STYLE_DIM, "pleach compare %s · pleach pick %s.N", first, first);
+	else if (first)
+		line_addf(&line, STYLE_DIM, "pleach answer %s · pleach attach --next", first);
+	else if (json_int(counts, "in_progress", 0))
+		line_add(&line, STYLE_DIM,
+		         "pleach run (to watch) · pleach attach · pleach logs -f");
+	else if (json_int(counts, "ready", 0) && !json_array_size(json_sub(status, "teammates")))
+		line_add(&line, STYLE_DIM, "pleach up (starts the team)");
+	else if (json_int(counts, "failed", 0))
+		line_add(&line, STYLE_DIM, "pleach ls --status failed · pleach retry TASK");
+	else if (json_int(counts, "completed", 0))
+		line_add(&line, STYLE_DIM, "pleach merge --all · pleach ls · pleach down");
+	else
+		line_add(&line, STYLE_DIM,
+		         "pleach try \"what to do\" · pleach init, then pleach run · pleach -h");
+	line_print(&line);
+	line_finish(&line);
+}
+
+static int home_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_json_ json_t *status = NULL;
+
+	if (cli_ask(cli, "status", NULL, true, &status, err) < 0)
+		return -1;
+	if (cli->json)
+		return print_json(status);
+	print_status(cli, status);
+	if (!cli->quiet)
+		print_next(cli, status);
+	return 0;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .usage = "[--line]",
+    .summary = "what needs you, who does what, how the plans stand",
+    .options = status_options,
+    .exec = status_exec,
+};
+
+static const struct option no_options[] = {{0}};
+
+const struct command command_home = {
+    .name = "pleach",
+    .usage = "",
+    .summary = "status, and what to type next",
+    .options = no_options,
+    .exec = home_exec,
+};

@@ -1,0 +1,383 @@
+/* pleach task list, show, update, stop, retry. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connect.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "names.h"
+#include "print.h"
+#include "prompt.h"
+#include "report.h"
+#include "run_screen.h"
+#include "table.h"
+#include "task_view.h"
+#include "text.h"
+
+#define STATUS_WORDS "pending in_progress needs_input completed failed cancelled"
+
+/* ---- list ---- */
+
+static const struct option list_options[] = {
+    {.name = "status",
+     .value = "S",
+     .help = "only these: " STATUS_WORDS,
+     .repeat = true,
+     .kind = KIND_WORDS,
+     .words = STATUS_WORDS},
+    {.name = "plan", .value = "P", .help = "only this plan's"},
+    {0}};
+
+static const json_t *find_task(void *index, json_int_t id)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%lld", (long long)id);
+	return json_object_get(index, text);
+}
+
+static void add_task_row(struct table *table, const json_t *task, json_t *index)
+{
+	_cleanup_free_ char *agent = task_agent(task), *story = task_story(task, find_task, index);
+	double seconds = json_num(task, "seconds", -1);
+	struct task_mark mark = task_mark(task);
+	char time[32] = "-";
+
+	if (seconds >= 0)
+		text_format_duration(seconds, time);
+	table_addf(table, STYLE_DIM, "%lld", (long long)json_int(task, "id", 0));
+	table_add(table, STYLE_PLAIN, json_text(task, "plan"));
+	table_add(table, STYLE_BOLD, json_text(task, "key"));
+	table_addf(table, mark.style, "%s %s", mark.sign, mark.word);
+	table_add(table, STYLE_PLAIN, agent);
+	table_add(table, STYLE_PLAIN, time);
+	table_add(table, STYLE_DIM, *story ? story : json_text(task, "subject"));
+}
+
+static int print_tasks(const struct cli *cli, const json_t *tasks, struct error *err)
+{
+	static const struct table_column columns[] = {
+	    {"ID", true, false},      {"PLAN", false, false}, {"KEY", false, false},
+	    {"STATUS", false, false}, {"AGENT", false, true}, {"TIME", true, false},
+	    {"", false, true}};
+	_cleanup_json_ json_t *index = screen_index(tasks);
+	_cleanup_table_ struct table table;
+	json_t *task;
+	size_t i;
+
+	table_init(&table, columns, ARRAY_LEN(columns));
+	json_array_foreach (tasks, i, task)
+		add_task_row(&table, task, index);
+	if (!json_array_size(tasks)) {
+		if (!cli->quiet)
+			printf("no tasks\n");
+		return 0;
+	}
+	return table_print(&table, cli, err);
+}
+
+static int list_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_free_ const char **statuses = options_list(&cli->options, "status");
+	const char *plan = options_text(&cli->options, "plan");
+	_cleanup_json_ json_t *result = NULL;
+	json_t *params = json_object(), *list;
+
+	if (plan)
+		json_object_set_new(params, "plan", json_text_or_null(plan));
+	if (statuses[0]) {
+		list = json_array();
+		for (size_t i = 0; statuses[i]; i++)
+			json_array_append_new(list, json_string(statuses[i]));
+		json_object_set_new(params, "status", list);
+	}
+	if (cli_ask(cli, "task.list", params, true, &result, err) < 0)
+		return -1;
+	if (cli->json)
+		return print_json(result);
+	return print_tasks(cli, json_sub(result, "tasks"), err);
+}
+
+const struct command command_task_list = {
+    .name = "task list",
+    .aliases = "ls",
+    .usage = "[--status S]… [--plan P]",
+    .summary = "all tasks, or those asked for",
+    .options = list_options,
+    .exec = list_exec,
+};
+
+/* ---- show ---- */
+
+static void print_field(const struct cli *cli, const char *name, const char *text)
+{
+	struct line line;
+
+	if (!text || !*text)
+		return;
+	line_begin(&line, 0, cli->colored);
+	line_cell(&line, STYLE_DIM, name, 10);
+	line_add(&line, STYLE_PLAIN, text);
+	line_print(&line);
+	line_finish(&line);
+}
+
+static void print_ids(const struct cli *cli, const char *name, const json_t *ids)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	json_t *id;
+	size_t i;
+
+	json_array_foreach (ids, i, id)
+		buf_printf(&out, "%s%lld", i ? ", " : "", (long long)json_integer_value(id));
+	print_field(cli, name, out.data);
+}
+
+static void print_block(const struct cli *cli, const char *title, const char *text)
+{
+	struct line line;
+
+	if (!text || !*text)
+		return;
+	line_begin(&line, 0, cli->colored);
+	line_add(&line, STYLE_DIM, title);
+	putchar('\n');
+	line_print(&line);
+	line_finish(&line);
+	print_text(text);
+}
+
+static void print_task_fields(const struct cli *cli, const json_t *task)
+{
+	_cleanup_free_ char *agent = task_agent(task), *changes = task_changes(task);
+	const json_t *verify = json_sub(task, "verify");
+	double seconds = json_num(task, "seconds", -1);
+	char time[32] = "";
+
+	if (seconds >= 0)
+		text_format_duration(seconds, time);
+	print_field(cli, "plan", json_text(task, "plan"));
+	print_field(cli, "subject", json_text(task, "subject"));
+	print_field(cli, "agent", agent);
+	print_field(cli, "owner", json_text(task, "owner"));
+	print_ids(cli, "blocked by", json_object_get(task, "blocked_by"));
+	print_ids(cli, "blocks", json_object_get(task, "blocks"));
+	print_ids(cli, "tried as", json_object_get(task, "alternatives"));
+	print_field(cli, "branch", json_text(task, "branch"));
+	print_field(cli, "base", json_text(task, "base"));
+	print_field(cli, "head", json_text(task, "head"));
+	print_field(cli, "changes", changes);
+	print_field(cli, "time", time);
+	if (verify) {
+		_cleanup_free_ char *proof =
+		    xasprintf("%s: exit %lld", json_text(verify, "command"),
+		              (long long)json_int(verify, "exit_code", -1));
+		print_field(cli, "verify", proof);
+	}
+	print_field(cli, "landing", json_text(json_sub(task, "landing"), "state"));
+	print_field(cli, "created", json_text(task, "created_at"));
+	print_field(cli, "finished", json_text(task, "finished_at"));
+}
+
+static int show_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_json_ json_t *task = NULL;
+
+	if (cli_ask(cli, "task.show", names_params(cli, 0, "task"), true, &task, err) < 0)
+		return -1;
+	if (cli->json)
+		return print_json(task);
+	names_print_task(cli, task);
+	print_task_fields(cli, task);
+	print_block(cli, "prompt", json_text(task, "prompt"));
+	print_block(cli, "asks", json_text(json_sub(task, "input"), "text"));
+	print_block(cli, "error", json_text(json_sub(task, "error"), "message"));
+	print_block(cli, "output", json_text(task, "output"));
+	return 0;
+}
+
+static const struct option no_options[] = {{0}};
+
+const struct command command_task_show = {
+    .name = "task show",
+    .aliases = "show",
+    .usage = "[TASK]",
+    .summary = "all that is known of a task",
+    .options = no_options,
+    .most_args = 1,
+    .args = KIND_TASK,
+    .exec = show_exec,
+};
+
+/* ---- update ---- */
+
+static const struct option update_options[] = {
+    {.name = "prompt", .value = "TEXT", .help = "a new prompt"},
+    {.name = "file",
+     .letter = 'F',
+     .value = "FILE",
+     .help = "a new prompt from a file (-: stdin)",
+     .kind = KIND_FILE},
+    {.name = "priority", .value = "N", .help = "higher first"},
+    {.name = "agent",
+     .value = "NAME[/MODEL]",
+     .help = "the agent that does it",
+     .kind = KIND_AGENT},
+    {.name = "blocked-by",
+     .value = "TASK",
+     .help = "waits for these only",
+     .repeat = true,
+     .kind = KIND_TASK},
+    {.name = "metadata", .value = "JSON", .help = "an object kept with the task"},
+    {0}};
+
+static int update_blockers(const struct cli *cli, json_t *params)
+{
+	_cleanup_free_ const char **blockers = options_list(&cli->options, "blocked-by");
+	json_t *list;
+
+	if (!blockers[0])
+		return 0;
+	list = json_array();
+	for (size_t i = 0; blockers[i]; i++)
+		if (*blockers[i]) /* --blocked-by "" alone: nothing blocks it */
+			json_array_append_new(list, json_text_or_null(blockers[i]));
+	return json_object_set_new(params, "blocked_by", list);
+}
+
+static int update_metadata(const struct cli *cli, json_t *params, struct error *err)
+{
+	const char *text = options_text(&cli->options, "metadata");
+	json_t *metadata = text ? jsonl_parse(text, strlen(text), err) : NULL;
+
+	if (!text)
+		return 0;
+	if (!metadata)
+		return error_wrap(err, "task update: --metadata");
+	if (!json_is_object(metadata)) {
+		json_decref(metadata);
+		return error_set(err, ERROR_INVALID, "task update: --metadata is a JSON object");
+	}
+	return json_object_set_new(params, "metadata", metadata);
+}
+
+static int update_params(const struct cli *cli, json_t *params, struct error *err)
+{
+	const char *agent = options_text(&cli->options, "agent");
+	const char *prompt = options_text(&cli->options, "prompt");
+	_cleanup_free_ char *text = NULL;
+	long priority;
+
+	if (options_text(&cli->options, "file") && prompt_read(cli, 1, true, &text, err) < 0)
+		return -1;
+	if (text)
+		prompt = text;
+	if (prompt) {
+		if (!text_is_utf8(prompt, strlen(prompt)))
+			return error_set(err, ERROR_INVALID,
+			                 "task update: the prompt is not UTF-8 text");
+		json_object_set_new(params, "prompt", json_string(prompt));
+	}
+	if (options_text(&cli->options, "priority")) {
+		if (options_number(&cli->options, "priority", -1000000, 0, &priority, err) < 0)
+			return -1;
+		json_object_set_new(params, "priority", json_integer(priority));
+	}
+	if (agent)
+		json_object_set_new(params, "agent", json_text_or_null(agent));
+	update_blockers(cli, params);
+	if (update_metadata(cli, params, err) < 0)
+		return -1;
+	if (json_object_size(params) < 2)
+		return error_set(err, ERROR_INVALID,
+		                 "task update: nothing to change (pleach task "
+		                 "update -h)");
+	return 0;
+}
+
+static int update_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_json_ json_t *params = names_params(cli, 0, "task"), *task = NULL;
+
+	if (update_params(cli, params, err) < 0)
+		return -1;
+	if (cli_ask(cli, "task.update", json_incref(params), true, &task, err) < 0)
+		return -1;
+	if (cli->json)
+		return print_json(task);
+	if (!cli->quiet)
+		names_print_task(cli, task);
+	return 0;
+}
+
+const struct command command_task_update = {
+    .name = "task update",
+    .aliases = "update",
+    .usage = "TASK [--prompt TEXT | -F FILE] [--priority N] [--agent A] [--blocked-by T]… "
+             "[--metadata JSON]",
+    .summary = "change a task that does not run",
+    .options = update_options,
+    .least_args = 1,
+    .most_args = 1,
+    .args = KIND_TASK,
+    .exec = update_exec,
+};
+
+/* ---- stop, retry ---- */
+
+/* One after the other; what was done stays done when a later one fails. */
+static int each_task(struct cli *cli, const char *method, struct error *err)
+{
+	_cleanup_json_ json_t *tasks = json_array(), *all = NULL;
+	size_t n = cli->options.arg_count;
+
+	for (size_t i = 0; i < (n ? n : 1); i++) {
+		json_t *task = NULL;
+
+		if (cli_ask(cli, method, names_params(cli, i, "task"), false, &task, err) < 0)
+			return -1;
+		json_array_append_new(tasks, task);
+		if (!cli->json && !cli->quiet)
+			names_print_task(cli, task);
+	}
+	if (!cli->json)
+		return 0;
+	if (json_array_size(tasks) == 1)
+		return print_json(json_array_get(tasks, 0));
+	all = json_pack("{s:O}", "tasks", tasks);
+	return print_json(all);
+}
+
+static int stop_exec(struct cli *cli, struct error *err)
+{
+	return each_task(cli, "task.stop", err);
+}
+
+static int retry_exec(struct cli *cli, struct error *err)
+{
+	return each_task(cli, "task.retry", err);
+}
+
+const struct command command_task_stop = {
+    .name = "task stop",
+    .aliases = "stop",
+    .usage = "[TASK]…",
+    .summary = "cancel a task; its work so far is kept",
+    .options = no_options,
+    .most_args = ARGS_ANY,
+    .args = KIND_TASK,
+    .exec = stop_exec,
+};
+
+const struct command command_task_retry = {
+    .name = "task retry",
+    .aliases = "retry",
+    .usage = "TASK…",
+    .summary = "try a failed or cancelled task again",
+    .options = no_options,
+    .least_args = 1,
+    .most_args = ARGS_ANY,
+    .args = KIND_TASK,
+    .exec = retry_exec,
+};

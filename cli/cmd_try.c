@@ -1,0 +1,225 @@
+/* pleach try: alternatives of one task, side by side. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare_view.h"
+#include "connect.h"
+#include "follow.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "plan.h"
+#include "print.h"
+#include "prompt.h"
+#include "report.h"
+#include "task_view.h"
+#include "team_start.h"
+#include "text.h"
+
+static const struct option try_options[] = {
+    {.name = "file",
+     .letter = 'F',
+     .value = "FILE",
+     .help = "the prompt from a file (-: stdin)",
+     .kind = KIND_FILE},
+    {.name = "copies", .letter = 'n', .value = "N", .help = "alternatives per agent"},
+    {.name = "agent",
+     .value = "NAME[/MODEL]",
+     .help = "an agent that tries",
+     .repeat = true,
+     .kind = KIND_AGENT},
+    {.name = "verify", .value = "CMD", .help = "proves a result; none: nothing does"},
+    {.name = "choose",
+     .value = "HOW",
+     .help = "manual (default), first or best",
+     .kind = KIND_WORDS,
+     .words = "manual first best"},
+    {.name = "with-changes", .help = "start from your uncommitted work, too"},
+    FOLLOW_OPTIONS,
+    {0}};
+
+struct try_job {
+	struct cli *cli;
+	json_t *params, *notes, *task, *ids, *team;
+	bool headless;
+};
+
+static void job_finish(struct try_job *job)
+{
+	json_decref(job->params);
+	json_decref(job->notes);
+	json_decref(job->task);
+	json_decref(job->ids);
+	json_decref(job->team);
+}
+#define _cleanup_job_ __attribute__((cleanup(job_finish)))
+
+static int make_task(struct try_job *job, struct error *err)
+{
+	struct cli *cli = job->cli;
+	const struct plan_module *module = plan_module_load(err);
+	_cleanup_free_ const char **agents = options_list(&cli->options, "agent");
+	_cleanup_free_ char *prompt = NULL;
+	struct plan_task_options options = {.detect = true};
+	struct plan_context context;
+	long copies;
+
+	if (!module || prompt_read(cli, 0, true, &prompt, err) < 0 ||
+	    options_number(&cli->options, "copies", 1, 1, &copies, err) < 0 ||
+	    team_plan_context(cli, &context, err) < 0)
+		return -1;
+	if (copies > PLAN_ALTERNATIVES_MAX)
+		return error_set(err, ERROR_INVALID, "try: at most %d alternatives",
+		                 PLAN_ALTERNATIVES_MAX);
+	options.prompt = prompt;
+	options.agents = agents;
+	options.copies = (int)copies;
+	options.verify = options_text(&cli->options, "verify");
+	options.choose = options_text(&cli->options, "choose");
+	return module->task_make(&context, &options, &job->params, &job->notes, err);
+}
+
+/* What nobody configured is said before anything is done with it. */
+static void print_found(const struct try_job *job)
+{
+	const char *agent = json_text(job->notes, "agent");
+	const json_t *verify = json_object_get(job->notes, "verify");
+	_cleanup_free_ char *argv = json_is_array(verify) ? jsonl_text(verify) : NULL;
+	const char *shown = argv ? argv : json_string_value(verify);
+	FILE *out = job->cli->json ? stderr : stdout;
+
+	report_warnings(job->cli, json_sub(job->notes, "warnings"));
+	if (job->cli->quiet)
+		return;
+	if (json_flag(job->notes, "agent_found") && agent) {
+		_cleanup_free_ char *safe = text_safe(agent, 80);
+
+		fprintf(out, "agent: %s (the first that is installed)\n", safe);
+	}
+	if (json_flag(job->notes, "verify_found") && shown) {
+		_cleanup_free_ char *safe = text_safe(shown, 200);
+
+		fprintf(out, "verify: %s (the first test command found)\n", safe);
+	} else if (!shown) {
+		fprintf(out, "verify: none (--verify CMD proves results)\n");
+	}
+	fflush(out);
+}
+
+/* A commit of the files as they are, untracked ones included; index and branch stay. */
+static int add_base(struct try_job *job, struct error *err)
+{
+	_cleanup_json_ json_t *answer = NULL;
+
+	if (!options_flag(&job->cli->options, "with-changes"))
+		return 0;
+	if (!job->cli->place.worktree)
+		return error_set(err, ERROR_INVALID, "try: a bare repository has no changes");
+	if (cli_git(job->cli, "worktree_commit",
+	            json_pack("{s:o}", "dir", json_text_or_null(job->cli->place.worktree)), &answer,
+	            err) < 0)
+		return -1;
+	json_object_set(job->params, "base", json_object_get(answer, "commit"));
+	return 0;
+}
+
+static int add_task(struct try_job *job, int64_t *since, struct error *err)
+{
+	_cleanup_json_ json_t *before = NULL;
+	char nonce[33];
+	json_t *id;
+	size_t i;
+
+	if (cli_ask(job->cli, "event.list", json_pack("{s:i, s:i}", "since", 0, "limit", 1), true,
+	            &before, err) < 0)
+		return -1;
+	*since = json_int(before, "seq", 0);
+	text_random_hex(nonce, 16);
+	json_object_set_new(job->params, "nonce", json_string(nonce));
+	if (cli_ask(job->cli, "task.add", json_incref(job->params), true, &job->task, err) < 0)
+		return -1;
+	job->ids = json_array();
+	json_array_append(job->ids, json_object_get(job->task, "id"));
+	json_array_foreach (json_object_get(job->task, "alternatives"), i, id)
+		json_array_append(job->ids, id);
+	return 0;
+}
+
+static int start_team(struct try_job *job, struct error *err)
+{
+	size_t alternatives = json_array_size(job->ids) - 1;
+	struct team_start start = {.profiles = json_sub(job->params, "agents"),
+	                           .headless = job->headless};
+
+	if (options_number(&job->cli->options, "team", 1, 0, &start.size, err) < 0)
+		return -1;
+	if (!start.size)
+		start.size = alternatives > 4 ? 4 : alternatives ? (long)alternatives : 1;
+	return team_start(job->cli, &start, &job->team, err);
+}
+
+/* The table, and what to type: after the screen, where there was something to compare. */
+static int show_comparison(struct try_job *job, struct error *err)
+{
+	_cleanup_json_ json_t *comparison = NULL;
+
+	if (job->cli->json || job->cli->quiet || json_array_size(job->ids) < 2)
+		return 0;
+	if (cli_ask(job->cli, "task.compare",
+	            json_pack("{s:[o]}", "tasks",
+	                      json_sprintf("%lld", (long long)json_int(job->task, "id", 0))),
+	            true, &comparison, err) < 0)
+		return -1;
+	putchar('\n');
+	return compare_print(job->cli, comparison, err);
+}
+
+static int tell_detached(const struct try_job *job)
+{
+	if (job->cli->json)
+		return print_json(job->task);
+	if (!job->cli->quiet)
+		printf("%s: pleach status (to look), pleach wait %s, pleach compare %s\n",
+		       json_text(job->task, "key"), json_text(job->task, "key"),
+		       json_text(job->task, "key"));
+	return 0;
+}
+
+static int try_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_job_ struct try_job job = {.cli = cli};
+	_cleanup_json_ json_t *tasks = NULL;
+	struct follow follow = {.plan = NULL};
+	int signals, status;
+
+	job.headless = options_flag(&cli->options, "headless");
+	if (follow_read_options(cli, &follow, err) < 0 || make_task(&job, err) < 0)
+		return -1;
+	print_found(&job);
+	if (team_check_tmux(cli, job.headless, err) < 0 ||
+	    team_check_agents(cli, json_sub(job.params, "agents"), NULL,
+	                      json_sub(job.params, "secrets"), err) < 0 ||
+	    add_base(&job, err) < 0)
+		return -1;
+	signals = follow_catch_signals();
+	if (add_task(&job, &follow.since, err) < 0 || start_team(&job, err) < 0)
+		return -1;
+	if (options_flag(&cli->options, "detach"))
+		return tell_detached(&job);
+	follow.plan = json_text(job.task, "key");
+	follow.ids = job.ids;
+	follow.started = json_object_get(job.team, "started");
+	status = follow_run(cli, &follow, signals, &tasks, err);
+	if (status < 0 || !tasks)
+		return status;
+	return show_comparison(&job, err) < 0 ? -1 : status;
+}
+
+const struct command command_try = {
+    .name = "try",
+    .usage = "[PROMPT] [-F FILE] [-n N] [--agent NAME[/MODEL]]… [--verify CMD|none] [OPTION…]",
+    .summary = "let several agents, or one several times, try the same task",
+    .options = try_options,
+    .most_args = ARGS_ANY,
+    .exec = try_exec,
+};

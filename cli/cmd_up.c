@@ -1,0 +1,177 @@
+/* pleach up and down: the team and its coordinator. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "connect.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "plan.h"
+#include "print.h"
+#include "report.h"
+#include "team_start.h"
+#include "text.h"
+
+static const struct option up_options[] = {
+    {.name = "team", .value = "N", .help = "that many teammates"},
+    {.name = "headless", .help = "without tmux panes"},
+    {0}};
+
+/* What pleach.yaml says of the team. */
+static int read_defaults(struct cli *cli, int team, json_t **defaults, json_t **secrets,
+                         struct error *err)
+{
+	const struct plan_module *module = plan_module_load(err);
+	_cleanup_json_ json_t *warnings = NULL;
+	struct plan_context context;
+
+	if (!module || team_plan_context(cli, &context, err) < 0)
+		return -1;
+	context.team = team;
+	if (module->defaults_read(&context, defaults, secrets, &warnings, err) < 0)
+		return -1;
+	report_warnings(cli, warnings);
+	return 0;
+}
+
+/* The agents that teammates are tied to. New reference. */
+static json_t *used_agents(const json_t *teammates)
+{
+	json_t *used = json_object(), *teammate;
+	size_t i;
+
+	json_array_foreach (teammates, i, teammate) {
+		if (json_text(teammate, "agent"))
+			json_object_set_new(used, json_text(teammate, "agent"), json_true());
+	}
+	return used;
+}
+
+/* min(4, ready tasks), and at least one. */
+static int default_size(struct cli *cli, long *size, struct error *err)
+{
+	_cleanup_json_ json_t *result = NULL;
+
+	if (cli_ask(cli, "task.list", json_pack("{s:[s, s]}", "status", "pending", "in_progress"),
+	            true, &result, err) < 0)
+		return -1;
+	*size = team_default_size(json_sub(result, "tasks"));
+	if (*size < 1)
+		*size = 1;
+	return 0;
+}
+
+static void print_up(const struct cli *cli, const json_t *result)
+{
+	size_t n = json_array_size(json_object_get(result, "teammates"));
+	json_t *teammate;
+	size_t i;
+
+	if (cli->quiet)
+		return;
+	printf("team of %zu:", n);
+	json_array_foreach (json_sub(result, "teammates"), i, teammate) {
+		_cleanup_free_ char *name = text_safe(json_text(teammate, "name"), 40);
+
+		printf(" %s", name);
+	}
+	printf("\npleach attach (to look) · pleach status · pleach down (to stop)\n");
+}
+
+static int up_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_json_ json_t *defaults = NULL, *secrets = NULL, *used = NULL, *result = NULL;
+	struct team_start start = {.headless = options_flag(&cli->options, "headless")};
+	const json_t *team;
+	long asked;
+
+	if (options_number(&cli->options, "team", 1, 0, &asked, err) < 0 ||
+	    team_check_tmux(cli, start.headless, err) < 0 ||
+	    read_defaults(cli, (int)asked, &defaults, &secrets, err) < 0)
+		return -1;
+	team = json_sub(defaults, "team");
+	start.size = asked ? asked : (long)json_int(team, "size", 0);
+	start.teammates = asked ? NULL : json_sub(team, "teammates");
+	start.profiles = json_sub(defaults, "agents");
+	used = used_agents(start.teammates);
+	if (team_check_agents(cli, start.profiles, used, secrets, err) < 0)
+		return -1;
+	if (!start.size && !json_array_size(start.teammates) &&
+	    default_size(cli, &start.size, err) < 0)
+		return -1;
+	if (team_start(cli, &start, &result, err) < 0)
+		return -1;
+	if (cli->json)
+		return print_json(result);
+	print_up(cli, result);
+	return 0;
+}
+
+const struct command command_up = {
+    .name = "up",
+    .usage = "[--team N] [--headless]",
+    .summary = "start the team",
+    .options = up_options,
+    .exec = up_exec,
+};
+
+static const struct option down_options[] = {
+    {.name = "now",
+     .help = "do not wait for running attempts: snapshot, stop, tasks are pending again"},
+    {0}};
+
+static void print_down(const struct cli *cli, const json_t *result)
+{
+	json_t *key;
+	size_t i;
+
+	if (cli->quiet)
+		return;
+	printf("stopped");
+	json_array_foreach (json_sub(result, "released"), i, key) {
+		_cleanup_free_ char *shown = text_safe(json_string_value(key), 80);
+
+		printf("%s%s", i ? ", " : "; pending again: ", shown);
+	}
+	putchar('\n');
+}
+
+static int down_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_json_ json_t *result = NULL;
+	int running = cli_connect_running(cli, err);
+
+	if (running < 0)
+		return -1;
+	if (!running) {
+		/* One that is just ending holds its lock a little longer. */
+		if (cli_wait_for_end(&cli->place, err) < 0)
+			return -1;
+		result = json_pack("{s:[]}", "released");
+		if (cli->json)
+			return print_json(result);
+		if (!cli->quiet)
+			printf("nothing runs\n");
+		return 0;
+	}
+	if (cli_place(cli, err) < 0 ||
+	    rpc_client_ask(cli->client, "coordinator.down",
+	                   json_pack("{s:b}", "now", options_flag(&cli->options, "now")), true,
+	                   &result, err) < 0)
+		return -1;
+	rpc_client_close(cli->client);
+	cli->client = NULL;
+	if (cli_wait_for_end(&cli->place, err) < 0)
+		return -1;
+	if (cli->json)
+		return print_json(result);
+	print_down(cli, result);
+	return 0;
+}
+
+const struct command command_down = {
+    .name = "down",
+    .usage = "[--now]",
+    .summary = "stop the team and the coordinator, after what runs",
+    .options = down_options,
+    .exec = down_exec,
+};

@@ -1,0 +1,85 @@
+/* pleach task wait: until every one of the tasks is terminal or stuck. A held request: no
+ * polling, and a restarting coordinator is waited for. */
+#include <stdlib.h>
+
+#include "connect.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "names.h"
+#include "outcome.h"
+#include "print.h"
+#include "task_view.h"
+
+static const struct option wait_options[] = {
+    {.name = "timeout", .value = "DUR", .help = "give up after that long (exit status 124)"}, {0}};
+
+/* Tasks that others are stuck behind but that were not waited for. */
+static int read_roots(struct cli *cli, const json_t *tasks, json_t **roots, struct error *err)
+{
+	json_t *ids = json_array(), *task, *id;
+	_cleanup_json_ json_t *result = NULL;
+	size_t i, j;
+
+	json_array_foreach (tasks, i, task) {
+		if (!task_is_stuck(task))
+			continue;
+		json_array_foreach (json_object_get(task, "stuck_by"), j, id)
+			json_array_append(ids, id);
+	}
+	if (!json_array_size(ids)) {
+		json_decref(ids);
+		return 0;
+	}
+	if (cli_ask(cli, "task.list", json_pack("{s:o}", "ids", ids), true, &result, err) < 0)
+		return -1;
+	*roots = json_incref(json_sub(result, "tasks"));
+	return 0;
+}
+
+static void print_tasks(const struct cli *cli, const json_t *result)
+{
+	const json_t *tasks = json_sub(result, "tasks");
+	json_t *task;
+	size_t i;
+
+	if (cli->json) {
+		print_json(json_array_size(tasks) == 1 ? json_array_get(tasks, 0) : result);
+		return;
+	}
+	if (cli->quiet)
+		return;
+	json_array_foreach (tasks, i, task)
+		names_print_task(cli, task);
+}
+
+static int wait_exec(struct cli *cli, struct error *err)
+{
+	_cleanup_json_ json_t *names = NULL, *result = NULL, *roots = NULL;
+	struct rpc_call call = {"task.wait", NULL, true, -1, -1};
+	double timeout;
+
+	if (options_duration(&cli->options, "timeout", -1, &timeout, err) < 0 ||
+	    names_json(cli, 0, &names, err) < 0 || cli_connect(cli, err) < 0)
+		return -1;
+	if (timeout >= 0)
+		call.timeout_ms = timeout < 2000000 ? (int)(timeout * 1000) : 2000000000;
+	call.params = json_pack("{s:O}", "tasks", names);
+	if (rpc_client_call(cli->client, &call, &result, err) < 0)
+		return err->code == ERROR_TIMEOUT ? error_wrap(err, "task wait") : -1;
+	print_tasks(cli, result);
+	if (read_roots(cli, json_sub(result, "tasks"), &roots, err) < 0)
+		return -1;
+	return outcome_exit_status(json_sub(result, "tasks"), roots);
+}
+
+const struct command command_task_wait = {
+    .name = "task wait",
+    .aliases = "wait",
+    .usage = "[--timeout DUR] TASK…",
+    .summary = "until these tasks are settled or stuck",
+    .options = wait_options,
+    .least_args = 1,
+    .most_args = ARGS_ANY,
+    .args = KIND_TASK,
+    .exec = wait_exec,
+};

@@ -1,0 +1,73 @@
+/* The table of commands, and finding one by what was typed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "mem.h"
+#include "text.h"
+
+const struct command *const commands[] = {
+#define X(name) &command_##name,
+    COMMANDS(X)
+#undef X
+        NULL};
+
+/* True when the list "a,b,c" has the name. */
+static bool list_has(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	while (list && *list) {
+		size_t n = strcspn(list, ",");
+
+		if (n == len && memcmp(list, name, n) == 0)
+			return true;
+		list += n + (list[n] == ',');
+	}
+	return false;
+}
+
+const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; commands[i]; i++)
+		if (strcmp(commands[i]->name, name) == 0 || list_has(commands[i]->aliases, name))
+			return commands[i];
+	return NULL;
+}
+
+static bool starts_group(const char *names, const char *word)
+{
+	size_t len = strlen(word);
+
+	while (names && *names) {
+		if (strncmp(names, word, len) == 0 && names[len] == ' ')
+			return true;
+		names += strcspn(names, ",");
+		names += *names == ',';
+	}
+	return false;
+}
+
+bool command_is_group(const char *word)
+{
+	for (size_t i = 0; commands[i]; i++)
+		if (starts_group(commands[i]->name, word) ||
+		    starts_group(commands[i]->aliases, word))
+			return true;
+	return false;
+}
+
+const char *command_nearest(const char *name)
+{
+	_cleanup_free_ const char **names = xcalloc(ARRAY_LEN(commands) * 2, sizeof *names);
+	size_t n = 0;
+
+	for (size_t i = 0; commands[i]; i++) {
+		if (commands[i]->hidden)
+			continue;
+		names[n++] = commands[i]->name;
+		if (commands[i]->aliases && !strchr(commands[i]->aliases, ','))
+			names[n++] = commands[i]->aliases;
+	}
+	return text_nearest(name, names);
+}

@@ -1,0 +1,26 @@
+/* Reaching the coordinator of the repository around us, and starting it where none runs. */
+#ifndef PLEACH_CLI_CONNECT_H
+#define PLEACH_CLI_CONNECT_H
+
+#include "command.h"
+
+/* Finds the repository, once. Errors: EXTERNAL (there is none). */
+int cli_place(struct cli *cli, struct error *err);
+/* Connects, once; starts the coordinator where none runs, except inside a slot. */
+int cli_connect(struct cli *cli, struct error *err);
+/* Connects to one that runs: 1, or 0 when none does, or -1. */
+int cli_connect_running(struct cli *cli, struct error *err);
+/* Connects where needed, asks, waits for the reply. `params` is taken (NULL: none). `again`:
+ * may be asked again when the coordinator restarts meanwhile. */
+int cli_ask(struct cli *cli, const char *method, json_t *params, bool again, json_t **result,
+            struct error *err);
+/* Waits until the process of the coordinator has ended: its lock can be taken. */
+int cli_wait_for_end(const struct place *place, struct error *err);
+/* Path of a sister program (beside us, ../libexec/pleach, PATH). Caller frees; NULL: EXTERNAL. */
+char *cli_program(const char *name, struct error *err);
+/* Adds what every request to pleach-git has: root, pinned. */
+int cli_git_request(struct cli *cli, json_t *request, struct error *err);
+/* Asks `pleach-git VERB`; `request` is taken and given root. New reference. */
+int cli_git(struct cli *cli, const char *verb, json_t *request, json_t **result, struct error *err);
+
+#endif

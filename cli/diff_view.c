@@ -1,0 +1,221 @@
+/* Patches from pleach-git to stdout. It streams them and tells an error as JSON, which a patch
+ * never looks like; so the first byte decides. */
+#include "diff_view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "connect.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "proc.h"
+#include "safe_stream.h"
+
+#define CHUNK (64u << 10)
+
+struct sink {
+	int fd; /* the pager's stdin, or stdout */
+	struct proc pager;
+	bool paging;
+	struct safe_stream safe;
+};
+
+/* A request as a file, so that nothing has to be written while the answer is read. */
+static int request_file(const json_t *request, struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	int fd = memfd_create("request", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(err, "cannot make a file in memory");
+	jsonl_add(&text, request);
+	if (write_all(fd, text.data, text.len) < 0 || lseek(fd, 0, SEEK_SET) < 0) {
+		close(fd);
+		return error_errno(err, "cannot write a file in memory");
+	}
+	return fd;
+}
+
+static int spawn_git(struct cli *cli, json_t *request, struct proc *proc, int *from,
+                     struct error *err)
+{
+	_cleanup_free_ char *program = cli_program("pleach-git", err);
+	const char *argv[] = {program, "diff", NULL};
+	struct proc_spec spec = PROC_SPEC_INIT;
+	_cleanup_close_ int in = -1;
+	int pipe_fds[2], rc;
+
+	if (!program || cli_git_request(cli, request, err) < 0)
+		return -1;
+	in = request_file(request, err);
+	if (in < 0)
+		return -1;
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return error_errno(err, "cannot make a pipe");
+	spec.argv = argv;
+	spec.stdin_fd = in;
+	spec.stdout_fd = pipe_fds[1];
+	spec.stderr_fd = STDERR_FILENO;
+	rc = proc_spawn(&spec, proc, err);
+	close(pipe_fds[1]);
+	if (rc < 0) {
+		close(pipe_fds[0]);
+		return -1;
+	}
+	*from = pipe_fds[0];
+	return 0;
+}
+
+/* The user's own $PAGER by the shell, else less. Without either stdout itself is used. */
+static void sink_page(struct sink *sink)
+{
+	const char *pager = getenv("PAGER");
+	_cleanup_free_ char *less = proc_find_program("less", NULL);
+	const char *by_shell[] = {"/bin/sh", "-c", pager, NULL};
+	const char *by_less[] = {less, "-FRX", NULL};
+	struct proc_spec spec = PROC_SPEC_INIT;
+	int pipe_fds[2];
+
+	if (pager && (!*pager || strcmp(pager, "cat") == 0))
+		return;
+	if ((!pager && !less) || pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return;
+	spec.argv = pager ? by_shell : by_less;
+	spec.stdin_fd = pipe_fds[0];
+	spec.stdout_fd = STDOUT_FILENO;
+	spec.stderr_fd = STDERR_FILENO;
+	fflush(stdout);
+	if (proc_spawn(&spec, &sink->pager, NULL) == 0) {
+		sink->paging = true;
+		sink->fd = pipe_fds[1];
+		/* Ctrl-C is the pager's, and so is a pipe that it closes early. */
+		signal(SIGINT, SIG_IGN);
+		signal(SIGPIPE, SIG_IGN);
+	} else {
+		close(pipe_fds[1]);
+	}
+	close(pipe_fds[0]);
+}
+
+static void sink_end(struct sink *sink)
+{
+	int status;
+
+	if (!sink->paging)
+		return;
+	close(sink->fd);
+	proc_wait(&sink->pager, &status, NULL);
+	close(sink->pager.pidfd);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
+}
+
+static int sink_write(struct sink *sink, struct buf *out)
+{
+	int rc = out->len ? write_all(sink->fd, out->data, out->len) : 0;
+
+	out->len = 0;
+	return rc;
+}
+
+/* Copies until the end. What begins with '{' is an error, kept in `error`. */
+static int copy(int from, struct sink *sink, struct buf *error, struct error *err)
+{
+	_cleanup_buf_ struct buf in = BUF_INIT, out = BUF_INIT;
+	bool first = true, broken = false;
+	ssize_t n;
+
+	while ((n = buf_read(&in, from, CHUNK)) > 0) {
+		if (error->len || (first && in.data[0] == '{')) {
+			buf_add(error, in.data, in.len);
+		} else if (!broken) {
+			safe_stream_add(&sink->safe, in.data, in.len, &out);
+			broken = sink_write(sink, &out) < 0;
+		}
+		first = false;
+		in.len = 0;
+		if (broken)
+			break; /* nobody reads on */
+	}
+	if (n < 0)
+		return error_errno(err, "cannot read the patch");
+	safe_stream_end(&sink->safe, &out);
+	if (!broken && sink_write(sink, &out) < 0 && !sink->paging)
+		return error_errno(err, "cannot write the patch");
+	return 0;
+}
+
+static int told(const struct buf *text, struct error *err)
+{
+	_cleanup_json_ json_t *answer = jsonl_parse(text->data, text->len, NULL);
+	const json_t *error = json_object_get(answer, "error");
+	const char *message = json_text(error, "message");
+
+	return error_set(err, error_code_from_word(json_text(error, "code")), "%s",
+	                 message ? message : "git diff failed");
+}
+
+int diff_show(struct cli *cli, json_t *request, bool page, struct error *err)
+{
+	_cleanup_json_ json_t *taken = request;
+	_cleanup_buf_ struct buf error = BUF_INIT;
+	struct sink sink = {.fd = STDOUT_FILENO};
+	_cleanup_close_ int from = -1;
+	struct proc proc;
+	int status = 0, rc;
+
+	json_object_set_new(taken, "color", json_boolean(cli->colored));
+	sink.safe.raw = !isatty(STDOUT_FILENO);
+	sink.safe.keep_colors = cli->colored;
+	fflush(stdout);
+	if (spawn_git(cli, taken, &proc, &from, err) < 0)
+		return -1;
+	if (page && isatty(STDOUT_FILENO) && cli->on_terminal)
+		sink_page(&sink);
+	rc = copy(from, &sink, &error, err);
+	close(from);
+	from = -1;
+	sink_end(&sink);
+	if (proc_wait(&proc, &status, rc < 0 ? NULL : err) < 0)
+		rc = -1;
+	close(proc.pidfd);
+	safe_stream_finish(&sink.safe);
+	if (rc < 0)
+		return -1;
+	if (error.len)
+		return told(&error, err);
+	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+		return error_set(err, ERROR_EXTERNAL, "pleach-git: %s", proc_status_text(status));
+	return 0;
+}
+
+int diff_request(struct cli *cli, const char *task, bool stat, json_t **out, struct error *err)
+{
+	_cleanup_json_ json_t *found = NULL;
+	json_t *params = json_object();
+	const char *base, *head, *slot;
+
+	if (task)
+		json_object_set_new(params, "task", json_text_or_null(task));
+	if (cli_ask(cli, "task.locate", params, true, &found, err) < 0)
+		return -1;
+	base = json_text(found, "base");
+	head = json_text(found, "head");
+	slot = json_flag(found, "running") ? json_text(found, "slot") : NULL;
+	if (!base || (!head && !slot)) {
+		const char *key = json_text(found, "key");
+
+		return error_set(err, ERROR_NOT_FOUND, "diff: %s has no work yet",
+		                 key ? key : "it");
+	}
+	*out = json_pack("{s:s, s:s?, s:s?, s:b}", "base", base, "head", slot ? NULL : head, "slot",
+	                 slot, "stat", stat);
+	return 0;
+}

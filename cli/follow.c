@@ -1,0 +1,636 @@
+/* Following a run. One connection, three questions under way at once: the held task.wait that
+ * ends it, the held event.list that tells what changed, and the short ones that fetch it.
+ * Nothing is asked on a clock but the teammates' last lines while a screen shows them. */
+#include "follow.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "connect.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "outcome.h"
+#include "print.h"
+#include "report.h"
+#include "rpc.h"
+#include "run_screen.h"
+#include "task_view.h"
+#include "text.h"
+
+#define REFRESH_MS   200  /* tasks are read at most five times a second */
+#define LINES_MS     2000 /* a teammate's last line, while a screen shows it */
+#define SECOND_MS    1000
+#define RELEASE_MS   30000
+#define EVENTS_LIMIT 1000
+#define WHOLE_MAX    500 /* up to so many tasks all are read again, else the changed ones */
+
+enum show { SHOW_SCREEN, SHOW_LINES, SHOW_JSON, SHOW_NOTHING };
+
+struct run {
+	struct cli *cli;
+	const struct follow *what;
+	enum show show;
+	int signals;
+	int64_t wait_id, events_id, tasks_id, team_id; /* requests under way; 0: none */
+	int64_t since;
+	int64_t began_ms, read_ms, team_ms;
+	json_t *tasks;     /* [Task] in order of ids */
+	json_t *teammates; /* or NULL */
+	json_t *told;      /* {id: what was last told of it}, for lines */
+	json_t *changed;   /* {id: true} since the last reading */
+	bool all_changed, team_changed;
+	char **frame; /* what the terminal shows */
+	bool resized;
+	bool settled;
+};
+
+static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT};
+
+int follow_catch_signals(void)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_LEN(caught); i++) {
+		struct sigaction now;
+
+		/* What nohup or a shell made ignored stays so. */
+		if (sigaction(caught[i], NULL, &now) == 0 && now.sa_handler == SIG_IGN &&
+		    caught[i] != SIGINT)
+			continue;
+		sigaddset(&set, caught[i]);
+	}
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		die("no signal descriptor");
+	return fd;
+}
+
+int follow_read_options(const struct cli *cli, struct follow *out, struct error *err)
+{
+	const char *on_signal = options_text(&cli->options, "on-signal");
+
+	out->signal_detaches =
+	    isatty(STDOUT_FILENO) || (on_signal && strcmp(on_signal, "detach") == 0);
+	return options_duration(&cli->options, "detach-after", -1, &out->detach_after, err);
+}
+
+/* ---- asking ---- */
+
+static int64_t ask(struct run *run, const char *method, json_t *params, struct error *err)
+{
+	return rpc_client_send(run->cli->client, method, params, err);
+}
+
+static json_t *ids_as_text(const json_t *ids)
+{
+	json_t *list = json_array(), *id;
+	char text[32];
+	size_t i;
+
+	json_array_foreach (ids, i, id) {
+		snprintf(text, sizeof text, "%lld", (long long)json_integer_value(id));
+		json_array_append_new(list, json_string(text));
+	}
+	return list;
+}
+
+static int ask_wait(struct run *run, struct error *err)
+{
+	run->wait_id =
+	    ask(run, "task.wait", json_pack("{s:o}", "tasks", ids_as_text(run->what->ids)), err);
+	return run->wait_id > 0 ? 0 : -1;
+}
+
+static int ask_events(struct run *run, struct error *err)
+{
+	run->events_id = ask(run, "event.list",
+	                     json_pack("{s:I, s:i, s:b}", "since", (json_int_t)run->since, "limit",
+	                               EVENTS_LIMIT, "wait", 1),
+	                     err);
+	return run->events_id > 0 ? 0 : -1;
+}
+
+/* The ids to read again: all, or what changed and what that may have moved. */
+static json_t *ids_to_read(struct run *run)
+{
+	json_t *ids, *unused;
+	const char *id;
+
+	if (run->all_changed || json_array_size(run->what->ids) <= WHOLE_MAX)
+		return json_incref(run->what->ids);
+	ids = json_array();
+	json_object_foreach (run->changed, id, unused)
+		json_array_append_new(ids, json_integer(atoll(id)));
+	return ids;
+}
+
+static int ask_tasks(struct run *run, struct error *err)
+{
+	run->tasks_id = ask(run, "task.list", json_pack("{s:o}", "ids", ids_to_read(run)), err);
+	json_object_clear(run->changed);
+	run->all_changed = false;
+	run->read_ms = time_mono_ms();
+	return run->tasks_id > 0 ? 0 : -1;
+}
+
+static int ask_team(struct run *run, struct error *err)
+{
+	run->team_id = ask(run, "team.list", NULL, err);
+	run->team_changed = false;
+	run->team_ms = time_mono_ms();
+	return run->team_id > 0 ? 0 : -1;
+}
+
+/* ---- what came ---- */
+
+static bool is_ours(const struct run *run, const json_t *event)
+{
+	json_int_t task = json_int(event, "task", 0);
+	const char *plan = json_text(json_sub(event, "data"), "plan");
+	json_t *id;
+	size_t i;
+
+	if (!task)
+		return !plan || strcmp(plan, run->what->plan) == 0;
+	json_array_foreach (run->what->ids, i, id) {
+		if (json_integer_value(id) == task)
+			return true;
+	}
+	return false;
+}
+
+static json_t *task_of(const struct run *run, json_int_t id, size_t *at)
+{
+	size_t low = 0, high = json_array_size(run->tasks);
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		json_t *task = json_array_get(run->tasks, middle);
+		json_int_t is = json_int(task, "id", 0);
+
+		if (is == id) {
+			if (at)
+				*at = middle;
+			return task;
+		}
+		if (is < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static void mark_changed(struct run *run, json_int_t id)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%lld", (long long)id);
+	json_object_set_new(run->changed, text, json_true());
+}
+
+/* A change of one task moves what it blocks, and the choice it belongs to. Failures and
+ * questions may make anything stuck. */
+static void mark_event(struct run *run, const json_t *event)
+{
+	json_int_t id = json_int(event, "task", 0);
+	const char *status = json_text(json_sub(event, "data"), "status");
+	const json_t *task = task_of(run, id, NULL);
+	json_t *other;
+	size_t i;
+
+	run->team_changed = true;
+	if (!id)
+		return;
+	mark_changed(run, id);
+	if (status && strcmp(status, "in_progress") != 0 && strcmp(status, "completed") != 0)
+		run->all_changed = true;
+	json_array_foreach (json_object_get(task, "blocks"), i, other) {
+		if (task_of(run, json_integer_value(other), NULL))
+			mark_changed(run, json_integer_value(other));
+	}
+	if (json_int(task, "parent", 0))
+		mark_changed(run, json_int(task, "parent", 0));
+}
+
+static void take_events(struct run *run, const json_t *result)
+{
+	json_t *events = json_sub(result, "events"), *event;
+	size_t i;
+
+	json_array_foreach (events, i, event) {
+		if (json_int(event, "seq", 0) > run->since)
+			run->since = json_int(event, "seq", 0);
+		if (!is_ours(run, event))
+			continue;
+		if (run->show == SHOW_JSON)
+			print_json(event);
+		else
+			mark_event(run, event);
+	}
+	if (run->show == SHOW_JSON)
+		fflush(stdout);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	json_int_t x = json_int(*(json_t *const *)a, "id", 0);
+	json_int_t y = json_int(*(json_t *const *)b, "id", 0);
+
+	return (x > y) - (x < y);
+}
+
+/* [Task] in order of ids. New reference. */
+static json_t *sorted(const json_t *tasks)
+{
+	size_t n = json_array_size(tasks), i;
+	_cleanup_free_ json_t **items = xcalloc(n, sizeof(json_t *));
+	json_t *list = json_array(), *task;
+
+	json_array_foreach (tasks, i, task)
+		items[i] = task;
+	qsort(items, n, sizeof *items, by_id);
+	for (i = 0; i < n; i++)
+		json_array_append(list, items[i]);
+	return list;
+}
+
+static void take_tasks(struct run *run, const json_t *result)
+{
+	json_t *tasks = json_sub(result, "tasks"), *task;
+	size_t i, at;
+
+	if (!run->tasks || json_array_size(tasks) >= json_array_size(run->tasks)) {
+		json_decref(run->tasks);
+		run->tasks = sorted(tasks);
+		return;
+	}
+	json_array_foreach (tasks, i, task) {
+		if (task_of(run, json_int(task, "id", 0), &at))
+			json_array_set(run->tasks, at, task);
+	}
+}
+
+/* ---- showing ---- */
+
+static void fill_screen(const struct run *run, json_t *index, struct screen *screen)
+{
+	bool terminal = run->show == SHOW_SCREEN;
+
+	*screen = (struct screen){
+	    .plan = run->what->plan,
+	    .base = run->what->base,
+	    .tasks = run->tasks,
+	    .index = index,
+	    .teammates = run->teammates,
+	    .key_columns = screen_key_columns(run->tasks),
+	    .read_ms = run->read_ms,
+	    .now_ms = time_mono_ms(),
+	    .seconds = (double)(time_mono_ms() - run->began_ms) / 1000.0,
+	    .width = terminal ? print_width(run->cli) : 0,
+	    .height = terminal ? print_height() : 0,
+	    .colored = run->cli->colored,
+	    .final = run->settled,
+	};
+}
+
+static void draw(struct run *run)
+{
+	_cleanup_json_ json_t *index = screen_index(run->tasks);
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	struct screen screen;
+	char **frame;
+
+	fill_screen(run, index, &screen);
+	frame = screen_render(&screen);
+	if (run->resized) {
+		screen_wipe(&out, run->frame, screen.width, screen.height);
+		strv_free(run->frame);
+		run->frame = NULL;
+		run->resized = false;
+	}
+	screen_paint(&out, run->frame, frame);
+	strv_free(run->frame);
+	run->frame = frame;
+	fwrite(out.data ? out.data : "", 1, out.len, stdout);
+	fflush(stdout);
+}
+
+/* What makes a new line worth telling: its status, its attempt, and whether it is stuck. */
+static char *telling_of(const json_t *task)
+{
+	return xasprintf("%s %lld %s", json_text(task, "status"),
+	                 task_is(task, "pending") ? 0LL : (long long)json_int(task, "attempt", 0),
+	                 task_is_stuck(task) ? "stuck" : "");
+}
+
+static bool is_news(struct run *run, const json_t *task)
+{
+	_cleanup_free_ char *now = telling_of(task);
+	const char *before;
+	char id[32];
+
+	snprintf(id, sizeof id, "%lld", (long long)json_int(task, "id", 0));
+	before = json_text(run->told, id);
+	if (before && strcmp(before, now) == 0)
+		return false;
+	json_object_set_new(run->told, id, json_string(now));
+	/* That a task waits is no news at the start; that it waits again is. */
+	return before || !task_is(task, "pending") || task_is_stuck(task);
+}
+
+static void tell_lines(struct run *run)
+{
+	_cleanup_json_ json_t *index = screen_index(run->tasks);
+	struct screen screen;
+	json_t *task;
+	size_t i;
+
+	fill_screen(run, index, &screen);
+	json_array_foreach (run->tasks, i, task) {
+		if (is_news(run, task)) {
+			_cleanup_free_ char *row = screen_row(&screen, task);
+
+			printf("%s\n", row);
+		}
+	}
+	fflush(stdout);
+}
+
+static void show(struct run *run)
+{
+	if (!run->tasks)
+		return;
+	if (run->show == SHOW_SCREEN)
+		draw(run);
+	else if (run->show == SHOW_LINES)
+		tell_lines(run);
+}
+
+static void show_end(struct run *run)
+{
+	double seconds = (double)(time_mono_ms() - run->began_ms) / 1000.0;
+	_cleanup_json_ json_t *index = screen_index(run->tasks), *summary = NULL;
+	struct screen screen;
+
+	show(run);
+	if (run->show == SHOW_JSON) {
+		summary = outcome_json(run->what->plan, run->tasks, seconds);
+		print_json(summary);
+	} else if (run->show == SHOW_LINES) {
+		fill_screen(run, index, &screen);
+		_cleanup_free_ char *counts = screen_counts(&screen), *hint = screen_hint(&screen);
+
+		printf("%s\n%s%s", counts, hint, *hint ? "\n" : "");
+	}
+	fflush(stdout);
+}
+
+/* ---- the loop ---- */
+
+static int take_reply(struct run *run, const json_t *reply, struct error *err)
+{
+	json_int_t id = json_int(reply, "id", 0);
+	const json_t *result = json_object_get(reply, "result");
+
+	if (json_object_get(reply, "error") &&
+	    (id == run->wait_id || id == run->events_id || id == run->tasks_id))
+		return rpc_error_read(reply, err);
+	if (id == run->wait_id) {
+		run->settled = true;
+		take_tasks(run, result);
+	} else if (id == run->events_id) {
+		take_events(run, result);
+		return ask_events(run, err);
+	} else if (id == run->tasks_id) {
+		run->tasks_id = 0;
+		take_tasks(run, result);
+		show(run);
+	} else if (id == run->team_id) {
+		run->team_id = 0;
+		json_decref(run->teammates);
+		run->teammates = json_incref(json_sub(result, "teammates"));
+		if (run->show == SHOW_SCREEN)
+			show(run);
+	}
+	return 0;
+}
+
+static bool wants_tasks(const struct run *run)
+{
+	return run->show != SHOW_JSON && run->show != SHOW_NOTHING && !run->tasks_id &&
+	       (run->all_changed || json_object_size(run->changed));
+}
+
+/* Asks what is due; returns how long poll may wait. -1: for ever. */
+static int due(struct run *run, struct error *err)
+{
+	int64_t now = time_mono_ms(), wait = -1;
+
+	if (wants_tasks(run)) {
+		if (now - run->read_ms >= REFRESH_MS) {
+			if (ask_tasks(run, err) < 0)
+				return -2;
+		} else {
+			wait = REFRESH_MS - (now - run->read_ms);
+		}
+	}
+	if (run->show == SHOW_SCREEN) {
+		int64_t gap = run->team_changed ? REFRESH_MS : LINES_MS;
+
+		if (!run->team_id && now - run->team_ms >= gap && ask_team(run, err) < 0)
+			return -2;
+		if (wait < 0 || wait > SECOND_MS)
+			wait = SECOND_MS;
+		if (run->team_changed && wait > REFRESH_MS)
+			wait = REFRESH_MS;
+	}
+	if (run->what->detach_after >= 0) {
+		int64_t left = run->began_ms + (int64_t)(run->what->detach_after * 1000) - now;
+
+		if (wait < 0 || left < wait)
+			wait = left < 0 ? 0 : left;
+	}
+	return wait > 1000000 ? 1000000 : (int)wait;
+}
+
+static int start_questions(struct run *run, struct error *err)
+{
+	run->tasks_id = run->team_id = 0;
+	run->all_changed = run->team_changed = true;
+	run->read_ms = run->team_ms = 0;
+	return ask_wait(run, err) < 0 || ask_events(run, err) < 0 ? -1 : 0;
+}
+
+static int read_replies(struct run *run, struct error *err)
+{
+	for (;;) {
+		_cleanup_json_ json_t *reply = NULL;
+		int rc = rpc_client_next(run->cli->client, &reply, err);
+
+		if (rc < 0)
+			return rpc_client_reconnect(run->cli->client, err) < 0 ||
+			               start_questions(run, err) < 0
+			           ? -1
+			           : 0;
+		if (rc == 0)
+			return 0;
+		if (take_reply(run, reply, err) < 0)
+			return -1;
+		if (run->settled)
+			return 0;
+	}
+}
+
+static void tell_detached(const struct run *run)
+{
+	const char *plan = run->what->plan;
+
+	if (run->show == SHOW_SCREEN)
+		printf(
+		    "\r\033[K%s goes on without this screen: pleach status · pleach run (to return)"
+		    " · pleach down (to stop)\n",
+		    plan);
+	else
+		report_note(run->cli,
+		            "%s goes on: pleach status (to look), pleach run (to return), "
+		            "pleach down (to stop)",
+		            plan);
+	fflush(stdout);
+}
+
+/* Gives back what this run took: its attempts, its teammates, its coordinator. */
+static void release(struct run *run)
+{
+	struct error err = ERROR_INIT;
+	_cleanup_json_ json_t *result = NULL, *down = NULL;
+	struct rpc_call call = {
+	    "run.release",
+	    json_pack("{s:O, s:o}", "ids", run->what->ids, "team",
+	              run->what->started ? json_incref(run->what->started) : json_array()),
+	    true, run->signals, RELEASE_MS};
+
+	if (rpc_client_call(run->cli->client, &call, &result, &err) < 0)
+		report_error(run->cli, &err);
+	if (!run->cli->started)
+		return;
+	call = (struct rpc_call){"coordinator.down", json_pack("{s:b}", "now", 1), false,
+	                         run->signals, RELEASE_MS};
+	if (rpc_client_call(run->cli->client, &call, &down, &err) < 0)
+		report_error(run->cli, &err);
+	else if (cli_place(run->cli, &err) == 0)
+		cli_wait_for_end(&run->cli->place, &err);
+}
+
+/* 0 to go on, or the exit status. */
+static int take_signals(struct run *run)
+{
+	struct signalfd_siginfo info;
+
+	while (read(run->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+		int signal = (int)info.ssi_signo;
+
+		if (signal == SIGWINCH || signal == SIGCONT) {
+			run->resized = true;
+			if (run->show == SHOW_SCREEN)
+				show(run);
+			continue;
+		}
+		if (run->what->signal_detaches)
+			tell_detached(run);
+		else
+			release(run);
+		return 128 + signal;
+	}
+	return 0;
+}
+
+/* The events up to the end, for who reads them all. */
+static int drain_events(struct run *run, struct error *err)
+{
+	for (;;) {
+		_cleanup_json_ json_t *result = NULL;
+		json_t *params = json_pack("{s:I, s:i, s:b}", "since", (json_int_t)run->since,
+		                           "limit", EVENTS_LIMIT, "wait", 0);
+
+		if (rpc_client_ask(run->cli->client, "event.list", params, true, &result, err) < 0)
+			return -1;
+		if (!json_array_size(json_sub(result, "events")))
+			return 0;
+		take_events(run, result);
+	}
+}
+
+static bool time_is_up(const struct run *run)
+{
+	return run->what->detach_after >= 0 &&
+	       time_mono_ms() - run->began_ms >= (int64_t)(run->what->detach_after * 1000);
+}
+
+static int loop(struct run *run, struct error *err)
+{
+	if (start_questions(run, err) < 0)
+		return -1;
+	while (!run->settled) {
+		int wait = due(run, err), status;
+		struct pollfd fds[2] = {{.fd = rpc_client_fd(run->cli->client), .events = POLLIN},
+		                        {.fd = run->signals, .events = POLLIN}};
+
+		if (wait < -1)
+			return -1;
+		if (poll(fds, 2, wait) == 0 && run->show == SHOW_SCREEN)
+			show(run); /* the clock */
+		if ((status = take_signals(run)))
+			return status;
+		if (read_replies(run, err) < 0)
+			return -1;
+		if (!run->settled && time_is_up(run)) {
+			tell_detached(run);
+			return 0;
+		}
+	}
+	if (run->show == SHOW_JSON && drain_events(run, err) < 0)
+		return -1;
+	return -2;
+}
+
+static void run_finish(struct run *run)
+{
+	json_decref(run->tasks);
+	json_decref(run->teammates);
+	json_decref(run->told);
+	json_decref(run->changed);
+	strv_free(run->frame);
+}
+
+int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t **tasks,
+               struct error *err)
+{
+	struct run run = {.cli = cli, .what = follow, .signals = signals, .since = follow->since};
+	int status;
+
+	run.show = cli->json          ? SHOW_JSON
+	           : cli->quiet       ? SHOW_NOTHING
+	           : cli->on_terminal ? SHOW_SCREEN
+	                              : SHOW_LINES;
+	run.began_ms = time_mono_ms();
+	run.told = json_object();
+	run.changed = json_object();
+	status = loop(&run, err);
+	if (status == -2) {
+		show_end(&run);
+		/* What a stuck task waits for may be outside of this run. */
+		status = outcome_exit_status(run.tasks, NULL);
+		*tasks = json_incref(run.tasks);
+	}
+	run_finish(&run);
+	return status;
+}

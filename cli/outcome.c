@@ -1,0 +1,120 @@
+/* What a set of tasks comes to: counts and exit status. */
+#include "outcome.h"
+
+#include <string.h>
+
+#include "jsonl.h"
+#include "task_view.h"
+
+static void count_one(const json_t *task, struct outcome *out)
+{
+	out->completed += task_is(task, "completed");
+	out->failed += task_is(task, "failed");
+	out->cancelled += task_is(task, "cancelled");
+	out->needs_input += task_is(task, "needs_input");
+	out->in_progress += task_is(task, "in_progress");
+	if (task_is(task, "pending")) {
+		out->pending++;
+		if (task_is_stuck(task))
+			out->stuck++;
+		else if (json_flag(task, "ready"))
+			out->ready++;
+		else
+			out->blocked++;
+	}
+	/* A choice shows the usage of what it chose. */
+	if (!task_is_choice(task))
+		out->cost_usd += json_num(json_sub(task, "usage"), "cost_usd", 0);
+}
+
+void outcome_count(const json_t *tasks, struct outcome *out)
+{
+	json_t *task;
+	size_t i;
+
+	*out = (struct outcome){0};
+	json_array_foreach (tasks, i, task)
+		count_one(task, out);
+}
+
+void outcome_count_work(const json_t *tasks, struct outcome *out)
+{
+	json_t *task;
+	size_t i;
+
+	*out = (struct outcome){0};
+	json_array_foreach (tasks, i, task) {
+		if (!task_is_choice(task) || task_is(task, "needs_input"))
+			count_one(task, out);
+	}
+}
+
+/* Ids as text → Task, borrowed from the lists. New reference. */
+static json_t *index_of(const json_t *tasks, const json_t *others)
+{
+	const json_t *lists[] = {tasks, others};
+	json_t *index = json_object(), *task;
+	char id[32];
+	size_t i;
+
+	for (size_t list = 0; list < 2; list++)
+		json_array_foreach (lists[list], i, task) {
+			snprintf(id, sizeof id, "%lld", (long long)json_int(task, "id", 0));
+			json_object_set(index, id, task);
+		}
+	return index;
+}
+
+static const json_t *indexed(const json_t *index, json_int_t id)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%lld", (long long)id);
+	return json_object_get(index, text);
+}
+
+static bool a_person_frees(const json_t *task, const json_t *index)
+{
+	json_t *ids = json_object_get(task, "stuck_by"), *id;
+	size_t i;
+
+	json_array_foreach (ids, i, id) {
+		const json_t *root = indexed(index, json_integer_value(id));
+
+		if (root && task_is(root, "needs_input"))
+			return true;
+	}
+	return false;
+}
+
+int outcome_exit_status(const json_t *tasks, const json_t *others)
+{
+	_cleanup_json_ json_t *index = index_of(tasks, others);
+	bool person = false, failed = false;
+	json_t *task;
+	size_t i;
+
+	json_array_foreach (tasks, i, task) {
+		const json_t *parent = indexed(index, json_int(task, "parent", 0));
+
+		if (task_is(task, "needs_input") ||
+		    (task_is_stuck(task) && a_person_frees(task, index)))
+			person = true;
+		else if (task_is(task, "failed") || task_is(task, "cancelled") ||
+		         task_is_stuck(task))
+			failed = failed || !(parent && task_is(parent, "completed"));
+	}
+	return person ? 3 : failed ? 1 : 0;
+}
+
+json_t *outcome_json(const char *plan, const json_t *tasks, double seconds)
+{
+	struct outcome n;
+
+	outcome_count(tasks, &n);
+	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "plan",
+	                 json_text_or_null(plan), "completed", (json_int_t)n.completed, "failed",
+	                 (json_int_t)n.failed, "cancelled", (json_int_t)n.cancelled, "pending",
+	                 (json_int_t)n.pending, "needs_input", (json_int_t)n.needs_input, "stuck",
+	                 (json_int_t)n.stuck, "seconds", seconds);
+}

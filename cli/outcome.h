@@ -1,0 +1,27 @@
+/* What a set of tasks comes to: counts and the exit status of run, try and wait. Pure. */
+#ifndef PLEACH_CLI_OUTCOME_H
+#define PLEACH_CLI_OUTCOME_H
+
+#include <jansson.h>
+
+struct outcome {
+	long completed, failed, cancelled, pending, needs_input, in_progress; /* by status */
+	long ready, blocked, stuck;                                           /* of pending */
+	double cost_usd;
+};
+
+/* `tasks`: array of Task. */
+void outcome_count(const json_t *tasks, struct outcome *out);
+/* As outcome_count, but a choice counts only while a person must decide it: its alternatives
+ * stand for it. For screens. */
+void outcome_count_work(const json_t *tasks, struct outcome *out);
+
+/* 0, 1 (something failed, was cancelled or is stuck) or 3 (a person can free it; wins).
+ * Alternatives that were not chosen do not count once their choice is made. `others`: Tasks
+ * outside the set that stuck_by may name (may be NULL). */
+int outcome_exit_status(const json_t *tasks, const json_t *others);
+
+/* {"plan","completed",…,"seconds"}. New reference. */
+json_t *outcome_json(const char *plan, const json_t *tasks, double seconds);
+
+#endif

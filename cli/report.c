@@ -1,0 +1,80 @@
+/* How a command ends: errors told once, at the edge, and the exit status. */
+#include "report.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "text.h"
+
+static void write_stderr(const char *text, size_t len)
+{
+	fflush(stdout);
+	fwrite(text, 1, len, stderr);
+	fflush(stderr);
+}
+
+int report_error(const struct cli *cli, const struct error *err)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	if (cli->json) {
+		_cleanup_json_ json_t *error =
+		    json_pack("{s:{s:s, s:o, s:n}}", "error", "code", error_code_word(err->code),
+		              "message", json_text_or_null(err->text), "data");
+
+		jsonl_add(&out, error);
+	} else {
+		buf_add_str(&out, "pleach: ");
+		text_add_safe(&out, err->text, strlen(err->text), 0, true);
+		buf_add_str(&out, "\n");
+	}
+	write_stderr(out.data, out.len);
+	return error_exit_status(err->code);
+}
+
+void report_note(const struct cli *cli, const char *fmt, ...)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+
+	if (cli->quiet)
+		return;
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		die("out of memory (formatting)");
+	va_end(ap);
+	buf_add_str(&out, "pleach: ");
+	text_add_safe(&out, text, strlen(text), 0, true);
+	buf_add_str(&out, "\n");
+	write_stderr(out.data, out.len);
+}
+
+void report_warnings(const struct cli *cli, const json_t *warnings)
+{
+	json_t *text;
+	size_t i;
+
+	json_array_foreach (warnings, i, text) {
+		if (json_is_string(text))
+			report_note(cli, "%s", json_string_value(text));
+	}
+}
+
+int report_finish(const struct cli *cli, int status)
+{
+	struct error err = ERROR_INIT;
+
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	if (errno == EPIPE)
+		return 128 + SIGPIPE;
+	error_errno(&err, "cannot write the output");
+	return report_error(cli, &err);
+}

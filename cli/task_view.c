@@ -1,0 +1,249 @@
+/* How a Task of the interface looks to people. */
+#include "task_view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "jsonl.h"
+#include "mem.h"
+#include "text.h"
+
+bool task_is(const json_t *task, const char *status)
+{
+	const char *is = json_text(task, "status");
+
+	return is && strcmp(is, status) == 0;
+}
+
+bool task_is_terminal(const json_t *task)
+{
+	return task_is(task, "completed") || task_is(task, "failed") || task_is(task, "cancelled");
+}
+
+bool task_is_stuck(const json_t *task)
+{
+	return task_is(task, "pending") && json_array_size(json_object_get(task, "stuck_by")) > 0;
+}
+
+bool task_is_choice(const json_t *task)
+{
+	const char *kind = json_text(task, "kind");
+
+	return kind && strcmp(kind, "choice") == 0;
+}
+
+struct task_mark task_mark(const json_t *task)
+{
+	static const struct {
+		const char *status;
+		struct task_mark mark;
+	} marks[] = {
+	    {"completed", {"✓", STYLE_GREEN, "completed"}},
+	    {"failed", {"✗", STYLE_RED, "failed"}},
+	    {"cancelled", {"−", STYLE_DIM, "cancelled"}},
+	    {"needs_input", {"!", STYLE_YELLOW, "needs input"}},
+	    {"in_progress", {"●", STYLE_GREEN, "working"}},
+	};
+
+	if (task_is_stuck(task))
+		return (struct task_mark){"−", STYLE_RED, "stuck"};
+	for (size_t i = 0; i < ARRAY_LEN(marks); i++)
+		if (task_is(task, marks[i].status))
+			return marks[i].mark;
+	if (json_flag(task, "ready"))
+		return (struct task_mark){"○", STYLE_PLAIN, "ready"};
+	if (task_is_choice(task) && !json_array_size(json_object_get(task, "blocked_by")))
+		return (struct task_mark){"●", STYLE_GREEN, "working"};
+	return (struct task_mark){"○", STYLE_DIM, "blocked"};
+}
+
+const char *task_short_key(const json_t *task)
+{
+	const char *key = json_text(task, "key"), *dot = key ? strrchr(key, '.') : NULL;
+
+	if (dot && json_is_integer(json_object_get(task, "parent")))
+		return dot;
+	return key ? key : "?";
+}
+
+char *task_agent(const json_t *task)
+{
+	const char *agent = json_text(task, "agent"), *model = json_text(task, "model");
+
+	if (!agent)
+		return xstrdup("-");
+	return model ? xasprintf("%s/%s", agent, model) : xstrdup(agent);
+}
+
+double task_seconds(const json_t *task, int64_t read_ms, int64_t now_ms)
+{
+	double seconds = json_num(task, "seconds", -1);
+
+	if (seconds >= 0 && (task_is(task, "in_progress")) && now_ms > read_ms)
+		seconds += (double)(now_ms - read_ms) / 1000.0;
+	return seconds;
+}
+
+char *task_changes(const json_t *task)
+{
+	const json_t *changes = json_sub(task, "changes");
+	int64_t files = json_int(changes, "files", -1);
+
+	if (files < 0)
+		return xstrdup("");
+	return xasprintf("%lld file%s   +%lld −%lld", (long long)files, files == 1 ? "" : "s",
+	                 (long long)json_int(changes, "insertions", 0),
+	                 (long long)json_int(changes, "deletions", 0));
+}
+
+static char *story_completed(const json_t *task)
+{
+	const json_t *verify = json_sub(task, "verify"), *landing = json_sub(task, "landing");
+	const char *landed = json_text(landing, "state"), *note = "";
+	char time[32];
+
+	if (landed && strcmp(landed, "landed") == 0)
+		note = ", merged";
+	else if (json_flag(task, "unchanged"))
+		note = ", nothing changed";
+	if (!verify)
+		return xasprintf("unverified%s", note);
+	text_format_duration(json_num(verify, "seconds", 0), time);
+	return xasprintf("verified %s%s", time, note);
+}
+
+/* The last line with something in it. Caller frees. */
+static char *last_line(const char *text)
+{
+	size_t end = strlen(text), from;
+
+	while (end && strchr("\r\n\t ", text[end - 1]))
+		end--;
+	for (from = end; from && text[from - 1] != '\n';)
+		from--;
+	return xstrndup(text + from, end - from);
+}
+
+static char *story_failed(const json_t *task)
+{
+	const json_t *error = json_sub(task, "error");
+	const char *code = json_text(error, "code"), *message = json_text(error, "message");
+
+	if (!message || !*message)
+		return xstrdup(code ? code : "failed");
+	_cleanup_free_ char *line = last_line(message);
+	return xasprintf("%s", line);
+}
+
+static char *story_asks(const json_t *task)
+{
+	const json_t *input = json_sub(task, "input");
+	const char *text = json_text(input, "text"), *reason = json_text(input, "reason");
+
+	if (reason && strcmp(reason, "choice") == 0)
+		return xstrdup("pick one of its alternatives");
+	if (reason && strcmp(reason, "conflict") == 0)
+		return xasprintf("conflict: %s", text ? text : "its blockers do not merge");
+	return xasprintf("asks: %s", text ? text : "");
+}
+
+/* Keys of tasks, separated by commas; at most three. `skip_done`: only those not completed. */
+static char *names_of(const json_t *ids, bool skip_done, task_find_fn find, void *context)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	size_t i, shown = 0, left = 0;
+	json_t *id;
+
+	json_array_foreach (ids, i, id) {
+		const json_t *other = find ? find(context, json_integer_value(id)) : NULL;
+		const char *key = json_text(other, "key");
+
+		if (skip_done && other && task_is(other, "completed"))
+			continue;
+		if (shown == 3) {
+			left++;
+			continue;
+		}
+		buf_add_str(&out, shown ? ", " : "");
+		if (key)
+			buf_add_str(&out, key);
+		else
+			buf_printf(&out, "%lld", (long long)json_integer_value(id));
+		shown++;
+	}
+	if (left)
+		buf_printf(&out, " and %zu more", left);
+	return buf_take(&out);
+}
+
+static char *story_stuck(const json_t *task, task_find_fn find, void *context)
+{
+	json_t *ids = json_object_get(task, "stuck_by");
+	const json_t *root =
+	    find ? find(context, json_integer_value(json_array_get(ids, 0))) : NULL;
+	_cleanup_free_ char *names = names_of(ids, false, find, context);
+	const char *how = "failed";
+
+	if (root && task_is(root, "needs_input"))
+		how = "needs input";
+	else if (root && task_is(root, "cancelled"))
+		how = "was cancelled";
+	return xasprintf("stuck: %s %s", names, how);
+}
+
+static char *story_choice(const json_t *task, task_find_fn find, void *context)
+{
+	json_t *ids = json_object_get(task, "alternatives"), *id;
+	size_t i, settled = 0;
+
+	json_array_foreach (ids, i, id) {
+		const json_t *other = find ? find(context, json_integer_value(id)) : NULL;
+
+		settled += other && task_is_terminal(other);
+	}
+	return xasprintf("%zu of %zu alternatives settled", settled, json_array_size(ids));
+}
+
+static char *story_pending(const json_t *task, task_find_fn find, void *context)
+{
+	double delay = json_num(task, "delay_seconds", 0);
+	_cleanup_free_ char *names =
+	    names_of(json_object_get(task, "blocked_by"), true, find, context);
+	char time[32];
+
+	if (json_flag(task, "ready"))
+		return xstrdup("waits for a teammate");
+	if (*names)
+		return xasprintf("waits for %s", names);
+	if (task_is_choice(task))
+		return story_choice(task, find, context);
+	if (delay > 0) {
+		text_format_duration(delay, time);
+		return xasprintf("tries again in %s", time);
+	}
+	return xstrdup("waits");
+}
+
+char *task_story(const json_t *task, task_find_fn find, void *context)
+{
+	const json_t *chosen;
+
+	if (task_is_stuck(task))
+		return story_stuck(task, find, context);
+	if (task_is(task, "completed") && task_is_choice(task)) {
+		chosen = find ? find(context, json_int(task, "chosen", 0)) : NULL;
+		if (chosen)
+			return xasprintf("chose %s", json_text(chosen, "key"));
+	}
+	if (task_is(task, "completed"))
+		return story_completed(task);
+	if (task_is(task, "failed"))
+		return story_failed(task);
+	if (task_is(task, "needs_input"))
+		return story_asks(task);
+	if (task_is(task, "cancelled"))
+		return xstrdup("cancelled");
+	if (task_is(task, "in_progress"))
+		return xstrdup("");
+	return story_pending(task, find, context);
+}

@@ -1,0 +1,33 @@
+/* How a Task of the interface looks to people: its mark, its words, the line about it.
+ * Reads JSON, prints nothing. */
+#ifndef PLEACH_CLI_TASK_VIEW_H
+#define PLEACH_CLI_TASK_VIEW_H
+
+#include "print.h"
+
+struct task_mark {
+	const char *sign; /* one column */
+	enum style style;
+	const char *word; /* done working waits … */
+};
+
+struct task_mark task_mark(const json_t *task);
+bool task_is(const json_t *task, const char *status);
+bool task_is_terminal(const json_t *task);
+bool task_is_stuck(const json_t *task); /* pending, behind what does not end by itself */
+bool task_is_choice(const json_t *task);
+/* Last part of an alternative's key (".1"), or the key. Borrowed. */
+const char *task_short_key(const json_t *task);
+/* "claude/opus", "-". Caller frees. */
+char *task_agent(const json_t *task);
+/* Seconds of its attempt so far, or -1. A running one's are counted on since `read_ms`
+ * (time_mono_ms of when the Task was read). */
+double task_seconds(const json_t *task, int64_t read_ms, int64_t now_ms);
+/* "verified 12s", "verify exit 1: …", "asks: …": what became of it. Caller frees. `find`
+ * looks up other tasks by id for names; may return NULL. */
+typedef const json_t *(*task_find_fn)(void *context, json_int_t id);
+char *task_story(const json_t *task, task_find_fn find, void *context);
+/* "2 files   +41 −7", or "". Caller frees. */
+char *task_changes(const json_t *task);
+
+#endif
