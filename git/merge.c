@@ -1,7 +1,7 @@
 /* Merging in memory by `git merge-tree`, which is also what git itself lands with.
  *
- * Attributes (merge=union, -merge) are read from an index that holds nothing but the
- * .gitattributes files of our side, in an empty directory. */
+ * git reads attributes (merge=union, -merge) from the working tree alone, so it is given
+ * one that holds nothing but the .gitattributes files of our side. */
 #include "merge.h"
 
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static int list_attributes(const struct repo *repo, const char *commit,
 	return 0;
 }
 
-/* An empty directory and an index beside it; the caller removes *scratch. */
+/* That working tree, and an index beside it; the caller removes *scratch. */
 static int prepare(const struct repo *repo, const char *ours, char **scratch, char **tree_dir,
                    char **index, struct error *err)
 {
@@ -100,6 +100,10 @@ static int prepare(const struct repo *repo, const char *ours, char **scratch, ch
 		run.in = files.info.data;
 		run.in_len = files.info.len;
 		rc = git_run(repo, &run, GIT_ARGS("update-index", "-z", "--index-info"), err);
+		run.in = NULL;
+		run.in_len = 0;
+		if (rc == 0)
+			rc = git_run(repo, &run, GIT_ARGS("checkout-index", "-a", "-f", "-q"), err);
 	}
 	buf_finish(&files.info);
 	return rc;
