@@ -72,7 +72,7 @@ static int run_serving(const char *root, const char *supervisor)
 		return 1;
 	}
 	/* nng's threads are left where they are: closing can hang. */
-	_exit(SERVE_EXIT_DOWN);
+	proc_end(SERVE_EXIT_DOWN);
 }
 
 static int become_daemon(struct place *place)

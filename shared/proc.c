@@ -58,6 +58,26 @@ char *proc_find_program(const char *name, const char *path)
 	return NULL;
 }
 
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define PROC_LEAK_CHECK 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define PROC_LEAK_CHECK 1
+#endif
+#ifdef PROC_LEAK_CHECK
+#include <sanitizer/lsan_interface.h>
+#endif
+
+void proc_end(int status)
+{
+#ifdef PROC_LEAK_CHECK
+	__lsan_do_leak_check();
+#endif
+	_exit(status);
+}
+
 const char *proc_own_dir(void)
 {
 	static char dir[PATH_MAX];

@@ -90,6 +90,10 @@ void proc_kill_pid(const struct proc *proc);
  * Caller frees. */
 char *proc_find_program(const char *name, const char *path);
 
+/* Ends a process that has nng sockets: without closing them, which can hang. Under a leak
+ * checker it is asked first. */
+_Noreturn void proc_end(int status);
+
 /* The folder of the running program's own file, where its sister programs are.
  * Borrowed for ever. */
 const char *proc_own_dir(void);

@@ -69,7 +69,7 @@ static _Noreturn void leave(struct worker *w, const char *why)
 	log_info("worker", "ends: %s", why);
 	if (w->views)
 		views_end(w->views);
-	_exit(0);
+	proc_end(0);
 }
 
 static void exit_waited(uv_timer_t *timer)
