@@ -187,7 +187,7 @@ static int settle_source(const struct slot *slot, const char *path, char **real,
 
 static int place_copy(struct slot *slot, int slot_fd, const char *path, struct error *err)
 {
-	_cleanup_free_ char *real = NULL, *from_dir = NULL, *to_dir = NULL, *named = NULL;
+	_cleanup_free_ char *real = NULL, *from_dir = NULL, *to_dir = NULL;
 	const char *from_name, *to_name;
 	int rc = settle_source(slot, path, &real, err);
 
