@@ -9,6 +9,11 @@
 #include "error.h"
 #include "mem.h"
 
+#define MARKS_MAX    4 /* combining marks shown on one letter: more of them cover other lines */
+#define DURATION_MAX 1e12
+#define TIME_MS_MAX  253402300799999 /* the years 0 to 9999: what RFC 3339 can say */
+#define TIME_MS_MIN  (-62167219200000)
+
 /* Decodes one UTF-8 sequence. Returns its length, 0 when it is broken. */
 static size_t utf8_decode(const unsigned char *p, size_t len, uint32_t *out)
 {
@@ -90,6 +95,7 @@ void text_add_safe(struct buf *out, const char *text, size_t len, size_t max_wid
 {
 	const unsigned char *p = (const unsigned char *)text;
 	size_t width = 0, last_fit = out->len; /* where an ellipsis still fits */
+	size_t marks = 0;
 
 	for (size_t i = 0; i < len;) {
 		uint32_t c = 0;
@@ -115,6 +121,10 @@ void text_add_safe(struct buf *out, const char *text, size_t len, size_t max_wid
 			w = 1;
 		} else {
 			w = char_width(c);
+			if (w)
+				marks = 0;
+			else if (++marks > MARKS_MAX)
+				shown_len = 0;
 		}
 		if (max_width && width + w > max_width) {
 			out->len = last_fit;
@@ -214,7 +224,9 @@ bool text_parse_duration(const char *text, double *seconds)
 	for (; char_is_digit(*p); p++)
 		value = value * 10 + (*p - '0');
 	if (*p == '.') {
-		for (p++; char_is_digit(*p); p++, scale /= 10)
+		if (!char_is_digit(*++p))
+			return false;
+		for (; char_is_digit(*p); p++, scale /= 10)
 			value += (*p - '0') * scale;
 	}
 	switch (*p) {
@@ -249,8 +261,14 @@ bool text_parse_duration(const char *text, double *seconds)
 
 void text_format_duration(double seconds, char out[32])
 {
-	long long s = seconds > 0 ? (long long)(seconds + 0.5) : 0;
+	long long s;
 
+	/* From a worker it may be anything: not a number, without end. */
+	if (!(seconds > 0))
+		seconds = 0;
+	if (seconds > DURATION_MAX)
+		seconds = DURATION_MAX;
+	s = (long long)(seconds + 0.5);
 	if (seconds < 10 && seconds > 0)
 		snprintf(out, 32, "%.1fs", seconds);
 	else if (s < 60)
@@ -265,14 +283,24 @@ void text_format_duration(double seconds, char out[32])
 
 void text_format_time(int64_t ms, char out[32])
 {
-	time_t seconds = (time_t)(ms / 1000);
 	struct tm tm;
-
+	time_t seconds;
 	size_t n;
+	int rest;
 
+	if (ms > TIME_MS_MAX)
+		ms = TIME_MS_MAX;
+	if (ms < TIME_MS_MIN)
+		ms = TIME_MS_MIN;
+	rest = (int)(ms % 1000);
+	seconds = (time_t)(ms / 1000);
+	if (rest < 0) {
+		rest += 1000;
+		seconds--;
+	}
 	gmtime_r(&seconds, &tm);
 	n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, 32 - n, ".%03uZ", (unsigned)(ms % 1000) % 1000);
+	snprintf(out + n, 32 - n, ".%03dZ", rest);
 }
 
 static int64_t clock_ms(clockid_t clock)
