@@ -130,8 +130,7 @@ char *attempt_command_text(const json_t *command)
 
 	if (json_is_string(command))
 		return xstrdup(json_string_value(command));
-	json_array_foreach((json_t *)command, i, argument)
-	{
+	json_array_foreach ((json_t *)command, i, argument) {
 		if (i)
 			buf_add_str(&text, " ");
 		if (json_is_string(argument))

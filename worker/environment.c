@@ -167,8 +167,7 @@ static void vector_add_json(struct vector *v, const json_t *map, bool fresh)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach((json_t *)map, name, value)
-	{
+	json_object_foreach ((json_t *)map, name, value) {
 		char number[32];
 
 		if (json_is_string(value)) {

@@ -18,6 +18,8 @@ void frame_add(struct buf *out, char kind, const void *data, size_t len)
 		size_t part = len > FRAME_MAX ? FRAME_MAX : len;
 
 		add_header(out, kind, part);
+		if (!part)
+			return;
 		buf_add(out, p, part);
 		p += part;
 		len -= part;

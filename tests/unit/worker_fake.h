@@ -84,8 +84,12 @@ static inline void fake_write_environment(const struct fake *f, const char *json
 	assert_int_equal(place_write_file(path, json, strlen(json), &err), 0);
 }
 
+/* What it says on stderr (a sanitizer's report) is a failure, seen at the teardown. */
 static inline void fake_spawn_worker(struct fake *f)
 {
+	_cleanup_free_ char *file = fake_path(f, "complaints");
+	_cleanup_close_ int complaints =
+	    open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	_cleanup_free_ char *program = xasprintf("%s/../../pleach-worker", proc_own_dir());
 	const char *argv[] = {program,   "--name",    "ash",      "--number", "3",      "--socket",
 	                      f->socket, "--runtime", f->runtime, "--state",  f->state, "--root",
@@ -96,7 +100,7 @@ static inline void fake_spawn_worker(struct fake *f)
 	setenv("PLEACH_WORKER_TOKEN", "worker-secret", 1);
 	spec.argv = argv;
 	spec.new_session = true;
-	spec.stderr_fd = STDERR_FILENO;
+	spec.stderr_fd = complaints;
 	if (proc_spawn(&spec, &f->worker, &err) != 0)
 		fail_msg("%s", err.text);
 	unsetenv("PLEACH_WORKER_TOKEN");
@@ -335,7 +339,7 @@ static inline int fake_teardown(void **state)
 {
 	struct fake *f = *state;
 	_cleanup_free_ char *marker = NULL;
-	int status;
+	int status, failed = 0;
 
 	if (f->worker.pid > 0) {
 		kill(f->worker.pid, SIGKILL);
@@ -348,6 +352,12 @@ static inline int fake_teardown(void **state)
 	if (f->fd >= 0)
 		fake_hang_up(f);
 	close(f->listener);
+	if (fake_exists(f, "complaints")) {
+		_cleanup_free_ char *said = fake_file(f, "complaints", NULL);
+
+		fputs(said, stderr);
+		failed = *said != '\0';
+	}
 	fake_run((const char *[]){"/bin/rm", "-rf", f->dir, NULL});
 	json_decref(f->result);
 	json_decref(f->hello);
@@ -357,7 +367,7 @@ static inline int fake_teardown(void **state)
 	free(f->socket);
 	free(f->slot);
 	free(f);
-	return 0;
+	return failed;
 }
 
 /* Started, greeted, its first worker.next held. */
