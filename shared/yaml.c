@@ -51,7 +51,8 @@ struct reader {
 	size_t used, cap;
 	struct anchor *anchors;
 	size_t anchor_count;
-	bool done; /* one document was read */
+	int line, column; /* of the node before */
+	bool done;        /* one document was read */
 	struct error *err;
 };
 
@@ -241,8 +242,12 @@ static struct yaml_node *node_new(struct reader *r, struct fy_event *event, enum
 	struct yaml_node *node = arena_alloc(r->doc, sizeof(*node));
 	const struct fy_mark *mark = fy_event_start_mark(event);
 	node->type = type;
-	node->line = mark ? mark->line + 1 : 1;
-	node->column = mark ? mark->column + 1 : 1;
+	if (mark) { /* nothing at all stands nowhere: where the key stood */
+		r->line = mark->line + 1;
+		r->column = mark->column + 1;
+	}
+	node->line = r->line;
+	node->column = r->column;
 	node->size = 1;
 	node->height = 1;
 	return node;
@@ -507,7 +512,7 @@ static int read_document(struct reader *r, const char *data, size_t len)
 int yaml_parse(const char *name, const char *data, size_t len, const struct yaml_limits *limits,
                struct yaml_doc **out, struct error *err)
 {
-	struct reader r = {.name = name, .limits = limits, .err = err};
+	struct reader r = {.name = name, .limits = limits, .line = 1, .column = 1, .err = err};
 	if (check_bytes(&r, data, len))
 		return -1;
 	if (len >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {

@@ -127,6 +127,7 @@ static void test_files(void **state)
 	read_bad(f, "- a\n", "plan.yaml:1:1: ", "mapping");
 	read_bad(f, "name: x\n", "plan.yaml:1:1: ", "no tasks");
 	read_bad(f, "tasks: []\n", "plan.yaml:1:8: ", "empty");
+	read_bad(f, "name: x\ntasks:\n", "plan.yaml:2:1: ", "empty");
 	read_bad(f, "tasks: {a: b}\n", "plan.yaml:1:8: ", "list");
 	read_bad(f, "tasks: [a]\n", "plan.yaml:1:9: ", "mapping");
 	read_bad(f, "tasks: [\n", "plan.yaml:", "");
