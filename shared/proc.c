@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "text.h"
 
 #define PROC_OUTPUT_MAX (64u << 20)
+#define RUN_CHUNK       (64u << 10)
 
 extern char **environ;
 
@@ -219,10 +221,18 @@ int proc_wait(const struct proc *proc, int *status, struct error *err)
 	return pid < 0 ? error_errno(err, "cannot wait for process %d", proc->pid) : 0;
 }
 
-/* One helper being run: what is still open, and what came out. */
+/* What a helper says: our end of the pipe (-1 when done) and how much more of it is kept. */
+struct run_pipe {
+	int fd;
+	struct buf *into;
+	size_t room;
+};
+
+/* One helper being run: what is still open. */
 struct run_state {
 	struct proc proc;
-	int in, out, err_out; /* our pipe ends, -1 when done */
+	int in; /* -1 when all is written */
+	struct run_pipe out, err_out;
 	size_t written;
 };
 
@@ -248,15 +258,36 @@ static void run_close(int *fd)
 	*fd = -1;
 }
 
-static void run_read(int *fd, struct buf *into, size_t max)
+/* Reads once, at most `max` bytes; what there is no room for is dropped. How many came. */
+static size_t run_read(struct run_pipe *pipe, size_t max)
 {
-	struct buf scratch = BUF_INIT;
-	bool full = into->len >= max;
-	ssize_t n = buf_read(full ? &scratch : into, *fd, 64u << 10);
+	_cleanup_buf_ struct buf dropped = BUF_INIT;
+	size_t most = pipe->room && pipe->room < max ? pipe->room : max;
+	ssize_t n = buf_read(pipe->room ? pipe->into : &dropped, pipe->fd, most);
 
-	buf_finish(&scratch);
-	if (n == 0 || (n < 0 && errno != EAGAIN))
-		run_close(fd);
+	if (n > 0) {
+		pipe->room -= pipe->room ? (size_t)n : 0;
+		return (size_t)n;
+	}
+	if (n == 0 || errno != EAGAIN)
+		run_close(&pipe->fd);
+	return 0;
+}
+
+/* The helper has ended: only what is in the pipe now counts. Whatever it left behind may hold
+ * the pipe open, or write into it, for ever. */
+static void run_drain(struct run_pipe *pipe)
+{
+	int waiting = 0;
+
+	if (pipe->fd < 0 || ioctl(pipe->fd, FIONREAD, &waiting) < 0)
+		waiting = 0;
+	for (size_t left = (size_t)waiting, n; left > 0; left -= n) {
+		n = run_read(pipe, left < RUN_CHUNK ? left : RUN_CHUNK);
+		if (n == 0)
+			break;
+	}
+	run_close(&pipe->fd);
 }
 
 static void run_write(struct run_state *state, const struct proc_run *run)
@@ -280,59 +311,54 @@ static void run_kill(const struct run_state *state)
 static enum error_code run_pump(struct run_state *state, const struct proc_run *run)
 {
 	int64_t end = run->timeout_ms > 0 ? time_mono_ms() + run->timeout_ms : 0;
-	size_t max = run->max_out ? run->max_out : PROC_OUTPUT_MAX;
-	bool ended = false;
 
-	while (!ended || state->out >= 0 || state->err_out >= 0) {
+	for (;;) {
 		struct pollfd fds[5] = {
 		    {.fd = state->in, .events = POLLOUT},
-		    {.fd = state->out, .events = POLLIN},
-		    {.fd = state->err_out, .events = POLLIN},
-		    {.fd = ended ? -1 : state->proc.pidfd, .events = POLLIN},
-		    {.fd = run->cancel_fd && !ended ? *run->cancel_fd : -1, .events = POLLIN},
+		    {.fd = state->out.fd, .events = POLLIN},
+		    {.fd = state->err_out.fd, .events = POLLIN},
+		    {.fd = state->proc.pidfd, .events = POLLIN},
+		    {.fd = run->cancel_fd ? *run->cancel_fd : -1, .events = POLLIN},
 		};
 		int64_t left = end ? end - time_mono_ms() : -1;
+		int n;
 
-		/* Once it has ended, only what is already in the pipes counts: a grandchild may
-		 * hold them open for ever. */
-		if (ended)
-			left = 0;
-		else if (end && left <= 0)
+		if (end && left <= 0)
 			return ERROR_TIMEOUT;
-		if (left > INT_MAX)
-			left = INT_MAX;
-		int n = poll(fds, 5, (int)left);
+		n = poll(fds, 5, left > INT_MAX ? INT_MAX : (int)left);
 		if (n < 0 && errno != EINTR)
 			return ERROR_EXTERNAL;
-		if (n == 0 && ended)
-			break;
 		if (n <= 0)
 			continue;
+		if (fds[3].revents) {
+			run_drain(&state->out);
+			run_drain(&state->err_out);
+			return ERROR_NONE;
+		}
+		if (fds[4].revents)
+			return ERROR_CONFLICT;
 		if (fds[0].revents)
 			run_write(state, run);
 		if (fds[1].revents)
-			run_read(&state->out, run->out, max);
+			run_read(&state->out, RUN_CHUNK);
 		if (fds[2].revents)
-			run_read(&state->err_out, run->err_out, max);
-		if (fds[4].revents)
-			return ERROR_CONFLICT;
-		if (fds[3].revents)
-			ended = true;
+			run_read(&state->err_out, RUN_CHUNK);
 	}
-	return ERROR_NONE;
 }
 
 int proc_run(const struct proc_run *run, int *status, struct error *err)
 {
-	struct run_state state = {.in = -1, .out = -1, .err_out = -1};
+	size_t max = run->max_out ? run->max_out : PROC_OUTPUT_MAX;
+	struct run_state state = {
+	    .in = -1, .out = {-1, run->out, max}, .err_out = {-1, run->err_out, max}};
 	struct proc_spec spec = run->spec;
 	int theirs[3] = {-1, -1, -1};
 	enum error_code why;
 	int rc;
 
 	if (pipe_pair(run->in_len > 0, 1, &state.in, &theirs[0]) < 0 ||
-	    pipe_pair(run->out != NULL, 0, &state.out, &theirs[1]) < 0 ||
-	    pipe_pair(run->err_out != NULL, 0, &state.err_out, &theirs[2]) < 0) {
+	    pipe_pair(run->out != NULL, 0, &state.out.fd, &theirs[1]) < 0 ||
+	    pipe_pair(run->err_out != NULL, 0, &state.err_out.fd, &theirs[2]) < 0) {
 		rc = error_errno(err, "cannot make a pipe");
 	} else {
 		if (theirs[0] >= 0)
@@ -358,8 +384,8 @@ int proc_run(const struct proc_run *run, int *status, struct error *err)
 		close(state.proc.pidfd);
 	}
 	run_close(&state.in);
-	run_close(&state.out);
-	run_close(&state.err_out);
+	run_close(&state.out.fd);
+	run_close(&state.err_out.fd);
 	return rc;
 }
 

@@ -55,8 +55,9 @@ void proc_boot_id(char out[37]);
 
 /* Runs a program to its end and collects its output: for short helpers only.
  * `in` may be NULL. `out` and `err_out` may be NULL (then /dev/null); what they
- * held is kept, output is appended. max_out bytes at most are kept of each (0: 64 MiB);
- * what comes after is read and dropped. timeout_ms 0: no limit; when it passes, the whole
+ * held is kept, output is appended. max_out bytes at most are appended to each (0: 64 MiB);
+ * what comes after is read and dropped, and so is what the program's own children say after
+ * its end. timeout_ms 0: no limit; when it passes, the whole
  * session of the child is killed and the error is TIMEOUT. `*status` as of waitpid. */
 struct proc_run {
 	struct proc_spec spec; /* its descriptors are set by proc_run */
