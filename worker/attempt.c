@@ -67,6 +67,7 @@ static void attempt_free(struct attempt *a)
 	terminal_close(a->terminal);
 	output_free(a->output);
 	output_free(a->verified);
+	report_free(a->report);
 	for (struct attempt_queued *q = a->queued; q; q = next) {
 		next = q->next;
 		free(q->text);
@@ -157,6 +158,7 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 	a->command = NULL;
 	a->agent_ran = true;
 	terminal_drain(a->terminal);
+	report_add(a->report, "\n", 1); /* a last line without its end */
 	typing_free(a->typing);
 	a->typing = NULL;
 	if (a->has_slot || a->verify) {
@@ -172,7 +174,7 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 		} else if (a->done || end->status == 0) {
 			a->outcome = OUTCOME_COMPLETED;
 		} else {
-			why = attempt_end_text(end, a->output);
+			why = attempt_end_text(end, a->output, report_activity(a->report));
 			attempt_fail(a,
 			             WIFSIGNALED(end->status) ? TASK_ERROR_AGENT_SIGNAL
 			                                      : TASK_ERROR_AGENT_EXIT,
@@ -204,7 +206,7 @@ static void verify_ended(void *context, const struct command_end *end)
 		attempt_fail(a, TASK_ERROR_TIMEOUT, "verify: time limit of %gs passed",
 		             json_num(a->verify, "timeout", 0));
 	} else if (code != 0) {
-		why = attempt_end_text(end, a->verified);
+		why = attempt_end_text(end, a->verified, NULL);
 		attempt_fail(a, TASK_ERROR_VERIFY_FAILED, "verify %s", why);
 	}
 	advance(a);
@@ -344,7 +346,7 @@ static void setup_ended(void *context, const struct command_end *end)
 		return;
 	}
 	if (end->timed_out || end->status != 0) {
-		why = attempt_end_text(end, a->output);
+		why = attempt_end_text(end, a->output, NULL);
 		if (end->timed_out)
 			attempt_fail(a, TASK_ERROR_SETUP_FAILED, "setup: time limit passed");
 		else
@@ -509,5 +511,7 @@ char *attempt_last_line(const struct attempt *a)
 {
 	char *line = a->verified ? output_last_line(a->verified, 160) : NULL;
 
+	if (!line && report_activity(a->report))
+		line = text_safe(report_activity(a->report), 160);
 	return line ? line : output_last_line(a->output, 160);
 }

@@ -195,6 +195,7 @@ static void agent_data(void *context, const char *data, size_t len)
 	struct attempt *a = context;
 
 	output_add(a->output, data, len);
+	report_add(a->report, data, len);
 	if (a->typing) {
 		typing_output(a->typing, data, len);
 		typing_answer_queries(a->typing, views_count(a->w->views) == 0);
@@ -283,6 +284,8 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 		return -1;
 	}
 	terminal_start(a->terminal);
+	if (!tui)
+		a->report = report_new(json_text(a->profile, "output"));
 	if (tui) {
 		a->typing = typing_new(&w->loop, a->terminal, agent_typed, a);
 		type_what_waits(a, way && strcmp(way, "type") == 0);

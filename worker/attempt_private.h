@@ -5,6 +5,7 @@
 #include "attempt.h"
 #include "command.h"
 #include "output.h"
+#include "report.h"
 #include "slots.h"
 #include "terminal.h"
 #include "typing.h"
@@ -45,6 +46,7 @@ struct attempt {
 	struct typing *typing;
 	struct output *output;   /* the agent's, and setup's */
 	struct output *verified; /* verify's */
+	struct report *report;   /* of a headless agent that prints JSON lines, or NULL */
 	bool agent_ran;
 	bool slot_ready;                              /* the slot is switched to this attempt */
 	struct attempt_queued *queued, **queued_last; /* before the agent runs */
@@ -92,7 +94,8 @@ void attempt_show_pipe(struct attempt *a, const char *data, size_t len);
 json_t *attempt_result(const struct attempt *a); /* FINISH; new reference */
 void attempt_fail(struct attempt *a, enum task_error error, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* "exit 2: last line" */
-char *attempt_end_text(const struct command_end *end, const struct output *output);
+/* "exit 2: last line"; `said` (may be NULL) instead of the last line. Caller frees. */
+char *attempt_end_text(const struct command_end *end, const struct output *output,
+                       const char *said);
 
 #endif

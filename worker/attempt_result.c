@@ -1,9 +1,11 @@
 /* What an attempt hands over when it ends: the FINISH of docs/protocol.md. */
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "attempt_private.h"
+#include "buf.h"
 #include "jsonl.h"
 #include "mem.h"
 #include "proc.h"
@@ -29,17 +31,37 @@ void attempt_fail(struct attempt *a, enum task_error error, const char *fmt, ...
 	a->error_text = text_safe(raw, 0);
 }
 
-char *attempt_end_text(const struct command_end *end, const struct output *output)
+char *attempt_end_text(const struct command_end *end, const struct output *output, const char *said)
 {
-	_cleanup_free_ char *line = output ? output_last_line(output, LINE_WIDTH) : NULL;
+	_cleanup_free_ char *line = said     ? text_safe(said, LINE_WIDTH)
+	                            : output ? output_last_line(output, LINE_WIDTH)
+	                                     : NULL;
 	const char *status = proc_status_text(end->status);
 
 	return line ? xasprintf("%s: %s", status, line) : xstrdup(status);
 }
 
+/* What the agent said last: its own words where it prints JSON, else the end of its output. */
+static char *final_text(const struct attempt *a)
+{
+	const char *said = report_text(a->report);
+	struct buf safe = BUF_INIT;
+	size_t len, from = 0;
+
+	if (!said)
+		return output_text(a->output);
+	len = strlen(said);
+	if (len > OUTPUT_TEXT_MAX)
+		from = len - OUTPUT_TEXT_MAX;
+	while (from && from < len && ((unsigned char)said[from] & 0xc0) == 0x80)
+		from++;
+	text_add_safe(&safe, said + from, len - from, 0, true);
+	return buf_take(&safe);
+}
+
 json_t *attempt_result(const struct attempt *a)
 {
-	_cleanup_free_ char *text = output_text(a->output);
+	_cleanup_free_ char *text = final_text(a);
 	const struct slot_result *r = a->committed ? &a->result : NULL;
 	json_t *error = json_null(), *changes = json_null(), *kept = json_array();
 
@@ -57,6 +79,6 @@ json_t *attempt_result(const struct attempt *a)
 	    "head", json_text_or_null(r ? r->head : NULL), "tree",
 	    json_text_or_null(r ? r->tree : NULL), "unchanged", r && r->unchanged, "verify",
 	    a->evidence ? json_incref(a->evidence) : json_null(), "changes", changes, "error",
-	    error, "usage", json_null(), "output", json_text_or_null(text), "seconds",
+	    error, "usage", report_usage(a->report), "output", json_text_or_null(text), "seconds",
 	    (double)(uv_hrtime() - a->started) / 1e9, "kept", kept);
 }

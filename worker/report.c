@@ -1,0 +1,295 @@
+/* Reading agents' JSON lines. One small reader a kind, after the formats that the programs
+ * print (claude and qwen: stream-json; codex: exec --json; gemini: stream-json; opencode: run
+ * --format json; pi: --mode json). Fields that are missing or of another type count as absent:
+ * these formats change, and a teammate's work does not hang on them. */
+#include "report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "jsonl.h"
+#include "mem.h"
+
+#define LINE_MAX_BYTES (2u << 20) /* longer lines are passed over */
+#define TEXT_MAX_BYTES (64u << 10)
+#define ACTIVITY_MAX   200
+
+struct report {
+	void (*read)(struct report *report, const json_t *line);
+	struct buf line;
+	bool too_long; /* the rest of this line is passed over */
+	struct buf text;
+	bool text_open; /* more of the same message may follow (deltas) */
+	char *activity;
+	bool counted;
+	int64_t input, output;
+	double cost;
+	bool has_cost;
+};
+
+static void set_activity(struct report *r, const char *text)
+{
+	size_t len;
+
+	text += strspn(text, " \t\r\n");
+	len = strcspn(text, "\r\n");
+	if (!len)
+		return;
+	free(r->activity);
+	r->activity = xstrndup(text, len < ACTIVITY_MAX ? len : ACTIVITY_MAX);
+}
+
+static void set_text(struct report *r, const char *text, bool more)
+{
+	size_t len = text ? strlen(text) : 0;
+
+	if (!len)
+		return;
+	if (!more || !r->text_open)
+		r->text.len = 0;
+	if (r->text.len + len > TEXT_MAX_BYTES) {
+		/* The end of it is what is wanted. */
+		if (len > TEXT_MAX_BYTES) {
+			text += len - TEXT_MAX_BYTES;
+			len = TEXT_MAX_BYTES;
+		}
+		buf_drop_front(&r->text, r->text.len < len ? r->text.len : len);
+	}
+	buf_add(&r->text, text, len);
+	r->text_open = more;
+	set_activity(r, text);
+}
+
+static void count(struct report *r, int64_t input, int64_t output)
+{
+	r->counted = true;
+	r->input += input;
+	r->output += output;
+}
+
+static void add_cost(struct report *r, const json_t *object, const char *key)
+{
+	const json_t *cost = json_object_get(object, key);
+
+	if (!json_is_number(cost))
+		return;
+	r->cost += json_number_value(cost);
+	r->has_cost = true;
+}
+
+/* "Edit src/tok.c": a tool and the first telling thing in its input. */
+static void set_tool(struct report *r, const char *name, const json_t *input)
+{
+	static const char *const telling[] = {"file_path", "path",  "filePath", "command",
+	                                      "pattern",   "query", "url",      "description"};
+	_cleanup_free_ char *line = NULL;
+
+	r->text_open = false;
+	if (!name)
+		return;
+	for (size_t i = 0; !line && i < ARRAY_LEN(telling); i++) {
+		const char *value = json_text(input, telling[i]);
+
+		if (value)
+			line = xasprintf("%s %.*s", name, ACTIVITY_MAX, value);
+	}
+	set_activity(r, line ? line : name);
+}
+
+/* Content blocks as Anthropic has them; pi's are alike. */
+static void read_blocks(struct report *r, const json_t *blocks)
+{
+	const json_t *block;
+	size_t i;
+
+	json_array_foreach ((json_t *)blocks, i, block) {
+		const char *type = json_text(block, "type");
+
+		if (type && strcmp(type, "text") == 0)
+			set_text(r, json_text(block, "text"), false);
+		else if (type && strcmp(type, "tool_use") == 0)
+			set_tool(r, json_text(block, "name"), json_sub(block, "input"));
+		else if (type && strcmp(type, "toolCall") == 0)
+			set_tool(r, json_text(block, "name"), json_sub(block, "arguments"));
+	}
+}
+
+static bool is_type(const json_t *line, const char *type)
+{
+	const char *got = json_text(line, "type");
+
+	return got && strcmp(got, type) == 0;
+}
+
+static void read_claude(struct report *r, const json_t *line)
+{
+	const json_t *usage = json_sub(line, "usage");
+
+	if (is_type(line, "assistant")) {
+		read_blocks(r, json_sub(json_sub(line, "message"), "content"));
+	} else if (is_type(line, "result")) {
+		set_text(r, json_text(line, "result"), false);
+		/* The totals of the session so far: the last line counts, not their sum. */
+		r->input = r->output = 0;
+		r->cost = 0;
+		if (usage)
+			count(r,
+			      json_int(usage, "input_tokens", 0) +
+			          json_int(usage, "cache_creation_input_tokens", 0) +
+			          json_int(usage, "cache_read_input_tokens", 0),
+			      json_int(usage, "output_tokens", 0));
+		add_cost(r, line, "total_cost_usd");
+	}
+}
+
+static void read_codex(struct report *r, const json_t *line)
+{
+	const json_t *item = json_sub(line, "item"), *usage = json_sub(line, "usage");
+
+	if (is_type(line, "turn.completed") && usage)
+		count(r, json_int(usage, "input_tokens", 0), json_int(usage, "output_tokens", 0));
+	else if (is_type(item, "agent_message"))
+		set_text(r, json_text(item, "text"), false);
+	else if (is_type(item, "command_execution"))
+		set_tool(r, "run", item);
+}
+
+static void read_gemini(struct report *r, const json_t *line)
+{
+	const json_t *stats = json_sub(line, "stats");
+	const char *role = json_text(line, "role");
+
+	if (is_type(line, "message") && role && strcmp(role, "assistant") == 0)
+		set_text(r, json_text(line, "content"), json_flag(line, "delta"));
+	else if (is_type(line, "tool_use"))
+		set_tool(r, json_text(line, "tool_name"), json_sub(line, "parameters"));
+	else if (is_type(line, "result") && stats)
+		count(r, json_int(stats, "input_tokens", 0), json_int(stats, "output_tokens", 0));
+}
+
+static void read_opencode(struct report *r, const json_t *line)
+{
+	const json_t *part = json_sub(line, "part");
+	const json_t *tokens = json_sub(part, "tokens"), *cache = json_sub(tokens, "cache");
+
+	if (is_type(line, "text")) {
+		set_text(r, json_text(part, "text"), false);
+	} else if (is_type(line, "tool_use")) {
+		set_tool(r, json_text(part, "tool"), json_sub(json_sub(part, "state"), "input"));
+	} else if (is_type(line, "step_finish") && part) {
+		count(r,
+		      json_int(tokens, "input", 0) + json_int(cache, "read", 0) +
+		          json_int(cache, "write", 0),
+		      json_int(tokens, "output", 0) + json_int(tokens, "reasoning", 0));
+		add_cost(r, part, "cost");
+	}
+}
+
+static void read_pi(struct report *r, const json_t *line)
+{
+	const json_t *message = json_sub(line, "message"), *usage = json_sub(message, "usage");
+	const char *role = json_text(message, "role");
+
+	if (!is_type(line, "message_end") || !role || strcmp(role, "assistant") != 0)
+		return;
+	read_blocks(r, json_sub(message, "content"));
+	if (!usage)
+		return;
+	count(r,
+	      json_int(usage, "input", 0) + json_int(usage, "cacheRead", 0) +
+	          json_int(usage, "cacheWrite", 0),
+	      json_int(usage, "output", 0));
+	add_cost(r, json_sub(usage, "cost"), "total");
+}
+
+struct report *report_new(const char *kind)
+{
+	static const struct {
+		const char *kind;
+		void (*read)(struct report *report, const json_t *line);
+	} kinds[] = {{"claude", read_claude},
+	             {"codex", read_codex},
+	             {"gemini", read_gemini},
+	             {"opencode", read_opencode},
+	             {"pi", read_pi}};
+
+	for (size_t i = 0; kind && i < ARRAY_LEN(kinds); i++) {
+		if (strcmp(kinds[i].kind, kind) == 0) {
+			struct report *r = xcalloc(1, sizeof *r);
+
+			r->read = kinds[i].read;
+			return r;
+		}
+	}
+	return NULL;
+}
+
+void report_free(struct report *r)
+{
+	if (!r)
+		return;
+	buf_finish(&r->line);
+	buf_finish(&r->text);
+	free(r->activity);
+	free(r);
+}
+
+static void take_line(struct report *r)
+{
+	size_t len = r->line.len;
+	_cleanup_json_ json_t *line = NULL;
+
+	if (len && r->line.data[len - 1] == '\r')
+		len--;
+	if (len > 1 && r->line.data[0] == '{' && r->line.data[len - 1] == '}')
+		line = jsonl_parse(r->line.data, len, NULL);
+	if (json_is_object(line))
+		r->read(r, line);
+}
+
+void report_add(struct report *r, const char *data, size_t len)
+{
+	while (r && len) {
+		const char *newline = memchr(data, '\n', len);
+		size_t part = newline ? (size_t)(newline - data) : len;
+
+		if (r->line.len + part > LINE_MAX_BYTES)
+			r->too_long = true;
+		/* What does not begin as an object is not even kept. */
+		if (!r->too_long && part && (r->line.len || data[0] == '{'))
+			buf_add(&r->line, data, part);
+		else if (part && !r->line.len)
+			r->too_long = true;
+		if (!newline)
+			return;
+		if (!r->too_long)
+			take_line(r);
+		r->too_long = false;
+		r->line.len = 0;
+		if (r->line.cap > (256u << 10))
+			buf_finish(&r->line);
+		data += part + 1;
+		len -= part + 1;
+	}
+}
+
+json_t *report_usage(const struct report *r)
+{
+	if (!r || (!r->counted && !r->has_cost))
+		return json_null();
+	return json_pack("{s:o, s:o, s:o}", "input_tokens",
+	                 r->counted ? json_integer(r->input) : json_null(), "output_tokens",
+	                 r->counted ? json_integer(r->output) : json_null(), "cost_usd",
+	                 r->has_cost ? json_real(r->cost) : json_null());
+}
+
+const char *report_text(const struct report *r)
+{
+	return r && r->text.len ? r->text.data : NULL;
+}
+
+const char *report_activity(const struct report *r)
+{
+	return r ? r->activity : NULL;
+}

@@ -1,0 +1,24 @@
+/* What a headless agent says about itself in the JSON lines it prints: its final words, what
+ * it used, what it is doing. Believed for display and accounts only, never for an outcome. */
+#ifndef PLEACH_WORKER_REPORT_H
+#define PLEACH_WORKER_REPORT_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+struct report;
+
+/* kind: a profile's `output` (claude codex gemini opencode pi). NULL where that is text, absent
+ * or unknown: then there is nothing to read. Caller frees with report_free. */
+struct report *report_new(const char *kind);
+void report_free(struct report *report); /* NULL is accepted, here and below */
+
+/* Output of the agent in any pieces. Lines that are not JSON objects are passed over. */
+void report_add(struct report *report, const char *data, size_t len);
+/* {"input_tokens","output_tokens","cost_usd"}, cached tokens included; null where unknown. New
+ * reference. */
+json_t *report_usage(const struct report *report);
+const char *report_text(const struct report *report);     /* the final words; borrowed or NULL */
+const char *report_activity(const struct report *report); /* one line; borrowed or NULL */
+
+#endif
