@@ -54,7 +54,8 @@ done_plan() {
 	kill -0 "$(jq '.teammates[0].pid' <<<"$json")"
 	[[ -d $(jq -r '.teammates[0].slot' <<<"$json") ]]
 	out=$(expect 0 pleach status)
-	has "$out" b
+	has "$out" "$(jq -r '.teammates[0].name' <<<"$json")"
+	has "$out" "1 failed"
 	is 1 "$(expect 0 pleach status --line | wc -l)"
 	has "$(expect 0 pleach)" p
 }

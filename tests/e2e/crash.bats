@@ -122,7 +122,8 @@ agent_pid() {
 	seq=$(last_seq)
 	kill -KILL "$(team '.teammates[0].pid')"
 	wait_event '.kind == "attempt.started"' "$seq" >/dev/null
-	is precious "$(git show "refs/pleach/kept/$attempt:precious")"
+	kept() { [[ $(git show "refs/pleach/kept/$attempt:precious") == precious ]]; }
+	eventually kept
 	open_gate go
 	expect 0 pleach task wait a >/dev/null
 }

@@ -173,12 +173,13 @@ clash() {
 }
 
 @test "a target in the middle of a rebase is refused" {
-	clash
+	three_tasks
 	git checkout -qb work && echo w >file && git commit -qam w
 	git checkout -q main && echo m >file && git commit -qam m
-	! git rebase work >/dev/null 2>&1
+	run git rebase work
+	[[ $status != 0 ]]
 	before=$(git rev-parse main)
-	run pleach merge left --into main
+	run pleach merge a --into main
 	[[ $status == 5 || $status == 6 ]]
 	is "$before" "$(git rev-parse main)"
 	git rebase --abort

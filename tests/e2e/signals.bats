@@ -21,7 +21,7 @@ on_terminal() {
 @test "Ctrl-C on a terminal detaches, says how to return, and the work goes on" {
 	running
 	on_terminal "pleach run --headless"
-	wait_event '.kind == "attempt.started"' >/dev/null
+	eventually test -s "$W/pid"
 	printf '\003' >&"$KEYS"
 	finished "$BG"
 	exec {KEYS}>&-
