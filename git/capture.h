@@ -48,17 +48,19 @@ struct index_entry {
 	unsigned char id_len;
 	unsigned char id[32];
 };
-/* All entries of an index file, in git's order: by libgit2, or by git itself. */
+/* All entries of an index file, in git's order. */
 struct index_view {
 	struct index_entry *items;
 	size_t count;
-	git_index *git;
-	struct buf text;
+	struct buf text;     /* the file itself, or what git says of it */
+	char root[HEX_SIZE]; /* its tree, where the file knows it; else "" */
 };
 #define INDEX_VIEW_INIT                                                                            \
 	{                                                                                          \
 		.items = NULL                                                                      \
 	}
+/* The file alone: 0, or 1 where its format is not understood. */
+int index_file_read(const char *file, size_t id_len, struct index_view *out);
 int index_view_open(const struct capture_source *source, const char *index, struct index_view *out,
                     struct error *err);
 void index_view_close(struct index_view *view);

@@ -1,5 +1,5 @@
-/* Index files: reading their entries, changing some, writing their tree. libgit2 where it
- * understands the file, git where it does not (split and sparse indexes, sha256). */
+/* Index files: their entries, changing some, writing their tree. Read here where the format
+ * is plain, by git where it is not (split and sparse indexes). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,32 +13,6 @@ static void add_entry(struct index_view *view, const struct index_entry *entry)
 		view->items = xrealloc(view->items,
 		                       (view->count ? view->count * 2 : 1) * sizeof *view->items);
 	view->items[view->count++] = *entry;
-}
-
-/* 0 read, 1 libgit2 cannot. */
-static int view_by_git2(const char *file, struct index_view *view)
-{
-	size_t n;
-
-	if (git_index_open(&view->git, file) < 0)
-		return 1;
-	n = git_index_entrycount(view->git);
-	view->items = xcalloc(n ? n : 1, sizeof *view->items);
-	for (size_t i = 0; i < n; i++) {
-		const git_index_entry *from = git_index_get_byindex(view->git, i);
-		struct index_entry *to = &view->items[i];
-
-		to->path = from->path;
-		to->mode = from->mode;
-		to->stage = (unsigned char)GIT_INDEX_ENTRY_STAGE(from);
-		to->assumed = from->flags & GIT_INDEX_ENTRY_VALID;
-		to->skipped = from->flags_extended & GIT_INDEX_ENTRY_SKIP_WORKTREE;
-		to->intended = from->flags_extended & GIT_INDEX_ENTRY_INTENT_TO_ADD;
-		to->id_len = GIT_OID_RAWSZ;
-		memcpy(to->id, from->id.id, GIT_OID_RAWSZ);
-	}
-	view->count = n;
-	return 0;
 }
 
 static int hex_digit(char c)
@@ -100,8 +74,12 @@ int index_view_open(const struct capture_source *source, const char *index, stru
 {
 	struct index_view view = INDEX_VIEW_INIT;
 
-	if ((!source->repo->git || view_by_git2(index, &view) != 0) &&
-	    view_by_git(source, index, &view, err) < 0) {
+	if (index_file_read(index, source->repo->id_len, &view) == 0) {
+		*out = view;
+		return 0;
+	}
+	index_view_close(&view);
+	if (view_by_git(source, index, &view, err) < 0) {
 		index_view_close(&view);
 		return -1;
 	}
@@ -112,7 +90,6 @@ int index_view_open(const struct capture_source *source, const char *index, stru
 void index_view_close(struct index_view *view)
 {
 	free(view->items);
-	git_index_free(view->git);
 	buf_finish(&view->text);
 	*view = (struct index_view)INDEX_VIEW_INIT;
 }
@@ -155,7 +132,13 @@ int index_write_tree(const struct repo *repo, const char *git_dir, const char *i
                      char tree[HEX_SIZE], struct error *err)
 {
 	struct git_run run = {.git_dir = git_dir, .index = index};
+	_cleanup_view_ struct index_view view = INDEX_VIEW_INIT;
 
+	/* git leaves the tree in the index as long as nothing has changed. */
+	if (index_file_read(index, repo->id_len, &view) == 0 && view.root[0]) {
+		memcpy(tree, view.root, sizeof view.root);
+		return 0;
+	}
 	if (repo->git) {
 		git_index *git = NULL;
 		git_oid oid;

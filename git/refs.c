@@ -74,7 +74,7 @@ int ref_write(const struct repo *repo, const char *name, const char *hex, const 
 	/* An all-zero old value means that the ref must not exist. */
 	rc = git_run(repo, &run,
 	             GIT_ARGS("update-ref", "--no-deref", "--create-reflog", "-m", why, name, hex,
-	                      old ? (*old ? old : ZERO_ID + HEX_SIZE - 1 - strlen(hex)) : NULL),
+	                      old ? (*old ? old : &ZERO_ID[HEX_SIZE - 1 - strlen(hex)]) : NULL),
 	             err);
 	if (rc == 0)
 		return 0;

@@ -28,6 +28,19 @@ static int read_environment(struct repo *repo, struct error *err)
 	return 0;
 }
 
+/* libgit2 opens sha1 repositories alone; of others git is asked. */
+static void read_id_len(struct repo *repo)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct git_run run = {.out = &text};
+
+	repo->id_len = GIT_OID_RAWSZ;
+	if (!repo->git &&
+	    git_run(repo, &run, GIT_ARGS("rev-parse", "--show-object-format"), NULL) == 0 &&
+	    text.len && strncmp(text.data, "sha256", 6) == 0)
+		repo->id_len = 32;
+}
+
 int repo_open(const char *root, const char *pinned_file, struct repo *out, struct error *err)
 {
 	struct repo repo = REPO_INIT;
@@ -46,6 +59,7 @@ int repo_open(const char *root, const char *pinned_file, struct repo *out, struc
 		        GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_NO_DOTGIT, NULL) < 0)
 			repo.git = NULL;
 	}
+	read_id_len(&repo);
 	*out = repo;
 	return 0;
 }
@@ -134,8 +148,7 @@ int git_run(const struct repo *repo, const struct git_run *run, const char *cons
             struct error *err)
 {
 	size_t n = strv_len(args);
-	const char **argv = xcalloc(n + 2, sizeof *argv);
-	_cleanup_free_ void *owned = argv;
+	_cleanup_free_ const char **argv = xcalloc(n + 2, sizeof *argv);
 	_cleanup_strv_ char **env = git_run_environment(repo, run);
 	_cleanup_buf_ struct buf own_why = BUF_INIT;
 	struct buf *why = run->why ? run->why : &own_why;

@@ -25,6 +25,7 @@ struct repo {
 	char **unknown;    /* drivers that were not pinned */
 	struct pinned_watch *watch;
 	git_repository *git; /* NULL where libgit2 refuses */
+	size_t id_len;       /* bytes of an object id: 20, or 32 with sha256 */
 	bool git2_used;      /* this process holds a reference to libgit2 itself */
 };
 

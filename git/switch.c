@@ -84,13 +84,18 @@ int slot_check_out(struct slot *slot, struct capture *capture, const char *commi
 {
 	struct git_run run = {
 	    .git_dir = slot->git_dir, .work_tree = slot->dir, .index = capture->index};
-	const char *const *args = GIT_ARGS("read-tree", "--reset", "-u", commit);
+	const char *const *quick = GIT_ARGS("read-tree", "-m", "-u", commit);
+	const char *const *all = GIT_ARGS("read-tree", "--reset", "-u", commit);
+	char tree[HEX_SIZE];
 
-	/* The captured index knows every file that is not ignored: what the commit lacks goes,
-	 * ignored files stay. A read-only directory is an agent's doing. */
-	if (git_run(&slot->repo, &run, args, NULL) < 0) {
+	if (commit_tree(&slot->repo, commit, tree, err) < 0)
+		return -1;
+	/* The captured index knows every file that is not ignored, and has just looked at each:
+	 * what the commit lacks goes, ignored files stay, the rest need not be looked at again.
+	 * What is in the way all the same (a read-only directory) is an agent's doing. */
+	if (strcmp(tree, capture->tree) != 0 && git_run(&slot->repo, &run, quick, NULL) < 0) {
 		files_make_accessible(slot->dir);
-		if (git_run(&slot->repo, &run, args, err) < 0)
+		if (git_run(&slot->repo, &run, all, err) < 0)
 			return error_wrap(err, "%s", slot->dir);
 	}
 	return capture_install(capture, slot->git_dir, err);

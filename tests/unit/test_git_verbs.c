@@ -438,9 +438,11 @@ static void test_remove_keeps_the_content(void **state)
 static void test_open(void **state)
 {
 	struct universe *u = *state;
-	_cleanup_free_ char *one = branch(u, "one", "echo one > one");
 	_cleanup_free_ char *dir = xasprintf("%s/repo.pleach/open/one", u->dir);
-	json_t *answer = ask_well(u, "open", json_pack("{s:s, s:s}", "branch", "one", "dir", dir));
+	json_t *answer;
+
+	free(branch(u, "one", "echo one > one"));
+	answer = ask_well(u, "open", json_pack("{s:s, s:s}", "branch", "one", "dir", dir));
 
 	assert_true(json_flag(answer, "created"));
 	json_decref(answer);
