@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -110,10 +111,13 @@ static bool environ_has(pid_t pid, const char *marker)
 	return false;
 }
 
+/* The kernel writes " (deleted)" behind the name of a folder that is gone; another folder may
+ * really be called so. */
 static bool cwd_is_in(pid_t pid, const char *dir)
 {
 	char path[64], cwd[PATH_MAX];
 	size_t n = strlen(dir);
+	struct stat st;
 	ssize_t got;
 
 	snprintf(path, sizeof path, "/proc/%d/cwd", pid);
@@ -121,7 +125,10 @@ static bool cwd_is_in(pid_t pid, const char *dir)
 	if (got < (ssize_t)n)
 		return false;
 	cwd[got] = '\0';
-	return strncmp(cwd, dir, n) == 0 && (cwd[n] == '/' || cwd[n] == '\0' || cwd[n] == ' ');
+	if (strncmp(cwd, dir, n) != 0)
+		return false;
+	return cwd[n] == '/' || cwd[n] == '\0' ||
+	       (strcmp(cwd + n, " (deleted)") == 0 && stat(path, &st) == 0 && st.st_nlink == 0);
 }
 
 /* Kills through a pidfd opened before the last look, so that a pid that was reused
@@ -167,12 +174,36 @@ static int survivors_scan(const char *marker, const char *dir, pid_t keep)
 	return killed;
 }
 
+/* As the kernel names it: links resolved, no slash at its end. A folder that is gone keeps its
+ * name. NULL where it would be everybody's: not absolute, or the root. Caller frees. */
+static char *survivors_dir(const char *dir)
+{
+	char *real = realpath(dir, NULL);
+	size_t n;
+
+	if (!real)
+		real = xstrdup(dir);
+	n = strlen(real);
+	while (n > 1 && real[n - 1] == '/')
+		real[--n] = '\0';
+	if (dir[0] == '/' && n > 1)
+		return real;
+	free(real);
+	return NULL;
+}
+
 int proc_kill_survivors(const char *marker, const char *dir, pid_t keep, int tries)
 {
+	_cleanup_free_ char *folder = dir ? survivors_dir(dir) : NULL;
 	int total = 0, clean = 0;
 
+	/* NAME=VALUE, or it names nobody in particular */
+	if (marker && (marker[0] == '=' || !strchr(marker, '=')))
+		marker = NULL;
+	if (!marker && !folder)
+		return 0;
 	for (int i = 0; i < tries; i++) {
-		int killed = survivors_scan(marker, dir, keep);
+		int killed = survivors_scan(marker, folder, keep);
 
 		total += killed;
 		clean = killed ? 0 : clean + 1;
