@@ -1,0 +1,232 @@
+/* What an attempt left behind is found and ended, however it hid; nobody else is hit. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "proc.h"
+#include "shared_fixture.h"
+
+#define TRIES 400
+
+/* A process that says by closing a pipe that it is where it wants to be, then waits. */
+struct victim {
+	struct proc proc;
+	int alive; /* reads end of file when it and all it started are dead */
+};
+
+/* Runs a script of the shell: it says `ready` when everything stands. */
+static struct victim start(const char *script, const char *marker, const char *dir)
+{
+	const char *argv[] = {"sh", "-c", script, NULL};
+	const char *env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "OTHER=x", marker, NULL};
+	struct proc_spec spec = PROC_SPEC_INIT;
+	struct error err = ERROR_INIT;
+	struct victim victim;
+	char ready[8];
+	int out[2], alive[2];
+
+	assert_true(pipe2(out, O_CLOEXEC) == 0 && pipe2(alive, O_CLOEXEC) == 0);
+	spec.argv = argv;
+	spec.env = env;
+	spec.cwd = dir;
+	spec.stdout_fd = out[1];
+	spec.pass_fd = alive[1];
+	assert_ok(proc_spawn(&spec, &victim.proc, &err));
+	close(out[1]);
+	close(alive[1]);
+	assert_int_equal(read(out[0], ready, 5), 5);
+	assert_memory_equal(ready, "ready", 5);
+	close(out[0]);
+	victim.alive = alive[0];
+	return victim;
+}
+
+static bool is_dead(const struct victim *victim, int wait_ms)
+{
+	struct pollfd fd = {.fd = victim->alive, .events = POLLIN};
+	char byte;
+
+	return poll(&fd, 1, wait_ms) == 1 && read(victim->alive, &byte, 1) == 0;
+}
+
+static void reap(struct victim *victim)
+{
+	int status;
+
+	proc_kill_pid(&victim->proc);
+	waitpid(victim->proc.pid, &status, 0);
+	close(victim->proc.pidfd);
+	close(victim->alive);
+	while (waitpid(-1, NULL, WNOHANG) > 0) /* orphans come to us: we are the subreaper */
+		;
+}
+
+static void must_die(const char *script, const char *marker, const char *dir, const char *by_marker,
+                     const char *by_dir)
+{
+	struct victim victim = start(script, marker, dir);
+	int killed = proc_kill_survivors(by_marker, by_dir, 0, TRIES);
+
+	if (killed < 1)
+		fail_msg("not found: %s", script);
+	assert_true(is_dead(&victim, WAIT_MS));
+	reap(&victim);
+	assert_int_equal(proc_kill_survivors(by_marker, by_dir, 0, TRIES), 0);
+}
+
+static void must_live(const char *marker, const char *dir, const char *by_marker,
+                      const char *by_dir)
+{
+	struct victim victim = start("echo ready; exec sleep 1000", marker, dir);
+
+	proc_kill_survivors(by_marker, by_dir, 0, TRIES);
+	assert_true(proc_alive(victim.proc.pid, victim.proc.start_time));
+	assert_false(is_dead(&victim, 0));
+	reap(&victim);
+}
+
+#define PLAIN "echo ready; exec sleep 1000"
+
+static void test_by_environment(void **state)
+{
+	(void)state;
+	must_die(PLAIN, "MARK=7", "/", "MARK=7", NULL);
+	must_die("trap '' HUP TERM INT; echo ready; while :; do sleep 1000; done", "MARK=7", "/",
+	         "MARK=7", NULL);
+	must_die("setsid sh -c 'echo ready; exec sleep 1000' & wait", "MARK=7", "/", "MARK=7",
+	         NULL);
+	/* double fork in a session of its own: nobody's child any more */
+	must_die("(setsid sh -c 'echo ready; exec sleep 1000' >&1 &) & exit 0", "MARK=7", "/",
+	         "MARK=7", NULL);
+	/* stopped */
+	must_die("sh -c 'kill -STOP $$' & p=$!;"
+	         " until grep -q '^State:.*T' /proc/$p/status; do :; done; echo ready; wait",
+	         "MARK=7", "/", "MARK=7", NULL);
+}
+
+static void test_by_directory(void **state)
+{
+	_cleanup_free_ char *below = xasprintf("%s/a b/deep", (char *)*state);
+	_cleanup_free_ char *middle = xasprintf("%s/a b", (char *)*state);
+
+	assert_int_equal(mkdir(middle, 0755), 0);
+	assert_int_equal(mkdir(below, 0755), 0);
+	must_die(PLAIN, NULL, *state, NULL, *state);
+	must_die(PLAIN, NULL, below, NULL, *state);
+	/* nothing of its environment is left, but it stands there */
+	must_die("exec env -i /bin/sh -c 'echo ready; sleep 1000 & wait'", "MARK=7", below,
+	         "MARK=7", *state);
+	/* the folder is gone from under it */
+	must_die("rmdir ../deep; echo ready; exec sleep 1000", NULL, below, NULL, *state);
+}
+
+static void test_the_folder_itself_is_gone(void **state)
+{
+	_cleanup_free_ char *slot = xasprintf("%s/slot", (char *)*state);
+
+	assert_int_equal(mkdir(slot, 0755), 0);
+	must_die("rmdir ../slot; echo ready; exec sleep 1000", NULL, slot, NULL, slot);
+}
+
+static void test_one_that_forks_meanwhile(void **state)
+{
+	/* each generation starts the next before it ends */
+	static const char script[] =
+	    "f() { echo ready; n=0; while [ $n -lt 300 ]; do n=$((n+1)); (exec sleep 1000) & done;"
+	    " wait; }; f";
+
+	(void)state;
+	must_die(script, "MARK=7", "/", "MARK=7", NULL);
+}
+
+static void test_nobody_else(void **state)
+{
+	static const char *const near[] = {"slotx", "slot x", "slo", "slot (deleted)", "Slot"};
+	_cleanup_free_ char *slot = xasprintf("%s/slot", (char *)*state);
+
+	assert_int_equal(mkdir(slot, 0755), 0);
+	for (size_t i = 0; i < ARRAY_LEN(near); i++) {
+		_cleanup_free_ char *dir = xasprintf("%s/%s", (char *)*state, near[i]);
+
+		assert_int_equal(mkdir(dir, 0755), 0);
+		must_live(NULL, dir, NULL, slot);
+	}
+	must_live("MARK=70", "/", "MARK=7", slot);
+	must_live("MARK=", "/", "MARK=7", slot);
+	must_live("XMARK=7", "/", "MARK=7", slot);
+	must_live("A=MARK=7", "/", "MARK=7", slot);
+	must_live(NULL, *state, "MARK=7", slot); /* above it */
+}
+
+/* A question that is empty, or that everything answers, is answered by nobody. */
+static void test_empty_questions(void **state)
+{
+	static const char *const dirs[] = {"", "/", "//", ".", "relative"};
+
+	must_live("MARK=7", *state, NULL, NULL);
+	must_live("MARK=7", *state, "", NULL);
+	must_live("MARK=7", *state, "MARK", NULL);
+	must_live("MARK=7", *state, "=7", NULL);
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		must_live("MARK=7", *state, NULL, dirs[i]);
+		must_live("MARK=7", "/", NULL, dirs[i]);
+	}
+}
+
+static void test_keep_is_kept(void **state)
+{
+	struct victim kept = start(PLAIN, "MARK=7", *state);
+	struct victim other = start(PLAIN, "MARK=7", *state);
+
+	assert_int_equal(proc_kill_survivors("MARK=7", *state, kept.proc.pid, TRIES), 1);
+	assert_true(is_dead(&other, WAIT_MS));
+	assert_true(proc_alive(kept.proc.pid, kept.proc.start_time));
+	reap(&other);
+	reap(&kept);
+}
+
+/* This process is never asked, wherever it stands and whatever it carries. */
+static void test_not_myself(void **state)
+{
+	int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_int_equal(chdir(*state), 0);
+	assert_int_equal(proc_kill_survivors(NULL, *state, 0, TRIES), 0);
+	assert_int_equal(fchdir(fd), 0);
+	close(fd);
+}
+
+/* The folder is named as the kernel names it: with its links resolved, without a slash at its
+ * end. Asked otherwise it is still that folder. */
+static void test_other_names_of_the_folder(void **state)
+{
+	_cleanup_free_ char *slot = xasprintf("%s/slot", (char *)*state);
+	_cleanup_free_ char *link = xasprintf("%s/link", (char *)*state);
+	_cleanup_free_ char *slash = xasprintf("%s/slot/", (char *)*state);
+
+	assert_int_equal(mkdir(slot, 0755), 0);
+	assert_int_equal(symlink(slot, link), 0);
+	must_die(PLAIN, NULL, slot, NULL, link);
+	must_die(PLAIN, NULL, slot, NULL, slash);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, temp_setup, temp_teardown)
+	const struct CMUnitTest tests[] = {
+	    TEST(test_by_environment),
+	    TEST(test_by_directory),
+	    TEST(test_the_folder_itself_is_gone),
+	    TEST(test_one_that_forks_meanwhile),
+	    TEST(test_nobody_else),
+	    TEST(test_empty_questions),
+	    TEST(test_keep_is_kept),
+	    TEST(test_not_myself),
+	    TEST(test_other_names_of_the_folder),
+	};
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
