@@ -14,7 +14,6 @@
 struct integration {
 	struct slot *slot;
 	const json_t *request;
-	char **copy, **link;
 };
 
 int integration_open(const json_t *request, const char *base, struct integration **out,
@@ -34,8 +33,6 @@ int integration_open(const json_t *request, const char *base, struct integration
 	integration = xcalloc(1, sizeof *integration);
 	integration->slot = slot;
 	integration->request = request;
-	integration->copy = json_strv(json_sub(request, "copy"));
-	integration->link = json_strv(json_sub(request, "link"));
 	*out = integration;
 	return 0;
 }
@@ -45,8 +42,6 @@ void integration_close(struct integration *integration)
 	if (!integration)
 		return;
 	slot_close(integration->slot);
-	strv_free(integration->copy);
-	strv_free(integration->link);
 	free(integration);
 }
 
@@ -64,9 +59,18 @@ static int run_command(struct integration *integration, const json_t *command, d
 	return verify_run(&run, out, err);
 }
 
-static int set_up(struct integration *integration, struct error *err)
+/* A field of the item, or of the whole request where the item has none. */
+static const json_t *field(const struct integration *integration, const json_t *item,
+                           const char *key)
 {
-	const json_t *command = json_object_get(integration->request, "setup");
+	const json_t *own = json_object_get(item, key);
+
+	return own && !json_is_null(own) ? own : json_object_get(integration->request, key);
+}
+
+static int set_up(struct integration *integration, const json_t *item, struct error *err)
+{
+	const json_t *command = field(integration, item, "setup");
 	struct verify_result result = {.tail = NULL};
 	int rc = 0;
 
@@ -86,17 +90,20 @@ static int set_up(struct integration *integration, struct error *err)
 	return rc;
 }
 
-int integration_verify(struct integration *integration, const json_t *verify, const char *base,
-                       const char *commit, struct integration_result *out, struct error *err)
+int integration_verify(struct integration *integration, const json_t *item, const json_t *verify,
+                       const char *base, const char *commit, struct integration_result *out,
+                       struct error *err)
 {
 	_cleanup_strv_ char **protect = json_strv(json_sub(verify, "protect"));
+	_cleanup_strv_ char **copy = json_strv(field(integration, item, "copy"));
+	_cleanup_strv_ char **link = json_strv(field(integration, item, "link"));
 	const json_t *command = json_object_get(verify, "command");
 	struct slot *slot = integration->slot;
 	struct verify_result result = {.tail = NULL};
 
-	if (slot_switch(slot, 0, NULL, commit, (const char *const *)integration->copy,
-	                (const char *const *)integration->link, err) < 0 ||
-	    set_up(integration, err) < 0 ||
+	if (slot_switch(slot, 0, NULL, commit, (const char *const *)copy, (const char *const *)link,
+	                err) < 0 ||
+	    set_up(integration, item, err) < 0 ||
 	    slot_prove_begin(slot, base, (const char *const *)protect, json_text(verify, "overlay"),
 	                     err) < 0)
 		return -1;

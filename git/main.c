@@ -17,9 +17,10 @@
  *     "overlaps":[{"a":id,"b":id,"paths":[PATH],"hunks":N}]}
  * prepare {"target":BRANCH,"onto":HEX|null,"items":[{"task","key","head":HEX,"base":HEX|null,
  *     "message":TEXT|null,"squash":bool,"after":[task],"verify":VERIFY|null,
- *     "verified_tree":HEX|null,"base_landed":bool}],"squash":bool,"verify":VERIFY|null,
- *     "setup":COMMAND|null,"copy":[PATH],"link":[PATH],"slot":DIR,"env":{NAME:VALUE},
- *     "log":FILE|null,"dry_run":bool} → {"before":HEX,"after":HEX,"merged":[{"task","key",
+ *     "verified_tree":HEX|null,"base_landed":bool,"setup","copy","link"}],"squash":bool,
+ *     "verify":VERIFY|null,"setup":COMMAND|null,"copy":[PATH],"link":[PATH],"slot":DIR,
+ *     "env":{NAME:VALUE},"log":FILE|null,"dry_run":bool} →
+ * {"before":HEX,"after":HEX,"merged":[{"task","key",
  *     "commit":HEX,"skipped":bool}],"conflicts":[{"task","key","paths":[PATH],"with":[key]}],
  *     "verify_failed":[{"task","key","exit_code","tail"}],"stopped":[{"task","key","after":
  *     [key]}],"verify":{"command","exit_code","seconds"}|null}. Merges onto the target's tip

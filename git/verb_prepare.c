@@ -131,20 +131,57 @@ static char *message_of(const struct item *item, bool squash)
 	return xasprintf(squash ? "%s\n" : "Merge %s\n", item->key ? item->key : item->head);
 }
 
-/* Merges one item onto the tip. 0 with the new tip in `next`, 1 conflict, -1. */
-static int merge_item(struct landing *landing, struct item *item, bool squash, char next[HEX_SIZE],
-                      char ***paths, struct error *err)
+/* True (1) when merging the item's base into the tip would change nothing: all that it is
+ * based on is there, in whatever shape it landed. */
+static int base_adds_nothing(struct landing *landing, const struct item *item, struct error *err)
+{
+	char merged[HEX_SIZE], tip[HEX_SIZE];
+	char **paths = NULL;
+	int rc = merge_commits(landing->repo, landing->tip, item->base, merged, &paths, err);
+
+	strv_free(paths);
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	if (commit_tree(landing->repo, landing->tip, tip, err) < 0)
+		return -1;
+	return strcmp(merged, tip) == 0;
+}
+
+/* 0 with the tree, 1 conflict, -1. Work on top of what was squashed clashes with it falsely:
+ * then only what it adds to its own base counts. */
+static int merge_item_tree(struct landing *landing, const struct item *item, char tree[HEX_SIZE],
+                           char ***paths, struct error *err)
 {
 	const struct repo *repo = landing->repo;
+	bool squashed = item->base && base_was_squashed(landing, item);
+	int rc, landed;
+
+	if (squashed)
+		return merge_from_base(repo, item->base, landing->tip, item->head, tree, paths,
+		                       err);
+	rc = merge_commits(repo, landing->tip, item->head, tree, paths, err);
+	if (rc != 1 || !item->base)
+		return rc;
+	landed = base_adds_nothing(landing, item, err);
+	if (landed <= 0)
+		return landed < 0 ? -1 : 1;
+	strv_free(*paths);
+	*paths = NULL;
+	return merge_from_base(repo, item->base, landing->tip, item->head, tree, paths, err);
+}
+
+/* Merges one item onto the tip. 0 with the new tip in `next`, 1 conflict, -1. */
+static int merge_item(struct landing *landing, const struct item *item, bool squash,
+                      char next[HEX_SIZE], char ***paths, struct error *err)
+{
 	const char *const both[] = {landing->tip, item->head, NULL};
 	const char *const one[] = {landing->tip, NULL};
 	_cleanup_free_ char *message = message_of(item, squash);
-	bool rebased = item->base && base_was_squashed(landing, item);
 	char tree[HEX_SIZE];
 	int rc;
 
 	if (!squash) {
-		rc = commit_contains(repo, item->head, landing->tip, err);
+		rc = commit_contains(landing->repo, item->head, landing->tip, err);
 		if (rc < 0)
 			return -1;
 		if (rc == 1) {
@@ -152,19 +189,10 @@ static int merge_item(struct landing *landing, struct item *item, bool squash, c
 			return 0;
 		}
 	}
-	if (squash && item->base && rebased)
-		rc = merge_from_base(repo, item->base, landing->tip, item->head, tree, paths, err);
-	else
-		rc = merge_commits(repo, landing->tip, item->head, tree, paths, err);
-	/* Work on top of what was squashed clashes with it falsely. */
-	if (rc == 1 && !squash && rebased) {
-		strv_free(*paths);
-		*paths = NULL;
-		rc = merge_from_base(repo, item->base, landing->tip, item->head, tree, paths, err);
-	}
+	rc = merge_item_tree(landing, item, tree, paths, err);
 	if (rc != 0)
 		return rc;
-	return commit_make(repo, tree, squash ? one : both, message, -1, next, err);
+	return commit_make(landing->repo, tree, squash ? one : both, message, -1, next, err);
 }
 
 static void record_merged(struct landing *landing, struct item *item, const char *commit,
@@ -197,8 +225,8 @@ static int verify_item(struct landing *landing, struct item *item, const char *c
 	/* Proven already, as the head of its own task. */
 	if (known && strcmp(known, tree) == 0)
 		return 0;
-	if (integration_verify(landing->integration, verify, landing->tip, commit, &result, err) <
-	    0)
+	if (integration_verify(landing->integration, item->request, verify, landing->tip, commit,
+	                       &result, err) < 0)
 		return -1;
 	json_decref(landing->verify);
 	landing->verify = json_pack("{s:o, s:i, s:f}", "command", verb_text(result.command),
