@@ -1,10 +1,12 @@
 /* Places: the repository around a directory, its id, its folders. */
 #include "place.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -127,6 +129,25 @@ static bool looks_like_git_dir(const char *dir)
 	        (exists_below(dir, "objects") && exists_below(dir, "refs")));
 }
 
+/* Cuts the newline that ends the text: a path may hold others. */
+static void cut_end_of_line(char *text)
+{
+	size_t n = strlen(text);
+
+	while (n && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+		text[--n] = '\0';
+}
+
+/* What lies in a repository may be a pipe that nobody ever writes to. */
+static int read_plain_file(const char *file, size_t max, char **text)
+{
+	struct stat st;
+
+	if (stat(file, &st) < 0 || !S_ISREG(st.st_mode))
+		return -1;
+	return place_read_file(file, max, text, NULL, NULL);
+}
+
 /* Reads a one-line file whose content names a directory, relative to `from`.
  * `prefix` ("gitdir: " or "") is skipped. Caller frees; NULL when it is not there. */
 static char *read_pointer(const char *file, const char *prefix, const char *from)
@@ -135,13 +156,13 @@ static char *read_pointer(const char *file, const char *prefix, const char *from
 	char *target, *real;
 	size_t n;
 
-	if (place_read_file(file, PATH_MAX, &text, NULL, NULL) < 0)
+	if (read_plain_file(file, PATH_MAX, &text) < 0)
 		return NULL;
 	n = strlen(prefix);
 	if (strncmp(text, prefix, n) != 0)
 		return NULL;
 	target = text + n;
-	target[strcspn(target, "\n")] = '\0';
+	cut_end_of_line(target);
 	if (target[0] == '/')
 		return realpath(target, NULL);
 	_cleanup_free_ char *joined = xasprintf("%s/%s", from, target);
@@ -157,11 +178,25 @@ static char *git_dir_of(const char *dir)
 
 	if (lstat(dot, &st) < 0)
 		return NULL;
-	if (S_ISREG(st.st_mode))
-		return read_pointer(dot, "gitdir: ", dir);
+	if (S_ISREG(st.st_mode)) {
+		char *target = read_pointer(dot, "gitdir: ", dir);
+
+		if (target && looks_like_git_dir(target))
+			return target;
+		free(target);
+		return NULL;
+	}
 	if (is_dir(dot) && looks_like_git_dir(dot))
 		return realpath(dot, NULL);
 	return NULL;
+}
+
+static bool has_dot_git_file(const char *dir)
+{
+	_cleanup_free_ char *dot = xasprintf("%s/.git", dir);
+	struct stat st;
+
+	return lstat(dot, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static char *common_dir_of(const char *git_dir)
@@ -214,6 +249,9 @@ static int find_from(const char *cwd, struct place *place)
 			place->worktree = xstrdup(dir);
 			return 0;
 		}
+		/* As git does: a broken worktree is not part of the repository above it. */
+		if (has_dot_git_file(dir))
+			return -1;
 		if (looks_like_git_dir(dir) && exists_below(dir, "config")) {
 			place->git_dir = xstrdup(dir);
 			return 0;
@@ -234,31 +272,84 @@ static int id_read(const char *common_dir, char id[ID_LEN + 1], char **where)
 	_cleanup_free_ char *text = NULL;
 
 	*where = NULL;
-	if (place_read_file(file, 2 * PATH_MAX, &text, NULL, NULL) < 0 ||
+	if (read_plain_file(file, 2 * PATH_MAX, &text) < 0 ||
 	    strspn(text, "0123456789abcdef") != ID_LEN || text[ID_LEN] != '\n')
 		return -1;
 	memcpy(id, text, ID_LEN);
 	id[ID_LEN] = '\0';
-	text[ID_LEN + 1 + strcspn(text + ID_LEN + 1, "\n")] = '\0';
+	cut_end_of_line(text + ID_LEN + 1);
 	*where = xstrdup(text + ID_LEN + 1);
 	return 0;
 }
 
+/* The user's home: as the environment says, else as the system knows it. Caller frees. */
+static char *home_dir(void)
+{
+	const char *home = getenv("HOME");
+	const struct passwd *user;
+
+	if (home && home[0] == '/')
+		return xstrdup(home);
+	user = getpwuid(geteuid());
+	return xstrdup(user && user->pw_dir && user->pw_dir[0] == '/' ? user->pw_dir : "/");
+}
+
+/* $NAME where it is an absolute path (the XDG rule), else home and `below`. Caller frees. */
+static char *xdg_dir(const char *name, const char *below)
+{
+	const char *dir = getenv(name);
+	_cleanup_free_ char *home = NULL;
+
+	if (dir && dir[0] == '/')
+		return xstrdup(dir);
+	home = home_dir();
+	return xasprintf("%s%s", strcmp(home, "/") ? home : "", below);
+}
+
+/* The folder of runtime folders; `ours` is false where the user named it. Caller frees. */
+static char *runtime_top(bool *ours)
+{
+	const char *dir = getenv("PLEACH_RUNTIME_DIR");
+
+	*ours = !dir || dir[0] != '/';
+	return *ours ? xasprintf("/tmp/pleach-%d", (int)geteuid()) : xstrdup(dir);
+}
+
+/* `<name>-<id>`; a repository that was renamed goes on with the folder that it has. */
+static char *state_dir_of(const char *name, const char *id)
+{
+	_cleanup_free_ char *state = xdg_dir("XDG_STATE_HOME", "/.local/state");
+	char *dir = xasprintf("%s/pleach/%s-%s", state, name, id), *found = NULL;
+	_cleanup_free_ char *top = xasprintf("%s/pleach", state);
+	struct dirent *entry;
+	DIR *all;
+
+	if (is_dir(dir) || !(all = opendir(top)))
+		return dir;
+	while (!found && (entry = readdir(all))) {
+		size_t n = strlen(entry->d_name);
+
+		if (n > ID_LEN && entry->d_name[n - ID_LEN - 1] == '-' &&
+		    strcmp(entry->d_name + n - ID_LEN, id) == 0)
+			found = xasprintf("%s/%s", top, entry->d_name);
+	}
+	closedir(all);
+	if (found && is_dir(found)) {
+		free(dir);
+		return found;
+	}
+	free(found);
+	return dir;
+}
+
 static void place_fill(struct place *place, const char *id)
 {
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	const char *runtime = getenv("PLEACH_RUNTIME_DIR");
+	bool ours;
+	_cleanup_free_ char *top = runtime_top(&ours);
 
 	place->id = xstrdup(id);
-	if (state && state[0] == '/')
-		place->state_dir = xasprintf("%s/pleach/%s-%s", state, place->name, id);
-	else
-		place->state_dir =
-		    xasprintf("%s/.local/state/pleach/%s-%s", home ? home : "/", place->name, id);
-	if (runtime && runtime[0] == '/')
-		place->runtime_dir = xasprintf("%s/%s", runtime, id);
-	else
-		place->runtime_dir = xasprintf("/tmp/pleach-%d/%s", (int)geteuid(), id);
+	place->state_dir = state_dir_of(place->name, id);
+	place->runtime_dir = xasprintf("%s/%s", top, id);
 	place->socket = xasprintf("%s/control", place->runtime_dir);
 }
 
@@ -323,7 +414,7 @@ int place_claim(const char *dir, struct place *out, bool *moved, struct error *e
 	_cleanup_free_ char *folder = NULL, *top = NULL;
 	_cleanup_close_ int fd = -1;
 	struct place place;
-	bool was_moved = false;
+	bool was_moved = false, ours;
 
 	if (place_find(dir, &place, err) < 0)
 		return -1;
@@ -344,9 +435,9 @@ int place_claim(const char *dir, struct place *out, bool *moved, struct error *e
 	if (claim_id(&place, &was_moved, err) < 0 ||
 	    place_make_private_dir(place.state_dir, err) < 0)
 		goto fail;
-	top = xstrndup(place.runtime_dir, strlen(place.runtime_dir) - ID_LEN - 1);
+	top = runtime_top(&ours);
 	/* A folder that the user names may be anything; only ours is checked and closed. */
-	if ((!getenv("PLEACH_RUNTIME_DIR") && place_make_private_dir(top, err) < 0) ||
+	if ((ours && place_make_private_dir(top, err) < 0) ||
 	    place_make_private_dir(place.runtime_dir, err) < 0)
 		goto fail;
 	if (moved)
@@ -375,9 +466,7 @@ void place_finish(struct place *place)
 
 char *place_config_dir(void)
 {
-	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	_cleanup_free_ char *config = xdg_dir("XDG_CONFIG_HOME", "/.config");
 
-	if (config && config[0] == '/')
-		return xasprintf("%s/pleach", config);
-	return xasprintf("%s/.config/pleach", home ? home : "");
+	return xasprintf("%s/pleach", config);
 }

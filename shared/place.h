@@ -18,7 +18,7 @@ struct place {
 	bool bare;
 	char *id; /* 16 hex; NULL where no coordinator ever ran */
 	/* NULL while id is NULL: */
-	char *state_dir;   /* $XDG_STATE_HOME/pleach/<name>-<id> */
+	char *state_dir;   /* $XDG_STATE_HOME/pleach/<name>-<id>; the name it had first stays */
 	char *runtime_dir; /* /tmp/pleach-<uid>/<id>, or $PLEACH_RUNTIME_DIR/<id> */
 	char *socket;      /* <runtime_dir>/control */
 };

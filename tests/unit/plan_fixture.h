@@ -114,8 +114,7 @@ static inline json_t *task_of(const struct fixture *f, const char *key)
 {
 	size_t i;
 	json_t *task;
-	json_array_foreach(json_object_get(f->plan, "tasks"), i, task)
-	{
+	json_array_foreach (json_object_get(f->plan, "tasks"), i, task) {
 		if (strcmp(json_text(task, "key"), key) == 0)
 			return task;
 	}
