@@ -34,6 +34,9 @@ universe() {
 	export LC_ALL=C.UTF-8 TERM=xterm-256color
 	mkdir -p "$W" "$HOME" "$TMPDIR" "$XDG_STATE_HOME" "$XDG_CONFIG_HOME" "$XDG_CACHE_HOME"
 	mkdir -p -m 700 "$XDG_RUNTIME_DIR"
+	# Built with sanitizers, every process reports here, daemons too; teardown looks.
+	export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$BATS_TEST_TMPDIR/sanitizer"
+	export UBSAN_OPTIONS="print_stacktrace=1:log_path=$BATS_TEST_TMPDIR/sanitizer"
 	# Sockets have short names (108 bytes), so this one is not below the test's directory.
 	PLEACH_RUNTIME_DIR=$(mktemp -d /tmp/pl-XXXXXX)
 	export PLEACH_RUNTIME_DIR
@@ -69,7 +72,7 @@ survivors() {
 }
 
 end_universe() {
-	local status=0 left
+	local status=0 left log
 	cd / || true
 	[[ -n ${PLEACH_RUNTIME_DIR:-} ]] || return 0
 	local pid
@@ -95,6 +98,12 @@ end_universe() {
 		done
 		status=1
 	fi
+	for log in "$BATS_TEST_TMPDIR"/sanitizer.*; do
+		[[ -s $log ]] || continue
+		echo "--- $log"
+		head -n 60 "$log"
+		status=1
+	done
 	if [[ -z ${BATS_TEST_COMPLETED:-} || $status != 0 ]]; then
 		for log in "$XDG_STATE_HOME"/pleach/*/coordinator.log "$PLEACH_RUNTIME_DIR"/*/*.log; do
 			[[ -s $log ]] && { echo "--- $log"; tail -n 60 "$log"; }
