@@ -70,6 +70,7 @@ struct attempt {
 };
 
 /* attempt_agent.c: files, environment, argv, starting. */
+int attempt_make_dir(const struct attempt *a, struct error *err);
 int attempt_write_files(struct attempt *a, struct error *err);
 void attempt_make_env(struct attempt *a);
 /* argv of a COMMAND (a string for the shell, or an array). Caller frees with strv_free; NULL

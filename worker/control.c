@@ -72,22 +72,24 @@ void control_typed(struct worker *w, int64_t id)
 		rpc_peer_notify(w->peer, "message.typed", json_pack("{s:I}", "id", (json_int_t)id));
 }
 
-static char *result_path(const struct worker *w)
+static char *result_dir(const struct worker *w)
 {
-	return xasprintf("%s/attempts/%lld/result.json", w->options.state,
+	return xasprintf("%s/attempts/%lld", w->options.state,
 	                 (long long)json_int(w->result, "attempt", 0));
 }
 
 void control_save_result(struct worker *w)
 {
-	_cleanup_free_ char *path = NULL, *text = NULL;
+	_cleanup_free_ char *dir = NULL, *path = NULL, *text = NULL;
 	struct error err = ERROR_INIT;
 
 	if (!w->result || w->result_saved)
 		return;
-	path = result_path(w);
+	dir = result_dir(w);
+	path = xasprintf("%s/result.json", dir);
 	text = jsonl_text(w->result);
-	if (place_write_file(path, text, strlen(text), &err) != 0) {
+	if (place_make_private_dir(dir, &err) != 0 ||
+	    place_write_file(path, text, strlen(text), &err) != 0) {
 		/* It stays in memory and is delivered when the coordinator is back. */
 		log_error("control", "%s", err.text);
 		return;
@@ -102,7 +104,8 @@ void control_result_confirmed(struct worker *w)
 	if (!w->result)
 		return;
 	if (w->result_saved) {
-		_cleanup_free_ char *path = result_path(w);
+		_cleanup_free_ char *dir = result_dir(w);
+		_cleanup_free_ char *path = xasprintf("%s/result.json", dir);
 
 		unlink(path);
 	}

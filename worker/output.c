@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ansi.h"
@@ -65,6 +66,13 @@ static void complain(struct output *o, const char *what)
 	o->complained = true;
 }
 
+static int make_parent(const char *path)
+{
+	_cleanup_free_ char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+
+	return mkdir(dir, 0700);
+}
+
 static int open_file(struct output *o)
 {
 	off_t end;
@@ -72,6 +80,8 @@ static int open_file(struct output *o)
 	if (o->fd >= 0)
 		return 0;
 	o->fd = open(o->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (o->fd < 0 && errno == ENOENT && make_parent(o->path) == 0)
+		o->fd = open(o->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (o->fd < 0) {
 		complain(o, "cannot open");
 		return -1;

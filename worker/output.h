@@ -13,8 +13,8 @@
 
 struct output;
 
-/* The file is made (0600) with its first byte; one that exists is continued. When `cap`
- * bytes are reached the first half stays, a marker line says how much was left out, and the
+/* The file is made (0600, and its folder) with its first byte; one that exists is continued. When
+ * `cap` bytes are reached the first half stays, a marker line says how much was left out, and the
  * rest of the room holds the newest bytes, in order: the file then shrinks from time to
  * time (a reader that follows it starts again after the marker). path NULL: no file.
  * Caller frees with output_free. */

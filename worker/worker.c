@@ -335,6 +335,7 @@ int worker_run(const struct worker_options *options, char *token)
 
 	w->options = *options;
 	w->token = token;
+	w->prompt_fd = -1;
 	w->columns = TERMINAL_COLUMNS;
 	w->rows = TERMINAL_ROWS;
 	if (worker_start(w, &err) != 0) {

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uv.h>
 
 #include "attempt.h"
@@ -60,6 +61,10 @@ struct worker {
 	bool exit_unheard; /* the coordinator could not take the last result: it is saved */
 	bool exit_wanted;  /* end as soon as nothing is under way */
 	bool exiting;
+
+	/* attempt_agent.c: the prompt file of attempts that need none of their own; -1: not open */
+	int prompt_fd;
+	ino_t prompt_inode;
 
 	uint16_t columns, rows; /* of the newest view */
 	uv_timer_t upkeep;

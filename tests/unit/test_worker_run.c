@@ -30,7 +30,8 @@ static void test_completes(void **state)
 	const json_t *r;
 
 	fake_begin(f);
-	fake_assign(f, fake_task(5, "printf 'one\\ntwo\\033[1m %s\\n' \"$PLEACH_KEY\""));
+	fake_assign(f, fake_task(5, "printf 'one\\ntwo\\033[1m %s\\n' \"$PLEACH_KEY\"; "
+	                            "cat \"$PLEACH_PROMPT_FILE\" > got"));
 	fake_wait_phase(f, "working");
 	r = fake_result(f);
 	assert_int_equal(json_int(r, "attempt", 0), 5);
@@ -40,10 +41,30 @@ static void test_completes(void **state)
 	assert_true(json_is_null(json_object_get(r, "head")));
 	assert_true(json_is_null(json_object_get(r, "verify")));
 	assert_true(json_is_null(json_object_get(r, "error")));
-	prompt = fake_file(f, "state/attempts/5/prompt", NULL);
+	prompt = fake_file(f, "root/got", NULL);
 	assert_string_equal(prompt, "Do \"it\" now.\n");
 	log = fake_file(f, "state/attempts/5/output.log", NULL);
 	assert_string_equal(log, "one\r\ntwo\033[1m parser\r\n");
+}
+
+/* An agent that spoils its prompt file does not spoil the next one's. */
+static void test_prompt_file(void **state)
+{
+	static const char *const prompts[] = {"a long prompt, the first", "short", "", "longer"};
+	static const char *const spoils[] = {"true", "echo xxxxxxxxxxxxxx > ", "rm ",
+	                                     "ln -sf /etc/passwd "};
+	struct fake *f = *state;
+
+	fake_begin(f);
+	for (int i = 0; i < 12; i++) {
+		_cleanup_free_ char *script = xasprintf(
+		    "cat \"$PLEACH_PROMPT_FILE\"; %s \"$PLEACH_PROMPT_FILE\"", spoils[i / 3]);
+		json_t *task = fake_task(i + 1, script);
+
+		json_object_set_new(task, "prompt", json_string(prompts[i % 4]));
+		fake_assign(f, task);
+		assert_string_equal(json_text(fake_result(f), "output"), prompts[i % 4]);
+	}
 }
 
 static void test_environment(void **state)
@@ -561,6 +582,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    T(test_completes),
 	    T(test_environment),
+	    T(test_prompt_file),
 	    T(test_failures),
 	    T(test_prompt_ways),
 	    T(test_verify_without_slot),
