@@ -78,7 +78,7 @@ static int answer_exec(struct cli *cli, struct error *err)
 	if (cli->json)
 		return print_json(task);
 	if (!cli->quiet)
-		names_print_task(cli, task);
+		names_print_task(cli, task, NULL);
 	return 0;
 }
 

@@ -54,7 +54,16 @@ static void print_failed(const struct cli *cli, const json_t *failed)
 	line_finish(&line);
 }
 
-static void print_merged(const struct cli *cli, const json_t *result, bool dry_run)
+/* A result that nothing proved lands, but is marked. */
+static bool is_unverified(struct cli *cli, const json_t *key)
+{
+	_cleanup_json_ json_t *task = NULL;
+
+	return cli_ask(cli, "task.show", json_pack("{s:O}", "task", key), true, &task, NULL) == 0 &&
+	       !json_sub(task, "verify");
+}
+
+static void print_merged(struct cli *cli, const json_t *result, bool dry_run)
 {
 	const char *target = json_text(result, "target"), *after = json_text(result, "after");
 	const json_t *merged = json_sub(result, "merged"), *verify = json_sub(result, "verify");
@@ -67,6 +76,8 @@ static void print_merged(const struct cli *cli, const json_t *result, bool dry_r
 	json_array_foreach (merged, i, key) {
 		line_add(&line, STYLE_GREEN, "✓ ");
 		line_addf(&line, STYLE_BOLD, "%s", json_string_value(key));
+		if (is_unverified(cli, key))
+			line_add(&line, STYLE_YELLOW, "  unverified");
 		line_print(&line);
 	}
 	if (!json_array_size(merged)) {
@@ -78,8 +89,6 @@ static void print_merged(const struct cli *cli, const json_t *result, bool dry_r
 		if (verify) {
 			text_format_duration(json_num(verify, "seconds", 0), time);
 			line_addf(&line, STYLE_DIM, "   verified %s", time);
-		} else {
-			line_add(&line, STYLE_DIM, "   unverified");
 		}
 	}
 	line_print(&line);

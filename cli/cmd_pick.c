@@ -24,7 +24,7 @@ static int pick_exec(struct cli *cli, struct error *err)
 		return print_json(task);
 	if (cli->quiet)
 		return 0;
-	names_print_task(cli, task);
+	names_print_task(cli, task, NULL);
 	if (!none)
 		printf("pleach merge %s\n", json_text(task, "key") ? json_text(task, "key") : "");
 	return 0;

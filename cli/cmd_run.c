@@ -220,6 +220,20 @@ static int tell_detached(const struct run_job *job)
 	return 0;
 }
 
+/* Who reads events gets those of the submit, too. */
+static int read_last_event(struct run_job *job, int64_t *since, struct error *err)
+{
+	_cleanup_json_ json_t *before = NULL;
+
+	if (!job->cli->json)
+		return 0;
+	if (cli_ask(job->cli, "event.list", json_pack("{s:i, s:i}", "since", 0, "limit", 1), true,
+	            &before, err) < 0)
+		return -1;
+	*since = json_int(before, "seq", 0);
+	return 0;
+}
+
 static int run_exec(struct cli *cli, struct error *err)
 {
 	_cleanup_job_ struct run_job job = {.cli = cli};
@@ -235,7 +249,8 @@ static int run_exec(struct cli *cli, struct error *err)
 	if (check_surroundings(&job, err) < 0)
 		return -1;
 	signals = follow_catch_signals();
-	if (submit(&job, err) < 0 || start_team(&job, err) < 0)
+	if (read_last_event(&job, &follow.since, err) < 0 || submit(&job, err) < 0 ||
+	    start_team(&job, err) < 0)
 		return -1;
 	if (options_flag(&cli->options, "detach"))
 		return tell_detached(&job);
@@ -243,7 +258,8 @@ static int run_exec(struct cli *cli, struct error *err)
 	follow.base = json_text(job.plan, "base");
 	follow.ids = json_object_get(job.submitted, "ids");
 	follow.started = json_object_get(job.team, "started");
-	follow.since = json_int(job.submitted, "seq", 0);
+	if (!cli->json)
+		follow.since = json_int(job.submitted, "seq", 0);
 	return follow_run(cli, &follow, signals, &tasks, err);
 }
 

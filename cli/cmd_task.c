@@ -41,7 +41,7 @@ static void add_task_row(struct table *table, const json_t *task, json_t *index)
 {
 	_cleanup_free_ char *agent = task_agent(task), *story = task_story(task, find_task, index);
 	double seconds = json_num(task, "seconds", -1);
-	struct task_mark mark = task_mark(task);
+	struct task_mark mark = task_mark_among(task, find_task, index);
 	char time[32] = "-";
 
 	if (seconds >= 0)
@@ -62,7 +62,7 @@ static int print_tasks(const struct cli *cli, const json_t *tasks, struct error 
 	    {"STATUS", false, false}, {"AGENT", false, true}, {"TIME", true, false},
 	    {"", false, true}};
 	_cleanup_json_ json_t *index = screen_index(tasks);
-	_cleanup_table_ struct table table;
+	_cleanup_table_ struct table table = {0};
 	json_t *task;
 	size_t i;
 
@@ -188,7 +188,7 @@ static int show_exec(struct cli *cli, struct error *err)
 		return -1;
 	if (cli->json)
 		return print_json(task);
-	names_print_task(cli, task);
+	names_print_task(cli, task, NULL);
 	print_task_fields(cli, task);
 	print_block(cli, "prompt", json_text(task, "prompt"));
 	print_block(cli, "asks", json_text(json_sub(task, "input"), "text"));
@@ -307,7 +307,7 @@ static int update_exec(struct cli *cli, struct error *err)
 	if (cli->json)
 		return print_json(task);
 	if (!cli->quiet)
-		names_print_task(cli, task);
+		names_print_task(cli, task, NULL);
 	return 0;
 }
 
@@ -339,7 +339,7 @@ static int each_task(struct cli *cli, const char *method, struct error *err)
 			return -1;
 		json_array_append_new(tasks, task);
 		if (!cli->json && !cli->quiet)
-			names_print_task(cli, task);
+			names_print_task(cli, task, NULL);
 	}
 	if (!cli->json)
 		return 0;

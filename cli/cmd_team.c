@@ -48,7 +48,7 @@ static int print_team(const struct cli *cli, const json_t *teammates, struct err
 	    {"NAME", false, false}, {"STATE", false, false},     {"SINCE", true, false},
 	    {"TASK", false, false}, {"AGENT", false, true},      {"PANE", false, false},
 	    {"PID", true, false},   {"LAST OUTPUT", false, true}};
-	_cleanup_table_ struct table table;
+	_cleanup_table_ struct table table = {0};
 	json_t *teammate;
 	size_t i;
 

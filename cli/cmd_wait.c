@@ -36,7 +36,7 @@ static int read_roots(struct cli *cli, const json_t *tasks, json_t **roots, stru
 	return 0;
 }
 
-static void print_tasks(const struct cli *cli, const json_t *result)
+static void print_tasks(const struct cli *cli, const json_t *result, const json_t *roots)
 {
 	const json_t *tasks = json_sub(result, "tasks");
 	json_t *task;
@@ -49,7 +49,7 @@ static void print_tasks(const struct cli *cli, const json_t *result)
 	if (cli->quiet)
 		return;
 	json_array_foreach (tasks, i, task)
-		names_print_task(cli, task);
+		names_print_task(cli, task, roots);
 }
 
 static int wait_exec(struct cli *cli, struct error *err)
@@ -66,9 +66,9 @@ static int wait_exec(struct cli *cli, struct error *err)
 	call.params = json_pack("{s:O}", "tasks", names);
 	if (rpc_client_call(cli->client, &call, &result, err) < 0)
 		return err->code == ERROR_TIMEOUT ? error_wrap(err, "task wait") : -1;
-	print_tasks(cli, result);
 	if (read_roots(cli, json_sub(result, "tasks"), &roots, err) < 0)
 		return -1;
+	print_tasks(cli, result, roots);
 	return outcome_exit_status(json_sub(result, "tasks"), roots);
 }
 

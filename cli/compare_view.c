@@ -203,7 +203,7 @@ int compare_print(const struct cli *cli, const json_t *comparison, struct error 
 	    {"LINES", false, false},  {"TESTS", false, false}, {"COST", true, false},
 	    {"", false, false}};
 	const json_t *rows = json_sub(comparison, "alternatives");
-	_cleanup_table_ struct table table;
+	_cleanup_table_ struct table table = {0};
 
 	table_init(&table, columns, ARRAY_LEN(columns));
 	add_rows(&table, rows);

@@ -23,7 +23,7 @@
 #include "text.h"
 
 #define REFRESH_MS   200  /* tasks are read at most five times a second */
-#define LINES_MS     2000 /* a teammate's last line, while a screen shows it */
+#define LINES_MS     1000 /* a teammate's last line, while a screen shows it */
 #define SECOND_MS    1000
 #define RELEASE_MS   30000
 #define EVENTS_LIMIT 1000
@@ -41,6 +41,7 @@ struct run {
 	int64_t began_ms, read_ms, team_ms;
 	json_t *tasks;     /* [Task] in order of ids */
 	json_t *teammates; /* or NULL */
+	json_t *ours;      /* {id: true} of the run's tasks */
 	json_t *told;      /* {id: what was last told of it}, for lines */
 	json_t *changed;   /* {id: true} since the last reading */
 	bool all_changed, team_changed;
@@ -49,28 +50,34 @@ struct run {
 	bool settled;
 };
 
-static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT};
-
-int follow_catch_signals(void)
+/* Makes or changes (fd >= 0) the descriptor that reads these signals. */
+static int listen_to(int fd, const int *signals, size_t count)
 {
 	sigset_t set;
-	int fd;
 
 	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_LEN(caught); i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct sigaction now;
 
-		/* What nohup or a shell made ignored stays so. */
-		if (sigaction(caught[i], NULL, &now) == 0 && now.sa_handler == SIG_IGN &&
-		    caught[i] != SIGINT)
+		/* What nohup made ignored stays so. Not INT: a script's shell ignores that for
+		 * whatever it starts with &, and such a run is to be stopped by it, too. */
+		if (signals[i] != SIGINT && sigaction(signals[i], NULL, &now) == 0 &&
+		    now.sa_handler == SIG_IGN)
 			continue;
-		sigaddset(&set, caught[i]);
+		sigaddset(&set, signals[i]);
 	}
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	fd = signalfd(fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		die("no signal descriptor");
 	return fd;
+}
+
+int follow_catch_signals(void)
+{
+	static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT};
+
+	return listen_to(-1, caught, ARRAY_LEN(caught));
 }
 
 int follow_read_options(const struct cli *cli, struct follow *out, struct error *err)
@@ -155,16 +162,12 @@ static bool is_ours(const struct run *run, const json_t *event)
 {
 	json_int_t task = json_int(event, "task", 0);
 	const char *plan = json_text(json_sub(event, "data"), "plan");
-	json_t *id;
-	size_t i;
+	char id[32];
 
 	if (!task)
 		return !plan || strcmp(plan, run->what->plan) == 0;
-	json_array_foreach (run->what->ids, i, id) {
-		if (json_integer_value(id) == task)
-			return true;
-	}
-	return false;
+	snprintf(id, sizeof id, "%lld", (long long)task);
+	return json_object_get(run->ours, id) != NULL;
 }
 
 static json_t *task_of(const struct run *run, json_int_t id, size_t *at)
@@ -291,13 +294,14 @@ static void fill_screen(const struct run *run, json_t *index, struct screen *scr
 	    .tasks = run->tasks,
 	    .index = index,
 	    .teammates = run->teammates,
-	    .key_columns = screen_key_columns(run->tasks),
+	    .key_columns = screen_key_columns(run->tasks, !terminal),
 	    .read_ms = run->read_ms,
 	    .now_ms = time_mono_ms(),
 	    .seconds = (double)(time_mono_ms() - run->began_ms) / 1000.0,
 	    .width = terminal ? print_width(run->cli) : 0,
 	    .height = terminal ? print_height() : 0,
 	    .colored = run->cli->colored,
+	    .flat = !terminal,
 	    .final = run->settled,
 	};
 }
@@ -510,6 +514,7 @@ static void tell_detached(const struct run *run)
 /* Gives back what this run took: its attempts, its teammates, its coordinator. */
 static void release(struct run *run)
 {
+	static const int enough[] = {SIGINT, SIGTERM, SIGHUP};
 	struct error err = ERROR_INIT;
 	_cleanup_json_ json_t *result = NULL, *down = NULL;
 	struct rpc_call call = {
@@ -518,6 +523,8 @@ static void release(struct run *run)
 	              run->what->started ? json_incref(run->what->started) : json_array()),
 	    true, run->signals, RELEASE_MS};
 
+	/* Another of these breaks it off; a window's or job control's signals do not. */
+	listen_to(run->signals, enough, ARRAY_LEN(enough));
 	if (rpc_client_call(run->cli->client, &call, &result, &err) < 0)
 		report_error(run->cli, &err);
 	if (!run->cli->started)
@@ -602,10 +609,24 @@ static int loop(struct run *run, struct error *err)
 	return -2;
 }
 
+static json_t *set_of(const json_t *ids)
+{
+	json_t *set = json_object(), *id;
+	char text[32];
+	size_t i;
+
+	json_array_foreach (ids, i, id) {
+		snprintf(text, sizeof text, "%lld", (long long)json_integer_value(id));
+		json_object_set_new(set, text, json_true());
+	}
+	return set;
+}
+
 static void run_finish(struct run *run)
 {
 	json_decref(run->tasks);
 	json_decref(run->teammates);
+	json_decref(run->ours);
 	json_decref(run->told);
 	json_decref(run->changed);
 	strv_free(run->frame);
@@ -624,6 +645,7 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
 	run.began_ms = time_mono_ms();
 	run.told = json_object();
 	run.changed = json_object();
+	run.ours = set_of(follow->ids);
 	status = loop(&run, err);
 	if (status == -2) {
 		show_end(&run);

@@ -36,17 +36,31 @@ json_t *names_params(const struct cli *cli, size_t at, const char *field)
 	return params;
 }
 
-void names_print_task(const struct cli *cli, const json_t *task)
+static const json_t *find_task(void *others, json_int_t id)
 {
-	_cleanup_free_ char *story = task_story(task, NULL, NULL);
-	struct task_mark mark = task_mark(task);
+	json_t *task;
+	size_t i;
+
+	json_array_foreach ((json_t *)others, i, task) {
+		if (json_int(task, "id", 0) == id)
+			return task;
+	}
+	return NULL;
+}
+
+void names_print_task(const struct cli *cli, const json_t *task, const json_t *others)
+{
+	_cleanup_free_ char *story = task_story(task, find_task, (void *)others);
+	struct task_mark mark = task_mark_among(task, find_task, (void *)others);
 	struct line line;
 
 	line_begin(&line, print_width(cli), cli->colored);
 	line_addf(&line, mark.style, "%s ", mark.sign);
 	line_addf(&line, STYLE_BOLD, "%s", json_text(task, "key"));
 	line_addf(&line, STYLE_DIM, " (%lld)", (long long)json_int(task, "id", 0));
-	line_addf(&line, STYLE_PLAIN, "  %s", mark.word);
+	/* A stuck or cancelled one's story begins with that word. */
+	if (strncmp(story, mark.word, strlen(mark.word)) != 0)
+		line_addf(&line, STYLE_PLAIN, "  %s", mark.word);
 	if (*story)
 		line_addf(&line, STYLE_DIM, "  %s", story);
 	line_print(&line);

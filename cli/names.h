@@ -9,7 +9,8 @@ int names_json(const struct cli *cli, size_t from, json_t **out, struct error *e
 /* Params with one name under `field`; none when the argument was not given: then the
  * coordinator takes the caller's own. */
 json_t *names_params(const struct cli *cli, size_t at, const char *field);
-/* One line about a Task: mark, id, key, what became of it. */
-void names_print_task(const struct cli *cli, const json_t *task);
+/* One line about a Task: mark, key, id, what became of it. `others` (may be NULL): lists of
+ * Tasks in which those that it names are looked up. */
+void names_print_task(const struct cli *cli, const json_t *task, const json_t *others);
 
 #endif

@@ -37,7 +37,7 @@ void outcome_count(const json_t *tasks, struct outcome *out)
 		count_one(task, out);
 }
 
-void outcome_count_work(const json_t *tasks, struct outcome *out)
+void outcome_count_work(const json_t *tasks, task_find_fn find, void *context, struct outcome *out)
 {
 	json_t *task;
 	size_t i;
@@ -46,6 +46,10 @@ void outcome_count_work(const json_t *tasks, struct outcome *out)
 	json_array_foreach (tasks, i, task) {
 		if (!task_is_choice(task) || task_is(task, "needs_input"))
 			count_one(task, out);
+		if (!task_is_choice(task) && task_waits_for_person(task, find, context)) {
+			out->stuck--;
+			out->blocked++;
+		}
 	}
 }
 

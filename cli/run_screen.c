@@ -37,14 +37,15 @@ static const json_t *find_task(void *index, json_int_t id)
 	return json_object_get(index, text);
 }
 
-size_t screen_key_columns(const json_t *tasks)
+size_t screen_key_columns(const json_t *tasks, bool flat)
 {
 	size_t columns = 6, i;
 	json_t *task;
 
 	json_array_foreach (tasks, i, task) {
 		bool inner = json_is_integer(json_object_get(task, "parent"));
-		size_t width = text_width(task_short_key(task)) + (inner ? 2 : 0);
+		const char *key = flat ? json_text(task, "key") : task_short_key(task);
+		size_t width = text_width(key ? key : "?") + (inner && !flat ? 2 : 0);
 
 		if (width > columns)
 			columns = width;
@@ -70,6 +71,8 @@ static char *working_story(const struct screen *screen, const json_t *task)
 	const json_t *teammate = teammate_on(screen, task);
 	const char *state = json_text(teammate, "state"), *text = json_text(teammate, "progress");
 
+	if (screen->flat && json_text(task, "owner"))
+		return xasprintf("starts on %s", json_text(task, "owner"));
 	if (state && strcmp(state, "working") != 0 && strcmp(state, "idle") != 0)
 		return xstrdup(state);
 	if (!text || !*text)
@@ -80,9 +83,9 @@ static char *working_story(const struct screen *screen, const json_t *task)
 static char *row_text(const struct screen *screen, const json_t *task, size_t width)
 {
 	_cleanup_free_ char *story = NULL, *changes = task_changes(task), *agent = task_agent(task);
-	struct task_mark mark = task_mark(task);
+	struct task_mark mark = task_mark_among(task, find_task, (void *)screen->index);
 	double seconds = task_seconds(task, screen->read_ms, screen->now_ms);
-	bool inner = json_is_integer(json_object_get(task, "parent"));
+	bool inner = !screen->flat && json_is_integer(json_object_get(task, "parent"));
 	bool narrow = width && width < NARROW_COLUMNS, choice = task_is_choice(task);
 	bool working = task_is(task, "in_progress");
 	struct line line;
@@ -94,7 +97,7 @@ static char *row_text(const struct screen *screen, const json_t *task, size_t wi
 	line_add(&line, STYLE_PLAIN, inner ? "  " : "");
 	line_addf(&line, mark.style, "%s", mark.sign);
 	line_add(&line, STYLE_PLAIN, " ");
-	line_cell(&line, STYLE_PLAIN, task_short_key(task),
+	line_cell(&line, STYLE_PLAIN, screen->flat ? json_text(task, "key") : task_short_key(task),
 	          screen->key_columns - (inner && screen->key_columns > 2 ? 2 : 0));
 	if (seconds >= 0 && !choice && !task_is(task, "pending")) {
 		text_format_duration(seconds, time);
@@ -179,7 +182,7 @@ static char *counts_text(const struct screen *screen, size_t width)
 	struct outcome n;
 	struct line line;
 
-	outcome_count_work(screen->tasks, &n);
+	outcome_count_work(screen->tasks, find_task, (void *)screen->index, &n);
 	line_begin(&line, width, screen->colored);
 	add_count(&line, n.completed, "completed", STYLE_GREEN);
 	add_count(&line, n.needs_input, n.needs_input == 1 ? "needs input" : "need input",

@@ -21,12 +21,13 @@ struct screen {
 	double seconds;          /* since the run began */
 	size_t width, height;    /* of the terminal; 0: no limit */
 	bool colored;
+	bool flat;  /* lines one after the other, not a screen: whole keys, no indent */
 	bool final; /* nothing moves any more: what to type next, no Ctrl-C */
 };
 
 /* {id as text: Task}. New reference. */
 json_t *screen_index(const json_t *tasks);
-size_t screen_key_columns(const json_t *tasks);
+size_t screen_key_columns(const json_t *tasks, bool flat);
 /* The whole frame. Caller frees with strv_free. */
 char **screen_render(const struct screen *screen);
 /* One task's line; caller frees. */

@@ -72,6 +72,20 @@ static const struct table_module *module_load(struct error *err)
 	return NULL;
 }
 
+/* Line by line, without the blanks that fill the last column. */
+static void print_trimmed(const char *text)
+{
+	while (*text) {
+		size_t len = strcspn(text, "\n"), end = len;
+
+		while (end && text[end - 1] == ' ')
+			end--;
+		fwrite(text, 1, end, stdout);
+		putc('\n', stdout);
+		text += len + (text[len] == '\n');
+	}
+}
+
 int table_print(const struct table *table, const struct cli *cli, struct error *err)
 {
 	const struct table_module *module = module_load(err);
@@ -82,6 +96,6 @@ int table_print(const struct table *table, const struct cli *cli, struct error *
 	text = module->render(table, print_width(cli), cli->colored);
 	if (!text)
 		return error_set(err, ERROR_EXTERNAL, "libsmartcols cannot lay out the table");
-	fputs(text, stdout);
+	print_trimmed(text);
 	return 0;
 }

@@ -57,6 +57,47 @@ struct task_mark task_mark(const json_t *task)
 	return (struct task_mark){"○", STYLE_DIM, "blocked"};
 }
 
+bool task_waits_for_person(const json_t *task, task_find_fn find, void *context)
+{
+	json_t *ids = json_object_get(task, "stuck_by"), *id;
+	size_t i;
+
+	if (!find || !task_is_stuck(task))
+		return false;
+	json_array_foreach (ids, i, id) {
+		const json_t *root = find(context, json_integer_value(id));
+
+		if (!root || !task_is(root, "needs_input"))
+			return false;
+	}
+	return true;
+}
+
+/* A choice works while one of its alternatives does, or has. */
+static bool choice_began(const json_t *task, task_find_fn find, void *context)
+{
+	json_t *id;
+	size_t i;
+
+	json_array_foreach (json_object_get(task, "alternatives"), i, id) {
+		const json_t *other = find ? find(context, json_integer_value(id)) : NULL;
+
+		if (!other || !task_is(other, "pending"))
+			return true;
+	}
+	return false;
+}
+
+struct task_mark task_mark_among(const json_t *task, task_find_fn find, void *context)
+{
+	if (task_is_choice(task) && task_is(task, "pending") && !task_is_stuck(task) &&
+	    !choice_began(task, find, context))
+		return (struct task_mark){"○", STYLE_DIM, "blocked"};
+	if (task_waits_for_person(task, find, context))
+		return (struct task_mark){"○", STYLE_DIM, "blocked"};
+	return task_mark(task);
+}
+
 const char *task_short_key(const json_t *task)
 {
 	const char *key = json_text(task, "key"), *dot = key ? strrchr(key, '.') : NULL;
@@ -228,6 +269,8 @@ char *task_story(const json_t *task, task_find_fn find, void *context)
 {
 	const json_t *chosen;
 
+	if (task_waits_for_person(task, find, context))
+		return story_pending(task, find, context);
 	if (task_is_stuck(task))
 		return story_stuck(task, find, context);
 	if (task_is(task, "completed") && task_is_choice(task)) {
