@@ -111,7 +111,7 @@ int choice_update(struct coordinator *c, int64_t alternative, struct error *err)
 	_cleanup_free_ int64_t *alternatives = NULL;
 
 	if (!store_task_get(c->store, alternative, &row) || !row.parent ||
-	    !store_task_get(c->store, row.parent, &parent))
+	    !store_task_get(c->store, row.parent, &parent) || parent.kind != KIND_CHOICE)
 		return 0;
 	alternatives = store_task_alternatives(c->store, row.parent);
 	/* One is tried again: nobody needs to choose yet. */
@@ -124,6 +124,16 @@ int choice_update(struct coordinator *c, int64_t alternative, struct error *err)
 	if (parent.status != TASK_PENDING && parent.status != TASK_NEEDS_INPUT)
 		return 0;
 	return decide(c, &parent, alternatives, err);
+}
+
+int choice_decide(struct coordinator *c, int64_t choice, struct error *err)
+{
+	_cleanup_free_ int64_t *alternatives = store_task_alternatives(c->store, choice);
+	_cleanup_task_ struct task_row row = {0};
+
+	if (!store_task_get(c->store, choice, &row) || row.status != TASK_PENDING)
+		return 0;
+	return decide(c, &row, alternatives, err);
 }
 
 int choice_pick(struct coordinator *c, int64_t alternative, struct error *err)
@@ -149,9 +159,9 @@ int choice_pick(struct coordinator *c, int64_t alternative, struct error *err)
 	t.tree = row.tree;
 	t.unchanged = row.unchanged;
 	t.base = row.base;
-	store_task_set_chosen(c->store, parent.id, alternative);
 	if (task_change(c, &t, err) < 0)
 		return -1;
+	store_task_set_chosen(c->store, parent.id, alternative);
 	/* The losers are kept; those that still run have nothing left to win. */
 	alternatives = store_task_alternatives(c->store, parent.id);
 	for (size_t i = 0; alternatives[i]; i++) {

@@ -33,7 +33,7 @@ struct coordinator {
 	uv_prepare_t prepare;
 	uv_check_t check;
 	uv_poll_t accept_poll;
-	uv_timer_t idle_timer;
+	uv_timer_t idle_timer, accept_timer;
 	int listen_fd;
 	struct place place;
 	char *pinned_file; /* <runtime>/pinned.json */
@@ -56,10 +56,12 @@ struct coordinator {
 	uv_timer_t bus_timer;
 	json_t *environment; /* environment.c */
 	int64_t published;   /* the last event that was sent on the bus */
-	int64_t healed;      /* as of the last look after its listener */
-	bool draining;       /* down was asked: nothing is assigned any more */
-	bool ending;         /* the end has begun: workers exit */
-	bool ended;          /* they have; the views are closed last */
+	uv_work_t heal;
+	bool healing;
+	int64_t healed; /* as of the last look after its listener */
+	bool draining;  /* down was asked: nothing is assigned any more */
+	bool ending;    /* the end has begun: workers exit */
+	bool ended;     /* they have; the views are closed last */
 };
 
 /* ---- connections and requests (serve.c) ---- */
@@ -81,7 +83,8 @@ struct request {
 	const json_t *id; /* NULL: a notification */
 	const char *method;
 	const json_t *params; /* never NULL: an empty object at least */
-	bool answered;
+
+	bool failed; /* an error was sent already: what was asked was undone */
 };
 
 /* Sent after the commit. Takes result. */
@@ -92,6 +95,7 @@ void request_reply(struct request *r, json_t *result);
 struct later {
 	struct conn *conn; /* NULL: gone */
 	json_t *id;
+	struct request *request; /* while its step runs */
 	struct later *next;
 };
 struct later *request_later(struct request *r);
@@ -130,7 +134,8 @@ int resolve_who(struct request *r, const char *who, struct teammate **out, struc
 void environment_load(struct coordinator *c);
 /* Borrowed params; both are written to environment.json at once. */
 int environment_set_base(struct coordinator *c, const json_t *base, struct error *err);
-int environment_set_plan(struct coordinator *c, const char *plan, const json_t *secrets,
+/* part: only some tasks of the plan are in secrets; the others keep theirs. */
+int environment_set_plan(struct coordinator *c, const char *plan, const json_t *secrets, bool part,
                          struct error *err);
 /* base ← plan ← task, for a landing's verify. New reference: {NAME: VALUE}. */
 json_t *environment_for(struct coordinator *c, const char *plan, const char *key);
@@ -141,8 +146,8 @@ typedef void (*git_done_fn)(struct coordinator *c, const json_t *result, const s
 void gitq_init(struct coordinator *c);
 /* Asks `pleach-git VERB`; root and pinned are added to the request, which is taken.
  * `done` is called outside any step (it opens its own where it writes) and frees context;
- * result NULL: err says why; &gitq_undone: never asked, because the turn that asked was
- * undone, and no step may be opened. */
+ * result NULL: err says why; &gitq_undone: never asked, because the step that asked was
+ * undone: no step may be opened, and whoever opened that one answers. */
 extern const struct error gitq_undone;
 void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done_fn done,
               void *context);
@@ -155,10 +160,13 @@ struct held {
 	int64_t *tasks; /* HELD_TASKS: ids, 0 at the end; HELD_ANSWER: the task */
 	int64_t since;  /* HELD_EVENTS */
 	int64_t limit;
+	size_t at;    /* HELD_TASKS: those before it were at rest when last looked at */
 	json_t *note; /* HELD_DOWN: the keys that were released */
 	struct held *next;
 };
 void held_add(struct coordinator *c, struct held held); /* takes later and tasks */
+/* {"events","seq" of the last one here,"last" of the log}. New reference. */
+json_t *events_json(struct coordinator *c, int64_t since, int64_t limit);
 /* Answers what can be answered now: after each commit that changed something. */
 void held_check(struct coordinator *c);
 
@@ -171,11 +179,15 @@ json_t *assignment_json(struct coordinator *c, int64_t attempt);
 void base_turn(struct coordinator *c);
 /* After any change of an alternative: may pick, ask or fail its parent. */
 int choice_update(struct coordinator *c, int64_t alternative, struct error *err);
+/* A pending choice whose alternatives may all be settled already. */
+int choice_decide(struct coordinator *c, int64_t choice, struct error *err);
 int choice_pick(struct coordinator *c, int64_t alternative, struct error *err);
 int choice_refuse(struct coordinator *c, int64_t choice, struct error *err); /* pick --none */
 /* FINISH → transition, evidence, events. Idempotent. `*accepted`: it was the current one. */
 int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
                  enum task_status *status, struct error *err);
+/* The result that a worker wrote down because it could not deliver it. True: applied. */
+bool finish_leftover(struct coordinator *c, int64_t attempt);
 /* The worker of a running attempt is dead. innocent: it was told to end, nothing is counted. */
 void finish_lost(struct coordinator *c, int64_t attempt, bool innocent);
 /* Whatever changes a task from outside its attempt goes through here: transition, then what
@@ -195,6 +207,7 @@ int method_task_merge(struct request *r, struct error *err);
 int method_task_compare(struct request *r, struct error *err);
 int method_gc(struct request *r, struct error *err);
 void landings_init(struct coordinator *c);
+bool landings_busy(const struct coordinator *c);
 
 /* ---- what people see (status.c, team_json.c) ---- */
 int method_status(struct request *r, struct error *err);

@@ -43,18 +43,40 @@ int environment_set_base(struct coordinator *c, const json_t *base, struct error
 	return environment_write(c, err);
 }
 
-int environment_set_plan(struct coordinator *c, const char *plan, const json_t *secrets,
+/* What is there stays; what is new joins. */
+static json_t *merged_secrets(const json_t *old, const json_t *new)
+{
+	static const char *const maps[] = {"plan", "agents", "tasks"};
+	json_t *merged = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
+		json_t *map = json_object();
+
+		json_object_update(map, json_sub(old, maps[i]));
+		json_object_update(map, json_sub(new, maps[i]));
+		json_object_set_new(merged, maps[i], map);
+	}
+	return merged;
+}
+
+int environment_set_plan(struct coordinator *c, const char *plan, const json_t *secrets, bool part,
                          struct error *err)
 {
 	json_t *plans = json_object_get(c->environment, "plans");
+	_cleanup_json_ json_t *wanted = NULL;
+	const json_t *old;
 
+	if (!json_is_object(secrets))
+		return 0;
 	if (!json_is_object(plans)) {
 		plans = json_object();
 		json_object_set_new(c->environment, "plans", plans);
 	}
-	if (!json_is_object(secrets) || json_equal(secrets, json_object_get(plans, plan)))
+	old = json_object_get(plans, plan);
+	wanted = part ? merged_secrets(old, secrets) : json_incref((json_t *)secrets);
+	if (json_equal(wanted, old))
 		return 0;
-	json_object_set(plans, plan, (json_t *)secrets);
+	json_object_set(plans, plan, wanted);
 	return environment_write(c, err);
 }
 

@@ -67,55 +67,68 @@ static void delay_effect(struct coordinator *c, void *context)
 
 /* ---- changes ---- */
 
-/* A choice that starts again or is cancelled takes its alternatives along. */
-static int follow_choice(struct coordinator *c, const struct task_row *row,
-                         const struct transition *t, struct error *err)
+/* What a choice's verb means for one of its alternatives. */
+static int follow_alternative(struct coordinator *c, int64_t id, enum task_verb verb,
+                              struct error *err)
 {
-	int64_t *alternatives = store_task_alternatives(c->store, row->id);
-	int rc = 0;
+	_cleanup_task_ struct task_row row = {0};
+	struct transition again = {.task = id, .verb = VERB_RETRY};
 
-	for (size_t i = 0; alternatives[i] && rc == 0; i++) {
-		_cleanup_task_ struct task_row alternative = {0};
+	if (!store_task_get(c->store, id, &row))
+		return 0;
+	if (verb == VERB_CANCEL)
+		return task_status_is_terminal(row.status) ? 0 : stop_task(c, id, err);
+	if (verb == VERB_REDO && row.status == TASK_COMPLETED)
+		again.verb = VERB_REDO;
+	if (!transition_allowed(row.status, again.verb, KIND_WORK) ||
+	    row.status == TASK_NEEDS_INPUT)
+		return 0;
+	store_task_set_next_base(c->store, id, NULL);
+	return task_transition(c->store, &again, NULL, err);
+}
 
-		if (!store_task_get(c->store, alternatives[i], &alternative))
-			continue;
-		if (t->verb == VERB_CANCEL && !task_status_is_terminal(alternative.status))
-			rc = stop_task(c, alternatives[i], err);
-		if (t->verb == VERB_RETRY && row->status == TASK_FAILED &&
-		    transition_allowed(alternative.status, VERB_RETRY, KIND_WORK)) {
-			const struct transition again = {.task = alternatives[i],
-			                                 .verb = VERB_RETRY};
+/* A choice that starts again or is cancelled takes its alternatives along. Tried again while
+ * alternatives are completed, they are still there to be chosen. */
+static int follow_choice(struct coordinator *c, const struct transition *t, struct error *err)
+{
+	_cleanup_free_ int64_t *alternatives = NULL;
 
-			rc = task_transition(c->store, &again, NULL, err);
-		}
-	}
-	if (t->verb == VERB_RETRY || t->verb == VERB_REDO)
-		store_task_set_chosen(c->store, row->id, 0);
-	free(alternatives);
-	return rc;
+	if (t->verb != VERB_CANCEL && t->verb != VERB_RETRY && t->verb != VERB_REDO)
+		return 0;
+	alternatives = store_task_alternatives(c->store, t->task);
+	for (size_t i = 0; alternatives[i]; i++)
+		if (follow_alternative(c, alternatives[i], t->verb, err) < 0)
+			return -1;
+	if (t->verb == VERB_CANCEL)
+		return 0;
+	store_task_set_chosen(c->store, t->task, 0);
+	return choice_decide(c, t->task, err);
 }
 
 int task_change(struct coordinator *c, const struct transition *t, struct error *err)
 {
-	_cleanup_task_ struct task_row before = {0}, after = {0};
+	_cleanup_task_ struct task_row after = {0};
+	struct error why = ERROR_INIT;
 
-	if (!store_task_get(c->store, t->task, &before))
-		return error_set(err, ERROR_NOT_FOUND, "there is no task %lld", (long long)t->task);
-	if (task_transition(c->store, t, NULL, err) < 0 ||
-	    !store_task_get(c->store, t->task, &after))
+	if (task_transition(c->store, t, NULL, err) < 0)
 		return -1;
+	if (!store_task_get(c->store, t->task, &after))
+		return error_set(err, ERROR_NOT_FOUND, "there is no task %lld", (long long)t->task);
 	if (after.delay_ms) {
 		int64_t *task = xcalloc(1, sizeof *task);
 
 		*task = t->task;
 		turn_effect(c, delay_effect, NULL, task);
 	}
+	if (t->verb == VERB_REDO || t->verb == VERB_RETRY) /* what it makes has not landed */
+		store_task_set_landing(c->store, t->task, LANDING_NONE, NULL);
 	if (t->verb == VERB_REDO)
 		store_task_clear_next_base_of_dependents(c->store, t->task);
-	if (after.kind == KIND_CHOICE && follow_choice(c, &before, t, err) < 0)
+	if (after.kind == KIND_CHOICE && follow_choice(c, t, err) < 0)
 		return -1;
-	if (after.parent)
-		return choice_update(c, t->task, err);
+	/* An end stands, whatever becomes of the choice behind it. */
+	if (after.parent && choice_update(c, t->task, &why) < 0)
+		log_error("choice", "task=%lld: %s", (long long)after.parent, why.text);
 	return 0;
 }
 
@@ -305,4 +318,27 @@ void finish_lost(struct coordinator *c, int64_t attempt, bool innocent)
 	record_end(c, &row);
 	if (settle_task(c, &row, &accepted, &status, &err) < 0)
 		log_error("finish", "attempt=%lld: %s", (long long)attempt, err.text);
+}
+
+/* What the worker could not deliver counts before its death does. */
+bool finish_leftover(struct coordinator *c, int64_t attempt)
+{
+	_cleanup_free_ char *file =
+	    xasprintf("%s/attempts/%lld/result.json", c->place.state_dir, (long long)attempt);
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *finish = NULL;
+	struct error err = ERROR_INIT;
+	enum task_status status;
+	bool accepted = false;
+	size_t len = 0;
+
+	if (place_read_file(file, JSONL_WORKER_MAX, &text, &len, NULL) < 0)
+		return false;
+	finish = jsonl_parse(text, len, &err);
+	if (!finish || finish_apply(c, finish, &accepted, &status, &err) < 0) {
+		log_warn("team", "attempt=%lld its result file is not usable: %s",
+		         (long long)attempt, err.text);
+		return false;
+	}
+	return true;
 }

@@ -202,8 +202,7 @@ static void gitq_drop(struct coordinator *c, void *context, const struct error *
 {
 	struct git_job *job = context;
 
-	(void)why;
-	job->done(c, NULL, &gitq_undone, job->context);
+	job->done(c, NULL, why ? why : &gitq_undone, job->context);
 	json_decref(job->request);
 	free(job->verb);
 	free(job);

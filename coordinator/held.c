@@ -43,33 +43,39 @@ static bool task_rests(struct coordinator *c, int64_t id, bool *stuck)
 	return rests;
 }
 
-static json_t *tasks_if_rest(struct coordinator *c, const int64_t *tasks)
+static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 {
 	bool stuck = false;
 	json_t *list;
 
-	for (size_t i = 0; tasks[i]; i++)
-		if (!task_rests(c, tasks[i], &stuck))
+	/* Most looks end at the task of the last one; only the end is looked at whole, for a
+	 * task may have been tried again meanwhile. */
+	for (; h->tasks[h->at]; h->at++)
+		if (!task_rests(c, h->tasks[h->at], &stuck))
+			return NULL;
+	for (h->at = 0; h->tasks[h->at]; h->at++)
+		if (!task_rests(c, h->tasks[h->at], &stuck))
 			return NULL;
 	list = json_array();
-	for (size_t i = 0; tasks[i]; i++)
-		json_array_append_new(list, store_task_json(c->store, tasks[i]));
+	for (size_t i = 0; h->tasks[i]; i++)
+		json_array_append_new(list, store_task_json(c->store, h->tasks[i]));
 	return json_pack("{s:o, s:b}", "tasks", list, "stuck", stuck);
+}
+
+json_t *events_json(struct coordinator *c, int64_t since, int64_t limit)
+{
+	json_t *events = store_event_list(c->store, since, limit);
+	size_t n = json_array_size(events);
+
+	return json_pack("{s:o, s:I, s:I}", "events", events, "seq",
+	                 n ? (json_int_t)json_int(json_array_get(events, n - 1), "seq", since)
+	                   : (json_int_t)since,
+	                 "last", (json_int_t)store_event_last(c->store));
 }
 
 static json_t *events_if_any(struct coordinator *c, const struct held *h)
 {
-	json_t *events;
-
-	if (store_event_last(c->store) <= h->since)
-		return NULL;
-	events = store_event_list(c->store, h->since, h->limit);
-	if (!json_array_size(events)) {
-		json_decref(events);
-		return NULL;
-	}
-	return json_pack("{s:o, s:I}", "events", events, "seq",
-	                 (json_int_t)store_event_last(c->store));
+	return store_event_last(c->store) > h->since ? events_json(c, h->since, h->limit) : NULL;
 }
 
 static json_t *answer_if_given(struct coordinator *c, int64_t task, struct error *err)
@@ -90,14 +96,14 @@ static json_t *down_if_idle(struct coordinator *c, const struct held *h)
 {
 	_cleanup_free_ int64_t *running = store_attempts_running(c->store);
 
-	return running[0] ? NULL : json_pack("{s:O}", "released", h->note);
+	return running[0] || landings_busy(c) ? NULL : json_pack("{s:O}", "released", h->note);
 }
 
-static json_t *held_result(struct coordinator *c, const struct held *h, struct error *err)
+static json_t *held_result(struct coordinator *c, struct held *h, struct error *err)
 {
 	switch (h->kind) {
 	case HELD_TASKS:
-		return tasks_if_rest(c, h->tasks);
+		return tasks_if_rest(c, h);
 	case HELD_EVENTS:
 		return events_if_any(c, h);
 	case HELD_ANSWER:

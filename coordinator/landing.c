@@ -34,6 +34,11 @@ void landings_init(struct coordinator *c)
 	c->landings->last = &c->landings->first;
 }
 
+bool landings_busy(const struct coordinator *c)
+{
+	return c->landings->first != NULL;
+}
+
 static void landing_start(struct coordinator *c);
 
 /* The one that runs is the first of the queue. */
@@ -319,8 +324,8 @@ int method_task_merge(struct request *r, struct error *err)
 	struct landing_order order;
 	struct landing *landing;
 
-	if (landing_order_make(r, json_sub(r->params, "tasks"), json_flag(r->params, "all"), &order,
-	                       err) < 0)
+	if (landing_order_make(r, json_sub(r->params, "tasks"), json_flag(r->params, "all"),
+	                       into != NULL, &order, err) < 0)
 		return -1;
 	if (!into && !order.target && order.n) {
 		landing_order_finish(&order);

@@ -15,34 +15,50 @@ void landing_order_finish(struct landing_order *order)
 	*order = (struct landing_order){0};
 }
 
-static bool has(const struct landing_order *order, int64_t id)
+/* The walk: a stack of tasks, each twice: to look at its blockers, and to be put behind them. */
+struct walk {
+	struct coordinator *c;
+	struct landing_order *order;
+	bool into;      /* a target was named: the plans' do not matter */
+	json_t *seen;   /* id → true */
+	int64_t *stack; /* negative: its blockers are done */
+	size_t n, cap;
+};
+
+static void push(struct walk *walk, int64_t id)
 {
-	for (size_t i = 0; i < order->n; i++)
-		if (order->tasks[i] == id)
-			return true;
-	return false;
+	if (walk->n == walk->cap) {
+		walk->cap = walk->cap ? walk->cap * 2 : 64;
+		walk->stack = xrealloc(walk->stack, walk->cap * sizeof *walk->stack);
+	}
+	walk->stack[walk->n++] = id;
 }
 
-static void push(struct landing_order *order, int64_t id)
+/* True the first time. */
+static bool see(struct walk *walk, int64_t id)
 {
-	order->tasks = xrealloc(order->tasks, (order->n + 2) * sizeof *order->tasks);
-	order->tasks[order->n++] = id;
-	order->tasks[order->n] = 0;
+	char key[24];
+
+	snprintf(key, sizeof key, "%lld", (long long)id);
+	if (json_object_get(walk->seen, key))
+		return false;
+	json_object_set_new(walk->seen, key, json_true());
+	return true;
 }
 
-static int check_target(struct coordinator *c, struct landing_order *order,
-                        const struct task_row *task, struct error *err)
+static int check_target(struct walk *walk, const struct task_row *task, struct error *err)
 {
+	struct landing_order *order = walk->order;
 	struct plan_row plan = {0};
 	int rc = 0;
 
-	if (!store_plan_get(c->store, task->plan, &plan))
+	if (!store_plan_get(walk->c->store, task->plan, &plan))
 		return 0;
 	if (!order->plan)
 		order->plan = xstrdup(plan.name);
 	if (!order->target)
 		order->target = xstrdup(plan.target);
-	else if (plan.target && strcmp(plan.target, order->target) != 0)
+	else if (!walk->into && plan.target && strcmp(plan.target, order->target) != 0)
 		rc = error_set(err, ERROR_INVALID,
 		               "these tasks have different targets, %s and %s (--into BRANCH)",
 		               order->target, plan.target);
@@ -50,63 +66,98 @@ static int check_target(struct coordinator *c, struct landing_order *order,
 	return rc;
 }
 
-/* Depth first: the blockers stand before what they block. The graph has no cycles. */
-static int add_with_blockers(struct coordinator *c, struct landing_order *order, int64_t id,
-                             bool asked, struct error *err)
+static void append(struct landing_order *order, int64_t id)
 {
-	_cleanup_task_ struct task_row task = {0};
+	order->tasks = xrealloc(order->tasks, (order->n + 2) * sizeof *order->tasks);
+	order->tasks[order->n++] = id;
+	order->tasks[order->n] = 0;
+}
+
+/* One step: a task is opened (itself again, then its blockers on top), or put in order. */
+static int step(struct walk *walk, int64_t id, struct error *err)
+{
 	_cleanup_free_ int64_t *blockers = NULL;
+	_cleanup_task_ struct task_row task = {0};
+	bool done = id < 0;
 
-	if (has(order, id) || !store_task_get(c->store, id, &task))
+	if (!done && !see(walk, id))
 		return 0;
-	if (task.status != TASK_COMPLETED)
-		return asked ? error_set(err, ERROR_CONFLICT,
-		                         "%s is %s: only completed work can be merged", task.key,
-		                         task_status_word(task.status))
-		             : 0;
-	if (task.parent && asked) {
-		_cleanup_task_ struct task_row parent = {0};
-
-		if (store_task_get(c->store, task.parent, &parent) && parent.chosen != id)
-			return error_set(err, ERROR_CONFLICT, "%s was not chosen (pleach pick %s)",
-			                 task.key, task.key);
-		return add_with_blockers(c, order, task.parent, true, err);
+	if (!store_task_get(walk->c->store, done ? -id : id, &task) ||
+	    task.status != TASK_COMPLETED)
+		return 0;
+	if (done) {
+		if (!task.head) /* slot: none has nothing to merge */
+			return 0;
+		append(walk->order, task.id);
+		return check_target(walk, &task, err);
 	}
-	if (task.landing == LANDING_LANDED && !asked)
-		return 0;
-	blockers = store_task_blockers(c->store, id);
-	for (size_t i = 0; blockers[i]; i++)
-		if (add_with_blockers(c, order, blockers[i], false, err) < 0)
-			return -1;
-	if (!task.head)
-		return asked ? error_set(err, ERROR_CONFLICT,
-		                         "%s has no branch to merge (slot: none)", task.key)
-		             : 0;
-	if (check_target(c, order, &task, err) < 0)
-		return -1;
-	push(order, id);
+	push(walk, -id);
+	blockers = store_task_blockers(walk->c->store, id);
+	for (size_t i = 0; blockers[i]; i++) {
+		_cleanup_task_ struct task_row blocker = {0};
+
+		if (store_task_get(walk->c->store, blockers[i], &blocker) &&
+		    blocker.landing != LANDING_LANDED)
+			push(walk, blockers[i]);
+	}
 	return 0;
 }
 
-int landing_order_make(struct request *r, const json_t *refs, bool all, struct landing_order *out,
-                       struct error *err)
+static int walk_from(struct walk *walk, int64_t id, struct error *err)
+{
+	push(walk, id);
+	while (walk->n)
+		if (step(walk, walk->stack[--walk->n], err) < 0)
+			return -1;
+	return 0;
+}
+
+/* A task that was asked for by name has to be one that can land. An alternative stands for its
+ * choice, when it won. */
+static int check_asked(struct coordinator *c, int64_t *id, struct error *err)
+{
+	_cleanup_task_ struct task_row task = {0}, parent = {0};
+
+	store_task_get(c->store, *id, &task);
+	if (task.status != TASK_COMPLETED)
+		return error_set(err, ERROR_CONFLICT, "%s is %s: only completed work can be merged",
+		                 task.key, task_status_word(task.status));
+	if (!task.head)
+		return error_set(err, ERROR_CONFLICT, "%s has no branch to merge (slot: none)",
+		                 task.key);
+	if (task.parent && store_task_get(c->store, task.parent, &parent)) {
+		if (parent.chosen != *id)
+			return error_set(err, ERROR_CONFLICT, "%s was not chosen (pleach pick %s)",
+			                 task.key, task.key);
+		*id = task.parent;
+	}
+	return 0;
+}
+
+int landing_order_make(struct request *r, const json_t *refs, bool all, bool into,
+                       struct landing_order *out, struct error *err)
 {
 	struct landing_order order = {.tasks = xcalloc(1, sizeof *order.tasks)};
 	_cleanup_free_ int64_t *every = all ? store_tasks_landable(r->c->store) : NULL;
+	struct walk walk = {.c = r->c, .order = &order, .into = into, .seen = json_object()};
 	json_t *ref;
 	size_t i;
 	int rc = 0;
 
 	for (i = 0; every && every[i] && rc == 0; i++)
-		rc = add_with_blockers(r->c, &order, every[i], false, err);
+		rc = walk_from(&walk, every[i], err);
 	json_array_foreach (refs, i, ref) {
-		int64_t id;
+		int64_t id = 0;
 
 		if (rc == 0)
 			rc = resolve_task(r, json_string_value(ref), &id, err);
 		if (rc == 0)
-			rc = add_with_blockers(r->c, &order, id, true, err);
+			rc = check_asked(r->c, &id, err);
+		if (rc == 0)
+			rc = walk_from(&walk, id, err);
 	}
+	json_decref(walk.seen);
+	free(walk.stack);
 	if (rc < 0) {
 		landing_order_finish(&order);
 		return -1;

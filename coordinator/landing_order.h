@@ -14,8 +14,8 @@ void landing_order_finish(struct landing_order *order);
 
 /* tasks: references, NULL with all. Blockers that have not landed come along. A choice stands
  * for its winner. Errors: CONFLICT (not completed, not chosen), NOT_FOUND, INVALID (several
- * targets). */
-int landing_order_make(struct request *r, const json_t *refs, bool all, struct landing_order *out,
-                       struct error *err);
+ * targets, unless one was named: into). */
+int landing_order_make(struct request *r, const json_t *refs, bool all, bool into,
+                       struct landing_order *out, struct error *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
+
 #include <unistd.h>
 
 #include "coordinator.h"
@@ -89,7 +89,7 @@ static int become_daemon(struct place *place)
 	dup2(null, 0);
 	dup2(null, 1);
 	dup2(fd >= 0 ? fd : null, 2);
-	umask(077);
+
 	signal(SIGHUP, SIG_IGN);
 	if (supervise(place, say_ready, &err) == 0)
 		return 0;

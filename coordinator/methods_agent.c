@@ -108,8 +108,13 @@ int method_agent_progress(struct request *r, struct error *err)
 	}
 	if (!t || time_mono_ms() - t->progress_ms >= 1000) { /* at most one event a second */
 		data = json_pack("{s:s}", "text", text);
-		store_event_add(r->c->store, "task.progress", task.id, attempt.id, attempt.teammate,
-		                data);
+		int64_t seq = store_event_add(r->c->store, "task.progress", task.id, attempt.id,
+		                              attempt.teammate, data);
+
+		if (t && t->progress_seq) /* of each attempt the last one is kept */
+			store_event_forget(r->c->store, t->progress_seq);
+		if (t)
+			t->progress_seq = seq;
 		json_decref(data);
 		if (t)
 			t->progress_ms = time_mono_ms();

@@ -250,10 +250,17 @@ int method_task_answer(struct request *r, struct error *err)
 		return error_set(err, ERROR_INVALID, "answer with what?");
 	store_task_get(r->c->store, t.task, &row);
 	if (row.kind == KIND_CHOICE) {
-		int64_t alternative;
+		int64_t alternative = 0;
 
-		if (resolve_task_text(r->c, text, &alternative, err) < 0 ||
-		    choice_pick(r->c, alternative, err) < 0)
+		_cleanup_task_ struct task_row chosen = {0};
+
+		if (resolve_task_text(r->c, text, &alternative, err) < 0)
+			return -1;
+		store_task_get(r->c->store, alternative, &chosen);
+		if (chosen.parent != t.task)
+			return error_set(err, ERROR_CONFLICT, "%s is no alternative of %s",
+			                 chosen.key, row.key);
+		if (choice_pick(r->c, alternative, err) < 0)
 			return -1;
 		return reply_task(r, t.task);
 	}
@@ -412,9 +419,7 @@ int method_event_list(struct request *r, struct error *err)
 		held_add(r->c, held);
 		return 0;
 	}
-	request_reply(r, json_pack("{s:o, s:I}", "events",
-	                           store_event_list(r->c->store, held.since, held.limit), "seq",
-	                           (json_int_t)store_event_last(r->c->store)));
+	request_reply(r, events_json(r->c, held.since, held.limit));
 	return 0;
 }
 

@@ -80,7 +80,7 @@ int method_team_up(struct request *r, struct error *err)
 {
 	struct coordinator *c = r->c;
 	int64_t size = json_int(r->params, "size", 0);
-	_cleanup_free_ char *self = xasprintf("%lld", (long long)c->supervisor);
+	_cleanup_free_ char *self = team_supervisor(c);
 	bool headless = json_flag(r->params, "headless");
 	_cleanup_json_ json_t *started = json_array();
 
@@ -124,7 +124,7 @@ int method_team_add(struct request *r, struct error *err)
 	const char *name = json_text(r->params, "name"), *agent = json_text(r->params, "agent");
 	const json_t *profile = json_sub(r->params, "profile");
 	_cleanup_free_ char *text = profile ? jsonl_text(profile) : NULL;
-	_cleanup_free_ char *self = xasprintf("%lld", (long long)r->c->supervisor);
+	_cleanup_free_ char *self = team_supervisor(r->c);
 	struct teammate *t;
 
 	if (r->c->draining || r->c->ending)
@@ -167,7 +167,8 @@ static int set_paused(struct request *r, bool paused, struct error *err)
 		                                 .number = t->number,
 		                                 .agent = t->agent,
 		                                 .profile = t->profile,
-		                                 .paused = paused};
+		                                 .paused = paused,
+		                                 .removing = t->removing};
 
 		if (name && strcmp(t->name, name) != 0)
 			continue;

@@ -8,6 +8,7 @@
 #include "jsonl.h"
 #include "log.h"
 #include "mem.h"
+#include "transition.h"
 
 #define SWEEP_TRIES 100
 
@@ -29,14 +30,40 @@ static void arm_delays(struct coordinator *c)
 	}
 }
 
+/* After a reboot all are dead. What a worker wrote down before still counts. */
 static int release_step(struct coordinator *c, void *context, struct error *err)
 {
 	_cleanup_free_ int64_t *attempts = store_attempts_running(c->store);
+	bool rebooted = *(bool *)context;
+
+	(void)err;
+	for (size_t i = 0; attempts[i]; i++) {
+		_cleanup_attempt_ struct attempt_row row = {0};
+
+		if (!store_attempt_get(c->store, attempts[i], &row) ||
+		    (!rebooted && team_find(c, row.teammate)))
+			continue;
+		if (!finish_leftover(c, attempts[i]))
+			finish_lost(c, attempts[i], true);
+	}
+	return 0;
+}
+
+/* In progress under an attempt that has ended: nothing of ours leaves that behind, but a task
+ * that nobody would ever look at again is worth the look. */
+static int orphans_step(struct coordinator *c, void *context, struct error *err)
+{
+	_cleanup_free_ int64_t *tasks = store_tasks_orphaned(c->store);
 
 	(void)context;
-	(void)err;
-	for (size_t i = 0; attempts[i]; i++)
-		finish_lost(c, attempts[i], true);
+	for (size_t i = 0; tasks[i]; i++) {
+		const struct transition t = {.task = tasks[i], .verb = VERB_RELEASE};
+
+		log_warn("recovery", "task=%lld was in progress under an ended attempt",
+		         (long long)tasks[i]);
+		if (task_change(c, &t, err) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -44,21 +71,24 @@ static int release_step(struct coordinator *c, void *context, struct error *err)
  * it is ended by its mark, so that none runs beside the one that is started now. */
 static void kill_unrecorded(struct coordinator *c, const char *name)
 {
-	char token[TOKEN_TEXT_MAX];
-	_cleanup_free_ char *marker = NULL;
+	_cleanup_free_ char *marker = teammate_marker(c, name);
 
-	token_of_worker(&c->secret, name, token);
-	marker = xasprintf("PLEACH_WORKER_TOKEN=%s", token);
 	proc_kill_survivors(marker, NULL, 0, SWEEP_TRIES);
 }
 
 static void recover_teammate(struct coordinator *c, const struct teammate_row *row)
 {
 	struct teammate *t = team_find(c, row->name);
+	int64_t attempt = store_attempt_running_of(c->store, row->name);
+	_cleanup_attempt_ struct attempt_row running = {0};
+	_cleanup_task_ struct task_row task = {0};
 	bool same_boot = row->boot && strcmp(row->boot, c->boot) == 0;
 
 	if (!t)
 		return;
+	if (attempt && store_attempt_get(c->store, attempt, &running) &&
+	    store_task_get(c->store, running.task, &task))
+		teammate_set_task(t, attempt, running.task, task.key);
 	if (row->pid && same_boot) {
 		team_watch(c, t, (pid_t)row->pid, (uint64_t)row->start_time);
 		return;
@@ -73,17 +103,16 @@ static void recover_team(struct coordinator *c)
 {
 	struct teammate_row *rows;
 	size_t n = store_team_list(c->store, &rows);
+	struct error err = ERROR_INIT;
 	bool rebooted = false;
 
 	for (size_t i = 0; i < n; i++)
 		rebooted = rebooted || (rows[i].boot && strcmp(rows[i].boot, c->boot) != 0);
-	if (rebooted) {
-		struct error err = ERROR_INIT;
-
+	if (rebooted)
 		log_info("recovery", "the machine was restarted: running attempts are released");
-		if (turn_step(c, release_step, NULL, &err) < 0)
-			log_error("recovery", "%s", err.text);
-	}
+	if (turn_step(c, release_step, &rebooted, &err) < 0 ||
+	    turn_step(c, orphans_step, NULL, &err) < 0)
+		log_error("recovery", "%s", err.text);
 	for (size_t i = 0; i < n; i++) {
 		recover_teammate(c, &rows[i]);
 		teammate_row_finish(&rows[i]);
@@ -159,13 +188,48 @@ static void recover_landing(struct coordinator *c)
 	         landing_looked_at, re);
 }
 
+static void repaired(struct coordinator *c, const json_t *result, const struct error *why,
+                     void *context)
+{
+	(void)c;
+	(void)context;
+	if (!result)
+		log_warn("recovery", "worktrees after the move: %s", why->text);
+}
+
+static int root_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)context;
+	(void)err;
+	store_set_setting(c->store, "place.root", c->place.root);
+	return 0;
+}
+
+/* The repository stands somewhere else now: its worktrees still point to the old place. */
+static void recover_place(struct coordinator *c)
+{
+	_cleanup_free_ char *was = store_setting(c->store, "place.root");
+	struct error err = ERROR_INIT;
+
+	if (was && strcmp(was, c->place.root) == 0)
+		return;
+	if (was) {
+		log_info("recovery", "the repository was moved here from %s", was);
+		gitq_ask(c, "repair", json_pack("{s:o}", "dirs", store_attempt_slots(c->store)),
+		         repaired, NULL);
+	}
+	if (turn_step(c, root_step, NULL, &err) < 0)
+		log_error("recovery", "%s", err.text);
+}
+
 int recovery_run(struct coordinator *c, struct error *err)
 {
 	_cleanup_free_ char *owner = store_setting(c->store, "team.supervisor");
-	_cleanup_free_ char *self = xasprintf("%lld", (long long)c->supervisor);
+	_cleanup_free_ char *self = team_supervisor(c);
 
 	/* The team is started again only in the life of the supervisor that was asked to. */
 	c->team.wanted = owner && strcmp(owner, self) == 0;
+	recover_place(c);
 	team_load(c);
 	arm_delays(c);
 	recover_team(c);

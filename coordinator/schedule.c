@@ -216,7 +216,7 @@ json_t *assignment_json(struct coordinator *c, int64_t id)
 	_cleanup_task_ struct task_row task = {0};
 	_cleanup_json_ json_t *text = NULL;
 	_cleanup_free_ char *previous = NULL;
-	char token[TOKEN_TEXT_MAX];
+	char token[TOKEN_TEXT_MAX], session[37];
 	json_t *profile;
 
 	if (!store_attempt_get(c->store, id, &attempt) ||
@@ -226,14 +226,15 @@ json_t *assignment_json(struct coordinator *c, int64_t id)
 	previous = previous_head(c, &attempt);
 	profile = profile_of(c, &task, attempt.agent, team_find(c, attempt.teammate));
 	token_of_attempt(&c->secret, id, token);
+	token_session(&c->secret, id, session);
 	return json_pack(
 	    "{s:I, s:I, s:s, s:s, s:O?, s:O?, s:s?, s:s, s:s?, s:s?, s:o, s:O?, s:s, s:o,"
-	    " s:i, s:s?, s:s?}",
+	    " s:i, s:s?, s:s?, s:s}",
 	    "attempt", (json_int_t)id, "task", (json_int_t)task.id, "key", task.key, "plan",
 	    task.plan_name, "subject", json_object_get(text, "subject"), "prompt",
 	    json_object_get(text, "prompt"), "base", attempt.base, "branch", attempt.branch,
 	    "agent", attempt.agent, "model", attempt.model, "profile",
 	    profile ? profile : json_null(), "spec", json_object_get(text, "spec"), "token", token,
 	    "inputs", inputs_json(c, task.id), "stop_grace", STOP_GRACE_S, "previous_head",
-	    previous, "answer", task.answer);
+	    previous, "answer", task.answer, "session", session);
 }

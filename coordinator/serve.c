@@ -14,6 +14,7 @@
 #include "rpc.h"
 #include "text.h"
 
+#define ACCEPT_PAUSE_MS 100  /* without a free descriptor */
 #define END_PATIENCE_MS 5000 /* how long workers may take to end when they are idle */
 
 /* ---- answers ---- */
@@ -33,7 +34,7 @@ struct later *request_later(struct request *r)
 	later->id = r->id ? json_incref((json_t *)r->id) : NULL;
 	later->next = r->conn->laters;
 	r->conn->laters = later;
-	r->answered = true;
+	later->request = r;
 	return later;
 }
 
@@ -78,8 +79,11 @@ static void reply_drop(struct coordinator *c, void *context, const struct error 
 	struct later *later = reply->later;
 
 	(void)c;
-	if (later->conn && later->id && (why || !reply->own))
+	if (later->conn && later->id && (why || !reply->own)) {
 		rpc_peer_reply_error(later->conn->peer, later->id, why ? why : &gitq_undone);
+		if (later->request)
+			later->request->failed = true;
+	}
 	reply_free(reply);
 }
 
@@ -173,6 +177,20 @@ static int refuse_role(struct request *r, struct error *err)
 	                 r->method);
 }
 
+/* The step is over. When it failed, the caller gets one error and nothing later on. */
+static void settle_laters(struct conn *conn, const struct request *request, int rc)
+{
+	for (struct later *later = conn->laters; later; later = later->next) {
+		if (later->request != request)
+			continue;
+		later->request = NULL;
+		if (rc < 0) {
+			json_decref(later->id);
+			later->id = NULL;
+		}
+	}
+}
+
 static void on_call(struct rpc_peer *peer, const json_t *id, const char *method,
                     const json_t *params, void *context)
 {
@@ -184,6 +202,7 @@ static void on_call(struct rpc_peer *peer, const json_t *id, const char *method,
 	                          .method = method,
 	                          .params = json_is_object(params) ? params : none};
 	struct dispatch dispatch = {&request, refuse_unknown};
+	int rc;
 	const struct method *found = method_find(method);
 	struct error err = ERROR_INIT;
 
@@ -193,7 +212,9 @@ static void on_call(struct rpc_peer *peer, const json_t *id, const char *method,
 		dispatch.run = refuse_role;
 	else if (found)
 		dispatch.run = found->run;
-	if (turn_step(conn->c, dispatch_step, &dispatch, &err) == 0)
+	rc = turn_step(conn->c, dispatch_step, &dispatch, &err);
+	settle_laters(conn, &request, rc);
+	if (rc == 0 || request.failed)
 		return;
 	if (id)
 		rpc_peer_reply_error(peer, id, &err);
@@ -233,6 +254,15 @@ static bool is_ours(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
 }
 
+static void on_accept(uv_poll_t *poll, int status, int events);
+
+static void on_accept_again(uv_timer_t *timer)
+{
+	struct coordinator *c = timer->data;
+
+	uv_poll_start(&c->accept_poll, UV_READABLE, on_accept);
+}
+
 static void on_accept(uv_poll_t *poll, int status, int events)
 {
 	struct coordinator *c = poll->data;
@@ -243,6 +273,10 @@ static void on_accept(uv_poll_t *poll, int status, int events)
 		int fd = accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		struct conn *conn;
 
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) { /* not in a circle */
+			uv_poll_stop(poll);
+			uv_timer_start(&c->accept_timer, on_accept_again, ACCEPT_PAUSE_MS, 0);
+		}
 		if (fd < 0)
 			return;
 		if (!is_ours(fd)) {
@@ -296,17 +330,37 @@ static void on_bus(uv_poll_t *poll, int status, int events)
 	}
 }
 
-/* Heals the listener about once a second, but only while something is published. */
+static void heal_work(uv_work_t *work)
+{
+	struct coordinator *c = work->data;
+	struct error err = ERROR_INIT;
+
+	if (bus_pub_heal(c->bus, &err) < 0)
+		log_warn("bus", "%s", err.text);
+}
+
+static void heal_done(uv_work_t *work, int status)
+{
+	struct coordinator *c = work->data;
+
+	(void)status;
+	c->healing = false;
+}
+
+/* Heals the listener about once a second, but only while something is published; on a thread,
+ * for a probe that finds nobody takes its time. */
 static void on_bus_timer(uv_timer_t *timer)
 {
 	struct coordinator *c = timer->data;
-	struct error err = ERROR_INIT;
 
 	if (c->published == c->healed)
 		return;
 	c->healed = c->published;
-	if (bus_pub_heal(c->bus, &err) < 0)
-		log_warn("bus", "%s", err.text);
+	if (!c->healing) {
+		c->healing = true;
+		c->heal.data = c;
+		uv_queue_work(&c->loop, &c->heal, heal_work, heal_done);
+	}
 	uv_timer_start(timer, on_bus_timer, 1000, 0);
 }
 
@@ -447,6 +501,8 @@ static void loop_init(struct coordinator *c)
 	uv_check_init(&c->loop, &c->check);
 	uv_prepare_init(&c->loop, &end_prepare);
 	uv_timer_init(&c->loop, &c->idle_timer);
+	uv_timer_init(&c->loop, &c->accept_timer);
+	c->accept_timer.data = c;
 	uv_signal_init(&c->loop, &term);
 	c->prepare.data = c->check.data = end_prepare.data = c->idle_timer.data = term.data = c;
 	uv_prepare_start(&end_prepare, on_end_prepare);

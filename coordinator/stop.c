@@ -15,6 +15,13 @@ struct stop {
 	const char *outcome;
 };
 
+static int lost_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)err;
+	finish_lost(c, *(int64_t *)context, true);
+	return 0;
+}
+
 /* The teammate may have finished meanwhile: then there is nothing to stop. */
 static void stop_effect(struct coordinator *c, void *context)
 {
@@ -25,8 +32,15 @@ static void stop_effect(struct coordinator *c, void *context)
 	if (!store_attempt_get(c->store, stop->attempt, &row) || row.outcome != OUTCOME_NONE)
 		return;
 	t = team_find(c, row.teammate);
-	if (!t)
+	if (!t) { /* nobody is left who could let go of it */
+		struct error err = ERROR_INIT;
+
+		if (turn_step(c, lost_step, &stop->attempt, &err) < 0)
+			log_error("stop", "attempt=%lld: %s", (long long)stop->attempt, err.text);
 		return;
+	}
+	if (strcmp(stop->outcome, "released") == 0)
+		t->released = stop->attempt;
 	teammate_notify(t, "attempt.stop",
 	                json_pack("{s:I, s:s, s:i}", "attempt", (json_int_t)stop->attempt,
 	                          "outcome", stop->outcome, "grace", STOP_GRACE_S));

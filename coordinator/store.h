@@ -130,6 +130,9 @@ int64_t *store_task_stuck_by(struct store *store, int64_t id);
 /* Names for "did you mean". NULL-terminated; caller frees with strv_free. */
 char **store_task_keys(struct store *store, int64_t limit);
 
+/* Tasks that an ended attempt still owns: a death between two writes. For recovery. */
+int64_t *store_tasks_orphaned(struct store *store);
+
 /* Fields outside the transition. */
 void store_task_set_next_base(struct store *store, int64_t id, const char *commit);
 void store_task_clear_next_base_of_dependents(struct store *store, int64_t id);
@@ -198,7 +201,8 @@ int64_t store_attempt_insert(struct store *store, const struct attempt_row *row)
 void store_attempt_end(struct store *store, const struct attempt_row *row);
 int64_t store_attempt_running_of(struct store *store, const char *teammate); /* 0: none */
 int64_t *store_attempts_running(struct store *store);
-int64_t store_attempt_running_task(struct store *store, int64_t task);             /* 0: none */
+int64_t store_attempt_running_task(struct store *store, int64_t task); /* 0: none */
+json_t *store_attempt_slots(struct store *store); /* [DIR] ever used; new reference */
 int64_t store_attempt_previous(struct store *store, int64_t task, int64_t before); /* 0: none */
 int64_t store_attempt_newest_of(struct store *store, const char *teammate);
 /* Sum of usage over a plan's attempts: not kept, computed. New reference or NULL. */
@@ -210,6 +214,7 @@ int64_t store_event_add(struct store *store, const char *kind, int64_t task, int
 /* [Event] with seq > since, at most limit. New reference. */
 json_t *store_event_list(struct store *store, int64_t since, int64_t limit);
 int64_t store_event_last(struct store *store);
+void store_event_forget(struct store *store, int64_t seq); /* old progress */
 int64_t store_message_add(struct store *store, const char *teammate, int64_t task,
                           const char *text);
 void store_message_delivered(struct store *store, int64_t id);
@@ -222,7 +227,7 @@ struct teammate_row {
 	int64_t number;
 	char *agent;   /* NULL: any */
 	char *profile; /* JSON; NULL: the plan's */
-	bool paused;
+	bool paused, removing;
 	int64_t pid, start_time;
 	char *boot;
 };

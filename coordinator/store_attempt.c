@@ -1,6 +1,7 @@
 /* Attempts in the store. */
 #include <stdlib.h>
 
+#include "jsonl.h"
 #include "mem.h"
 #include "store_sql.h"
 #include "text.h"
@@ -121,6 +122,20 @@ int64_t store_attempt_newest_of(struct store *store, const char *teammate)
 
 int64_t store_attempt_running_task(struct store *store, int64_t task)
 {
-	return sql_int(store, 0, "SELECT id FROM attempt WHERE task = ?1 AND outcome = 0", "i",
-	               task);
+	return sql_int(
+	    store, 0,
+	    "SELECT id FROM attempt WHERE task = ?1 AND outcome = 0 ORDER BY id DESC LIMIT 1", "i",
+	    task);
+}
+
+json_t *store_attempt_slots(struct store *store)
+{
+	sqlite3_stmt *row =
+	    sql_bind(store, "SELECT DISTINCT slot FROM attempt WHERE slot IS NOT NULL", "");
+	json_t *slots = json_array();
+
+	while (sql_step(store, row))
+		json_array_append_new(slots,
+		                      json_text_or_null((const char *)sqlite3_column_text(row, 0)));
+	return slots;
 }

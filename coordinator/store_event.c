@@ -84,3 +84,8 @@ json_t *store_message_waiting(struct store *store, const char *teammate, int64_t
 		                                          "text", sqlite3_column_text(row, 1)));
 	return messages;
 }
+
+void store_event_forget(struct store *store, int64_t seq)
+{
+	sql_run(store, "DELETE FROM event WHERE seq = ?1 AND kind = 'task.progress'", "i", seq);
+}

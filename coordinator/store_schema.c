@@ -50,6 +50,10 @@ const char *const store_migrations[STORE_SCHEMA] = {
     ") STRICT;"
     "CREATE INDEX task_ready ON task(priority DESC, id)"
     "  WHERE kind = 0 AND status = 0 AND unfinished = 0 AND delay_ms = 0;"
+    /* Few at any time: ready, and nobody knows yet what they start from. */
+    "CREATE INDEX task_without_base ON task(priority DESC, id)"
+    "  WHERE kind = 0 AND status = 0 AND unfinished = 0 AND delay_ms = 0 AND slot_none = 0"
+    "  AND next_base IS NULL;"
     "CREATE INDEX task_status ON task(status) WHERE status IN (1, 2, 4, 5);"
     "CREATE INDEX task_parent ON task(parent) WHERE parent IS NOT NULL;"
 
@@ -96,12 +100,14 @@ const char *const store_migrations[STORE_SCHEMA] = {
     ") STRICT;"
     "CREATE INDEX attempt_task ON attempt(task);"
     "CREATE INDEX attempt_running ON attempt(teammate) WHERE outcome = 0;"
+    "CREATE INDEX attempt_open ON attempt(task) WHERE outcome = 0;"
 
     "CREATE TABLE teammate("
     "  name TEXT PRIMARY KEY,"
     "  number INTEGER NOT NULL UNIQUE," /* PLEACH_SLOT */
     "  agent TEXT, profile TEXT,"
     "  paused INTEGER NOT NULL DEFAULT 0,"
+    "  removing INTEGER NOT NULL DEFAULT 0,"       /* ends when its attempt has */
     "  pid INTEGER, start_time INTEGER, boot TEXT" /* its worker: a pid alone proves nothing */
     ") STRICT;"
 

@@ -164,11 +164,12 @@ void store_task_redefine(struct store *store, int64_t id, const struct task_new 
 {
 	_cleanup_free_ char *metadata = metadata_text(task->metadata);
 
-	sql_run(store,
-	        "UPDATE task SET priority = ?2, settled_blockers = ?3, slot_none = ?4, agent = ?5,"
-	        " model = ?6, choose = ?7, root_base = ?8, next_base = NULL WHERE id = ?1",
-	        "iibbtttt", id, task->priority, task->settled_blockers, task->slot_none,
-	        task->agent, task->model, task->choose, task->root_base);
+	sql_run(
+	    store,
+	    "UPDATE task SET priority = ?2, settled_blockers = ?3, slot_none = ?4, agent = ?5,"
+	    " model = ?6, choose = ?7, root_base = ?8, kind = ?9, next_base = NULL WHERE id = ?1",
+	    "iibbtttti", id, task->priority, task->settled_blockers, task->slot_none, task->agent,
+	    task->model, task->choose, task->root_base, (int64_t)task->kind);
 	sql_run(store,
 	        "UPDATE task_text SET subject = ?2, prompt = ?3, metadata = ?4, spec = ?5,"
 	        " definition = ?6 WHERE task = ?1",
@@ -271,6 +272,8 @@ size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **
 	             "SELECT id, plan, priority, agent FROM task"
 	             " WHERE kind = 0 AND status = 0 AND unfinished = 0 AND delay_ms = 0"
 	             " AND (slot_none = 1 OR next_base IS NOT NULL)"
+	             " AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.task = task.id"
+	             "  AND attempt.outcome = 0)"
 	             " ORDER BY priority DESC, id LIMIT ?1",
 	             "i", limit);
 	struct ready_row *rows = NULL;
@@ -324,21 +327,22 @@ int64_t *store_task_stuck_by(struct store *store, int64_t id)
 {
 	if (nothing_sticks(store))
 		return xcalloc(1, sizeof(int64_t));
-	/* Up through pending tasks, to the first that failed, was cancelled or waits. A choice
-	 * is walked into as well (alt): its alternatives are what it waits for, but one that
-	 * failed keeps nobody from choosing another. */
+	/* Up through pending tasks, to the first that failed, was cancelled or waits; each edge
+	 * judges by the task whose edge it is: one with when: settled goes on after a failure. A
+	 * choice is walked into as well; an alternative that failed keeps nobody from choosing. */
 	return sql_ints(
 	    store,
-	    "WITH RECURSIVE up(id, alt) AS ("
-	    " SELECT blocker, 0 FROM dependency WHERE task = ?1"
+	    "WITH RECURSIVE up(id, settled) AS ("
+	    " SELECT blocker, (SELECT settled_blockers FROM task WHERE id = ?1)"
+	    "  FROM dependency WHERE task = ?1"
 	    " UNION SELECT a.id, 1 FROM task AS a WHERE a.parent = ?1"
-	    " UNION SELECT d.blocker, 0 FROM up JOIN task AS t ON t.id = up.id AND t.status = 0"
-	    "  AND t.unfinished > 0 JOIN dependency AS d ON d.task = t.id"
+	    " UNION SELECT d.blocker, t.settled_blockers FROM up"
+	    "  JOIN task AS t ON t.id = up.id AND t.status = 0 AND t.unfinished > 0"
+	    "  JOIN dependency AS d ON d.task = t.id"
 	    " UNION SELECT a.id, 1 FROM up JOIN task AS t ON t.id = up.id AND t.status = 0"
 	    "  AND t.kind = 1 JOIN task AS a ON a.parent = t.id)"
 	    " SELECT DISTINCT t.id FROM up JOIN task AS t ON t.id = up.id"
-	    " WHERE t.status = 2 OR (t.status IN (4, 5) AND up.alt = 0"
-	    "  AND (SELECT settled_blockers FROM task WHERE id = ?1) = 0)"
+	    " WHERE t.status = 2 OR (t.status IN (4, 5) AND up.settled = 0)"
 	    " ORDER BY t.id",
 	    "i", id);
 }
@@ -436,6 +440,7 @@ void store_task_write_state(struct store *store, const struct task_state_change 
 	        "nullif(?3, 0) END,"
 	        " attempts = attempts + ?4, failures = CASE WHEN ?5 < 0 THEN failures ELSE ?5 END,"
 	        " losses = CASE WHEN ?6 < 0 THEN losses ELSE ?6 END, delay_ms = ?7,"
+	        " next_base = CASE WHEN ?3 > 0 THEN NULL ELSE next_base END,"
 	        " base = coalesce(?8, base), input = ?9,"
 	        " started_at = CASE WHEN ?10 < 0 THEN started_at ELSE nullif(?10, 0) END,"
 	        " finished_at = CASE WHEN ?11 < 0 THEN finished_at ELSE nullif(?11, 0) END"
@@ -454,4 +459,12 @@ void store_task_write_state(struct store *store, const struct task_state_change 
 void store_task_set_head(struct store *store, int64_t id, const char *head, const char *tree)
 {
 	sql_run(store, "UPDATE task SET head = ?2, tree = ?3 WHERE id = ?1", "itt", id, head, tree);
+}
+
+int64_t *store_tasks_orphaned(struct store *store)
+{
+	return sql_ints(store,
+	                "SELECT task.id FROM task JOIN attempt ON attempt.id = task.attempt"
+	                " WHERE task.status = 1 AND attempt.outcome <> 0",
+	                "");
 }

@@ -18,7 +18,8 @@ size_t store_team_list(struct store *store, struct teammate_row **out)
 {
 	sqlite3_stmt *row =
 	    sql_bind(store,
-	             "SELECT name, number, agent, profile, paused, pid, start_time, boot"
+	             "SELECT name, number, agent, profile, paused, pid, start_time, boot,"
+	             " removing"
 	             " FROM teammate ORDER BY number",
 	             "");
 	struct teammate_row *rows = NULL;
@@ -35,6 +36,7 @@ size_t store_team_list(struct store *store, struct teammate_row **out)
 		    .pid = sqlite3_column_int64(row, 5),
 		    .start_time = sqlite3_column_int64(row, 6),
 		    .boot = sql_column_text(row, 7),
+		    .removing = sqlite3_column_int(row, 8),
 		};
 	}
 	*out = rows;
@@ -45,9 +47,10 @@ void store_team_put(struct store *store, const struct teammate_row *row)
 {
 	sql_run(
 	    store,
-	    "INSERT INTO teammate(name, number, agent, profile, paused) VALUES(?1, ?2, ?3, ?4, ?5)"
-	    " ON CONFLICT(name) DO UPDATE SET agent = ?3, profile = ?4, paused = ?5",
-	    "tittb", row->name, row->number, row->agent, row->profile, row->paused);
+	    "INSERT INTO teammate(name, number, agent, profile, paused, removing)"
+	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
+	    " ON CONFLICT(name) DO UPDATE SET agent = ?3, profile = ?4, paused = ?5, removing = ?6",
+	    "tittbb", row->name, row->number, row->agent, row->profile, row->paused, row->removing);
 }
 
 void store_team_set_process(struct store *store, const char *name, int64_t pid, int64_t start_time,

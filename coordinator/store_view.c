@@ -85,7 +85,7 @@ static void add_attempt(const struct task_row *task, const struct attempt_row *a
                         json_t *json)
 {
 	bool live = attempt->id && attempt->outcome == OUTCOME_NONE &&
-	            !task_status_is_terminal(task->status);
+	            (task->status == TASK_IN_PROGRESS || task->status == TASK_NEEDS_INPUT);
 
 	json_object_set_new(json, "owner", json_text_or_null(live ? attempt->teammate : NULL));
 	json_object_set_new(json, "agent",

@@ -19,6 +19,8 @@ struct submission {
 	char *base, *target; /* answers of git */
 	json_t *blocker_ids;
 	json_t *result;
+	int64_t known;  /* add: it was added before, by the same nonce */
+	bool rehearsed; /* dry run: all went well, and all was undone */
 };
 
 static void submission_free(struct submission *sub)
@@ -105,45 +107,52 @@ static json_t *results_take(struct coordinator *c, struct submit *s)
 	                 "warnings", s->warnings, "seq", (json_int_t)store_event_last(c->store));
 }
 
-/* Only these keys and what they wait for; alternatives with their choice. */
+static void want(json_t *wanted, json_t *queue, const char *key)
+{
+	if (!key || json_object_get(wanted, key))
+		return;
+	json_object_set_new(wanted, key, json_true());
+	json_array_append_new(queue, json_string(key));
+}
+
+/* Only these keys and what they wait for; alternatives with their choice, a choice with its
+ * alternatives. Each task is looked at once. */
 static json_t *closure_of(const json_t *plan, const json_t *keys)
 {
+	_cleanup_json_ json_t *wanted = json_object(), *queue = json_array();
+	_cleanup_json_ json_t *index = json_object(), *children = json_object();
 	const json_t *tasks = json_sub(plan, "tasks");
-	json_t *wanted = json_object(), *chosen = json_array(), *task, *item;
-	bool grew = true;
+	json_t *chosen = json_array(), *task, *item;
 	size_t i, j;
 
-	json_array_foreach (keys, i, item)
-		json_object_set_new(wanted, json_string_value(item), json_true());
-	while (grew) {
-		grew = false;
-		json_array_foreach (tasks, i, task) {
-			const char *key = json_text(task, "key"),
-			           *parent = json_text(task, "parent");
-			bool in = json_object_get(wanted, key) != NULL;
+	json_array_foreach (tasks, i, task) {
+		const char *key = json_text(task, "key"), *parent = json_text(task, "parent");
 
-			if (!in && parent && json_object_get(wanted, parent)) {
-				json_object_set_new(wanted, key, json_true());
-				in = grew = true;
-			}
-			if (!in)
-				continue;
-			if (parent && !json_object_get(wanted, parent)) {
-				json_object_set_new(wanted, parent, json_true());
-				grew = true;
-			}
-			json_array_foreach (json_sub(task, "blocked_by"), j, item) {
-				if (json_object_get(wanted, json_string_value(item)))
-					continue;
-				json_object_set_new(wanted, json_string_value(item), json_true());
-				grew = true;
-			}
-		}
+		json_object_set(index, key ? key : "", task);
+		if (!parent || !key)
+			continue;
+		if (!json_object_get(children, parent))
+			json_object_set_new(children, parent, json_array());
+		json_array_append_new(json_object_get(children, parent), json_string(key));
 	}
-	json_array_foreach (tasks, i, task)
-		if (json_object_get(wanted, json_text(task, "key")))
+	json_array_foreach (keys, i, item)
+		want(wanted, queue, json_string_value(item));
+	for (i = 0; i < json_array_size(queue); i++) {
+		const char *key = json_string_value(json_array_get(queue, i));
+
+		task = json_object_get(index, key);
+		want(wanted, queue, json_text(task, "parent"));
+		json_array_foreach (json_sub(task, "blocked_by"), j, item)
+			want(wanted, queue, json_string_value(item));
+		json_array_foreach (json_object_get(children, key), j, item)
+			want(wanted, queue, json_string_value(item));
+	}
+	json_array_foreach (tasks, i, task) {
+		const char *key = json_text(task, "key");
+
+		if (key && json_object_get(wanted, key))
 			json_array_append(chosen, task);
-	json_decref(wanted);
+	}
 	return chosen;
 }
 
@@ -164,6 +173,36 @@ static int check_keys(const json_t *plan, const json_t *keys, struct error *err)
 	return 0;
 }
 
+/* A key made from the prompt's words may be taken: the next free number is appended. */
+static void free_key(struct coordinator *c, const char *plan, json_t *tasks)
+{
+	json_t *task = json_array_get(tasks, 0), *alternative;
+	_cleanup_free_ char *stem = xstrndup(json_text(task, "key"), TEXT_KEY_MAX - 5);
+	size_t i;
+
+	for (int n = 2; n < KEY_TRIES && store_task_find(c->store, plan, json_text(task, "key"));
+	     n++)
+		json_object_set_new(task, "key", json_sprintf("%s-%d", stem, n));
+	json_array_foreach (tasks, i, alternative) {
+		if (!i)
+			continue;
+		json_object_set_new(alternative, "key",
+		                    json_sprintf("%s.%zu", json_text(task, "key"), i));
+		json_object_set(alternative, "parent", json_object_get(task, "key"));
+	}
+}
+
+/* Now, with nobody in between. False: the same request was stored before. */
+static bool prepare_add(struct coordinator *c, struct submission *sub, json_t *plan)
+{
+	const char *nonce = json_text(sub->params, "nonce");
+
+	sub->known = nonce ? store_task_by_nonce(c->store, nonce) : 0;
+	if (!sub->known && json_flag(sub->params, "key_free"))
+		free_key(c, json_text(plan, "name"), json_object_get(plan, "tasks"));
+	return !sub->known;
+}
+
 static int submit_step(struct coordinator *c, void *context, struct error *err)
 {
 	struct submission *sub = context;
@@ -172,6 +211,8 @@ static int submit_step(struct coordinator *c, void *context, struct error *err)
 	struct submit s = {.c = c, .params = sub->params, .plan = plan, .add = sub->add};
 	int rc;
 
+	if (sub->add && !prepare_add(c, sub, plan))
+		return 0;
 	if (check_keys(plan, keys, err) < 0 ||
 	    check_keys(plan, json_object_get(sub->params, "redo"), err) < 0)
 		return -1;
@@ -185,9 +226,14 @@ static int submit_step(struct coordinator *c, void *context, struct error *err)
 	results_init(&s);
 	rc = submit_tasks(&s, err);
 	sub->result = results_take(c, &s);
+	if (rc == 0 && json_flag(sub->params, "dry_run")) {
+		sub->rehearsed = true;
+		return error_set(err, ERROR_BUSY, "a dry run is undone");
+	}
 	if (rc == 0)
 		rc = environment_set_plan(c, json_text(plan, "name"),
-		                          json_object_get(sub->params, "secrets"), err);
+		                          json_object_get(sub->params, "secrets"),
+		                          sub->add || json_array_size(keys), err);
 	return rc;
 }
 
@@ -197,6 +243,8 @@ static json_t *answer_of(struct coordinator *c, const struct submission *sub)
 
 	if (!sub->add)
 		return json_incref(sub->result);
+	if (sub->known)
+		return store_task_json(c->store, sub->known);
 	return store_task_json(c->store, json_integer_value(json_array_get(ids, 0)));
 }
 
@@ -204,7 +252,7 @@ static void store_submission(struct coordinator *c, struct submission *sub)
 {
 	struct error err = ERROR_INIT;
 
-	if (turn_step(c, submit_step, sub, &err) < 0)
+	if (turn_step(c, submit_step, sub, &err) < 0 && !sub->rehearsed)
 		later_fail(c, sub->later, &err);
 	else
 		later_reply(c, sub->later, answer_of(c, sub));
@@ -271,23 +319,6 @@ int method_plan_submit(struct request *r, struct error *err)
 
 /* ---- add: a plan of one task (and its alternatives) ---- */
 
-/* A key made from the prompt's words may be taken: the next free number is appended. */
-static void free_key(struct coordinator *c, const char *plan, json_t *task, json_t *alternatives)
-{
-	_cleanup_free_ char *stem = xstrndup(json_text(task, "key"), TEXT_KEY_MAX - 5);
-	json_t *alternative;
-	size_t i;
-
-	for (int n = 2; n < KEY_TRIES && store_task_find(c->store, plan, json_text(task, "key"));
-	     n++)
-		json_object_set_new(task, "key", json_sprintf("%s-%d", stem, n));
-	json_array_foreach (alternatives, i, alternative) {
-		json_object_set_new(alternative, "key",
-		                    json_sprintf("%s.%zu", json_text(task, "key"), i + 1));
-		json_object_set(alternative, "parent", json_object_get(task, "key"));
-	}
-}
-
 static int find_blockers(struct request *r, json_t **out, struct error *err)
 {
 	json_t *ids = json_array(), *item;
@@ -311,33 +342,24 @@ int method_task_add(struct request *r, struct error *err)
 {
 	const char *name = json_text(r->params, "plan"), *nonce = json_text(r->params, "nonce");
 	const json_t *given = json_sub(r->params, "task");
-	int64_t known = nonce ? store_task_by_nonce(r->c->store, nonce) : 0;
-	json_t *task, *alternatives, *params, *tasks, *blockers, *alternative;
+	json_t *tasks, *blockers, *alternative;
 	struct submission *sub;
 	size_t i;
 
-	if (known) { /* asked again after the connection broke */
-		request_reply(r, store_task_json(r->c->store, known));
-		return 0;
-	}
 	if (!json_is_object(given) || !json_text(given, "key"))
 		return error_set(err, ERROR_INVALID, "task.add: no task");
 	if (find_blockers(r, &blockers, err) < 0)
 		return -1;
-	name = name ? name : "adhoc";
-	task = json_copy((json_t *)given);
-	alternatives = json_deep_copy(json_sub(r->params, "alternatives"));
-	if (json_flag(r->params, "key_free"))
-		free_key(r->c, name, task, alternatives);
-	tasks = json_pack("[o]", task);
-	json_array_foreach (alternatives, i, alternative)
-		json_array_append(tasks, alternative);
-	json_decref(alternatives);
-	params =
-	    json_pack("{s:{s:s, s:O?, s:O?, s:o}, s:s?, s:O?}", "plan", "name", name, "base",
-	              json_object_get(r->params, "base"), "agents", json_sub(r->params, "agents"),
-	              "tasks", tasks, "nonce", nonce, "secrets", json_sub(r->params, "secrets"));
-	sub = submission_new(r, params, true);
+	tasks = json_pack("[o]", json_deep_copy(given));
+	json_array_foreach (json_sub(r->params, "alternatives"), i, alternative)
+		json_array_append_new(tasks, json_deep_copy(alternative));
+	sub = submission_new(
+	    r,
+	    json_pack("{s:{s:s, s:O?, s:O?, s:o}, s:s?, s:O?, s:b}", "plan", "name",
+	              name ? name : "adhoc", "base", json_object_get(r->params, "base"), "agents",
+	              json_sub(r->params, "agents"), "tasks", tasks, "nonce", nonce, "secrets",
+	              json_sub(r->params, "secrets"), "key_free", json_flag(r->params, "key_free")),
+	    true);
 	sub->blocker_ids = blockers;
 	ask_base(r->c, sub);
 	return 0;

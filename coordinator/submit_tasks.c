@@ -106,6 +106,14 @@ static int redo(struct submit *s, int64_t id, struct error *err)
 	return task_change(s->c, &t, err);
 }
 
+/* Work that became a choice, or the other way: only before anything came of it. */
+static bool kind_may_change(struct submit *s, const struct task_row *row)
+{
+	_cleanup_free_ int64_t *alternatives = store_task_alternatives(s->c->store, row->id);
+
+	return row->status == TASK_PENDING && !row->attempts && !alternatives[0];
+}
+
 /* A changed task: not under a running agent's hands, and completed work is not thrown away. */
 static int take_up(struct submit *s, struct task_row *row, const struct task_new *task, bool again,
                    struct error *err)
@@ -116,6 +124,11 @@ static int take_up(struct submit *s, struct task_row *row, const struct task_new
 		return error_set(err, ERROR_CONFLICT,
 		                 "task %s has changed but is running (pleach stop %s, or wait)",
 		                 row->key, row->key);
+	if (row->kind != task->kind && !kind_may_change(s, row))
+		return error_set(err, ERROR_CONFLICT,
+		                 "task %s was %s and is %s now (give it another key)", row->key,
+		                 row->kind == KIND_CHOICE ? "a choice" : "a plain task",
+		                 task->kind == KIND_CHOICE ? "a choice" : "a plain task");
 	if (row->status == TASK_COMPLETED && !again) {
 		json_array_append_new(s->kept, json_string(row->key));
 		json_array_append_new(
@@ -262,6 +275,15 @@ static int check_cycles(const json_t *tasks, struct error *err)
 	                 json_text(json_array_get(tasks, i), "key"));
 }
 
+/* Edges within this run were proven free of circles. */
+static bool is_of_this_run(const struct submit *s, int64_t id)
+{
+	_cleanup_task_ struct task_row row = {0};
+
+	return store_task_get(s->c->store, id, &row) &&
+	       json_integer_value(json_object_get(s->ids, row.key)) == id;
+}
+
 /* An earlier run's edges may close a circle with this one's. */
 static int check_stored_cycles(struct submit *s, const json_t *tasks, struct error *err)
 {
@@ -275,7 +297,8 @@ static int check_stored_cycles(struct submit *s, const json_t *tasks, struct err
 		_cleanup_free_ int64_t *blockers = store_task_blockers(s->c->store, id);
 
 		for (size_t j = 0; blockers[j]; j++)
-			if (store_task_reaches(s->c->store, id, blockers[j]))
+			if (!is_of_this_run(s, blockers[j]) &&
+			    store_task_reaches(s->c->store, id, blockers[j]))
 				return error_set(err, ERROR_INVALID,
 				                 "task %s would wait for itself",
 				                 json_text(task, "key"));

@@ -22,6 +22,7 @@
 #include "text.h"
 
 #define BACKLOG          512
+#define LOOK_MS          10000 /* how often the socket is looked after */
 #define RESTART_FIRST_MS 10
 #define RESTART_MAX_MS   1000
 #define STABLE_MS        10000
@@ -116,7 +117,7 @@ static int spawn_serving(const struct place *place, int listen_fd, int ready_fd,
 {
 	_cleanup_free_ char *program = xasprintf("%s/pleach-coordinator", proc_own_dir());
 	_cleanup_free_ char *self = xasprintf("%d", (int)getpid());
-	const char *argv[] = {program, "--serve", self, "--root", place->cwd, NULL};
+	const char *argv[] = {program, "--serve", self, "--root", place->root, NULL};
 	struct proc_spec spec = PROC_SPEC_INIT;
 
 	spec.argv = argv;
@@ -141,23 +142,30 @@ static int await_ready(int fd, struct error *err)
 }
 
 /* Waits for the child's end, passing TERM on. */
-static int watch(const struct proc *proc, int signals)
+static int watch(const struct place *place, const struct proc *proc, int signals)
 {
 	struct pollfd fds[2] = {{.fd = proc->pidfd, .events = POLLIN},
 	                        {.fd = signals, .events = POLLIN}};
 	int status = 0;
 
 	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		int n = poll(fds, 2, LOOK_MS);
+
+		if (n < 0 && errno != EINTR)
 			die("supervisor: poll: %s", strerror(errno));
-		if (fds[1].revents & POLLIN) {
+		if (n > 0 && fds[1].revents & POLLIN) {
 			struct signalfd_siginfo info;
 
 			if (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
 				kill(proc->pid, SIGTERM);
 		}
-		if (fds[0].revents & POLLIN)
+		if (n > 0 && fds[0].revents & POLLIN)
 			break;
+		if (n == 0 && access(place->socket, F_OK) < 0) {
+			/* Somebody cleaned up /tmp: workers hold what they run and come back. */
+			log_warn("supervisor", "%s has vanished: listening again", place->socket);
+			kill(proc->pid, SIGKILL);
+		}
 	}
 	proc_wait(proc, &status, NULL);
 	close(proc->pidfd);
@@ -194,12 +202,25 @@ static int run_once(struct place *place, int listen_fd, int signals, void (*read
 	close(fds[0]);
 	if (rc == 0)
 		ready();
-	status = watch(&proc, signals);
+	status = watch(place, &proc, signals);
 	*ended = WIFEXITED(status) && WEXITSTATUS(status) == SERVE_EXIT_DOWN;
 	if (!*ended && rc == 0)
 		log_warn("supervisor", "the serving process ended (%s): again",
 		         proc_status_text(status));
 	return rc;
+}
+
+/* The socket's folder may be gone with it. */
+static int relisten(const struct place *place, int *listen_fd, struct error *err)
+{
+	int fd = -1;
+
+	if (place_make_private_dir(place->runtime_dir, err) < 0 ||
+	    listen_at(place->socket, &fd, err) < 0)
+		return -1;
+	close(*listen_fd);
+	*listen_fd = fd;
+	return 0;
 }
 
 int supervise(struct place *place, void (*ready)(void), struct error *err)
@@ -218,6 +239,9 @@ int supervise(struct place *place, void (*ready)(void), struct error *err)
 		int64_t started = time_mono_ms();
 		struct error why = ERROR_INIT;
 
+		if (served && access(place->socket, F_OK) < 0 &&
+		    relisten(place, &listen_fd, &why) < 0)
+			log_error("supervisor", "%s", why.text);
 		if (run_once(place, listen_fd, signals, ready, &ended, &why) == 0) {
 			served = true;
 		} else if (!served) { /* it never could: whoever asked is told */

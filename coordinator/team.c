@@ -79,6 +79,7 @@ void teammate_set_task(struct teammate *t, int64_t attempt, int64_t task, const 
 	if (!attempt) {
 		free(t->progress);
 		t->progress = NULL;
+		t->progress_seq = 0;
 	}
 }
 
@@ -137,6 +138,15 @@ static struct teammate *teammate_new(struct coordinator *c, const char *name, in
 	return t;
 }
 
+char *team_supervisor(const struct coordinator *c)
+{
+	uint64_t start_time = 0;
+
+	proc_start_time((pid_t)c->supervisor, &start_time);
+	return xasprintf("%s:%lld:%llu", c->boot, (long long)c->supervisor,
+	                 (unsigned long long)start_time);
+}
+
 void team_load(struct coordinator *c)
 {
 	struct teammate_row *rows;
@@ -147,6 +157,7 @@ void team_load(struct coordinator *c)
 		                                  rows[i].agent, rows[i].profile);
 
 		t->paused = rows[i].paused;
+		t->removing = rows[i].removing;
 		teammate_row_finish(&rows[i]);
 	}
 	free(rows);
@@ -230,6 +241,7 @@ static void timer_closed(uv_handle_t *handle)
 	free(t->phase);
 	free(t->last_output);
 	free(t->progress);
+	json_decref(t->finished);
 	free(t);
 }
 
@@ -272,7 +284,15 @@ static void exit_effect(struct coordinator *c, void *context)
 
 void team_remove(struct coordinator *c, struct teammate *t, bool now)
 {
+	const struct teammate_row row = {.name = t->name,
+	                                 .number = t->number,
+	                                 .agent = t->agent,
+	                                 .profile = t->profile,
+	                                 .paused = t->paused,
+	                                 .removing = true};
+
 	t->removing = true;
+	store_team_put(c->store, &row);
 	if (now && t->attempt)
 		stop_release(c, t->attempt);
 	if (!t->proc.pid && !t->sweeping) {
@@ -326,6 +346,11 @@ static char **worker_argv(const struct coordinator *c, const struct teammate *t)
 	return argv;
 }
 
+char *teammate_marker(const struct coordinator *c, const char *name)
+{
+	return xasprintf("PLEACH_WORKER=%s/%s", c->place.id, name);
+}
+
 static int spawn_worker(struct coordinator *c, const struct teammate *t, struct proc *out,
                         struct error *err)
 {
@@ -336,6 +361,7 @@ static int spawn_worker(struct coordinator *c, const struct teammate *t, struct 
 
 	token_of_worker(&c->secret, t->name, token);
 	strv_push(&env, xasprintf("PLEACH_WORKER_TOKEN=%s", token));
+	strv_push(&env, teammate_marker(c, t->name));
 	spec.argv = (const char *const *)argv;
 	spec.env = (const char *const *)env;
 	spec.cwd = "/";
@@ -440,37 +466,14 @@ static void sweep_work(uv_work_t *work)
 	                                    SWEEP_TRIES);
 }
 
-/* What the worker could not deliver counts before its death does. */
-static bool apply_leftover(struct coordinator *c, int64_t attempt)
-{
-	_cleanup_free_ char *file =
-	    xasprintf("%s/attempts/%lld/result.json", c->place.state_dir, (long long)attempt);
-	_cleanup_free_ char *text = NULL;
-	_cleanup_json_ json_t *finish = NULL;
-	struct error err = ERROR_INIT;
-	enum task_status status;
-	bool accepted = false;
-	size_t len = 0;
-
-	if (place_read_file(file, JSONL_WORKER_MAX, &text, &len, NULL) < 0)
-		return false;
-	finish = jsonl_parse(text, len, &err);
-	if (!finish || finish_apply(c, finish, &accepted, &status, &err) < 0) {
-		log_warn("team", "attempt=%lld its result file is not usable: %s",
-		         (long long)attempt, err.text);
-		return false;
-	}
-	return true;
-}
-
 static int lose_step(struct coordinator *c, void *context, struct error *err)
 {
 	struct teammate *t = context;
 	int64_t attempt = store_attempt_running_of(c->store, t->name);
 
 	(void)err;
-	if (attempt && !apply_leftover(c, attempt))
-		finish_lost(c, attempt, t->removing || c->draining);
+	if (attempt && !finish_leftover(c, attempt))
+		finish_lost(c, attempt, t->removing || c->draining || t->released == attempt);
 	store_team_set_process(c->store, t->name, 0, 0, NULL);
 	if (t->removing && !c->ending)
 		store_team_remove(c->store, t->name);
@@ -545,11 +548,18 @@ void team_worker_died(struct coordinator *c, struct teammate *t)
 	teammate_changed(c, t);
 }
 
+static struct coordinator *timer_coordinator(const uv_timer_t *timer)
+{
+	return timer->data;
+}
+
 static void doom_fires(uv_timer_t *timer)
 {
 	struct teammate *t = (struct teammate *)((char *)timer - offsetof(struct teammate, timer));
 
-	if (t->doomed && t->attempt == t->doomed && t->proc.pid) {
+	if (t->doomed &&
+	    store_attempt_running_of(timer_coordinator(timer)->store, t->name) == t->doomed &&
+	    t->proc.pid) {
 		log_warn("team", "teammate=%s attempt=%lld does not stop: its worker is killed",
 		         t->name, (long long)t->attempt);
 		proc_kill_pid(&t->proc);

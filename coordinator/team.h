@@ -40,7 +40,9 @@ struct teammate {
 	/* What it says it does. */
 	int64_t attempt, task;
 	char *key, *phase, *last_output, *progress;
-	int64_t since_ms, heard_ms, progress_ms;
+	int64_t since_ms, heard_ms, progress_ms, progress_seq;
+	json_t *finished; /* what became of its last result, to be told with the next task */
+	int64_t released; /* the attempt that was told to end, through no fault of its own */
 	struct teammate *next;
 };
 
@@ -52,6 +54,8 @@ struct team {
 /* Opens the views unless they are. Errors: EXTERNAL (no tmux). */
 int team_views_open(struct coordinator *c, struct error *err);
 
+/* Who asked for the team: this supervisor, in this boot. Caller frees. */
+char *team_supervisor(const struct coordinator *c);
 /* Reads the team from the store; starts nothing. */
 void team_load(struct coordinator *c);
 struct teammate *team_find(struct coordinator *c, const char *name);
@@ -81,6 +85,8 @@ enum teammate_state teammate_state(struct coordinator *c, const struct teammate 
 void teammate_changed(struct coordinator *c, struct teammate *t);
 /* <runtime>/w-<name>.sock; <slots>/<name>. Callers free. */
 char *teammate_view_socket(const struct coordinator *c, const char *name);
+/* What the environment of its worker holds, and nobody else's. Caller frees. */
+char *teammate_marker(const struct coordinator *c, const char *name);
 char *teammate_slot(const struct coordinator *c, const char *name);
 /* ../<repo>.pleach, or under the state directory where the parent is not writable. */
 char *team_slots_dir(const struct coordinator *c);

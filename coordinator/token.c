@@ -60,6 +60,17 @@ void token_of_attempt(const struct token_secret *secret, int64_t attempt, char o
 	snprintf(out, TOKEN_TEXT_MAX, "%lld.%s", (long long)attempt, hex);
 }
 
+void token_session(const struct token_secret *secret, int64_t attempt, char out[37])
+{
+	char name[24], hex[2 * TOKEN_BYTES + 1];
+
+	snprintf(name, sizeof name, "%lld", (long long)attempt);
+	derive(secret, "session:", name, hex);
+	/* version 4, variant 8: random as far as anybody can tell */
+	snprintf(out, 37, "%.8s-%.4s-4%.3s-8%.3s-%.12s", hex, hex + 8, hex + 13, hex + 17,
+	         hex + 20);
+}
+
 void token_of_worker(const struct token_secret *secret, const char *teammate,
                      char out[TOKEN_TEXT_MAX])
 {

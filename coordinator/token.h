@@ -21,6 +21,9 @@ int token_secret_load(const char *file, struct token_secret *out, struct error *
 void token_of_attempt(const struct token_secret *secret, int64_t attempt, char out[TOKEN_TEXT_MAX]);
 void token_of_worker(const struct token_secret *secret, const char *teammate,
                      char out[TOKEN_TEXT_MAX]);
+/* A UUID for the agent's own session: the same for an attempt, different everywhere else, and it
+ * tells nothing about the token. */
+void token_session(const struct token_secret *secret, int64_t attempt, char out[37]);
 /* The attempt whose token this is, 0 when it is nobody's. */
 int64_t token_attempt(const struct token_secret *secret, const char *token);
 bool token_is_worker(const struct token_secret *secret, const char *teammate, const char *token);

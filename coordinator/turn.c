@@ -8,6 +8,8 @@
 #include "log.h"
 #include "mem.h"
 
+#define PUBLISH_MAX 1000 /* events read at once */
+
 void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
 {
 	struct turn *turn = &c->turn;
@@ -103,32 +105,32 @@ static int schedule_step(struct coordinator *c, void *context, struct error *err
 static void publish(struct coordinator *c)
 {
 	json_t *events, *event;
-	size_t i;
+	size_t i, n;
 
 	if (!c->bus)
 		return;
-	events = store_event_list(c->store, c->published, 1000);
-	json_array_foreach (events, i, event) {
-		struct buf message = BUF_INIT;
+	do {
+		events = store_event_list(c->store, c->published, PUBLISH_MAX);
+		n = json_array_size(events);
+		json_array_foreach (events, i, event) {
+			struct buf message = BUF_INIT;
 
-		buf_printf(&message, "%s\n", json_string_value(json_object_get(event, "kind")));
-		jsonl_add(&message, event);
-		bus_pub_send(c->bus, message.data, message.len - 1);
-		buf_finish(&message);
-		c->published = json_integer_value(json_object_get(event, "seq"));
-	}
-	if (json_array_size(events))
-		serve_published(c);
-	json_decref(events);
+			buf_printf(&message, "%s\n", json_text(event, "kind"));
+			jsonl_add(&message, event);
+			bus_pub_send(c->bus, message.data, message.len - 1);
+			buf_finish(&message);
+			c->published = json_int(event, "seq", c->published);
+		}
+		json_decref(events);
+		if (n)
+			serve_published(c);
+	} while (n == PUBLISH_MAX);
 }
 
-void turn_close(struct coordinator *c)
+static void commit(struct coordinator *c)
 {
 	struct error err = ERROR_INIT;
 
-	if (!c->turn.open || c->turn.running)
-		return;
-	c->turn.running = true;
 	if (turn_step(c, schedule_step, NULL, &err) < 0)
 		log_error("turn", "scheduling: %s", err.text);
 	c->turn.open = false;
@@ -136,10 +138,20 @@ void turn_close(struct coordinator *c)
 		log_error("turn", "commit: %s", err.text);
 		err.code = ERROR_BUSY;
 		drop_effects(c, 0, &err);
-	} else {
-		run_effects(c);
-		held_check(c);
-		publish(c);
+		return;
 	}
+	run_effects(c);
+	held_check(c);
+	if (!c->turn.open) /* only what is committed is told */
+		publish(c);
+}
+
+void turn_close(struct coordinator *c)
+{
+	if (c->turn.running)
+		return;
+	c->turn.running = true;
+	while (c->turn.open) /* effects may have begun another */
+		commit(c);
 	c->turn.running = false;
 }

@@ -114,6 +114,8 @@ int worker_hello(struct request *r, struct error *err)
 	_cleanup_task_ struct task_row task = {0};
 	const char *order;
 
+	if (r->conn->role != ROLE_NONE)
+		return error_set(err, ERROR_INVALID, "hello is said once");
 	if (!t || !token_is_worker(&c->secret, name, json_text(r->params, "token")))
 		return error_set(err, ERROR_STALE, "no such teammate, or not its worker");
 	if (admit(c, r, t, err) < 0)
@@ -176,6 +178,10 @@ void worker_deliver(struct coordinator *c, struct teammate *t, int64_t attempt)
 		return;
 	}
 	t->idle = NULL;
+	if (t->finished) {
+		json_object_set_new(assignment, "finish", t->finished);
+		t->finished = NULL;
+	}
 	teammate_set_task(t, attempt, row.task, task.key);
 	free(t->phase);
 	t->phase = xstrdup("preparing");
@@ -218,13 +224,49 @@ void worker_deliver_later(struct coordinator *c, const struct teammate *t, int64
 	turn_effect(c, deliver_effect, deliver_drop, deliver);
 }
 
+/* An attempt of this teammate that its worker does not run: it was stored, never delivered.
+ * When its task was cancelled meanwhile there is nothing left to deliver. */
+static int64_t deliverable(struct coordinator *c, struct teammate *t)
+{
+	int64_t attempt = store_attempt_running_of(c->store, t->name);
+	_cleanup_attempt_ struct attempt_row row = {0};
+	_cleanup_task_ struct task_row task = {0};
+
+	if (!attempt || !store_attempt_get(c->store, attempt, &row) ||
+	    !store_task_get(c->store, row.task, &task))
+		return 0;
+	if (task.attempt == attempt && !task_status_is_terminal(task.status) && !c->draining)
+		return attempt;
+	finish_lost(c, attempt, true);
+	return 0;
+}
+
+static void nothing_effect(struct coordinator *c, void *context)
+{
+	(void)c;
+	free(context);
+}
+
+/* The turn was undone: the worker asks again, with its result. */
+static void next_drop(struct coordinator *c, void *context, const struct error *why)
+{
+	_cleanup_free_ char *name = context;
+	struct teammate *t = team_find(c, name);
+	struct later *later = t ? t->idle : NULL;
+
+	if (!later)
+		return;
+	t->idle = NULL;
+	later_fail(c, later, why ? why : &gitq_undone);
+}
+
 int method_worker_next(struct request *r, struct error *err)
 {
 	struct coordinator *c = r->c;
 	struct teammate *t = r->conn->teammate;
 	const json_t *result = json_sub(r->params, "result");
-	enum task_status status;
-	bool accepted;
+	enum task_status status = TASK_PENDING;
+	bool accepted = false;
 	int64_t attempt;
 
 	if (!t)
@@ -233,10 +275,17 @@ int method_worker_next(struct request *r, struct error *err)
 	if (result && finish_apply(c, result, &accepted, &status, err) < 0)
 		return -1;
 	turn_effect(c, freed_effect, NULL, xstrdup(t->name));
-	attempt = store_attempt_running_of(c->store, t->name);
+	if (result) {
+		json_decref(t->finished);
+		t->finished = json_pack("{s:I, s:b, s:s}", "attempt",
+		                        (json_int_t)json_int(result, "attempt", 0), "accepted",
+		                        accepted, "status", task_status_word(status));
+	}
+	attempt = deliverable(c, t);
 	if (t->idle)
 		later_reply(c, t->idle, NULL);
 	t->idle = request_later(r);
+	turn_effect(c, nothing_effect, next_drop, xstrdup(t->name));
 	if (attempt)
 		worker_deliver_later(c, t, attempt); /* stored before, never delivered */
 	else

@@ -185,28 +185,14 @@ char *attempt_command_text(const json_t *command)
 	return buf_take(&text);
 }
 
-/* A session id for agents that take one: the token as a UUID, so that the same attempt has
- * the same session. */
-static void session_id(const char *token, char out[37])
-{
-	char hex[33];
-	size_t n = strspn(token, "0123456789abcdef");
-
-	memset(hex, '0', 32);
-	hex[32] = '\0';
-	memcpy(hex, token, n < 32 ? n : 32);
-	hex[12] = '4';
-	hex[16] = 'a';
-	snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
-}
-
 static char **agent_argv(const struct attempt *a, struct error *err)
 {
-	char task[24], session[37];
+	const char *session = json_text(a->assignment, "session");
+	char task[24];
 	char **argv;
 
 	snprintf(task, sizeof task, "%lld", (long long)a->task);
-	session_id(a->token, session);
+
 	argv = agents_command(a->profile, &(struct agents_values){
 	                                      .prompt = a->prompt,
 	                                      .prompt_file = a->prompt_file,
@@ -215,7 +201,7 @@ static char **agent_argv(const struct attempt *a, struct error *err)
 	                                      .key = a->key,
 	                                      .branch = a->has_slot ? a->branch : NULL,
 	                                      .base = a->base,
-	                                      .session = session,
+	                                      .session = session ? session : "",
 	                                      .model = a->model,
 	                                  });
 	if (!argv || !argv[0] || !*argv[0]) {
