@@ -171,8 +171,7 @@ static int submit(struct run_job *job, struct error *err)
 		return -1;
 	report_warnings(job->cli, json_sub(job->submitted, "warnings"));
 	removed = json_sub(job->submitted, "removed");
-	if (json_array_size(removed) && !job->cli->quiet) {
-		fflush(stdout);
+	if (json_array_size(removed)) {
 		_cleanup_free_ char *first =
 		    text_safe(json_string_value(json_array_get(removed, 0)), 80);
 		report_note(
@@ -234,11 +233,26 @@ static int read_last_event(struct run_job *job, int64_t *since, struct error *er
 	return 0;
 }
 
+/* The command that watches this run again. Caller frees. */
+static char *typed_again(const struct cli *cli)
+{
+	const char *name = options_text(&cli->options, "name");
+	struct buf out = BUF_INIT;
+
+	buf_add_str(&out, "run");
+	for (size_t i = 0; i < cli->options.arg_count; i++)
+		buf_printf(&out, " %s", cli->options.args[i]);
+	if (name)
+		buf_printf(&out, " --name %s", name);
+	return buf_take(&out);
+}
+
 static int run_exec(struct cli *cli, struct error *err)
 {
 	_cleanup_job_ struct run_job job = {.cli = cli};
 	_cleanup_json_ json_t *tasks = NULL;
-	struct follow follow = {.plan = NULL};
+	_cleanup_free_ char *again = typed_again(cli);
+	struct follow follow = {.again = again};
 	int signals;
 
 	job.headless = options_flag(&cli->options, "headless");

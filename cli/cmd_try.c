@@ -189,6 +189,7 @@ static int try_exec(struct cli *cli, struct error *err)
 {
 	_cleanup_job_ struct try_job job = {.cli = cli};
 	_cleanup_json_ json_t *tasks = NULL;
+	_cleanup_free_ char *again = NULL;
 	struct follow follow = {.plan = NULL};
 	int signals, status;
 
@@ -207,6 +208,8 @@ static int try_exec(struct cli *cli, struct error *err)
 	if (options_flag(&cli->options, "detach"))
 		return tell_detached(&job);
 	follow.plan = json_text(job.task, "key");
+	again = xasprintf("wait %s", follow.plan);
+	follow.again = again;
 	follow.ids = job.ids;
 	follow.started = json_object_get(job.team, "started");
 	status = follow_run(cli, &follow, signals, &tasks, err);

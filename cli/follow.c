@@ -496,18 +496,16 @@ static int read_replies(struct run *run, struct error *err)
 
 static void tell_detached(const struct run *run)
 {
-	const char *plan = run->what->plan;
+	_cleanup_free_ char *text =
+	    xasprintf("%s goes on: pleach status (to look), pleach %s (to return), pleach down (to "
+	              "stop)",
+	              run->what->plan, run->what->again);
+	_cleanup_free_ char *shown = text_safe(text, 0);
 
 	if (run->show == SHOW_SCREEN)
-		printf(
-		    "\r\033[K%s goes on without this screen: pleach status · pleach run (to return)"
-		    " · pleach down (to stop)\n",
-		    plan);
+		printf("\r\033[K%s\n", shown);
 	else
-		report_note(run->cli,
-		            "%s goes on: pleach status (to look), pleach run (to return), "
-		            "pleach down (to stop)",
-		            plan);
+		report_note(run->cli, "%s", shown);
 	fflush(stdout);
 }
 
