@@ -1,4 +1,4 @@
-/* JSON-RPC 2.0 messages: building and telling apart. No I/O here. */
+/* JSON-RPC 2.0 messages: building and telling apart; and reaching who speaks it. */
 #ifndef PLEACH_RPC_H
 #define PLEACH_RPC_H
 
@@ -16,5 +16,10 @@ json_t *rpc_error(const json_t *id, const struct error *err);
 
 /* Reads an error reply into err (code from data.code). Returns -1. */
 int rpc_error_read(const json_t *reply, struct error *err);
+
+/* A connected descriptor (close-on-exec) to a Unix socket of our own user.
+ * Errors: NOT_FOUND (nobody listens there), EXTERNAL (another user's socket, too long a path,
+ * nobody takes the connection within 10 s). */
+int rpc_connect(const char *path, struct error *err);
 
 #endif

@@ -2,12 +2,9 @@
 #include "rpc_client.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "jsonl.h"
@@ -27,48 +24,61 @@ struct rpc_client {
 	bool gone; /* the connection broke: what was under way may be sent again */
 };
 
-static int socket_connect(const char *path, struct error *err)
+/* What ends waiting early: a descriptor that polls readable (-1: none), a time (0: none). */
+struct limits {
+	int stop_fd;
+	int64_t deadline;
+};
+
+static const struct limits no_limits = {-1, 0};
+
+/* Waits for `events` on fd. 0, or -1: BUSY or TIMEOUT. */
+static int wait_for(int fd, short events, const struct limits *limits, struct error *err)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd;
+	struct pollfd fds[2] = {{.fd = fd, .events = events},
+	                        {.fd = limits->stop_fd, .events = POLLIN}};
+	int wait = -1;
 
-	if (strlen(path) >= sizeof address.sun_path)
-		return error_set(err, ERROR_EXTERNAL,
-		                 "%s is too long for a socket (set PLEACH_RUNTIME_DIR)", path);
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error_errno(err, "cannot make a socket");
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-		bool nobody = errno == ENOENT || errno == ECONNREFUSED;
+	if (limits->deadline) {
+		int64_t left = limits->deadline - time_mono_ms();
 
-		error_errno(err, "cannot reach the coordinator at %s", path);
-		if (nobody && err)
-			err->code = ERROR_NOT_FOUND;
-		close(fd);
-		return -1;
+		if (left <= 0)
+			return error_set(err, ERROR_TIMEOUT, "time limit passed");
+		wait = left > 1000000 ? 1000000 : (int)left;
 	}
-	return fd;
+	if (poll(fds, 2, wait) > 0 && fds[1].revents)
+		return error_set(err, ERROR_BUSY, "interrupted");
+	return 0;
 }
 
-/* All of it, whatever a signal handler interrupts. EPIPE: -1 with errno. */
-static int send_all(int fd, const char *data, size_t len)
+/* All of it, whatever a signal handler interrupts. A line that was given up in its middle
+ * leaves a connection that nobody can use any more. */
+static int send_all(struct rpc_client *client, const struct buf *out, const struct limits *limits,
+                    struct error *err)
 {
-	while (len) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+	size_t done = 0;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		len -= (size_t)n;
+	while (done < out->len) {
+		ssize_t n = send(client->fd, out->data + done, out->len - done,
+		                 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n > 0) {
+			done += (size_t)n;
+		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			if (wait_for(client->fd, POLLOUT, limits, err) < 0) {
+				client->gone = client->gone || done > 0;
+				return -1;
+			}
+		} else if (errno != EINTR) {
+			client->gone = true;
+			return error_errno(err, "the coordinator went away");
+		}
 	}
 	return 0;
 }
 
-int64_t rpc_client_send(struct rpc_client *client, const char *method, json_t *params,
-                        struct error *err)
+static int64_t send_request(struct rpc_client *client, const char *method, json_t *params,
+                            const struct limits *limits, struct error *err)
 {
 	json_t *message = rpc_request(++client->last_id, method, params);
 	_cleanup_buf_ struct buf out = BUF_INIT;
@@ -78,11 +88,13 @@ int64_t rpc_client_send(struct rpc_client *client, const char *method, json_t *p
 	if (out.len > JSONL_PERSON_MAX)
 		return error_set(err, ERROR_INVALID, "the request is larger than %u bytes",
 		                 JSONL_PERSON_MAX);
-	if (send_all(client->fd, out.data, out.len) < 0) {
-		client->gone = true;
-		return error_errno(err, "the coordinator went away");
-	}
-	return client->last_id;
+	return send_all(client, &out, limits, err) < 0 ? -1 : client->last_id;
+}
+
+int64_t rpc_client_send(struct rpc_client *client, const char *method, json_t *params,
+                        struct error *err)
+{
+	return send_request(client, method, params, &no_limits, err);
 }
 
 int rpc_client_next(struct rpc_client *client, json_t **reply, struct error *err)
@@ -108,57 +120,56 @@ int rpc_client_next(struct rpc_client *client, json_t **reply, struct error *err
 }
 
 /* Waits for the reply to `id`. As rpc_client_call. */
-static int await_reply(struct rpc_client *client, int64_t id, int stop_fd, int64_t deadline,
+static int await_reply(struct rpc_client *client, int64_t id, const struct limits *limits,
                        json_t **result, struct error *err)
 {
 	for (;;) {
-		struct pollfd fds[2] = {{.fd = client->fd, .events = POLLIN},
-		                        {.fd = stop_fd, .events = POLLIN}};
 		_cleanup_json_ json_t *reply = NULL;
-		int rc = rpc_client_next(client, &reply, err), wait = -1;
+		int rc = rpc_client_next(client, &reply, err);
+		const json_t *error;
 
 		if (rc < 0)
 			return -1;
-		if (rc > 0) {
-			if (json_int(reply, "id", -1) != id)
-				continue; /* late answer to a call that was given up */
-			if (json_object_get(reply, "error"))
-				return rpc_error_read(reply, err);
-			*result = json_incref(json_object_get(reply, "result"));
-			return 0;
+		if (rc == 0) {
+			if (wait_for(client->fd, POLLIN, limits, err) < 0)
+				return -1;
+			continue;
 		}
-		if (deadline) {
-			int64_t left = deadline - time_mono_ms();
-
-			if (left <= 0)
-				return error_set(err, ERROR_TIMEOUT, "time limit passed");
-			wait = left > 1000000 ? 1000000 : (int)left;
-		}
-		if (poll(fds, 2, wait) > 0 && fds[1].revents)
-			return error_set(err, ERROR_BUSY, "interrupted");
+		/* Without an id it is about a line that could not be read: what was sent last. */
+		error = json_object_get(reply, "error");
+		if (json_int(reply, "id", -1) != id &&
+		    !(error && json_is_null(json_object_get(reply, "id"))))
+			continue; /* late answer to a call that was given up */
+		if (error)
+			return rpc_error_read(reply, err);
+		*result = json_incref(json_object_get(reply, "result"));
+		return 0;
 	}
 }
 
-static int say_hello(struct rpc_client *client, struct error *err)
+static int say_hello(struct rpc_client *client, const struct limits *limits, struct error *err)
 {
 	json_t *params = json_pack("{s:i, s:s, s:s}", "protocol", RPC_PROTOCOL, "role", "cli",
 	                           "version", PLEACH_VERSION);
+	struct limits hello_limits = {limits->stop_fd, time_mono_ms() + RECONNECT_MS};
 	json_t *hello = NULL;
 	int64_t id;
 
+	if (limits->deadline && limits->deadline < hello_limits.deadline)
+		hello_limits.deadline = limits->deadline;
 	if (client->token)
 		json_object_set_new(params, "token", json_text_or_null(client->token));
-	id = rpc_client_send(client, "hello", params, err);
-	if (id < 0 || await_reply(client, id, -1, time_mono_ms() + RECONNECT_MS, &hello, err) < 0)
+	id = send_request(client, "hello", params, &hello_limits, err);
+	if (id < 0 || await_reply(client, id, &hello_limits, &hello, err) < 0)
 		return -1;
 	json_decref(client->hello);
 	client->hello = hello;
 	return 0;
 }
 
-static int client_open(struct rpc_client *client, struct error *err)
+static int client_open(struct rpc_client *client, const struct limits *limits, struct error *err)
 {
-	int fd = socket_connect(client->socket, err);
+	int fd = rpc_connect(client->socket, err);
 
 	if (fd < 0)
 		return -1;
@@ -168,7 +179,7 @@ static int client_open(struct rpc_client *client, struct error *err)
 	client->gone = false;
 	jsonl_reader_finish(&client->reader);
 	jsonl_reader_init(&client->reader, JSONL_PERSON_MAX);
-	return say_hello(client, err);
+	return say_hello(client, limits, err);
 }
 
 int rpc_client_connect(const char *socket, const char *token, struct rpc_client **out,
@@ -179,7 +190,7 @@ int rpc_client_connect(const char *socket, const char *token, struct rpc_client 
 	client->fd = -1;
 	client->socket = xstrdup(socket);
 	client->token = xstrdup(token);
-	if (client_open(client, err) < 0) {
+	if (client_open(client, &no_limits, err) < 0) {
 		rpc_client_close(client);
 		return -1;
 	}
@@ -187,19 +198,35 @@ int rpc_client_connect(const char *socket, const char *token, struct rpc_client 
 	return 0;
 }
 
-int rpc_client_reconnect(struct rpc_client *client, struct error *err)
+static int reconnect(struct rpc_client *client, const struct limits *limits, struct error *err)
 {
 	int64_t end = time_mono_ms() + RECONNECT_MS;
+	struct error why = ERROR_INIT;
 	int pause_ms = 1;
 
 	for (;;) {
-		if (client_open(client, err) == 0)
+		struct pollfd stop = {.fd = limits->stop_fd, .events = POLLIN};
+
+		if (client_open(client, limits, &why) == 0)
 			return 0;
-		if (time_mono_ms() >= end || (err && err->code == ERROR_INVALID))
+		if (limits->deadline && time_mono_ms() >= limits->deadline)
+			error_set(&why, ERROR_TIMEOUT, "time limit passed");
+		else if (poll(&stop, 1, pause_ms) > 0)
+			error_set(&why, ERROR_BUSY, "interrupted");
+		else if (time_mono_ms() < end && why.code != ERROR_INVALID)
+			why.code = ERROR_NONE; /* once more */
+		if (why.code != ERROR_NONE) {
+			if (err)
+				*err = why;
 			return -1;
-		poll(NULL, 0, pause_ms);
+		}
 		pause_ms = pause_ms < 100 ? pause_ms * 2 : 100;
 	}
+}
+
+int rpc_client_reconnect(struct rpc_client *client, struct error *err)
+{
+	return reconnect(client, &no_limits, err);
 }
 
 void rpc_client_close(struct rpc_client *client)
@@ -228,22 +255,24 @@ int rpc_client_fd(const struct rpc_client *client)
 int rpc_client_call(struct rpc_client *client, const struct rpc_call *call, json_t **result,
                     struct error *err)
 {
-	int64_t deadline = call->timeout_ms >= 0 ? time_mono_ms() + call->timeout_ms + 1 : 0;
+	const struct limits limits = {
+	    call->stop_fd, call->timeout_ms >= 0 ? time_mono_ms() + call->timeout_ms + 1 : 0};
 	_cleanup_json_ json_t *params = call->params ? call->params : json_object();
 
 	for (;;) {
 		struct error why = ERROR_INIT;
-		int64_t id = rpc_client_send(client, call->method, json_incref(params), &why);
+		int64_t id = send_request(client, call->method, json_incref(params), &limits, &why);
 
-		if (id > 0 && await_reply(client, id, call->stop_fd, deadline, result, &why) == 0)
+		if (id > 0 && await_reply(client, id, &limits, result, &why) == 0)
 			return 0;
 		/* Only a broken connection is worth another try; an answer is an answer. */
-		if (!call->again || !client->gone) {
+		if (!call->again || !client->gone || why.code == ERROR_BUSY ||
+		    why.code == ERROR_TIMEOUT) {
 			if (err)
 				*err = why;
 			return -1;
 		}
-		if (rpc_client_reconnect(client, err) < 0)
+		if (reconnect(client, &limits, err) < 0)
 			return -1;
 	}
 }

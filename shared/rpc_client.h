@@ -22,7 +22,8 @@ int rpc_client_fd(const struct rpc_client *client);
 /* Sends and waits for the reply. `params` is taken. `again`: the request may be sent
  * again when the connection breaks (reads, held requests, submits).
  * stop_fd >= 0: returns BUSY when it polls readable first (the request stays under way).
- * timeout_ms < 0: none; when it passes: TIMEOUT.
+ * timeout_ms < 0: none; when it passes: TIMEOUT. Both also end reconnecting and a request
+ * that nobody reads; the connection may then be broken (rpc_client_reconnect).
  * On 0 `*result` is a new reference. Errors of the coordinator come with its code and text. */
 struct rpc_call {
 	const char *method;

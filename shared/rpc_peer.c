@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "jsonl.h"
@@ -34,6 +33,7 @@ struct rpc_peer {
 	void *context;
 	struct jsonl_reader reader;
 	struct buf out;
+	size_t sent; /* bytes of `out` that have left: moved away only now and then */
 	struct ucred credentials;
 	int64_t last_id;
 	struct pending *pending;
@@ -43,15 +43,15 @@ static void peer_closed(uv_handle_t *handle)
 {
 	struct rpc_peer *peer = handle->data;
 	struct error gone = ERROR_INIT;
-	struct pending *next;
+	struct pending *p;
 
 	error_set(&gone, ERROR_EXTERNAL, "the connection ended");
-	for (struct pending *p = peer->pending; p; p = next) {
-		next = p->next;
+	/* Who is told may ask again, and is told again. */
+	while ((p = peer->pending)) {
+		peer->pending = p->next;
 		p->on_reply(peer, NULL, &gone, p->context);
 		free(p);
 	}
-	peer->pending = NULL;
 	if (peer->handler->on_close)
 		peer->handler->on_close(peer, peer->context);
 	jsonl_reader_finish(&peer->reader);
@@ -191,22 +191,10 @@ int rpc_peer_connect(uv_loop_t *loop, const char *socket_path, size_t max_line,
                      const struct rpc_peer_handler *handler, void *context, struct rpc_peer **out,
                      struct error *err)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd;
+	int fd = rpc_connect(socket_path, err);
 
-	if (strlen(socket_path) >= sizeof address.sun_path)
-		return error_set(err, ERROR_EXTERNAL, "%s is too long for a socket", socket_path);
-	memcpy(address.sun_path, socket_path, strlen(socket_path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return error_errno(err, "cannot make a socket");
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-		error_errno(err, "cannot reach the coordinator at %s", socket_path);
-		if (err && (errno == ENOENT || errno == ECONNREFUSED))
-			err->code = ERROR_NOT_FOUND;
-		close(fd);
 		return -1;
-	}
 	*out = rpc_peer_new(loop, fd, max_line, handler, context);
 	return 0;
 }
@@ -217,9 +205,7 @@ void rpc_peer_close(struct rpc_peer *peer)
 		return;
 	peer->closing = true;
 	rpc_peer_flush(peer);
-	if (!peer->closed && !peer->out.len)
-		peer_end(peer);
-	else
+	if (!peer->closed)
 		peer_watch(peer);
 }
 
@@ -242,7 +228,7 @@ void rpc_peer_send(struct rpc_peer *peer, json_t *message)
 {
 	if (!peer->closed) {
 		jsonl_add(&peer->out, message);
-		if (peer->out.len > RPC_PEER_OUT_MAX) {
+		if (peer->out.len - peer->sent > RPC_PEER_OUT_MAX) {
 			json_decref(message);
 			peer_end(peer);
 			return;
@@ -255,15 +241,28 @@ void rpc_peer_send(struct rpc_peer *peer, json_t *message)
 	json_decref(message);
 }
 
+/* Gives back what has left: at once when it is all, else when it is more than half, so that a
+ * large reply to a slow reader is not moved again for each piece. */
+static void peer_drop_sent(struct rpc_peer *peer)
+{
+	if (peer->sent == peer->out.len) {
+		peer->out.len = 0;
+		peer->sent = 0;
+		if (peer->out.cap > (1u << 20))
+			buf_finish(&peer->out);
+	} else if (peer->sent > peer->out.len / 2) {
+		buf_drop_front(&peer->out, peer->sent);
+		peer->sent = 0;
+	}
+}
+
 void rpc_peer_flush(struct rpc_peer *peer)
 {
-	size_t done = 0;
-
 	if (peer->closed)
 		return;
-	while (done < peer->out.len) {
-		ssize_t n =
-		    send(peer->fd, peer->out.data + done, peer->out.len - done, MSG_NOSIGNAL);
+	while (peer->sent < peer->out.len) {
+		ssize_t n = send(peer->fd, peer->out.data + peer->sent, peer->out.len - peer->sent,
+		                 MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -273,11 +272,9 @@ void rpc_peer_flush(struct rpc_peer *peer)
 			peer_end(peer);
 			return;
 		}
-		done += (size_t)n;
+		peer->sent += (size_t)n;
 	}
-	buf_drop_front(&peer->out, done);
-	if (!peer->out.len && peer->out.cap > (1u << 20))
-		buf_finish(&peer->out);
+	peer_drop_sent(peer);
 	if (!peer->out.len && peer->closing) {
 		peer_end(peer);
 		return;
