@@ -220,9 +220,9 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void finish(struct ending *ending)
 {
-	/* A server that was killed leaves its file; one that ended by itself does not. Nobody
-	 * else may listen there meanwhile: the coordinator's lock is still held. */
-	if (ending->count > 0 && tmux_server_pid(ending->socket) == 0 &&
+	/* tmux leaves its socket behind, however it ends. Nobody else may listen there meanwhile:
+	 * the coordinator's lock is still held. */
+	if (tmux_server_pid(ending->socket) == 0 &&
 	    tmux_server_check_socket(ending->socket, NULL) == 0)
 		unlink(ending->socket);
 	uv_close((uv_handle_t *)&ending->timer, on_handle_closed);

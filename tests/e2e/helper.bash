@@ -185,9 +185,9 @@ task() {
 	pleach --json task show "$1" | jq -rc "$2"
 }
 
-# holds JSON FILTER: the filter gives true
+# holds JSON FILTER: the filter gives true (no value at all is not true)
 holds() {
-	jq -e "$2" <<<"$1" >/dev/null || {
+	[[ $(jq -c "$2" <<<"$1" 2>&1 | tail -n 1) == true ]] || {
 		printf 'does not hold: %s\nin: %s\n' "$2" "$1" >&2
 		return 1
 	}
