@@ -25,10 +25,12 @@
 struct output {
 	char *path;
 	int fd;
-	uint64_t size;       /* bytes in the file */
-	uint64_t head_max;   /* the first part that stays */
-	uint64_t tail_max;   /* room for the newest bytes */
-	uint64_t tail_start; /* 0: the head is not full yet */
+	uint64_t size;               /* bytes in the file */
+	uint64_t head_max;           /* the first part that stays */
+	uint64_t tail_max;           /* room for the newest bytes */
+	uint64_t tail_start;         /* 0: the head is not full yet */
+	uint64_t move_from, move_to; /* the tail is being shortened: see move_some; 0: it is not */
+	uint64_t move_drop;
 	uint64_t left_out;
 	uint64_t total;
 	bool complained;
@@ -46,17 +48,6 @@ struct output *output_new(const char *path, uint64_t cap)
 	o->head_max = cap / 2;
 	o->tail_max = cap - cap / 2;
 	return o;
-}
-
-void output_free(struct output *o)
-{
-	if (!o)
-		return;
-	if (o->fd >= 0)
-		close(o->fd);
-	buf_finish(&o->recent);
-	free(o->path);
-	free(o);
 }
 
 static void complain(struct output *o, const char *what)
@@ -120,44 +111,56 @@ static void write_marker(struct output *o)
 		write_at(o, marker, (size_t)n, o->tail_start - MARKER_LEN);
 }
 
-static int copy_down(struct output *o, uint64_t from, uint64_t to, uint64_t len)
+/* Copies one chunk of the tail down, at most to its end. */
+static int copy_chunk(struct output *o)
 {
 	char chunk[COPY_CHUNK];
+	uint64_t left = o->size - o->move_from;
+	size_t want = left < sizeof chunk ? (size_t)left : sizeof chunk;
+	ssize_t n;
 
-	while (len) {
-		size_t want = len < sizeof chunk ? (size_t)len : sizeof chunk;
-		ssize_t n = pread(o->fd, chunk, want, (off_t)from);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		if (write_at(o, chunk, (size_t)n, to) != (size_t)n)
-			return -1;
-		from += (uint64_t)n;
-		to += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
+	do {
+		n = pread(o->fd, chunk, want, (off_t)o->move_from);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0 || write_at(o, chunk, (size_t)n, o->move_to) != (size_t)n)
+		return -1;
+	o->move_from += (uint64_t)n;
+	o->move_to += (uint64_t)n;
 	return 0;
 }
 
-/* Drops the older half of the tail. The copy goes to a lower place, so dying in between
- * leaves some lines twice and none lost. */
-static void shrink_tail(struct output *o)
+static void tail_ends_at(struct output *o, uint64_t end, uint64_t dropped)
 {
-	uint64_t held = o->size - o->tail_start;
-	uint64_t keep = o->tail_max / 2 < held ? o->tail_max / 2 : held;
-	uint64_t drop = held - keep;
-
-	if (copy_down(o, o->size - keep, o->tail_start, keep) != 0) {
-		drop = held; /* unreadable or full: give up the whole tail rather than grow */
-		keep = 0;
-	}
-	o->left_out += drop;
-	o->size = o->tail_start + keep;
-	if (ftruncate(o->fd, (off_t)o->size) != 0)
+	o->left_out += dropped;
+	o->size = end;
+	o->move_from = 0;
+	if (ftruncate(o->fd, (off_t)end) != 0)
 		complain(o, "cannot shorten");
 	write_marker(o);
+}
+
+/* At three quarters of its room the tail begins to lose its older half of the room: what
+ * follows is copied down, a few chunks with each write rather than all at once, for the loop
+ * has others to serve. Copying goes to lower places, so dying in between leaves some lines
+ * twice and none lost. */
+static void move_some(struct output *o, uint64_t bytes)
+{
+	if (!o->move_from) {
+		if (o->size - o->tail_start < o->tail_max / 4 * 3)
+			return;
+		o->move_drop = o->tail_max / 2;
+		o->move_from = o->tail_start + o->move_drop;
+		o->move_to = o->tail_start;
+	}
+	for (uint64_t done = 0; done < bytes && o->move_from < o->size; done += COPY_CHUNK) {
+		if (copy_chunk(o) != 0) {
+			/* Unreadable: give up the whole tail rather than grow. */
+			tail_ends_at(o, o->tail_start, o->size - o->tail_start);
+			return;
+		}
+	}
+	if (o->move_from == o->size)
+		tail_ends_at(o, o->move_to, o->move_drop);
 }
 
 static void log_bytes(struct output *o, const char *data, size_t len)
@@ -178,18 +181,30 @@ static void log_bytes(struct output *o, const char *data, size_t len)
 		write_marker(o);
 	}
 	while (len) {
-		size_t part = len < o->tail_max / 2 ? len : (size_t)(o->tail_max / 2);
+		size_t part = len < o->tail_max / 8 ? len : (size_t)(o->tail_max / 8);
 		size_t done;
 
-		if (o->size - o->tail_start + part > o->tail_max)
-			shrink_tail(o);
 		done = write_at(o, data, part, o->size);
 		o->size += done;
+		move_some(o, 3 * part);
 		if (done < part)
 			return;
 		data += part;
 		len -= part;
 	}
+}
+
+void output_free(struct output *o)
+{
+	if (!o)
+		return;
+	if (o->fd >= 0 && o->move_from)
+		move_some(o, UINT64_MAX - COPY_CHUNK);
+	if (o->fd >= 0)
+		close(o->fd);
+	buf_finish(&o->recent);
+	free(o->path);
+	free(o);
 }
 
 void output_add(struct output *o, const void *data, size_t len)
