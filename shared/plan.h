@@ -76,7 +76,8 @@ struct plan_task_options {
 };
 
 /* Makes the params of `task.add`: {"task":PLANTASK,"agents":{NAME:PROFILE},"secrets":{…},
- * "alternatives":[PLANTASK]} (base, blocked_by, nonce are the caller's). Without a key, one is
+ * "alternatives":[PLANTASK]}, and "base" where the configuration names one (another base,
+ * blocked_by, nonce are the caller's). Without a key, one is
  * made from the prompt's first words and "key_free":true is added to the params: whoever
  * stores it may append -2, -3… to make it unique.
  * `*notes`: {"agent":NAME|null,"agent_found":bool (the default agent was taken),
