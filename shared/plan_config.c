@@ -236,6 +236,7 @@ static int read_slots(struct plan_reader *r, const struct yaml_node *n)
 	if (!text)
 		return plan_fail(r, n, "slots: the path is not UTF-8");
 	json_object_set_new(r->settings, "slots", text);
+	plan_warn(r, n, "slots is not used by this version (slots are beside the repository)");
 	return 0;
 }
 
@@ -251,6 +252,7 @@ static int read_keys(struct plan_reader *r, const struct yaml_node *n)
 		json_object_set_new_nocheck(keys, n->items[i]->text, key);
 	}
 	json_object_set(r->settings, "keys", keys);
+	plan_warn(r, n, "keys is not used by this version");
 	return 0;
 }
 
