@@ -169,6 +169,9 @@ int slot_commit(struct slot *slot, int64_t attempt, const char *branch, const ch
 	              err) < 0 ||
 	    publish(slot, attempt, branch, result.head, err) < 0 ||
 	    slot_keep_loose_ends(slot, attempt, &capture, result.head, err) < 0 ||
+	    /* Their files are in the commit now; with the repository beside them git would
+	     * neither see nor remove them. */
+	    slot_move_nested(slot, attempt, &capture, err) < 0 ||
 	    worktree_set_head(slot->git_dir, result.head, err) < 0 ||
 	    capture_install(&capture, slot->git_dir, err) < 0 || slot_forget_state(slot, err) < 0 ||
 	    describe(slot, from, &result, err) < 0 || slot_sync(slot, err) < 0)

@@ -4,13 +4,18 @@
  * and another one below it. */
 #include "refs.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "mem.h"
 
-#define ZERO_ID    "0000000000000000000000000000000000000000000000000000000000000000"
-#define KEEP_TRIES 1000
+#define ZERO_ID      "0000000000000000000000000000000000000000000000000000000000000000"
+#define KEEP_TRIES   1000
+#define LOCK_STALE_S 2
 
 int ref_read(const struct repo *repo, const char *name, char hex[HEX_SIZE], struct error *err)
 {
@@ -62,8 +67,31 @@ static int write_by_git2(const struct repo *repo, const char *name, const char *
 	return rc == 0 ? 0 : 1;
 }
 
-int ref_write(const struct repo *repo, const char *name, const char *hex, const char *old,
-              const char *why, struct error *err)
+/* A lock on a ref is held for milliseconds; one that stays was left by a process that was
+ * killed. On our own refs (nobody else's) it is waited for, and then removed. */
+static bool lock_is_gone(const struct repo *repo, const char *name)
+{
+	_cleanup_free_ char *lock = xasprintf("%s/%s.lock", repo->place.common_dir, name);
+	const struct timespec pause = {.tv_nsec = 20000000};
+	struct timespec now;
+	struct stat st;
+
+	if (strncmp(name, "refs/pleach/", 12) != 0 && strncmp(name, "refs/heads/pleach/", 18) != 0)
+		return false;
+	if (lstat(lock, &st) < 0)
+		return false;
+	do {
+		clock_gettime(CLOCK_REALTIME, &now);
+		/* A clock that was set back must not make it wait for ever. */
+		if (now.tv_sec - st.st_mtim.tv_sec > LOCK_STALE_S || now.tv_sec < st.st_mtim.tv_sec)
+			return unlink(lock) == 0 || errno == ENOENT;
+		nanosleep(&pause, NULL);
+	} while (lstat(lock, &st) == 0);
+	return true;
+}
+
+static int write_once(const struct repo *repo, const char *name, const char *hex, const char *old,
+                      const char *why, struct error *err)
 {
 	struct git_run run = {.exit_code = NULL};
 	char now[HEX_SIZE];
@@ -88,6 +116,16 @@ int ref_write(const struct repo *repo, const char *name, const char *hex, const 
 			return error_set(err, ERROR_CONFLICT, "%s changed meanwhile", name);
 	}
 	return -1;
+}
+
+int ref_write(const struct repo *repo, const char *name, const char *hex, const char *old,
+              const char *why, struct error *err)
+{
+	int rc = write_once(repo, name, hex, old, why, err);
+
+	if (rc < 0 && lock_is_gone(repo, name))
+		rc = write_once(repo, name, hex, old, why, err);
+	return rc;
 }
 
 int ref_delete(const struct repo *repo, const char *name, const char *old, struct error *err)

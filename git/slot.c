@@ -1,6 +1,7 @@
 /* Slots: making, opening and locking them; what they remember. */
 #include "slot_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -309,17 +310,44 @@ static int first_checkout(struct slot *slot, struct error *err)
 	return marker_write(slot->git_dir, &slot->marker, err);
 }
 
+/* NAME.xxxxxxxx: what place_write_file leaves when its process dies. */
+static bool is_unfinished(const char *file, const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(file, name, n) == 0 && file[n] == '.' &&
+	       strspn(file + n + 1, "0123456789abcdef") == 8 && file[n + 9] == '\0';
+}
+
+static void remove_unfinished(const char *path, const char *const *names)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		for (size_t i = 0; names[i]; i++)
+			if (is_unfinished(entry->d_name, names[i]))
+				unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir)
+		closedir(dir);
+}
+
 /* Temporary files of a process that died. */
 static void remove_temporary(const struct slot *slot)
 {
 	static const char *const names[] = {"pleach.index",  "pleach.index.lock",
 	                                    "pleach.staged", "pleach.staged.lock",
 	                                    "pleach.proof",  "pleach.proof.lock"};
+	static const char *const ours[] = {"pleach-slot", "HEAD", "commondir", "pleach.exclude",
+	                                   NULL};
+	static const char *const link[] = {".git", NULL};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		_cleanup_free_ char *file = repo_path(slot->git_dir, names[i]);
 		unlink(file);
 	}
+	remove_unfinished(slot->git_dir, ours);
+	remove_unfinished(slot->dir, link);
 }
 
 static int open_slot(struct slot *slot, const char *base, struct error *err)
