@@ -45,7 +45,7 @@ static int list(struct cli *cli, struct error *err)
 static int read_answer(struct cli *cli, char **text, struct error *err)
 {
 	_cleanup_json_ json_t *task = NULL;
-	const char *question;
+	const char *question, *reason;
 
 	*text = prompt_words(cli, 1);
 	if (*text)
@@ -56,6 +56,12 @@ static int read_answer(struct cli *cli, char **text, struct error *err)
 	if (!task_is(task, "needs_input"))
 		return error_set(err, ERROR_CONFLICT, "answer: %s asks nothing",
 		                 json_text(task, "key"));
+	reason = json_text(json_sub(task, "input"), "reason");
+	if (reason && strcmp(reason, "choice") == 0)
+		return error_set(
+		    err, ERROR_CONFLICT,
+		    "answer: %s waits for a choice (pleach compare %s, pleach pick TASK)",
+		    json_text(task, "key"), json_text(task, "key"));
 	return prompt_ask(cli, question ? question : "what is your answer?", text, err);
 }
 

@@ -6,6 +6,25 @@
 #include "mem.h"
 #include "text.h"
 
+const struct option global_options[] = {
+    {.name = "dir",
+     .letter = 'C',
+     .value = "DIR",
+     .help = "as if started in DIR",
+     .kind = KIND_DIR},
+    {.name = "json", .help = "print JSON: one object, or one a line"},
+    {.name = "quiet", .letter = 'q', .help = "only errors and what was asked for"},
+    {.name = "verbose", .letter = 'v', .help = "say more"},
+    {.name = "color",
+     .value = "WHEN",
+     .help = "auto, always or never",
+     .kind = KIND_WORDS,
+     .words = "auto always never"},
+    {.name = "no-input", .help = "never ask on the terminal"},
+    {.name = "help", .letter = 'h', .help = "this text"},
+    {.name = "version", .help = "the version"},
+    {0}};
+
 const struct command *const commands[] = {
 #define X(name) &command_##name,
     COMMANDS(X)

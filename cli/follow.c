@@ -1,7 +1,7 @@
 /* Following a run. One connection, three questions under way at once: the held task.wait that
  * ends it, the held event.list that tells what changed, and the short ones that fetch it.
  * Nothing is asked on a clock but the teammates' last lines while a screen shows them. */
-#include "follow.h"
+#include "follow_private.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,27 +28,6 @@
 #define RELEASE_MS   30000
 #define EVENTS_LIMIT 1000
 #define WHOLE_MAX    500 /* up to so many tasks all are read again, else the changed ones */
-
-enum show { SHOW_SCREEN, SHOW_LINES, SHOW_JSON, SHOW_NOTHING };
-
-struct run {
-	struct cli *cli;
-	const struct follow *what;
-	enum show show;
-	int signals;
-	int64_t wait_id, events_id, tasks_id, team_id; /* requests under way; 0: none */
-	int64_t since;
-	int64_t began_ms, read_ms, team_ms;
-	json_t *tasks;     /* [Task] in order of ids */
-	json_t *teammates; /* or NULL */
-	json_t *ours;      /* {id: true} of the run's tasks */
-	json_t *told;      /* {id: what was last told of it}, for lines */
-	json_t *changed;   /* {id: true} since the last reading */
-	bool all_changed, team_changed;
-	char **frame; /* what the terminal shows */
-	bool resized;
-	bool settled;
-};
 
 /* Makes or changes (fd >= 0) the descriptor that reads these signals. */
 static int listen_to(int fd, const int *signals, size_t count)
@@ -282,122 +261,6 @@ static void take_tasks(struct run *run, const json_t *result)
 	}
 }
 
-/* ---- showing ---- */
-
-static void fill_screen(const struct run *run, json_t *index, struct screen *screen)
-{
-	bool terminal = run->show == SHOW_SCREEN;
-
-	*screen = (struct screen){
-	    .plan = run->what->plan,
-	    .base = run->what->base,
-	    .tasks = run->tasks,
-	    .index = index,
-	    .teammates = run->teammates,
-	    .key_columns = screen_key_columns(run->tasks, !terminal),
-	    .read_ms = run->read_ms,
-	    .now_ms = time_mono_ms(),
-	    .seconds = (double)(time_mono_ms() - run->began_ms) / 1000.0,
-	    .width = terminal ? print_width(run->cli) : 0,
-	    .height = terminal ? print_height() : 0,
-	    .colored = run->cli->colored,
-	    .flat = !terminal,
-	    .final = run->settled,
-	};
-}
-
-static void draw(struct run *run)
-{
-	_cleanup_json_ json_t *index = screen_index(run->tasks);
-	_cleanup_buf_ struct buf out = BUF_INIT;
-	struct screen screen;
-	char **frame;
-
-	fill_screen(run, index, &screen);
-	frame = screen_render(&screen);
-	if (run->resized) {
-		screen_wipe(&out, run->frame, screen.width, screen.height);
-		strv_free(run->frame);
-		run->frame = NULL;
-		run->resized = false;
-	}
-	screen_paint(&out, run->frame, frame);
-	strv_free(run->frame);
-	run->frame = frame;
-	fwrite(out.data ? out.data : "", 1, out.len, stdout);
-	fflush(stdout);
-}
-
-/* What makes a new line worth telling: its status, its attempt, and whether it is stuck. */
-static char *telling_of(const json_t *task)
-{
-	return xasprintf("%s %lld %s", json_text(task, "status"),
-	                 task_is(task, "pending") ? 0LL : (long long)json_int(task, "attempt", 0),
-	                 task_is_stuck(task) ? "stuck" : "");
-}
-
-static bool is_news(struct run *run, const json_t *task)
-{
-	_cleanup_free_ char *now = telling_of(task);
-	const char *before;
-	char id[32];
-
-	snprintf(id, sizeof id, "%lld", (long long)json_int(task, "id", 0));
-	before = json_text(run->told, id);
-	if (before && strcmp(before, now) == 0)
-		return false;
-	json_object_set_new(run->told, id, json_string(now));
-	/* That a task waits is no news at the start; that it waits again is. */
-	return before || !task_is(task, "pending") || task_is_stuck(task);
-}
-
-static void tell_lines(struct run *run)
-{
-	_cleanup_json_ json_t *index = screen_index(run->tasks);
-	struct screen screen;
-	json_t *task;
-	size_t i;
-
-	fill_screen(run, index, &screen);
-	json_array_foreach (run->tasks, i, task) {
-		if (is_news(run, task)) {
-			_cleanup_free_ char *row = screen_row(&screen, task);
-
-			printf("%s\n", row);
-		}
-	}
-	fflush(stdout);
-}
-
-static void show(struct run *run)
-{
-	if (!run->tasks)
-		return;
-	if (run->show == SHOW_SCREEN)
-		draw(run);
-	else if (run->show == SHOW_LINES)
-		tell_lines(run);
-}
-
-static void show_end(struct run *run)
-{
-	double seconds = (double)(time_mono_ms() - run->began_ms) / 1000.0;
-	_cleanup_json_ json_t *index = screen_index(run->tasks), *summary = NULL;
-	struct screen screen;
-
-	show(run);
-	if (run->show == SHOW_JSON) {
-		summary = outcome_json(run->what->plan, run->tasks, seconds);
-		print_json(summary);
-	} else if (run->show == SHOW_LINES) {
-		fill_screen(run, index, &screen);
-		_cleanup_free_ char *counts = screen_counts(&screen), *hint = screen_hint(&screen);
-
-		printf("%s\n%s%s", counts, hint, *hint ? "\n" : "");
-	}
-	fflush(stdout);
-}
-
 /* ---- the loop ---- */
 
 static int take_reply(struct run *run, const json_t *reply, struct error *err)
@@ -417,13 +280,13 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 	} else if (id == run->tasks_id) {
 		run->tasks_id = 0;
 		take_tasks(run, result);
-		show(run);
+		follow_show(run);
 	} else if (id == run->team_id) {
 		run->team_id = 0;
 		json_decref(run->teammates);
 		run->teammates = json_incref(json_sub(result, "teammates"));
 		if (run->show == SHOW_SCREEN)
-			show(run);
+			follow_show(run);
 	}
 	return 0;
 }
@@ -494,21 +357,6 @@ static int read_replies(struct run *run, struct error *err)
 	}
 }
 
-static void tell_detached(const struct run *run)
-{
-	_cleanup_free_ char *text =
-	    xasprintf("%s goes on: pleach status (to look), pleach %s (to return), pleach down (to "
-	              "stop)",
-	              run->what->plan, run->what->again);
-	_cleanup_free_ char *shown = text_safe(text, 0);
-
-	if (run->show == SHOW_SCREEN)
-		printf("\r\033[K%s\n", shown);
-	else
-		report_note(run->cli, "%s", shown);
-	fflush(stdout);
-}
-
 /* Gives back what this run took: its attempts, its teammates, its coordinator. */
 static void release(struct run *run)
 {
@@ -546,11 +394,11 @@ static int take_signals(struct run *run)
 		if (signal == SIGWINCH || signal == SIGCONT) {
 			run->resized = true;
 			if (run->show == SHOW_SCREEN)
-				show(run);
+				follow_show(run);
 			continue;
 		}
 		if (run->what->signal_detaches)
-			tell_detached(run);
+			follow_tell_detached(run);
 		else
 			release(run);
 		return 128 + signal;
@@ -592,13 +440,13 @@ static int loop(struct run *run, struct error *err)
 		if (wait < -1)
 			return -1;
 		if (poll(fds, 2, wait) == 0 && run->show == SHOW_SCREEN)
-			show(run); /* the clock */
+			follow_show(run); /* the clock */
 		if ((status = take_signals(run)))
 			return status;
 		if (read_replies(run, err) < 0)
 			return -1;
 		if (!run->settled && time_is_up(run)) {
-			tell_detached(run);
+			follow_tell_detached(run);
 			return 0;
 		}
 	}
@@ -646,7 +494,7 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
 	run.ours = set_of(follow->ids);
 	status = loop(&run, err);
 	if (status == -2) {
-		show_end(&run);
+		follow_show_end(&run);
 		/* What a stuck task waits for may be outside of this run. */
 		status = outcome_exit_status(run.tasks, NULL);
 		*tasks = json_incref(run.tasks);

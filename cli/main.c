@@ -12,25 +12,6 @@
 #include "report.h"
 #include "text.h"
 
-const struct option global_options[] = {
-    {.name = "dir",
-     .letter = 'C',
-     .value = "DIR",
-     .help = "as if started in DIR",
-     .kind = KIND_DIR},
-    {.name = "json", .help = "print JSON: one object, or one a line"},
-    {.name = "quiet", .letter = 'q', .help = "only errors and what was asked for"},
-    {.name = "verbose", .letter = 'v', .help = "say more"},
-    {.name = "color",
-     .value = "WHEN",
-     .help = "auto, always or never",
-     .kind = KIND_WORDS,
-     .words = "auto always never"},
-    {.name = "no-input", .help = "never ask on the terminal"},
-    {.name = "help", .letter = 'h', .help = "this text"},
-    {.name = "version", .help = "the version"},
-    {0}};
-
 /* What must be known before the rest can be told: whether errors are JSON. */
 static void early_json(struct cli *cli, char **argv)
 {

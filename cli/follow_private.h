@@ -1,0 +1,37 @@
+/* One run being followed: what follow.c learns and follow_show.c shows. Private to them. */
+#ifndef PLEACH_CLI_FOLLOW_PRIVATE_H
+#define PLEACH_CLI_FOLLOW_PRIVATE_H
+
+#include <stdint.h>
+
+#include "follow.h"
+
+enum show { SHOW_SCREEN, SHOW_LINES, SHOW_JSON, SHOW_NOTHING };
+
+struct run {
+	struct cli *cli;
+	const struct follow *what;
+	enum show show;
+	int signals;
+	int64_t wait_id, events_id, tasks_id, team_id; /* requests under way; 0: none */
+	int64_t since;
+	int64_t began_ms, read_ms, team_ms;
+	json_t *tasks;     /* [Task] in order of ids */
+	json_t *teammates; /* or NULL */
+	json_t *ours;      /* {id: true} of the run's tasks */
+	json_t *told;      /* {id: what was last told of it}, for lines */
+	json_t *changed;   /* {id: true} since the last reading */
+	bool all_changed, team_changed;
+	char **frame; /* what the terminal shows */
+	bool resized;
+	bool settled;
+};
+
+/* Shows what is known by now; on a screen only what changed. */
+void follow_show(struct run *run);
+/* The last frame, the last lines, or the summary object. */
+void follow_show_end(struct run *run);
+/* That it goes on, and how to return. */
+void follow_tell_detached(const struct run *run);
+
+#endif
