@@ -10,6 +10,7 @@
 #include "jsonl.h"
 #include "log.h"
 #include "mem.h"
+#include "proc.h"
 #include "text.h"
 
 static const char *const phase_words[] = {
@@ -63,6 +64,7 @@ static void attempt_free(struct attempt *a)
 {
 	struct attempt_queued *next;
 
+	acp_free(a->acp);
 	typing_free(a->typing);
 	terminal_close(a->terminal);
 	output_free(a->output);
@@ -86,6 +88,7 @@ static void attempt_free(struct attempt *a)
 	free(a->cwd);
 	free(a->marker);
 	free(a->error_text);
+	free(a->acp_problem);
 	free(a->kept);
 	free(a);
 }
@@ -159,7 +162,9 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 	a->agent_ran = true;
 	terminal_drain(a->terminal);
 	report_add(a->report, "\n", 1); /* a last line without its end */
+	acp_free(a->acp);
 	typing_free(a->typing);
+	a->acp = NULL;
 	a->typing = NULL;
 	if (a->has_slot || a->verify) {
 		terminal_close(a->terminal);
@@ -171,6 +176,9 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 		if (end->timed_out) {
 			attempt_fail(a, TASK_ERROR_TIMEOUT, "time limit of %gs passed",
 			             json_num(a->spec, "timeout", 0));
+		} else if (a->acp_problem && !a->done) {
+			attempt_fail(a, TASK_ERROR_AGENT_EXIT, "acp: %s (%s)", a->acp_problem,
+			             proc_status_text(end->status));
 		} else if (a->done || end->status == 0) {
 			a->outcome = OUTCOME_COMPLETED;
 		} else {
@@ -491,7 +499,7 @@ void attempt_stale(struct attempt *a)
 void attempt_done(struct attempt *a)
 {
 	/* Said by an agent that still runs: only then does it mean anything. */
-	if (a->phase != PHASE_WORKING || a->stopping)
+	if (!a->terminal || !a->command || a->stopping)
 		return;
 	a->done = true;
 	end_command(a, a->stop_grace);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -252,19 +253,59 @@ static void agent_typed(void *context, int64_t id)
 	control_typed(a->w, id);
 }
 
+static void acp_text(void *context, const char *text, size_t len)
+{
+	struct attempt *a = context;
+
+	output_add(a->output, text, len);
+	attempt_show_pipe(a, text, len);
+	worker_changed(a->w);
+}
+
+static void acp_words(void *context, const char *text, int more)
+{
+	struct attempt *a = context;
+
+	report_say(a->report, text, more);
+}
+
+static void acp_over(void *context, const char *problem)
+{
+	struct attempt *a = context;
+
+	if (!problem) {
+		attempt_done(a);
+		return;
+	}
+	a->acp_problem = xstrdup(problem);
+	if (a->command)
+		command_stop(a->command, a->stop_grace);
+}
+
+static const struct acp_handler acp_handler = {acp_text, acp_words, agent_typed, acp_over};
+
+/* One text to the agent that runs. */
+static void hand_text(struct attempt *a, const char *text, size_t len, int64_t id)
+{
+	if (a->acp)
+		acp_prompt(a->acp, text, len, id);
+	else
+		typing_add(a->typing, text, len, id);
+}
+
 /* The prompt, the answer a person gave before this attempt, what was sent meanwhile. */
-static void type_what_waits(struct attempt *a, bool prompt)
+static void hand_over(struct attempt *a, bool prompt)
 {
 	const char *answer = json_text(a->assignment, "answer");
 	struct attempt_queued *next;
 
 	if (prompt)
-		typing_add(a->typing, a->prompt, a->prompt_len, 0);
+		hand_text(a, a->prompt, a->prompt_len, 0);
 	if (answer)
-		typing_add(a->typing, answer, strlen(answer), 0);
+		hand_text(a, answer, strlen(answer), 0);
 	for (struct attempt_queued *q = a->queued; q; q = next) {
 		next = q->next;
-		typing_add(a->typing, q->text, q->len, q->id);
+		hand_text(a, q->text, q->len, q->id);
 		free(q->text);
 		free(q);
 	}
@@ -277,14 +318,11 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 	static const struct terminal_handler handler = {agent_data, agent_drained};
 	const char *way = agents_prompt_way(a->profile, a->prompt_len);
 	_cleanup_strv_ char **argv = NULL;
-	_cleanup_close_ int prompt = -1;
+	_cleanup_close_ int prompt = -1, ours = -1, theirs = -1;
+	int pair[2] = {-1, -1};
 	struct worker *w = a->w;
 	bool tui = a->mode == MODE_TUI;
 
-	if (a->mode == MODE_ACP)
-		return error_set(err, ERROR_INVALID,
-		                 "agent %s: a worker cannot run mode acp (use exec)",
-		                 a->agent ? a->agent : "?");
 	argv = agent_argv(a, err);
 	if (!argv)
 		return -1;
@@ -294,6 +332,10 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 		if (prompt < 0)
 			return error_errno(err, "cannot read %s", a->prompt_file);
 	}
+	if (a->mode == MODE_ACP && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return error_errno(err, "cannot make a socket");
+	ours = pair[0];
+	theirs = pair[1];
 	if (terminal_open(&w->loop, w->columns, w->rows, &handler, a, &a->terminal, err) != 0)
 		return -1;
 	if (command_start(&w->loop,
@@ -303,7 +345,8 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 	                      .cwd = a->cwd,
 	                      .tty = terminal_path(a->terminal),
 	                      .tty_stdin = tui,
-	                      .stdin_fd = prompt,
+	                      .stdin_fd = theirs >= 0 ? theirs : prompt,
+	                      .stdout_fd = theirs,
 	                      .timeout = json_num(a->spec, "timeout", 0),
 	                      .grace = a->stop_grace,
 	                      .marker = a->marker,
@@ -316,11 +359,17 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 		return -1;
 	}
 	terminal_start(a->terminal);
-	if (!tui)
+	if (ours >= 0) {
+		a->report = report_new("acp");
+		a->acp = acp_new(&w->loop, ours, a->cwd, &acp_handler, a);
+		ours = -1;
+		hand_over(a, true);
+	} else if (!tui) {
 		a->report = report_new(json_text(a->profile, "output"));
+	}
 	if (tui) {
 		a->typing = typing_new(&w->loop, a->terminal, agent_typed, a);
-		type_what_waits(a, way && strcmp(way, "type") == 0);
+		hand_over(a, way && strcmp(way, "type") == 0);
 	}
 	return 0;
 }
@@ -362,13 +411,13 @@ void attempt_message(struct attempt *a, int64_t id, const char *text, size_t len
 {
 	struct attempt_queued *q;
 
-	if (a->typing) {
-		if (!id || !typing_has(a->typing, id))
-			typing_add(a->typing, text, len, id);
+	if (a->typing || a->acp) {
+		if (!id || !a->typing || !typing_has(a->typing, id))
+			hand_text(a, text, len, id);
 		return;
 	}
 	/* Nothing is typed at a headless agent: its messages stay with the coordinator. */
-	if (a->mode != MODE_TUI || a->agent_ran)
+	if (a->mode == MODE_EXEC || a->agent_ran)
 		return;
 	for (q = a->queued; q; q = q->next)
 		if (id && q->id == id)

@@ -2,6 +2,7 @@
 #ifndef PLEACH_WORKER_ATTEMPT_PRIVATE_H
 #define PLEACH_WORKER_ATTEMPT_PRIVATE_H
 
+#include "acp.h"
 #include "attempt.h"
 #include "command.h"
 #include "output.h"
@@ -44,6 +45,8 @@ struct attempt {
 	struct command *command; /* the one that runs, or NULL */
 	struct terminal *terminal;
 	struct typing *typing;
+	struct acp *acp;
+	char *acp_problem;       /* why the protocol ended too early, or NULL */
 	struct output *output;   /* the agent's, and setup's */
 	struct output *verified; /* verify's */
 	struct report *report;   /* of a headless agent that prints JSON lines, or NULL */

@@ -199,6 +199,8 @@ static int spawn(struct command *c, const struct command_spec *spec, struct erro
 	p.stdin_fd = spec->stdin_fd;
 	if (p.stdin_fd < 0 && spec->tty && !spec->tty_stdin)
 		p.stdin_fd = null_input();
+	if (spec->tty)
+		p.stdout_fd = spec->stdout_fd;
 	if (!spec->tty) {
 		if (pipe2(fds, O_CLOEXEC) < 0)
 			return error_errno(err, "cannot make a pipe");

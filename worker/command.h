@@ -25,6 +25,7 @@ struct command_spec {
 	const char *tty;    /* runs on this pseudo-terminal; NULL: its output comes by a pipe */
 	bool tty_stdin;     /* its stdin is the terminal too; else stdin_fd */
 	int stdin_fd;       /* -1: /dev/null */
+	int stdout_fd;      /* with a tty, instead of it; -1: the tty */
 	double timeout;     /* seconds of awake time; 0: none */
 	double grace;       /* seconds between SIGTERM and SIGKILL when the time has passed */
 	const char *marker; /* NAME=VALUE in the environment of everything that it starts */

@@ -208,11 +208,8 @@ struct report *report_new(const char *kind)
 	static const struct {
 		const char *kind;
 		void (*read)(struct report *report, const json_t *line);
-	} kinds[] = {{"claude", read_claude},
-	             {"codex", read_codex},
-	             {"gemini", read_gemini},
-	             {"opencode", read_opencode},
-	             {"pi", read_pi}};
+	} kinds[] = {{"claude", read_claude},     {"codex", read_codex}, {"gemini", read_gemini},
+	             {"opencode", read_opencode}, {"pi", read_pi},       {"acp", NULL}};
 
 	for (size_t i = 0; kind && i < ARRAY_LEN(kinds); i++) {
 		if (strcmp(kinds[i].kind, kind) == 0) {
@@ -248,9 +245,16 @@ static void take_line(struct report *r)
 		r->read(r, line);
 }
 
+void report_say(struct report *r, const char *text, bool more)
+{
+	if (!more)
+		r->text_open = false;
+	set_text(r, text, true);
+}
+
 void report_add(struct report *r, const char *data, size_t len)
 {
-	while (r && len) {
+	while (r && r->read && len) {
 		const char *newline = memchr(data, '\n', len);
 		size_t part = newline ? (size_t)(newline - data) : len;
 

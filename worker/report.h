@@ -4,17 +4,20 @@
 #define PLEACH_WORKER_REPORT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct report;
 
-/* kind: a profile's `output` (claude codex gemini opencode pi). NULL where that is text, absent
- * or unknown: then there is nothing to read. Caller frees with report_free. */
+/* kind: a profile's `output` (claude codex gemini opencode pi), or "acp". NULL where that is text,
+ * absent or unknown: then there is nothing to read. Caller frees with report_free. */
 struct report *report_new(const char *kind);
 void report_free(struct report *report); /* NULL is accepted, here and below */
 
 /* Output of the agent in any pieces. Lines that are not JSON objects are passed over. */
 void report_add(struct report *report, const char *data, size_t len);
+/* Words that came another way (ACP); more: they continue the last ones. */
+void report_say(struct report *report, const char *text, bool more);
 /* {"input_tokens","output_tokens","cost_usd"}, cached tokens included; null where unknown. New
  * reference. */
 json_t *report_usage(const struct report *report);

@@ -478,6 +478,48 @@ static void test_typed_prompts(void **state)
 	type_prompt(f, 6, "-echo", 300000, false, "");
 }
 
+/* An agent that speaks the protocol: it asks leave, says what it does, and answers. */
+static const char acp_agent[] =
+    "say() { printf '%s\\n' \"{\\\"jsonrpc\\\":\\\"2.0\\\",$1}\"; }\n"
+    "read -r a; say '\"id\":1,\"result\":{\"protocolVersion\":1}'\n"
+    "read -r b; say '\"id\":2,\"result\":{\"sessionId\":\"s\"}'\n"
+    "read -r c; say '\"id\":7,\"method\":\"session/request_permission\",\"params\":{'\\\n"
+    "'\"toolCall\":{\"kind\":\"execute\"},\"options\":['\\\n"
+    "'{\"optionId\":\"y\",\"kind\":\"allow_once\"},{\"optionId\":\"n\",\"kind\":\"reject_once\"}]}'"
+    "\n"
+    "read -r d; printf '%s\\n' \"$b\" \"$c\" \"$d\" > heard\n"
+    "update() { say "
+    "\"\\\"method\\\":\\\"session/update\\\",\\\"params\\\":{\\\"update\\\":{$1}}\"; }\n"
+    "update '\"sessionUpdate\":\"tool_call\",\"title\":\"Edit code\"'\n"
+    "update '\"sessionUpdate\":\"agent_message_chunk\",\"content\":{\"text\":\"All \"}'\n"
+    "update '\"sessionUpdate\":\"agent_message_chunk\",\"content\":{\"text\":\"good.\"}'\n"
+    "say '\"id\":3,\"result\":{\"stopReason\":\"end_turn\"}'\n"
+    "cat > /dev/null\n";
+
+static void test_acp(void **state)
+{
+	struct fake *f = *state;
+	json_t *task = fake_task(1, acp_agent);
+	_cleanup_free_ char *heard = NULL, *log = NULL;
+
+	json_object_set_new(fake_profile(task), "mode", json_string("acp"));
+	fake_begin(f);
+	fake_assign(f, task);
+	assert_string_equal(json_text(fake_result(f), "outcome"), "completed");
+	assert_string_equal(json_text(f->result, "output"), "All good.");
+	heard = fake_file(f, "root/heard", NULL);
+	assert_non_null(strstr(heard, "\"session/new\",\"params\":{\"cwd\":"));
+	assert_non_null(strstr(heard, "\"text\":\"Do \\\"it\\\" now.\\n\""));
+	assert_non_null(strstr(heard, "\"optionId\":\"n\""));
+	log = fake_file(f, "state/attempts/1/output.log", NULL);
+	assert_string_equal(log, "· Edit code\nAll good.\n");
+
+	task = fake_task(2, "read a; exit 4");
+	json_object_set_new(fake_profile(task), "mode", json_string("acp"));
+	fake_assign(f, task);
+	assert_error(fake_result(f), "agent_exit", NULL);
+}
+
 /* A view, and what it was shown and not yet asked for. */
 struct viewer {
 	int fd;
@@ -596,6 +638,7 @@ int main(int argc, char **argv)
 	    T(test_done),
 	    T(test_messages),
 	    T(test_typed_prompts),
+	    T(test_acp),
 	    T(test_views),
 	};
 
