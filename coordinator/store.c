@@ -1,10 +1,12 @@
 /* The store's connection: opening, migrating, transactions, prepared statements. */
 #include "store.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "jsonl.h"
 #include "mem.h"
@@ -51,6 +53,8 @@ static int store_migrate(struct store *store, const char *file, struct error *er
 {
 	int version = store_version(store);
 
+	if (version < 0)
+		return error_set(err, ERROR_EXTERNAL, "cannot read %s: %s", file, store->why.text);
 	if (version > STORE_SCHEMA)
 		return error_set(err, ERROR_EXTERNAL,
 		                 "%s was written by a newer pleach (schema %d, this one knows %d): "
@@ -67,11 +71,23 @@ static int store_migrate(struct store *store, const char *file, struct error *er
 	return 0;
 }
 
+/* The file with the links of its folder resolved: a home may be one, the store itself must not
+ * (SQLite refuses links anywhere on the way). Caller frees. */
+static char *real_file(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	_cleanup_free_ char *folder = slash ? xstrndup(file, (size_t)(slash - file) + 1) : NULL;
+	_cleanup_free_ char *real = folder ? realpath(folder, NULL) : NULL;
+
+	return real ? xasprintf("%s/%s", real, slash + 1) : xstrdup(file);
+}
+
 int store_open(const char *file, struct store **out, struct error *err)
 {
 	struct store *store = xcalloc(1, sizeof *store);
+	_cleanup_free_ char *real = real_file(file);
 
-	if (sqlite3_open_v2(file, &store->db,
+	if (sqlite3_open_v2(real, &store->db,
 	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
 	                        SQLITE_OPEN_NOFOLLOW,
 	                    NULL) != SQLITE_OK) {
@@ -141,6 +157,12 @@ void store_rollback(struct store *store)
 void store_savepoint(struct store *store)
 {
 	store->failed = false;
+	/* A full disk can end the whole transaction. Outside of one, each savepoint would be
+	 * committed by itself, while everybody is told that nothing was. */
+	if (sqlite3_get_autocommit(store->db)) {
+		store->failed = true;
+		error_set(&store->why, ERROR_EXTERNAL, "the store: its transaction was undone");
+	}
 	sql_run(store, "SAVEPOINT request", "");
 }
 
@@ -163,15 +185,33 @@ bool store_failed(const struct store *store, struct error *err)
 	return store->failed;
 }
 
+/* SQLite does not sync what it vacuums into. */
+static int sync_file(const char *file)
+{
+	_cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -1 : fsync(fd);
+}
+
 int store_snapshot(struct store *store, const char *file, struct error *err)
 {
+	struct error why = ERROR_INIT;
+	struct stat st;
+
+	if (lstat(file, &st) == 0)
+		return error_set(err, ERROR_CONFLICT, "cannot write %s: it is there already", file);
 	store->failed = false;
 	sql_run(store, "VACUUM INTO ?1", "t", file);
-	if (store_failed(store, err)) {
-		store->failed = false;
-		return error_wrap(err, "cannot write %s", file);
+	if (!store_failed(store, &why)) {
+		if (sync_file(file) == 0)
+			return 0;
+		error_errno(&why, "it cannot be synced");
 	}
-	return 0;
+	store->failed = false;
+	unlink(file); /* half a copy is none */
+	if (err)
+		*err = why;
+	return error_wrap(err, "cannot write %s", file);
 }
 
 char *store_setting(struct store *store, const char *key)

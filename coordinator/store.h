@@ -33,7 +33,8 @@ void store_rollback_to(struct store *store); /* and release; clears what stuck *
 /* True when a statement failed since the savepoint; fills err. */
 bool store_failed(const struct store *store, struct error *err);
 
-/* VACUUM INTO a new file; outside a transaction. */
+/* VACUUM INTO a new file, synced; outside a transaction. CONFLICT where there is one; nothing is
+ * left of a copy that failed. */
 int store_snapshot(struct store *store, const char *file, struct error *err);
 
 /* Settings of this store: small facts that outlive the process. Caller frees. */
