@@ -39,6 +39,8 @@
  * worktrees {} → {"worktrees":[{"dir","branch","head","locked":TEXT|null,"missing":bool,
  *     "doing":"rebase"|"bisect"|null,"main":bool}]}
  * remove {"dir":DIR} → {"removed":bool,"kept":HEX|null}: a slot, once its content is kept.
+  settle {"dir":DIR} → {"kept":HEX|null}: the slot of a dead worker; its branch is let go of.
+ * worktree_commit {"dir":DIR} → {"commit":HEX,"changed":bool}: uncommitted work as a commit.
  * repair {"dirs":[DIR]} → {}: `git worktree repair`, after a repository (or these) moved.
  * kept {} → {"refs":[{"ref","commit"}]}: everything below refs/pleach/.
  * drop_refs {"refs":[REF]} → {"dropped":[REF]}: only below refs/pleach/.
@@ -58,11 +60,15 @@
 #include "verb.h"
 
 static const struct verb verbs[] = {
-    {"resolve", verb_resolve},     {"base", verb_base},     {"compare", verb_compare},
-    {"prepare", verb_prepare},     {"move", verb_move},     {"contains", verb_contains},
-    {"diff", verb_diff},           {"open", verb_open},     {"worktrees", verb_worktrees},
-    {"remove", verb_remove},       {"repair", verb_repair}, {"kept", verb_kept},
-    {"drop_refs", verb_drop_refs}, {"pin", verb_pin},       {"identity", verb_identity},
+    {"resolve", verb_resolve},     {"base", verb_base},
+    {"compare", verb_compare},     {"prepare", verb_prepare},
+    {"move", verb_move},           {"contains", verb_contains},
+    {"diff", verb_diff},           {"open", verb_open},
+    {"worktrees", verb_worktrees}, {"remove", verb_remove},
+    {"repair", verb_repair},       {"kept", verb_kept},
+    {"settle", verb_settle},       {"worktree_commit", verb_worktree_commit},
+    {"drop_refs", verb_drop_refs}, {"pin", verb_pin},
+    {"identity", verb_identity},
 };
 
 int verb_open_repo(const json_t *request, struct repo *out, struct error *err)

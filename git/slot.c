@@ -83,7 +83,12 @@ int slot_move_nested(struct slot *slot, int64_t attempt, const struct capture *c
 		if (file_exists(git) && slot_move_aside(slot, attempt, git, err) < 0)
 			return -1;
 	}
-	/* Kept under another name, and unknown to git: it would stay for ever. */
+	return 0;
+}
+
+int slot_move_strange(struct slot *slot, int64_t attempt, const struct capture *capture,
+                      struct error *err)
+{
 	for (size_t i = 0; capture->strange && capture->strange[i]; i++) {
 		_cleanup_free_ char *file = repo_path(slot->dir, capture->strange[i]);
 

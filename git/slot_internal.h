@@ -46,6 +46,16 @@ int slot_move_aside(const struct slot *slot, int64_t attempt, const char *path, 
  * slot, into <slots>/.kept/. */
 int slot_move_nested(struct slot *slot, int64_t attempt, const struct capture *capture,
                      struct error *err);
+/* As slot_move_nested, for files that a snapshot has kept under another name: git does not know
+ * theirs, and they would stay for ever. */
+int slot_move_strange(struct slot *slot, int64_t attempt, const struct capture *capture,
+                      struct error *err);
+/* Keeps what submodules hold (modules.c); `head` (may be NULL) is the parent of what is made. */
+int slot_keep_modules(struct slot *slot, int64_t attempt, const struct capture *capture,
+                      const char *head, struct error *err);
+/* Empties those that are not exactly as `base` links to them, once they are kept. */
+int slot_reset_modules(struct slot *slot, const struct capture *capture, const char *base,
+                       struct error *err);
 /* Sets the working tree and index to `commit` from what `capture` found. Takes its index. */
 int slot_check_out(struct slot *slot, struct capture *capture, const char *commit,
                    struct error *err);

@@ -187,7 +187,8 @@ int slot_keep_content(struct slot *slot, int64_t attempt, struct capture *captur
 	if (!reached && ref_keep(&slot->repo, stem, hex, NULL, err) < 0)
 		return -1;
 	slot->unsynced |= !reached;
-	if (slot_keep_loose_ends(slot, attempt, capture, hex, err) < 0)
+	if (slot_keep_loose_ends(slot, attempt, capture, hex, err) < 0 ||
+	    slot_keep_modules(slot, attempt, capture, hex, err) < 0)
 		return -1;
 	*head = reached ? NULL : xstrdup(hex);
 	return 0;

@@ -181,7 +181,9 @@ int slot_switch(struct slot *slot, int64_t attempt, const char *branch, const ch
 		return error_wrap(err, "snapshot of %s", slot->dir);
 	old = strv_copy((const char *const *)slot->marker.private_paths);
 	if (begin(slot, attempt, full, hex, paths, err) < 0 ||
-	    slot_move_nested(slot, owner, &capture, err) < 0 || slot_forget_state(slot, err) < 0 ||
+	    slot_move_nested(slot, owner, &capture, err) < 0 ||
+	    slot_move_strange(slot, owner, &capture, err) < 0 ||
+	    slot_reset_modules(slot, &capture, hex, err) < 0 || slot_forget_state(slot, err) < 0 ||
 	    slot_check_out(slot, &capture, hex, err) < 0 ||
 	    take_branch(slot, attempt, full, hex, err) < 0 ||
 	    slot_place_private(slot, copy, link, (const char *const *)old, err) < 0 ||

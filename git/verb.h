@@ -28,6 +28,8 @@ int verb_repair(const json_t *request, json_t **answer, struct error *err);
 int verb_kept(const json_t *request, json_t **answer, struct error *err);
 int verb_drop_refs(const json_t *request, json_t **answer, struct error *err);
 int verb_pin(const json_t *request, json_t **answer, struct error *err);
+int verb_settle(const json_t *request, json_t **answer, struct error *err);
+int verb_worktree_commit(const json_t *request, json_t **answer, struct error *err);
 int verb_identity(const json_t *request, json_t **answer, struct error *err);
 
 /* Opens the repository that a request names with "root" and "pinned". */

@@ -325,6 +325,47 @@ static void test_overlay_of_a_crashed_proof_goes(void **state)
 	slot_close(slot);
 }
 
+static void test_submodules(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot;
+
+	run_sh(u->dir,
+	       "git init -q -b main lib; cd lib; git config user.name a; git config user.email b; "
+	       "echo l1 > l; git add l; git commit -qm 1; cd ../repo; "
+	       "git -c protocol.file.allow=always submodule --quiet add ../lib lib; "
+	       "git commit -qm sub");
+	slot = open_slot(u);
+	start_attempt(u, slot, 1, "one");
+	slot_set_up(slot);
+	run_sh(u->slot, "git -c protocol.file.allow=always submodule --quiet update --init; git "
+	                "status --porcelain");
+	/* Filled and unchanged: it stays filled. */
+	start_attempt(u, slot, 2, "two");
+	assert_sh("l1", sh(u->slot, "cat lib/l"));
+	assert_false(slot_is_new(slot));
+	assert_sh("", sh(u->root, "git for-each-ref refs/pleach"));
+	run_sh(u->slot, "cd lib; echo dirty > l; echo more > m");
+	snapshot(slot, 2, NULL);
+	assert_kept(u, "dirty");
+	assert_kept(u, "more");
+	start_attempt(u, slot, 3, "three");
+	assert_sh("", sh(u->slot, "git status --porcelain"));
+	assert_true(slot_is_new(slot));
+	run_sh(u->slot,
+	       "git -c protocol.file.allow=always submodule --quiet update --init; cd lib; "
+	       "git config user.name a; git config user.email b; echo own > o; git add o; "
+	       "git commit -qm own");
+	commit(u, slot, 3, "three");
+	start_attempt(u, slot, 4, "four");
+	assert_sh("", sh(u->slot, "git status --porcelain"));
+	run_sh(u->root,
+	       "git --git-dir=.git/worktrees/ash/modules/lib cat-file -e "
+	       "$(git rev-parse pleach/p/three:lib); "
+	       "git --git-dir=.git/worktrees/ash/modules/lib rev-parse refs/pleach/kept/3");
+	slot_close(slot);
+}
+
 /* Plants a command under every key that git could run; each would leave a file. */
 static void plant(struct universe *u, const char *dir)
 {
@@ -450,6 +491,7 @@ int main(void)
 	    universe_test(test_clean_proof_keeps_nothing),
 	    universe_test(test_proof_that_wanders_off),
 	    universe_test(test_overlay_of_a_crashed_proof_goes),
+	    universe_test(test_submodules),
 	    universe_test(test_nothing_planted_is_run),
 	    universe_test(test_the_users_own_filter_runs),
 	    universe_test(test_environment_is_ours),
