@@ -153,6 +153,30 @@ static void test_tables(void **state)
 	}
 }
 
+/* Every command and every option is in the manual. */
+static void test_manual(void **state)
+{
+	_cleanup_free_ char *page = NULL;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(place_read_file(PLEACH_MANUAL, 1u << 20, &page, &len, NULL), 0);
+	for (size_t i = 0; commands[i]; i++) {
+		_cleanup_free_ char *name = xasprintf("*%s*", commands[i]->name);
+
+		if (commands[i]->hidden)
+			continue;
+		if (!strstr(page, name))
+			fail_msg("pleach.1 has no %s", commands[i]->name);
+		for (const struct option *o = commands[i]->options; o->name; o++) {
+			_cleanup_free_ char *option = xasprintf("*--%s*", o->name);
+
+			if (!strstr(page, option))
+				fail_msg("pleach.1 has no --%s (%s)", o->name, commands[i]->name);
+		}
+	}
+}
+
 static void test_names(void **state)
 {
 	(void)state;
@@ -173,7 +197,7 @@ int main(void)
 	    cmocka_unit_test(test_forms),     cmocka_unit_test(test_last_counts),
 	    cmocka_unit_test(test_refused),   cmocka_unit_test(test_stop_at_word),
 	    cmocka_unit_test(test_durations), cmocka_unit_test(test_tables),
-	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_manual),    cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
