@@ -18,29 +18,15 @@ void held_add(struct coordinator *c, struct held held)
 static bool task_rests(struct coordinator *c, int64_t id, bool *stuck)
 {
 	_cleanup_task_ struct task_row row = {0};
-	int64_t *roots;
-	bool rests;
+	_cleanup_free_ int64_t *roots = NULL;
 
 	if (!store_task_get(c->store, id, &row) || task_status_is_terminal(row.status))
 		return true;
-	if (row.status == TASK_IN_PROGRESS)
-		return false;
-	if (row.status == TASK_NEEDS_INPUT)
+	if (row.status == TASK_PENDING)
+		roots = store_task_stuck_by(c->store, id);
+	if (row.status == TASK_NEEDS_INPUT || (roots && roots[0]))
 		return *stuck = true;
-	roots = store_task_stuck_by(c->store, id);
-	rests = roots[0] != 0;
-	/* A choice waits for its other alternatives as long as they can still move. */
-	if (row.kind == KIND_CHOICE && !row.unfinished) {
-		int64_t *alternatives = store_task_alternatives(c->store, id);
-
-		for (size_t i = 0; alternatives[i] && rests; i++)
-			rests = task_rests(c, alternatives[i], stuck);
-		free(alternatives);
-	}
-	free(roots);
-	if (rests)
-		*stuck = true;
-	return rests;
+	return false;
 }
 
 static json_t *tasks_if_rest(struct coordinator *c, struct held *h)

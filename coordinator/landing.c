@@ -62,12 +62,26 @@ static void landing_end(struct coordinator *c, json_t *result, const struct erro
 	landing_start(c);
 }
 
+/* A blocker that landed squashed: its commits are not in the target, only what they made. */
+static bool landed_squashed(struct coordinator *c, int64_t id)
+{
+	_cleanup_task_ struct task_row task = {0};
+	_cleanup_json_ json_t *detail = NULL;
+
+	if (!store_task_get(c->store, id, &task) || task.landing != LANDING_LANDED ||
+	    !task.landing_detail)
+		return false;
+	detail = jsonl_parse(task.landing_detail, strlen(task.landing_detail), NULL);
+	return json_flag(detail, "squash");
+}
+
 static json_t *item_json(struct coordinator *c, int64_t id)
 {
+	_cleanup_free_ int64_t *blockers = store_task_blockers(c->store, id);
 	_cleanup_task_ struct task_row task = {0};
 	_cleanup_json_ json_t *text = NULL;
 	json_t *after = json_array(), *spec;
-	int64_t *blockers;
+	bool base_landed = false;
 	const char *subject;
 
 	if (!store_task_get(c->store, id, &task))
@@ -75,18 +89,18 @@ static json_t *item_json(struct coordinator *c, int64_t id)
 	text = store_task_text(c->store, id);
 	spec = json_object_get(text, "spec");
 	subject = json_text(text, "subject");
-	blockers = store_task_blockers(c->store, id);
-	for (size_t i = 0; blockers[i]; i++)
+	for (size_t i = 0; blockers[i]; i++) {
 		json_array_append_new(after, json_integer(blockers[i]));
-	free(blockers);
-	return json_pack("{s:I, s:s, s:s, s:s?, s:s?, s:o, s:o, s:O?, s:O?, s:O?, s:O?}", "task",
-	                 (json_int_t)id, "key", task.key, "head", task.head, "base", task.base,
-	                 "verified_tree", task.tree, "after", after, "message",
-	                 json_sprintf("%s\n\nPleach-Task: %s/%s\n", subject ? subject : task.key,
-	                              task.plan_name, task.key),
-	                 "verify", json_object_get(spec, "verify"), "setup",
-	                 json_object_get(spec, "setup"), "copy", json_object_get(spec, "copy"),
-	                 "link", json_object_get(spec, "link"));
+		base_landed = base_landed || landed_squashed(c, blockers[i]);
+	}
+	return json_pack(
+	    "{s:I, s:s, s:s, s:s?, s:s?, s:b, s:o, s:o, s:O?, s:O?, s:O?, s:O?}", "task",
+	    (json_int_t)id, "key", task.key, "head", task.head, "base", task.base, "verified_tree",
+	    task.tree, "base_landed", base_landed, "after", after, "message",
+	    json_sprintf("%s\n\nPleach-Task: %s/%s\n", subject ? subject : task.key, task.plan_name,
+	                 task.key),
+	    "verify", json_object_get(spec, "verify"), "setup", json_object_get(spec, "setup"),
+	    "copy", json_object_get(spec, "copy"), "link", json_object_get(spec, "link"));
 }
 
 static json_t *merged_keys(const json_t *prepared)
@@ -138,9 +152,11 @@ static void record_refusals(struct coordinator *c, const json_t *prepared)
 	}
 }
 
-static void record_landed(struct coordinator *c, const char *target, const char *before,
-                          const char *after, const json_t *merged)
+static void record_landed(struct coordinator *c, const struct landing *landing)
 {
+	const char *before = json_text(landing->prepared, "before");
+	const char *after = json_text(landing->prepared, "after");
+	const json_t *merged = json_object_get(landing->prepared, "merged");
 	json_t *item, *data;
 	char at[32];
 	size_t i;
@@ -148,7 +164,8 @@ static void record_landed(struct coordinator *c, const char *target, const char 
 	text_format_time(time_now_ms(), at);
 	json_array_foreach (merged, i, item) {
 		json_t *detail =
-		    json_pack("{s:O?, s:s}", "commit", json_object_get(item, "commit"), "at", at);
+		    json_pack("{s:O?, s:s, s:b}", "commit", json_object_get(item, "commit"), "at",
+		              at, "squash", landing->squash);
 		_cleanup_free_ char *text = jsonl_text(detail);
 
 		store_task_set_landing(c->store, json_int(item, "task", 0), LANDING_LANDED, text);
@@ -158,7 +175,8 @@ static void record_landed(struct coordinator *c, const char *target, const char 
 		json_decref(data);
 		json_decref(detail);
 	}
-	data = json_pack("{s:s, s:s, s:s}", "target", target, "before", before, "after", after);
+	data = json_pack("{s:s, s:s, s:s}", "target", landing->target, "before", before, "after",
+	                 after);
 	store_event_add(c->store, "target.moved", 0, 0, NULL, data);
 	json_decref(data);
 }
@@ -166,11 +184,8 @@ static void record_landed(struct coordinator *c, const char *target, const char 
 static int close_step(struct coordinator *c, void *context, struct error *err)
 {
 	const struct landing *landing = context;
-	const json_t *p = landing->prepared;
-
 	(void)err;
-	record_landed(c, landing->target, json_text(p, "before"), json_text(p, "after"),
-	              json_object_get(p, "merged"));
+	record_landed(c, landing);
 	store_landing_close(c->store, landing->row, true);
 	return 0;
 }
@@ -241,11 +256,8 @@ static int refuse_step(struct coordinator *c, void *context, struct error *err)
 static int contained_step(struct coordinator *c, void *context, struct error *err)
 {
 	const struct landing *landing = context;
-	const json_t *p = landing->prepared;
-
 	(void)err;
-	record_landed(c, landing->target, json_text(p, "before"), json_text(p, "after"),
-	              json_object_get(p, "merged"));
+	record_landed(c, landing);
 	return 0;
 }
 

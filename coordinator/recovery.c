@@ -62,7 +62,7 @@ static int orphans_step(struct coordinator *c, void *context, struct error *err)
 		log_warn("recovery", "task=%lld was in progress under an ended attempt",
 		         (long long)tasks[i]);
 		if (task_change(c, &t, err) < 0)
-			return -1;
+			log_error("recovery", "task=%lld: %s", (long long)tasks[i], err->text);
 	}
 	return 0;
 }
@@ -95,7 +95,9 @@ static void recover_teammate(struct coordinator *c, const struct teammate_row *r
 	}
 	if (!row->pid)
 		kill_unrecorded(c, row->name);
-	if (c->team.wanted)
+	if (t->removing)
+		team_gone(c, t);
+	else if (c->team.wanted)
 		team_start(c, t);
 }
 
@@ -177,12 +179,12 @@ static void recover_landing(struct coordinator *c)
 	struct recovering *re = xcalloc(1, sizeof *re);
 	_cleanup_free_ char *marker = xasprintf("PLEACH_LANDING=%s", c->place.id);
 
+	/* A prepare that outlived us would hold the integration slot. */
+	proc_kill_survivors(marker, NULL, 0, SWEEP_TRIES);
 	if (!store_landing_pending(c->store, &re->landing)) {
 		free(re);
 		return;
 	}
-	/* A prepare that outlived us would hold the integration slot. */
-	proc_kill_survivors(marker, NULL, 0, SWEEP_TRIES);
 	gitq_ask(c, "contains",
 	         json_pack("{s:s, s:s}", "target", re->landing.target, "commit", re->landing.after),
 	         landing_looked_at, re);

@@ -11,6 +11,7 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "store_sql.h"
+#include "store_stuck.h"
 
 #define STATEMENTS_MAX 256
 
@@ -22,7 +23,8 @@ struct store {
 	} cache[STATEMENTS_MAX];
 	sqlite3_stmt *nothing; /* yields no row: what a failed store answers */
 	bool failed;
-	struct error why; /* the first failure since the savepoint */
+	struct error why;    /* the first failure since the savepoint */
+	struct stuck *stuck; /* NULL: to be found out anew */
 };
 
 static void store_fail(struct store *store)
@@ -126,9 +128,33 @@ void store_close(struct store *store)
 		return;
 	for (size_t i = 0; i < STATEMENTS_MAX; i++)
 		sqlite3_finalize(store->cache[i].stmt);
+	stuck_free(store->stuck);
 	sqlite3_finalize(store->nothing);
 	sqlite3_close(store->db);
 	free(store);
+}
+
+void store_graph_changed(struct store *store)
+{
+	stuck_free(store->stuck);
+	store->stuck = NULL;
+}
+
+static const struct stuck *stuck_now(struct store *store)
+{
+	if (!store->stuck)
+		store->stuck = stuck_make(store);
+	return store->stuck;
+}
+
+int64_t *store_task_stuck_by(struct store *store, int64_t id)
+{
+	return stuck_roots(stuck_now(store), id);
+}
+
+int64_t store_stuck_count(struct store *store, int64_t plan)
+{
+	return stuck_count(store, stuck_now(store), plan);
 }
 
 int store_begin(struct store *store, struct error *err)
@@ -151,6 +177,7 @@ void store_rollback(struct store *store)
 {
 	if (!sqlite3_get_autocommit(store->db))
 		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	store_graph_changed(store);
 	store->failed = false;
 }
 
@@ -174,6 +201,7 @@ void store_release(struct store *store)
 void store_rollback_to(struct store *store)
 {
 	store->failed = false;
+	store_graph_changed(store);
 	sql_run(store, "ROLLBACK TO request", "");
 	sql_run(store, "RELEASE request", "");
 }

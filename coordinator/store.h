@@ -128,6 +128,7 @@ int64_t *store_tasks_without_base(struct store *store, int64_t limit);
 /* The roots that keep a pending task from running: failed, cancelled or waiting for a
  * person, found along the blockers. Empty: not stuck. */
 int64_t *store_task_stuck_by(struct store *store, int64_t id);
+int64_t store_stuck_count(struct store *store, int64_t plan); /* 0: of all plans */
 /* Names for "did you mean". NULL-terminated; caller frees with strv_free. */
 char **store_task_keys(struct store *store, int64_t limit);
 

@@ -29,6 +29,9 @@ char *sql_column_text(sqlite3_stmt *stmt, int column);
 /* A column that holds JSON: new reference, json null when it is null. */
 json_t *sql_column_json(sqlite3_stmt *stmt, int column);
 
+/* A status or an edge was written: what was known of stuck tasks is not any more. */
+void store_graph_changed(struct store *store);
+
 extern const char *const store_migrations[STORE_SCHEMA];
 
 #endif

@@ -150,6 +150,7 @@ int64_t store_task_insert(struct store *store, const struct task_new *task)
 	        task->priority, task->settled_blockers, task->slot_none, task->agent, task->model,
 	        task->choose, task->root_base, time_now_ms());
 	id = sql_last_id(store);
+	store_graph_changed(store);
 	sql_run(store,
 	        "INSERT INTO task_text(task, subject, prompt, metadata, spec, definition, nonce)"
 	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -164,6 +165,7 @@ void store_task_redefine(struct store *store, int64_t id, const struct task_new 
 {
 	_cleanup_free_ char *metadata = metadata_text(task->metadata);
 
+	store_graph_changed(store);
 	sql_run(
 	    store,
 	    "UPDATE task SET priority = ?2, settled_blockers = ?3, slot_none = ?4, agent = ?5,"
@@ -191,6 +193,7 @@ char *store_task_definition(struct store *store, int64_t id)
 
 void store_task_set_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n)
 {
+	store_graph_changed(store);
 	sql_run(store, "DELETE FROM dependency WHERE task = ?1", "i", id);
 	for (size_t i = 0; i < n; i++)
 		sql_run(store, "INSERT OR IGNORE INTO dependency(task, blocker) VALUES(?1, ?2)",
@@ -317,36 +320,6 @@ int64_t store_tasks_running(struct store *store, int64_t plan, const char *agent
 	               "it", plan, agent);
 }
 
-/* While nothing waits for a person and nothing failed, nobody can be stuck. */
-static bool nothing_sticks(struct store *store)
-{
-	return !sql_int(store, 0, "SELECT 1 FROM task WHERE status IN (2, 4, 5) LIMIT 1", "");
-}
-
-int64_t *store_task_stuck_by(struct store *store, int64_t id)
-{
-	if (nothing_sticks(store))
-		return xcalloc(1, sizeof(int64_t));
-	/* Up through pending tasks, to the first that failed, was cancelled or waits; each edge
-	 * judges by the task whose edge it is: one with when: settled goes on after a failure. A
-	 * choice is walked into as well; an alternative that failed keeps nobody from choosing. */
-	return sql_ints(
-	    store,
-	    "WITH RECURSIVE up(id, settled) AS ("
-	    " SELECT blocker, (SELECT settled_blockers FROM task WHERE id = ?1)"
-	    "  FROM dependency WHERE task = ?1"
-	    " UNION SELECT a.id, 1 FROM task AS a WHERE a.parent = ?1"
-	    " UNION SELECT d.blocker, t.settled_blockers FROM up"
-	    "  JOIN task AS t ON t.id = up.id AND t.status = 0 AND t.unfinished > 0"
-	    "  JOIN dependency AS d ON d.task = t.id"
-	    " UNION SELECT a.id, 1 FROM up JOIN task AS t ON t.id = up.id AND t.status = 0"
-	    "  AND t.kind = 1 JOIN task AS a ON a.parent = t.id)"
-	    " SELECT DISTINCT t.id FROM up JOIN task AS t ON t.id = up.id"
-	    " WHERE t.status = 2 OR (t.status IN (4, 5) AND up.settled = 0)"
-	    " ORDER BY t.id",
-	    "i", id);
-}
-
 char **store_task_keys(struct store *store, int64_t limit)
 {
 	sqlite3_stmt *row =
@@ -435,6 +408,7 @@ void store_task_set_root_base(struct store *store, int64_t id, const char *commi
 
 void store_task_write_state(struct store *store, const struct task_state_change *change)
 {
+	store_graph_changed(store);
 	sql_run(store,
 	        "UPDATE task SET status = ?2, attempt = CASE WHEN ?3 < 0 THEN attempt ELSE "
 	        "nullif(?3, 0) END,"

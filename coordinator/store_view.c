@@ -155,31 +155,13 @@ json_t *store_task_json(struct store *store, int64_t id)
 	return json;
 }
 
-/* Pending tasks that wait behind something that will not end by itself. */
-static int64_t count_stuck(struct store *store, int64_t plan)
-{
-	return sql_int(
-	    store, 0,
-	    "WITH RECURSIVE stuck(id) AS ("
-	    " SELECT d.task FROM task AS t JOIN dependency AS d ON d.blocker = t.id"
-	    "  JOIN task AS w ON w.id = d.task AND w.status = 0"
-	    "  WHERE t.status = 2 OR (t.status IN (4, 5) AND w.settled_blockers = 0)"
-	    " UNION SELECT p.id FROM task AS t JOIN task AS p ON p.id = t.parent"
-	    "  AND p.status = 0 WHERE t.status = 2"
-	    " UNION SELECT d.task FROM stuck JOIN dependency AS d ON d.blocker = stuck.id"
-	    "  JOIN task AS w ON w.id = d.task AND w.status = 0)"
-	    " SELECT count(*) FROM stuck JOIN task ON task.id = stuck.id"
-	    " WHERE ?1 = 0 OR plan = ?1",
-	    "i", plan);
-}
-
 json_t *store_status_counts(struct store *store, int64_t plan)
 {
 	int64_t ready = sql_int(store, 0,
 	                        "SELECT count(*) FROM task WHERE kind = 0 AND status = 0"
 	                        " AND unfinished = 0 AND delay_ms = 0 AND (?1 = 0 OR plan = ?1)",
 	                        "i", plan);
-	int64_t stuck = count_stuck(store, plan), counted[task_status_count] = {0};
+	int64_t stuck = store_stuck_count(store, plan), counted[task_status_count] = {0};
 	json_t *counts = json_object();
 	sqlite3_stmt *row = sql_bind(store,
 	                             "SELECT status, count(*) FROM task WHERE ?1 = 0 OR plan = ?1"

@@ -276,10 +276,10 @@ static void resolved(struct coordinator *c, const json_t *result, const struct e
 	sub->base = xstrdup(json_text(commit, "commit"));
 	sub->target = xstrdup(target ? target : json_text(result, "head_branch"));
 	if (base && !sub->base) {
-		const char *reason = json_text(commit, "error");
 
-		error_set(&err, ERROR_INVALID, "base: %s is no commit of this repository%s%s", base,
-		          reason ? ": " : "", reason ? reason : "");
+		error_set(&err, ERROR_INVALID,
+		          "base: %s is no commit of this repository (a branch, a tag or a commit)",
+		          base);
 		later_fail(c, sub->later, &err);
 		submission_free(sub);
 		return;

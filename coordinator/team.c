@@ -382,6 +382,13 @@ static int process_step(struct coordinator *c, void *context, struct error *err)
 
 static void retry_start(uv_timer_t *timer);
 
+static void start_later(struct teammate *t)
+{
+	t->doomed = 0;
+	uv_timer_start(&t->timer, retry_start, (uint64_t)t->backoff_ms, 0);
+	t->backoff_ms = t->backoff_ms * 2 < BACKOFF_MAX_MS ? t->backoff_ms * 2 : BACKOFF_MAX_MS;
+}
+
 void team_start(struct coordinator *c, struct teammate *t)
 {
 	struct error err = ERROR_INIT;
@@ -392,10 +399,7 @@ void team_start(struct coordinator *c, struct teammate *t)
 	t->spawned_ms = time_mono_ms();
 	if (spawn_worker(c, t, &proc, &err) < 0) {
 		log_error("team", "teammate=%s cannot start its worker: %s", t->name, err.text);
-		t->doomed = 0;
-		uv_timer_start(&t->timer, retry_start, (uint64_t)t->backoff_ms, 0);
-		t->backoff_ms =
-		    t->backoff_ms * 2 < BACKOFF_MAX_MS ? t->backoff_ms * 2 : BACKOFF_MAX_MS;
+		start_later(t);
 		return;
 	}
 	close(proc.pidfd);
@@ -481,24 +485,19 @@ static int lose_step(struct coordinator *c, void *context, struct error *err)
 	return 0;
 }
 
-static void sweep_done(uv_work_t *work, int status)
+void team_gone(struct coordinator *c, struct teammate *t)
 {
-	struct sweep *sweep = work->data;
-	struct coordinator *c = sweep->c;
-	struct teammate *t = team_find(c, sweep->name);
 	struct error err = ERROR_INIT;
 
-	(void)status;
-	if (t && sweep->killed < 0) {
-		/* Something cannot be ended (a process in the kernel): the slot is not safe yet. */
-		log_error("team", "teammate=%s survivors do not end; trying again", t->name);
-		uv_queue_work(&c->loop, &sweep->work, sweep_work, sweep_done);
-		return;
-	}
-	free(sweep->slot);
-	free(sweep);
-	if (!t)
-		return;
+	if (turn_step(c, lose_step, t, &err) < 0)
+		log_error("team", "teammate=%s: %s", t->name, err.text);
+	teammate_forget(c, t);
+}
+
+static void lost_for_good(struct coordinator *c, struct teammate *t)
+{
+	struct error err = ERROR_INIT;
+
 	t->sweeping = false;
 	t->proc.pid = 0;
 	if (turn_step(c, lose_step, t, &err) < 0)
@@ -509,12 +508,46 @@ static void sweep_done(uv_work_t *work, int status)
 		return;
 	}
 	teammate_changed(c, t);
-	if (c->team.wanted) {
-		t->doomed = 0;
-		uv_timer_start(&t->timer, retry_start, (uint64_t)t->backoff_ms, 0);
-		t->backoff_ms =
-		    t->backoff_ms * 2 < BACKOFF_MAX_MS ? t->backoff_ms * 2 : BACKOFF_MAX_MS;
+	if (c->team.wanted)
+		start_later(t);
+}
+
+/* Its slot is kept and its branch free: the task may be tried again anywhere. */
+static void settled(struct coordinator *c, const json_t *result, const struct error *why,
+                    void *context)
+{
+	_cleanup_free_ char *name = context;
+	struct teammate *t = team_find(c, name);
+
+	if (!result)
+		log_error("team", "teammate=%s its slot: %s", name, why->text);
+	if (t)
+		lost_for_good(c, t);
+}
+
+static void sweep_done(uv_work_t *work, int status)
+{
+	struct sweep *sweep = work->data;
+	struct coordinator *c = sweep->c;
+	struct teammate *t = team_find(c, sweep->name);
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+
+	(void)status;
+	if (t && sweep->killed < 0) {
+		/* Something cannot be ended (a process in the kernel): the slot is not safe yet. */
+		log_error("team", "teammate=%s survivors do not end; trying again", t->name);
+		uv_queue_work(&c->loop, &sweep->work, sweep_work, sweep_done);
+		return;
 	}
+	if (t &&
+	    store_attempt_get(c->store, store_attempt_running_of(c->store, t->name), &attempt) &&
+	    attempt.slot)
+		gitq_ask(c, "settle", json_pack("{s:o}", "dir", json_text_or_null(sweep->slot)),
+		         settled, xstrdup(t->name));
+	else if (t)
+		lost_for_good(c, t);
+	free(sweep->slot);
+	free(sweep);
 }
 
 void team_worker_died(struct coordinator *c, struct teammate *t)

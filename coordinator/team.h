@@ -67,6 +67,8 @@ int team_add(struct coordinator *c, const char *name, const char *agent, const c
              struct teammate **out, struct error *err);
 /* In a turn. now: its attempt is released; else it ends after its attempt. */
 void team_remove(struct coordinator *c, struct teammate *t, bool now);
+/* One that was to be removed and has no worker any more: opens a step of its own. */
+void team_gone(struct coordinator *c, struct teammate *t);
 /* Starts the worker unless it runs. After a commit. */
 void team_start(struct coordinator *c, struct teammate *t);
 /* Takes over a worker that says hello, or that the store remembers. */

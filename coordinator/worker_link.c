@@ -235,7 +235,8 @@ static int64_t deliverable(struct coordinator *c, struct teammate *t)
 	if (!attempt || !store_attempt_get(c->store, attempt, &row) ||
 	    !store_task_get(c->store, row.task, &task))
 		return 0;
-	if (task.attempt == attempt && !task_status_is_terminal(task.status) && !c->draining)
+	if (task.attempt == attempt && !c->draining &&
+	    (task.status == TASK_IN_PROGRESS || task.status == TASK_NEEDS_INPUT))
 		return attempt;
 	finish_lost(c, attempt, true);
 	return 0;

@@ -39,7 +39,7 @@
  * worktrees {} → {"worktrees":[{"dir","branch","head","locked":TEXT|null,"missing":bool,
  *     "doing":"rebase"|"bisect"|null,"main":bool}]}
  * remove {"dir":DIR} → {"removed":bool,"kept":HEX|null}: a slot, once its content is kept.
-  settle {"dir":DIR} → {"kept":HEX|null}: the slot of a dead worker; its branch is let go of.
+ * settle {"dir":DIR} → {"kept":HEX|null}: the slot of a dead worker; its branch is let go of.
  * worktree_commit {"dir":DIR} → {"commit":HEX,"changed":bool}: uncommitted work as a commit.
  * repair {"dirs":[DIR]} → {}: `git worktree repair`, after a repository (or these) moved.
  * kept {} → {"refs":[{"ref","commit"}]}: everything below refs/pleach/.
