@@ -302,7 +302,7 @@ static inline int fake_setup(void **state)
 	signal(SIGPIPE, SIG_IGN);
 	if (!fake_token[0])
 		text_random_hex(fake_token, 16);
-	strcpy(f->dir, "/tmp/pleach-test-XXXXXX");
+	snprintf(f->dir, sizeof f->dir, "/tmp/pleach-test-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	f->root = fake_path(f, "root");
 	f->state = fake_path(f, "state");
