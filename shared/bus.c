@@ -12,7 +12,9 @@
 
 #include "mem.h"
 
-#define PROBE_MS 200 /* how long a healthy listener may take to greet our own dial */
+#define QUEUE_MAX 1024 /* messages that wait for one subscriber: a burst is longer than nng's 16   \
+	                */
+#define PROBE_MS 200   /* how long a healthy listener may take to greet our own dial */
 
 struct bus_pub {
 	nng_socket socket;
@@ -66,6 +68,7 @@ int bus_pub_open(const char *url, struct bus_pub **out, struct error *err)
 
 	pub->url = xstrdup(url);
 	if (rc == 0) {
+		nng_socket_set_int(pub->socket, NNG_OPT_SENDBUF, QUEUE_MAX);
 		nng_pipe_notify(pub->socket, NNG_PIPE_EV_ADD_POST, bus_greeted, pub);
 		rc = bus_listen(pub);
 	}
@@ -125,6 +128,7 @@ int bus_sub_open(struct bus_sub **out, struct error *err)
 		free(sub);
 		return bus_error(err, "cannot subscribe", "", rc);
 	}
+	nng_socket_set_int(sub->socket, NNG_OPT_RECVBUF, QUEUE_MAX);
 	nng_socket_set_ms(sub->socket, NNG_OPT_RECONNMINT, 50);
 	nng_socket_set_ms(sub->socket, NNG_OPT_RECONNMAXT, 2000);
 	*out = sub;
