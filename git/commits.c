@@ -146,7 +146,8 @@ static int make_by_git2(const struct repo *repo, const char *tree, const char *c
 	size_t n = 0;
 	int rc = 1;
 
-	if (!repo->git || strv_len(parents) > ARRAY_LEN(list) || git_oid_fromstr(&oid, tree) < 0)
+	if (!repo->git || strv_len(parents) > ARRAY_LEN(list) ||
+	    (when < 0 && repo_environment(repo, NULL) < 0) || git_oid_fromstr(&oid, tree) < 0)
 		return 1;
 	for (; parents[n]; n++)
 		if (!(list[n] = lookup(repo, parents[n])))

@@ -48,10 +48,6 @@ int repo_open(const char *root, const char *pinned_file, struct repo *out, struc
 	if (place_find(root, &repo.place, err) < 0)
 		return -1;
 	repo.pinned_file = xstrdup(pinned_file);
-	if (read_environment(&repo, err) < 0) {
-		repo_close(&repo);
-		return -1;
-	}
 	if (git_libgit2_init() > 0) {
 		repo.git2_used = true;
 		if (git_repository_open_ext(
@@ -76,6 +72,12 @@ void repo_close(struct repo *repo)
 	if (repo->place.common_dir)
 		place_finish(&repo->place);
 	*repo = (struct repo)REPO_INIT;
+}
+
+int repo_environment(const struct repo *repo, struct error *err)
+{
+	/* Filled on first use: to those who look on it was always there. */
+	return repo->env ? 0 : read_environment((struct repo *)repo, err);
 }
 
 int repo_refresh(struct repo *repo, struct error *err)
@@ -111,10 +113,13 @@ void env_set(char ***env, const char *name, const char *value)
 		strv_push(env, xasprintf("%s=%s", name, value));
 }
 
-char **git_run_environment(const struct repo *repo, const struct git_run *run)
+char **git_run_environment(const struct repo *repo, const struct git_run *run, struct error *err)
 {
-	char **env = strv_copy((const char *const *)repo->env);
+	char **env;
 
+	if (repo_environment(repo, err) < 0)
+		return NULL;
+	env = strv_copy((const char *const *)repo->env);
 	env_set(&env, "GIT_DIR", run->git_dir ? run->git_dir : repo->place.common_dir);
 	if (run->work_tree)
 		env_set(&env, "GIT_WORK_TREE", run->work_tree);
@@ -149,13 +154,15 @@ int git_run(const struct repo *repo, const struct git_run *run, const char *cons
 {
 	size_t n = strv_len(args);
 	_cleanup_free_ const char **argv = xcalloc(n + 2, sizeof *argv);
-	_cleanup_strv_ char **env = git_run_environment(repo, run);
+	_cleanup_strv_ char **env = git_run_environment(repo, run, err);
 	_cleanup_buf_ struct buf own_why = BUF_INIT;
 	struct buf *why = run->why ? run->why : &own_why;
 	struct proc_run proc = {.spec = PROC_SPEC_INIT};
 	const char *line;
 	int status;
 
+	if (!env)
+		return -1;
 	argv[0] = "git";
 	for (size_t i = 0; i < n; i++)
 		argv[i + 1] = args[i];

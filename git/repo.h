@@ -21,7 +21,7 @@
 struct repo {
 	struct place place;
 	char *pinned_file; /* NULL: none */
-	char **env;        /* for git programs, without GIT_DIR */
+	char **env;        /* for git programs, without GIT_DIR; NULL until it is needed */
 	char **unknown;    /* drivers that were not pinned */
 	struct pinned_watch *watch;
 	git_repository *git; /* NULL where libgit2 refuses */
@@ -67,8 +67,10 @@ int git_run(const struct repo *repo, const struct git_run *run, const char *cons
 /* As git_run; the output is one object id. */
 int git_run_id(const struct repo *repo, const struct git_run *run, const char *const *args,
                char hex[HEX_SIZE], struct error *err);
-/* The environment of such a program; caller frees with strv_free. */
-char **git_run_environment(const struct repo *repo, const struct git_run *run);
+/* The environment of such a program; caller frees with strv_free. NULL with err. */
+char **git_run_environment(const struct repo *repo, const struct git_run *run, struct error *err);
+/* Makes sure that repo->env is there: it takes a git program to read the configuration. */
+int repo_environment(const struct repo *repo, struct error *err);
 
 bool hex_is_id(const char *text); /* 40 or 64 lower-case hex digits */
 /* Makes everything that was written to the repository so far survive a power cut. */

@@ -17,11 +17,13 @@
 static int stream(const struct repo *repo, const struct git_run *run, char *const *args,
                   struct error *err)
 {
-	_cleanup_strv_ char **env = git_run_environment(repo, run), **argv = NULL;
+	_cleanup_strv_ char **env = git_run_environment(repo, run, err), **argv = NULL;
 	struct proc_spec spec = PROC_SPEC_INIT;
 	struct proc proc;
 	int status, rc;
 
+	if (!env)
+		return -1;
 	strv_push(&argv, xstrdup("git"));
 	for (size_t i = 0; args[i]; i++)
 		strv_push(&argv, xstrdup(args[i]));
