@@ -26,10 +26,13 @@ static bool limit_reached(const struct sched_limit *limits, size_t n, size_t at)
 	return at < n && limits[at].left <= 0;
 }
 
-/* A teammate with an agent takes its agent's tasks and those that name none. */
+/* A teammate with an agent takes its agent's tasks and those that name none; one without has
+ * to be told by the task. */
 static bool takes(const struct sched_teammate *teammate, const struct sched_task *task)
 {
-	return !teammate->agent || !task->agent || strcmp(teammate->agent, task->agent) == 0;
+	if (!teammate->agent)
+		return task->agent != NULL;
+	return !task->agent || strcmp(teammate->agent, task->agent) == 0;
 }
 
 /* The teammate of the very agent first: the others stay free for what only they take. */

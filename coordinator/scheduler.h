@@ -9,14 +9,15 @@
 struct sched_task {
 	int64_t id;
 	int64_t priority;   /* higher first, then lower id */
-	const char *agent;  /* NULL: any teammate's */
+	const char *agent;  /* NULL: that of the teammate, which must have one */
 	size_t total_limit; /* index into limits, SIZE_MAX: none */
 	size_t agent_limit; /* likewise, when the task names its agent */
 };
 
 struct sched_teammate {
 	size_t number;     /* for the caller */
-	const char *agent; /* NULL: takes any task; else its agent's and unassigned ones */
+	const char *agent; /* NULL: takes any task that names its agent; else its agent's and those
+	                    * that name none */
 };
 
 struct sched_limit {

@@ -62,6 +62,8 @@ static struct round make_round(void)
 
 static bool fits(const struct sched_teammate *mate, const struct sched_task *task)
 {
+	if (!mate->agent && !task->agent)
+		return false; /* nobody says what to run */
 	return !mate->agent || !task->agent || strcmp(mate->agent, task->agent) == 0;
 }
 
@@ -134,7 +136,7 @@ static void test_priority_then_id(void **state)
 	    {.id = 3, .priority = 0, .total_limit = SIZE_MAX, .agent_limit = SIZE_MAX},
 	    {.id = 2, .priority = 0, .total_limit = SIZE_MAX, .agent_limit = SIZE_MAX},
 	    {.id = 9, .priority = 5, .total_limit = SIZE_MAX, .agent_limit = SIZE_MAX}};
-	const struct sched_teammate mates[] = {{0, NULL}, {1, NULL}};
+	const struct sched_teammate mates[] = {{0, "codex"}, {1, "codex"}};
 	struct sched_assignment made[2];
 
 	(void)state;
