@@ -184,6 +184,25 @@ static int submit(struct run_job *job, struct error *err)
 	return 0;
 }
 
+/* How many teammates its tasks are worth. A plan that is all new answers that by itself. */
+static int default_size(struct run_job *job, long *size, struct error *err)
+{
+	const json_t *ids = json_object_get(job->submitted, "ids");
+	_cleanup_json_ json_t *tasks = NULL;
+
+	if (json_array_size(json_object_get(job->submitted, "created")) == json_array_size(ids) &&
+	    json_array_size(ids)) {
+		*size = run_default_size(job->plan, job->keys);
+		return 0;
+	}
+	if (cli_ask(job->cli, "task.list",
+	            json_pack("{s:O, s:[s, s]}", "ids", ids, "status", "pending", "in_progress"),
+	            true, &tasks, err) < 0)
+		return -1;
+	*size = team_default_size(json_sub(tasks, "tasks"));
+	return 0;
+}
+
 static int start_team(struct run_job *job, struct error *err)
 {
 	const json_t *team = json_sub(job->plan, "team");
@@ -191,14 +210,10 @@ static int start_team(struct run_job *job, struct error *err)
 	                           .teammates = json_sub(team, "teammates"),
 	                           .profiles = json_sub(job->plan, "agents"),
 	                           .headless = job->headless};
-	_cleanup_json_ json_t *tasks = NULL;
 	long wanted;
 
-	if (cli_ask(job->cli, "task.list",
-	            json_pack("{s:O}", "ids", json_object_get(job->submitted, "ids")), true, &tasks,
-	            err) < 0)
+	if (default_size(job, &wanted, err) < 0)
 		return -1;
-	wanted = team_default_size(json_sub(tasks, "tasks"));
 	if (!wanted)
 		return 0; /* all is settled or waits for a person */
 	if (!start.size && !json_array_size(start.teammates))

@@ -185,6 +185,25 @@ json_t *run_order(const json_t *plan, const json_t *keys)
 	return order;
 }
 
+long run_default_size(const json_t *plan, const json_t *keys)
+{
+	_cleanup_json_ json_t *selected = run_selected(plan, keys), *index = tasks_by_key(plan);
+	long ready = 0;
+	json_t *task;
+	size_t i;
+
+	json_array_foreach (json_sub(plan, "tasks"), i, task) {
+		const char *kind = json_text(task, "kind"), *parent = json_text(task, "parent");
+		const json_t *waits = parent ? json_object_get(index, parent) : task;
+
+		if (kind && strcmp(kind, "choice") == 0)
+			continue;
+		ready += json_object_get(selected, json_text(task, "key")) &&
+		         !json_array_size(json_object_get(waits, "blocked_by"));
+	}
+	return ready < RUN_TEAM_MAX ? ready : RUN_TEAM_MAX;
+}
+
 void run_print_order(const struct cli *cli, const json_t *plan, const json_t *order)
 {
 	_cleanup_json_ json_t *index = tasks_by_key(plan);

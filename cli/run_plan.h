@@ -14,6 +14,9 @@ json_t *run_selected(const json_t *plan, const json_t *keys);
 json_t *run_used_agents(const json_t *plan, const json_t *keys);
 /* [KEY] of the selected tasks, every one behind what it waits for. New reference. */
 json_t *run_order(const json_t *plan, const json_t *keys);
+#define RUN_TEAM_MAX 4 /* teammates where nobody said how many */
+/* How many teammates a plan is worth that has not begun: min(4, ready tasks). */
+long run_default_size(const json_t *plan, const json_t *keys);
 void run_print_order(const struct cli *cli, const json_t *plan, const json_t *order);
 
 #endif

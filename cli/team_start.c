@@ -11,10 +11,9 @@
 #include "mem.h"
 #include "proc.h"
 #include "report.h"
+#include "run_plan.h"
 #include "task_view.h"
 #include "text.h"
-
-#define TEAM_DEFAULT_MAX 4
 
 int team_plan_context(struct cli *cli, struct plan_context *out, struct error *err)
 {
@@ -132,7 +131,7 @@ long team_default_size(const json_t *tasks)
 		moving += task_is(task, "in_progress") ||
 		          (task_is(task, "pending") && !task_is_stuck(task));
 	}
-	if (ready > TEAM_DEFAULT_MAX)
-		return TEAM_DEFAULT_MAX;
+	if (ready > RUN_TEAM_MAX)
+		return RUN_TEAM_MAX;
 	return ready ? ready : moving ? 1 : 0;
 }
