@@ -454,9 +454,9 @@ static void test_a_broken_id_is_replaced(void **state)
 	                                    "0123456789ABCDEF\n/x\n", "../../../../etc/\n/x\n"};
 	_cleanup_free_ char *repo = make_repository(*state, "r"),
 	                    *file = path(repo, ".git/pleach/id");
-	_cleanup_free_ char *first = claim_id_of(repo, NULL);
 	struct error err = ERROR_INIT;
 
+	free(claim_id_of(repo, NULL));
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		struct place place;
 

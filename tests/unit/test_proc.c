@@ -32,8 +32,8 @@ static int child_signals(void)
 
 		if (sigismember(&blocked, n))
 			printf("blocked %d ", n);
-		if (sigaction(n, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
-			printf("changed %d ", n);
+		if (sigaction(n, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			printf("ignored %d ", n);
 	}
 	return 0;
 }
