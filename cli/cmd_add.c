@@ -123,24 +123,27 @@ static int start_teammate(struct cli *cli, const json_t *params, struct error *e
 /* Until a teammate has it; an event tells. */
 static int wait_for_start(struct cli *cli, json_int_t id, bool *started, struct error *err)
 {
-	json_int_t since = -1;
+	int64_t since;
 
+	if (cli_last_event(cli, &since, err) < 0)
+		return -1;
 	for (;;) {
 		_cleanup_json_ json_t *events = NULL, *task = NULL;
 
-		if (cli_ask(cli, "event.list",
-		            json_pack("{s:I, s:i, s:b}", "since", since < 0 ? 0 : since, "limit",
-		                      since < 0 ? 1 : 1000, "wait", since >= 0),
-		            true, &events, err) < 0 ||
-		    cli_ask(cli, "task.show",
+		if (cli_ask(cli, "task.show",
 		            json_pack("{s:o}", "task", json_sprintf("%lld", (long long)id)), true,
 		            &task, err) < 0)
 			return -1;
-		since = json_int(events, "seq", since);
 		*started = json_text(task, "owner") != NULL;
 		if (*started || task_is_terminal(task) || task_is_stuck(task) ||
 		    task_is(task, "needs_input"))
 			return 0;
+		if (cli_ask(cli, "event.list",
+		            json_pack("{s:I, s:i, s:b}", "since", (json_int_t)since, "limit", 1000,
+		                      "wait", 1),
+		            true, &events, err) < 0)
+			return -1;
+		since = json_int(events, "seq", since);
 	}
 }
 

@@ -186,7 +186,7 @@ static int follow(struct logs *logs, struct error *err)
 /* Where the log is; -f wants to know from which event on to look for the end. */
 static int locate(struct cli *cli, struct logs *logs, bool *running, struct error *err)
 {
-	_cleanup_json_ json_t *found = NULL, *events = NULL;
+	_cleanup_json_ json_t *found = NULL;
 	json_t *params;
 	long attempt;
 
@@ -202,8 +202,7 @@ static int locate(struct cli *cli, struct logs *logs, bool *running, struct erro
 	}
 	if (options_number(&cli->options, "attempt", 1, 0, &attempt, err) < 0)
 		return -1;
-	if (cli_ask(cli, "event.list", json_pack("{s:i, s:i}", "since", 0, "limit", 1), true,
-	            &events, err) < 0)
+	if (cli_last_event(cli, &logs->since, err) < 0)
 		return -1;
 	params = names_params(cli, 0, "who");
 	if (attempt)
@@ -216,7 +215,6 @@ static int locate(struct cli *cli, struct logs *logs, bool *running, struct erro
 	logs->path = xstrdup(json_text(found, "path"));
 	*running = json_flag(found, "running");
 	logs->attempt = json_int(found, "attempt", 0);
-	logs->since = json_int(events, "seq", 0);
 	return 0;
 }
 

@@ -234,26 +234,16 @@ static int tell_detached(const struct run_job *job)
 	return 0;
 }
 
-/* Who reads events gets those of the submit, too. */
-static int read_last_event(struct run_job *job, int64_t *since, struct error *err)
-{
-	_cleanup_json_ json_t *before = NULL;
-
-	if (!job->cli->json)
-		return 0;
-	if (cli_ask(job->cli, "event.list", json_pack("{s:i, s:i}", "since", 0, "limit", 1), true,
-	            &before, err) < 0)
-		return -1;
-	*since = json_int(before, "seq", 0);
-	return 0;
-}
-
 /* The command that watches this run again. Caller frees. */
 static char *typed_again(const struct cli *cli)
 {
 	const char *name = options_text(&cli->options, "name");
 	struct buf out = BUF_INIT;
 
+	if (cli->options.arg_count && strcmp(cli->options.args[0], "-") == 0) {
+		buf_add_str(&out, "status"); /* what came by stdin is gone */
+		return buf_take(&out);
+	}
 	buf_add_str(&out, "run");
 	for (size_t i = 0; i < cli->options.arg_count; i++)
 		buf_printf(&out, " %s", cli->options.args[i]);
@@ -278,7 +268,8 @@ static int run_exec(struct cli *cli, struct error *err)
 	if (check_surroundings(&job, err) < 0)
 		return -1;
 	signals = follow_catch_signals();
-	if (read_last_event(&job, &follow.since, err) < 0 || submit(&job, err) < 0 ||
+	/* Who reads events gets those of the submit, too. */
+	if ((cli->json && cli_last_event(cli, &follow.since, err) < 0) || submit(&job, err) < 0 ||
 	    start_team(&job, err) < 0)
 		return -1;
 	if (options_flag(&cli->options, "detach"))

@@ -125,15 +125,12 @@ static int add_base(struct try_job *job, struct error *err)
 
 static int add_task(struct try_job *job, int64_t *since, struct error *err)
 {
-	_cleanup_json_ json_t *before = NULL;
 	char nonce[33];
 	json_t *id;
 	size_t i;
 
-	if (cli_ask(job->cli, "event.list", json_pack("{s:i, s:i}", "since", 0, "limit", 1), true,
-	            &before, err) < 0)
+	if (cli_last_event(job->cli, since, err) < 0)
 		return -1;
-	*since = json_int(before, "seq", 0);
 	text_random_hex(nonce, 16);
 	json_object_set_new(job->params, "nonce", json_string(nonce));
 	if (cli_ask(job->cli, "task.add", json_incref(job->params), true, &job->task, err) < 0)

@@ -240,6 +240,17 @@ int cli_ask(struct cli *cli, const char *method, json_t *params, bool again, jso
 	return rpc_client_ask(cli->client, method, params, again, result, err);
 }
 
+int cli_last_event(struct cli *cli, int64_t *seq, struct error *err)
+{
+	_cleanup_json_ json_t *result = NULL;
+
+	if (cli_ask(cli, "event.list", json_pack("{s:i, s:i}", "since", 0, "limit", 1), true,
+	            &result, err) < 0)
+		return -1;
+	*seq = json_int(result, "last", 0);
+	return 0;
+}
+
 int cli_wait_for_end(const struct place *place, struct error *err)
 {
 	_cleanup_free_ char *path = xasprintf("%s/pleach/lock", place->common_dir);

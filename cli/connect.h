@@ -2,6 +2,8 @@
 #ifndef PLEACH_CLI_CONNECT_H
 #define PLEACH_CLI_CONNECT_H
 
+#include <stdint.h>
+
 #include "command.h"
 
 /* Finds the repository, once. Errors: EXTERNAL (there is none). */
@@ -14,6 +16,8 @@ int cli_connect_running(struct cli *cli, struct error *err);
  * may be asked again when the coordinator restarts meanwhile. */
 int cli_ask(struct cli *cli, const char *method, json_t *params, bool again, json_t **result,
             struct error *err);
+/* The number of the newest event, for who will read those that come. */
+int cli_last_event(struct cli *cli, int64_t *seq, struct error *err);
 /* Waits until the process of the coordinator has ended: its lock can be taken. */
 int cli_wait_for_end(const struct place *place, struct error *err);
 /* Path of a sister program (beside us, ../libexec/pleach, PATH). Caller frees; NULL: EXTERNAL. */
