@@ -253,6 +253,25 @@ static void test_stop_kills_all(void **state)
 	assert_int_equal(kill(atoi(pid), 0), -1);
 }
 
+/* Processes that start processes, each in a session of its own, faster than one by one they
+ * could be ended. */
+static void test_storm(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *marker = xasprintf("PLEACH_TOKEN=%s", fake_token);
+	json_t *task = fake_task(1, "trap '' TERM HUP; b='while :; do setsid tail -f /dev/null & "
+	                            "read -t 0.01 x < fifo; done'; "
+	                            "mkfifo fifo; exec 9<>fifo; for i in 1 2 3 4; do setsid bash "
+	                            "-c \"trap '' TERM HUP; $b\" & done; "
+	                            "exec bash -c \"$b\"");
+
+	json_object_set_new(fake_spec(task), "timeout", json_real(0.7));
+	fake_begin(f);
+	fake_assign(f, task);
+	assert_error(fake_result(f), "timeout", NULL);
+	assert_int_equal(proc_kill_survivors(marker, NULL, 0, 3), 0);
+}
+
 static void test_exit_leaves_nothing(void **state)
 {
 	struct fake *f = *state;
@@ -407,6 +426,7 @@ int main(int argc, char **argv)
 	    T(test_verify_without_slot),
 	    T(test_timeout_kills_all),
 	    T(test_stop_kills_all),
+	    T(test_storm),
 	    T(test_exit_leaves_nothing),
 	    T(test_flood),
 	    T(test_reconnect),
