@@ -143,7 +143,7 @@ static int add_all(const struct capture_source *source, const char *index, bool 
 	if (git_run(source->repo, &run, (const char *const *)args, err) < 0)
 		return -1;
 	/* A directory that cannot be opened is only a warning to git. */
-	if (why.len) {
+	if (why.len && !source->users) {
 		files_make_accessible(source->dir);
 		if (git_run(source->repo, &run, (const char *const *)args, err) < 0)
 			return -1;

@@ -12,6 +12,7 @@ struct capture_source {
 	const char *dir;            /* its top */
 	const char *const *without; /* paths that are never captured; may be NULL */
 	const char *prefix; /* of dir below the slot, with a slash; NULL for the slot itself */
+	bool users;         /* somebody's own tree, not a slot: no permission in it is changed */
 	bool anyhow; /* a snapshot: when the user's filters fail, take the files' raw bytes */
 };
 

@@ -46,7 +46,7 @@
  * drop_refs {"refs":[REF]} → {"dropped":[REF]}: only below refs/pleach/.
  * pin {} → {}: writes the pin file from the configuration as it is now.
  * identity {} → {"name","email"}: who our commits are by. */
-#include <git2.h>
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,134 +56,77 @@
 #include "buf.h"
 #include "jsonl.h"
 #include "mem.h"
-#include "text.h"
-#include "verb.h"
+#include "proc.h"
+#include "quick.h"
+#include "verbs.h"
 
-static const struct verb verbs[] = {
-    {"resolve", verb_resolve},     {"base", verb_base},
-    {"compare", verb_compare},     {"prepare", verb_prepare},
-    {"move", verb_move},           {"contains", verb_contains},
-    {"diff", verb_diff},           {"open", verb_open},
-    {"worktrees", verb_worktrees}, {"remove", verb_remove},
-    {"repair", verb_repair},       {"kept", verb_kept},
-    {"settle", verb_settle},       {"worktree_commit", verb_worktree_commit},
-    {"drop_refs", verb_drop_refs}, {"pin", verb_pin},
-    {"identity", verb_identity},
-};
-
-int verb_open_repo(const json_t *request, struct repo *out, struct error *err)
-{
-	const char *root = json_text(request, "root");
-
-	if (!root)
-		return error_set(err, ERROR_INVALID, "root is missing");
-	return repo_open(root, json_text(request, "pinned"), out, err);
-}
-
-const char *verb_id(const json_t *object, const char *key, struct error *err)
-{
-	const char *text = json_text(object, key);
-
-	if (text && hex_is_id(text))
-		return text;
-	error_set(err, ERROR_INVALID, "%s must be a commit in full", key);
-	return NULL;
-}
-
-char *verb_branch(const json_t *request, const char *key, struct error *err)
-{
-	const char *name = json_text(request, key);
-	char *full = name ? xasprintf("refs/heads/%s", name) : NULL;
-	int valid = 0;
-
-	if (full && *name != '-' && git_reference_name_is_valid(&valid, full) == 0 && valid)
-		return full;
-	free(full);
-	error_set(err, ERROR_INVALID, "%s: no name for a branch", name ? name : key);
-	return NULL;
-}
-
-json_t *verb_text(const char *text)
-{
-	_cleanup_buf_ struct buf shown = BUF_INIT;
-
-	if (text_is_utf8(text, strlen(text)))
-		return json_string(text);
-	for (; *text; text++) {
-		if ((unsigned char)*text < 128)
-			buf_add(&shown, text, 1);
-		else
-			buf_printf(&shown, "\\x%02x", (unsigned char)*text);
-	}
-	return json_string(shown.data);
-}
-
-json_t *verb_texts(char *const *strv)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; strv && strv[i]; i++)
-		json_array_append_new(list, verb_text(strv[i]));
-	return list;
-}
-
-static int print(json_t *answer)
+static int fail(const char *code, const char *message)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
+	_cleanup_json_ json_t *answer = json_pack("{s:{s:s, s:o}}", "error", "code", code,
+	                                          "message", json_text_or_null(message));
 
 	jsonl_add(&text, answer);
-	json_decref(answer);
-	return write_all(STDOUT_FILENO, text.data, text.len);
-}
-
-static int fail(const struct error *err)
-{
-	_cleanup_free_ char *shown = text_safe(err->text, 0);
-
-	print(json_pack("{s:{s:s, s:o}}", "error", "code", error_code_word(err->code), "message",
-	                json_text_or_null(shown)));
+	write_all(STDOUT_FILENO, text.data, text.len);
 	return 1;
 }
 
-static int run_verb(const struct verb *verb)
+/* True when it was answered here. */
+static bool answer_quickly(const struct buf *in)
 {
-	_cleanup_buf_ struct buf in = BUF_INIT;
-	_cleanup_json_ json_t *request = NULL;
-	struct error err = ERROR_INIT;
-	json_t *answer = NULL;
-	ssize_t n;
+	_cleanup_json_ json_t *request = jsonl_parse(in->data, in->len, NULL), *answer = NULL;
+	_cleanup_buf_ struct buf text = BUF_INIT;
 
-	while ((n = buf_read(&in, STDIN_FILENO, 64u << 10)) > 0)
-		if (in.len > JSONL_PERSON_MAX) {
-			error_set(&err, ERROR_INVALID, "the request is too long");
-			return fail(&err);
-		}
-	buf_add(&in, "", 0);
-	request = jsonl_parse(in.data, in.len, &err);
-	if (!request)
-		return fail(&err);
-	if (!json_is_object(request)) {
-		error_set(&err, ERROR_INVALID, "the request is no object");
-		return fail(&err);
+	answer = request ? quick_resolve(request) : NULL;
+	if (!answer)
+		return false;
+	jsonl_add(&text, answer);
+	return write_all(STDOUT_FILENO, text.data, text.len) == 0;
+}
+
+static int run(const char *verb, const struct buf *in)
+{
+	static const char *const places[] = {"", "../lib/pleach/", "../libexec/pleach/"};
+	_cleanup_free_ char *message = NULL;
+	const char *why = "not found";
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		_cleanup_free_ char *file =
+		    xasprintf("%s/%s%s", proc_own_dir(), places[i], VERBS_FILE);
+		void *library =
+		    access(file, R_OK) == 0 ? dlopen(file, RTLD_NOW | RTLD_LOCAL) : NULL;
+		int (*verbs)(const char *, const char *, size_t) = NULL;
+
+		if (library)
+			*(void **)&verbs = dlsym(library, VERBS_SYMBOL);
+		if (verbs)
+			return verbs(verb, in->data, in->len);
+		if (access(file, R_OK) == 0)
+			why = dlerror();
 	}
-	/* What is answered is on disk. */
-	git_libgit2_init();
-	git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
-	if (verb->run(request, &answer, &err) < 0)
-		return fail(&err);
-	return answer && print(answer) < 0 ? 1 : 0;
+	message = xasprintf("%s: %s (install pleach again)", VERBS_FILE, why);
+	return fail("external", message);
 }
 
 int main(int argc, char **argv)
 {
+	_cleanup_buf_ struct buf in = BUF_INIT;
+	ssize_t n;
+
 	signal(SIGPIPE, SIG_IGN);
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
 		printf("pleach-git %s\n", PLEACH_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; argc == 2 && i < ARRAY_LEN(verbs); i++)
-		if (strcmp(verbs[i].name, argv[1]) == 0)
-			return run_verb(&verbs[i]);
-	fputs("usage: pleach-git VERB < request.json\n", stderr);
-	return 2;
+	if (argc != 2) {
+		fputs("usage: pleach-git VERB < request.json\n", stderr);
+		return 2;
+	}
+	while ((n = buf_read(&in, STDIN_FILENO, 64u << 10)) > 0)
+		if (in.len > JSONL_PERSON_MAX)
+			return fail("invalid", "the request is too long");
+	buf_add(&in, "", 0);
+	if (strcmp(argv[1], "resolve") == 0 && answer_quickly(&in))
+		return 0;
+	return run(argv[1], &in);
 }

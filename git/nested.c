@@ -29,7 +29,8 @@ static int add_inside(const struct capture_source *sub, const char *index, struc
 		return 0;
 	if (code != 1)
 		return error_wrap(err, "%s", sub->dir);
-	files_make_accessible(sub->dir);
+	if (!sub->users)
+		files_make_accessible(sub->dir);
 	return leftover_add(sub, index, out, err);
 }
 
@@ -45,6 +46,7 @@ int nested_add(const struct capture_source *source, const char *path, struct buf
 	                             .git_dir = source->git_dir,
 	                             .dir = dir,
 	                             .prefix = prefix,
+	                             .users = source->users,
 	                             .anyhow = source->anyhow};
 	_cleanup_view_ struct index_view view = INDEX_VIEW_INIT;
 	int rc;

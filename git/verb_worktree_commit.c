@@ -24,7 +24,10 @@ int verb_worktree_commit(const json_t *request, json_t **answer, struct error *e
 		return error_set(err, ERROR_INVALID, "dir must be an absolute path");
 	if (verb_open_repo(request, &repo, err) < 0)
 		return -1;
-	git_dir = worktree_git_dir(&repo, dir);
+	/* The main worktree is not among the registered ones. */
+	git_dir = !repo.place.bare && strcmp(dir, repo.place.root) == 0
+	              ? xstrdup(repo.place.common_dir)
+	              : worktree_git_dir(&repo, dir);
 	if (!git_dir)
 		return error_set(err, ERROR_NOT_FOUND, "%s is no worktree of this repository", dir);
 	found = worktree_head(&repo, git_dir, head, NULL, err);
@@ -32,8 +35,10 @@ int verb_worktree_commit(const json_t *request, json_t **answer, struct error *e
 		return -1;
 	if (!found)
 		return error_set(err, ERROR_INVALID, "the repository has no commit yet");
-	if (capture_take(&(struct capture_source){.repo = &repo, .git_dir = git_dir, .dir = dir},
-	                 &capture, err) < 0 ||
+	if (capture_take(
+	        &(struct capture_source){
+	            .repo = &repo, .git_dir = git_dir, .dir = dir, .users = true},
+	        &capture, err) < 0 ||
 	    commit_tree(&repo, head, tree, err) < 0)
 		return -1;
 	if (strcmp(tree, capture.tree) == 0) { /* nothing is uncommitted */

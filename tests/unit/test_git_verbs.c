@@ -457,6 +457,87 @@ static void test_open(void **state)
 	json_decref(answer);
 }
 
+/* As test_git_work.c plants it: whatever git could run, in the shared configuration. */
+static void test_nothing_planted_is_run(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *main = head_of(u, "main"), *evil = xasprintf("%s/ran", u->dir);
+	json_t *answer, *request;
+
+	json_decref(ask_well(u, "pin", json_pack("{s:s}", "pinned", u->pin)));
+	_cleanup_free_ char *one = branch(
+	    u, "one", "echo '* filter=x diff=x merge=x' > .gitattributes; sed -i s/^1$/one/ a.txt");
+	_cleanup_free_ char *two = branch(
+	    u, "two", "echo '* filter=x diff=x merge=x' > .gitattributes; sed -i s/^20$/x/ a.txt");
+
+	run_sh(u->root,
+	       "mkdir ../hooks; for h in post-checkout post-merge reference-transaction "
+	       "post-index-change; do printf '#!/bin/sh\\ntouch %s\\n' > ../hooks/$h; "
+	       "chmod +x ../hooks/$h; done; git config core.hooksPath \"$PWD/../hooks\"; "
+	       "for k in core.fsmonitor filter.x.clean filter.x.smudge filter.x.process "
+	       "diff.x.textconv diff.x.command merge.x.driver diff.external core.pager; do "
+	       "git config $k 'touch %s'; done; git config pager.diff true",
+	       evil, evil);
+	unlink(evil);
+	request = json_pack("{s:s, s:s, s:[o, o]}", "pinned", u->pin, "base", main, "heads",
+	                    head(1, "one", one), head(2, "two", two));
+	answer = ask_well(u, "base", request);
+	assert_non_null(json_text(answer, "commit"));
+	json_decref(answer);
+	json_decref(
+	    ask_well(u, "compare",
+	             json_pack("{s:s, s:s, s:[{s:i, s:s, s:s}]}", "pinned", u->pin, "target", two,
+	                       "items", "id", 1, "base", main, "head", one)));
+	answer = prepare(u, json_pack("{s:s, s:[o, o], s:{s:s}}", "pinned", u->pin, "items",
+	                              item(1, "one", one, main), item(2, "two", two, main),
+	                              "verify", "command", "true"));
+
+	_cleanup_free_ char *after = xstrdup(json_text(answer, "after"));
+
+	assert_int_equal(json_array_size(json_sub(answer, "merged")), 2);
+	json_decref(answer);
+	request = move(main, after);
+	json_object_set_new(request, "pinned", json_string(u->pin));
+	json_decref(ask_well(u, "move", request));
+	run_sh(u->root,
+	       "echo '{\"root\":\"%s\",\"base\":\"%s\",\"head\":\"%s\"}' | %s diff >/dev/null",
+	       u->root, main, after, PLEACH_GIT);
+	assert_false(file_exists(evil));
+}
+
+static void test_worktree_commit(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *main = head_of(u, "main");
+	json_t *answer;
+
+	run_sh(u->root, "echo more >> a.txt; echo new > n; git add src; echo log > x.log; "
+	                "md5sum .git/index > ../sum");
+	answer = ask_well(u, "worktree_commit", json_pack("{s:s}", "dir", u->root));
+	assert_true(json_flag(answer, "changed"));
+	assert_sh("a.txt\nn",
+	          sh(u->root, "git diff --name-only main %s", json_text(answer, "commit")));
+	json_decref(answer);
+	run_sh(u->root, "md5sum -c --quiet ../sum");
+	assert_sh(main, sh(u->root, "git rev-parse HEAD"));
+}
+
+static void test_settle(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+	json_t *answer;
+
+	start_attempt(u, slot, 4, "one");
+	run_sh(u->slot, "echo wip > w");
+	slot_close(slot);
+	answer = ask_well(u, "settle", json_pack("{s:s}", "dir", u->slot));
+	assert_non_null(json_text(answer, "kept"));
+	json_decref(answer);
+	assert_kept(u, "wip");
+	run_sh(u->root, "git checkout -q pleach/p/one");
+}
+
 static void test_bad_requests(void **state)
 {
 	struct universe *u = *state;
@@ -490,6 +571,9 @@ int main(void)
 	    universe_test(test_diff_of_a_running_slot),
 	    universe_test(test_remove_keeps_the_content),
 	    universe_test(test_open),
+	    universe_test(test_nothing_planted_is_run),
+	    universe_test(test_worktree_commit),
+	    universe_test(test_settle),
 	    universe_test(test_bad_requests),
 	};
 

@@ -1,0 +1,14 @@
+/* pleach-git.so: the verbs, apart from the program, which answers the commonest question
+ * (resolve, quick.h) without them: loading the git library costs 6 ms. */
+#ifndef PLEACH_GIT_VERBS_H
+#define PLEACH_GIT_VERBS_H
+
+#include <stddef.h>
+
+#define VERBS_FILE   "pleach-git.so"
+#define VERBS_SYMBOL "pleach_git_run"
+
+/* Runs a verb on the text of a request, answers on stdout. The exit status. */
+int pleach_git_run(const char *verb, const char *text, size_t len);
+
+#endif
