@@ -59,10 +59,11 @@ struct cli {
 	X(merge)                                                                                   \
 	X(task_list)                                                                               \
 	X(task_show)                                                                               \
-	X(task_update) X(task_wait) X(task_stop) X(task_retry) X(answer) X(logs) X(attach) X(send) \
-	    X(open) X(path) X(team_list) X(team_add) X(team_remove) X(team_pause) X(team_resume)   \
-	        X(up) X(down) X(status) X(done) X(ask) X(progress) X(events) X(gc) X(doctor)       \
-	            X(init) X(store_snapshot) X(version) X(completion) X(names)
+	X(task_update)                                                                             \
+	X(task_wait) X(task_stop) X(task_retry) X(answer) X(logs) X(attach) X(send) X(open)        \
+	    X(path) X(team_list) X(team_add) X(team_remove) X(team_pause) X(team_resume) X(up)     \
+	        X(down) X(status) X(done) X(ask) X(progress) X(events) X(gc) X(doctor) X(init)     \
+	            X(store_snapshot) X(version) X(completion) X(names)
 #define X(name) extern const struct command command_##name;
 COMMANDS(X)
 #undef X

@@ -77,7 +77,7 @@ static int coordinator_spawn(const struct place *place, int why_fd, struct proc 
 /* Starts it and waits until it serves. 1: it does; 0: it said no, and why. */
 static int coordinator_start(const struct place *place, struct buf *why, struct error *err)
 {
-	struct proc proc;
+	struct proc proc = {0};
 	int pipe_fds[2], status = 0, rc;
 
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)

@@ -168,7 +168,7 @@ int diff_show(struct cli *cli, json_t *request, bool page, struct error *err)
 	_cleanup_buf_ struct buf error = BUF_INIT;
 	struct sink sink = {.fd = STDOUT_FILENO};
 	_cleanup_close_ int from = -1;
-	struct proc proc;
+	struct proc proc = {0};
 	int status = 0, rc;
 
 	json_object_set_new(taken, "color", json_boolean(cli->colored));
