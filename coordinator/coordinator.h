@@ -153,11 +153,11 @@ void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done
               void *context);
 
 /* ---- held requests (held.c) ---- */
-enum held_kind { HELD_TASKS, HELD_EVENTS, HELD_ANSWER, HELD_DOWN };
+enum held_kind { HELD_TASKS, HELD_EVENTS, HELD_ANSWER, HELD_RELEASE, HELD_DOWN };
 struct held {
 	enum held_kind kind;
 	struct later *later;
-	int64_t *tasks; /* HELD_TASKS: ids, 0 at the end; HELD_ANSWER: the task */
+	int64_t *tasks; /* ids, 0 at the end; HELD_ANSWER: the task */
 	int64_t since;  /* HELD_EVENTS */
 	int64_t limit;
 	size_t at;    /* HELD_TASKS: those before it were at rest when last looked at */

@@ -65,6 +65,15 @@ static void delay_effect(struct coordinator *c, void *context)
 		delay_arm(c, *task, row.delay_ms);
 }
 
+static void shown_effect(struct coordinator *c, void *context)
+{
+	_cleanup_free_ int64_t *task = context;
+
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		if (t->task == *task)
+			teammate_changed(c, t);
+}
+
 /* ---- changes ---- */
 
 /* What a choice's verb means for one of its alternatives. */
@@ -122,6 +131,12 @@ int task_change(struct coordinator *c, const struct transition *t, struct error 
 	}
 	if (t->verb == VERB_REDO || t->verb == VERB_RETRY) /* what it makes has not landed */
 		store_task_set_landing(c->store, t->task, LANDING_NONE, NULL);
+	if (after.attempt) { /* the border of its pane */
+		int64_t *task = xcalloc(1, sizeof *task);
+
+		*task = t->task;
+		turn_effect(c, shown_effect, NULL, task);
+	}
 	if (t->verb == VERB_REDO)
 		store_task_clear_next_base_of_dependents(c->store, t->task);
 	if (after.kind == KIND_CHOICE && follow_choice(c, t, err) < 0)

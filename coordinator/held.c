@@ -78,6 +78,15 @@ static json_t *answer_if_given(struct coordinator *c, int64_t task, struct error
 	return NULL;
 }
 
+/* Released means let go of: by then the tasks are pending again. */
+static json_t *released_if_ended(struct coordinator *c, const struct held *h)
+{
+	for (size_t i = 0; h->tasks[i]; i++)
+		if (store_attempt_running_task(c->store, h->tasks[i]))
+			return NULL;
+	return json_object();
+}
+
 static json_t *down_if_idle(struct coordinator *c, const struct held *h)
 {
 	_cleanup_free_ int64_t *running = store_attempts_running(c->store);
@@ -94,6 +103,8 @@ static json_t *held_result(struct coordinator *c, struct held *h, struct error *
 		return events_if_any(c, h);
 	case HELD_ANSWER:
 		return answer_if_given(c, h->tasks[0], err);
+	case HELD_RELEASE:
+		return released_if_ended(c, h);
 	case HELD_DOWN:
 		return down_if_idle(c, h);
 	}

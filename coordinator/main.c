@@ -111,16 +111,28 @@ static int await_daemon(int fd)
 	return 6;
 }
 
+/* A worktree's .git file is one line that names the repository. */
+static int check_path(const struct place *place, struct error *err)
+{
+	if (!strchr(place->root, '\n'))
+		return 0;
+	return error_set(
+	    err, ERROR_EXTERNAL,
+	    "the repository's path holds a line break: git cannot make worktrees of it "
+	    "(rename the directory)");
+}
+
 static int run_daemon(const char *root)
 {
 	struct error err = ERROR_INIT;
 	struct place place;
-	bool moved = false;
+
 	int fds[2];
 	pid_t pid;
 
 	clean_environment();
-	if (place_claim(root, &place, &moved, &err) < 0 || pipe2(fds, O_CLOEXEC) < 0) {
+	if (place_claim(root, &place, NULL, &err) < 0 || check_path(&place, &err) < 0 ||
+	    pipe2(fds, O_CLOEXEC) < 0) {
 		fprintf(stderr, "%s\n", err.code ? err.text : strerror(errno));
 		return 6;
 	}

@@ -227,24 +227,29 @@ int method_team_view(struct request *r, struct error *err)
 
 int method_run_release(struct request *r, struct error *err)
 {
+	const json_t *ids = json_sub(r->params, "ids");
+	int64_t *tasks = xcalloc(json_array_size(ids) + 1, sizeof *tasks);
+	size_t i, n = 0;
 	json_t *item;
-	size_t i;
 
 	(void)err;
-	json_array_foreach (json_sub(r->params, "ids"), i, item) {
+	json_array_foreach (ids, i, item) {
 		int64_t attempt = store_attempt_running_task(r->c->store, json_integer_value(item));
 
-		if (attempt)
-			stop_release(r->c, attempt);
+		if (!attempt)
+			continue;
+		stop_release(r->c, attempt);
+		tasks[n++] = json_integer_value(item);
 	}
 	json_array_foreach (json_sub(r->params, "team"), i, item) {
 		const char *name = json_string_value(item);
 		struct teammate *t = name ? team_find(r->c, name) : NULL;
 
 		if (t)
-			team_remove(r->c, t, true);
+			team_remove(r->c, t, false);
 	}
-	request_reply(r, json_object());
+	held_add(r->c,
+	         (struct held){.kind = HELD_RELEASE, .later = request_later(r), .tasks = tasks});
 	return 0;
 }
 

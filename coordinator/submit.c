@@ -1,5 +1,6 @@
 /* Submitting: a whole plan, or one task more. Validated whole, stored whole; `base` becomes
  * a commit first, which git is asked for. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ static void submission_free(struct submission *sub)
 	free(sub->base);
 	free(sub->target);
 	free(sub);
+	malloc_trim(0); /* a plan may have been megabytes; they are not needed again */
 }
 
 static int put_plan(struct coordinator *c, const struct submission *sub, const json_t *plan,

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -248,8 +249,10 @@ static void peer_drop_sent(struct rpc_peer *peer)
 	if (peer->sent == peer->out.len) {
 		peer->out.len = 0;
 		peer->sent = 0;
-		if (peer->out.cap > (1u << 20))
+		if (peer->out.cap > (1u << 20)) {
 			buf_finish(&peer->out);
+			malloc_trim(0); /* a large answer is rare: its memory goes back */
+		}
 	} else if (peer->sent > peer->out.len / 2) {
 		buf_drop_front(&peer->out, peer->sent);
 		peer->sent = 0;
