@@ -223,14 +223,15 @@ static int start_team(struct run_job *job, struct error *err)
 
 static int tell_detached(const struct run_job *job)
 {
+	size_t n = json_array_size(json_object_get(job->submitted, "ids"));
 	const char *plan = json_text(job->submitted, "plan");
 
 	if (job->cli->json)
 		return print_json(job->submitted);
 	if (!job->cli->quiet)
-		printf("%s: %zu tasks submitted; pleach status (to look), pleach run (to watch), "
+		printf("%s: %zu task%s submitted; pleach status (to look), pleach run (to watch), "
 		       "pleach down (to stop)\n",
-		       plan, json_array_size(json_object_get(job->submitted, "ids")));
+		       plan, n, n == 1 ? "" : "s");
 	return 0;
 }
 

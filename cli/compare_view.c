@@ -126,6 +126,17 @@ static char *paths_of(const json_t *paths)
 	return buf_take(&out);
 }
 
+static const char *key_of(const json_t *rows, json_int_t id)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (rows, i, row)
+		if (json_int(row, "id", 0) == id && json_text(row, "key"))
+			return json_text(row, "key");
+	return "another";
+}
+
 static void print_clashes(const struct cli *cli, const json_t *rows)
 {
 	struct line line;
@@ -144,9 +155,9 @@ static void print_clashes(const struct cli *cli, const json_t *rows)
 			line_print(&line);
 		}
 		if (json_array_size(same)) {
-			line_addf(&line, STYLE_DIM, "%s has the same content as %lld",
+			line_addf(&line, STYLE_DIM, "%s has the same content as %s",
 			          json_text(row, "key"),
-			          (long long)json_integer_value(json_array_get(same, 0)));
+			          key_of(rows, json_integer_value(json_array_get(same, 0))));
 			line_print(&line);
 		}
 	}
