@@ -510,11 +510,6 @@ pid_t attempt_child(const struct attempt *a)
 	return a->command ? command_pid(a->command) : 0;
 }
 
-const char *attempt_recent(const struct attempt *a, size_t *len)
-{
-	return output_recent(a->verified ? a->verified : a->output, len);
-}
-
 char *attempt_last_line(const struct attempt *a)
 {
 	char *line = a->verified ? output_last_line(a->verified, 160) : NULL;

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "words.h"
 
 struct worker;
@@ -43,8 +44,8 @@ void attempt_message(struct attempt *attempt, int64_t id, const char *text, size
 
 void attempt_keys(struct attempt *attempt, const char *keys, size_t len);
 void attempt_size(struct attempt *attempt, uint16_t columns, uint16_t rows, bool redraw);
-/* For new views. Borrowed until the next output. */
-const char *attempt_recent(const struct attempt *attempt, size_t *len);
+/* For new views: a line that names it, and its recent output. */
+void attempt_add_recent(const struct attempt *attempt, struct buf *out);
 /* Safe for a terminal; caller frees; NULL: none. */
 char *attempt_last_line(const struct attempt *attempt);
 /* The agent's process while one runs, else 0: not to be reaped by others. */

@@ -31,8 +31,9 @@
 #define EXIT_NOBODY    6
 /* Whatever a program may have switched on is switched off when we leave. */
 #define LEAVE                                                                                      \
-	"\033[?1049l\033[?25h\033[?1000l\033[?1002l\033[?1003l\033[?1006l\033[?1004l\033[?2004l"   \
-	"\033[?1l\033>\033[<u\033[>4m\033[r\033[0m\r\n"
+	"\0337\033[r\0338\033[?1049l\033[?25h\033[?1000l\033[?1002l\033[?1003l\033[?1006l\033[?"   \
+	"1004l\033[?2004l"                                                                         \
+	"\033[?1l\033>\033[<u\033[>4m\033[0m\r\n"
 
 struct view {
 	const struct view_options *options;

@@ -94,11 +94,12 @@ static void view_queue_recent(struct view *v)
 {
 	struct ansi_filter filter = ANSI_FILTER_INIT(ANSI_PASS_REPLAY);
 	_cleanup_buf_ struct buf safe = BUF_INIT;
-	size_t len;
-	const char *recent = v->views->handler->recent(v->views->context, &len);
+	_cleanup_buf_ struct buf recent = BUF_INIT;
 
+	v->views->handler->recent(v->views->context, &recent);
 	buf_add_str(&safe, CLEAR);
-	ansi_filter(&filter, &safe, recent, len);
+	if (recent.len)
+		ansi_filter(&filter, &safe, recent.data, recent.len);
 	frame_add(&v->out, FRAME_DATA, safe.data, safe.len);
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "buf.h"
 #include "error.h"
 
 struct views;
@@ -16,8 +17,8 @@ struct views_handler {
 	void (*on_keys)(void *context, const char *keys, size_t len);
 	/* The newest view that says its size decides. `joined`: it just came. */
 	void (*on_size)(void *context, uint16_t columns, uint16_t rows, bool joined);
-	/* The recent output, for a new view (borrowed until the next turn). */
-	const char *(*recent)(void *context, size_t *len);
+	/* Appends what a new view is to see. */
+	void (*recent)(void *context, struct buf *out);
 };
 
 /* Listens at `path` (0600; what is there is replaced). Errors: EXTERNAL. */

@@ -18,13 +18,13 @@
 #include "terminal.h"
 #include "text.h"
 
-#define RETRY_FIRST_MS  10
-#define RETRY_MAX_MS    1000
-#define UPKEEP_MS       30000
-#define TRIM_MS         1000
-#define EXIT_WAIT_MS    5000
-#define IDLE_AWAY_MAX   (60u * 60 * 1000) /* idle, and no coordinator for an hour: end */
-#define LAST_LINE_WIDTH 160
+#define RETRY_FIRST_MS 10
+#define RETRY_MAX_MS   1000
+#define UPKEEP_MS      30000
+#define TRIM_MS        1000
+#define EXIT_WAIT_MS   5000
+#define IDLE_AWAY_MAX  (60u * 60 * 1000) /* idle, and no coordinator for an hour: end */
+#define IDLE_LINE      "\033[2m— %s is idle —\033[0m\r\n"
 
 static void connect_now(struct worker *w);
 
@@ -119,8 +119,7 @@ static void idle_for_a_while(uv_timer_t *timer)
 		return;
 	malloc_trim(0);
 	if (views_count(w->views)) {
-		_cleanup_free_ char *line =
-		    xasprintf("\033[2m— %s is idle —\033[0m\r\n", w->options.name);
+		_cleanup_free_ char *line = xasprintf(IDLE_LINE, w->options.name);
 
 		views_data(w->views, line, strlen(line));
 	}
@@ -256,18 +255,15 @@ static void view_size(void *context, uint16_t columns, uint16_t rows, bool joine
 		attempt_size(w->attempt, columns, rows, joined);
 }
 
-static const char *view_recent(void *context, size_t *len)
+static void view_recent(void *context, struct buf *out)
 {
-	static char idle[128];
 	struct worker *w = context;
-	int n;
 
 	retitle(w);
 	if (w->attempt)
-		return attempt_recent(w->attempt, len);
-	n = snprintf(idle, sizeof idle, "\033[2m— %s is idle —\033[0m\r\n", w->options.name);
-	*len = n > 0 ? (size_t)n : 0;
-	return idle;
+		attempt_add_recent(w->attempt, out);
+	else
+		buf_printf(out, IDLE_LINE, w->options.name);
 }
 
 static int worker_files(const struct worker *w, struct error *err)
