@@ -80,11 +80,11 @@ static int read_plan(struct run_job *job, struct error *err)
 	context.name = options_text(&cli->options, "name");
 	context.team = (int)team;
 	file = plan_file(cli, &first_key);
+	if (!first_key && access(file, F_OK) < 0)
+		return error_set(err, ERROR_INVALID,
+		                 "pleach.yaml:1:1: no such file (pleach init writes one)");
 	if (module->read(file, &context, &job->plan, &job->secrets, &warnings, err) < 0)
-		return err->code == ERROR_NOT_FOUND
-		           ? error_set(err, ERROR_NOT_FOUND,
-		                       "run: there is no %s (pleach init writes one)", file)
-		           : -1;
+		return -1;
 	report_warnings(cli, warnings);
 	job->keys = json_array();
 	for (size_t i = first_key; i < cli->options.arg_count; i++)
