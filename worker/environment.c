@@ -22,6 +22,7 @@ struct environment {
 	struct stat seen;
 	bool known;
 	json_t *file;         /* what environment.json held, or NULL */
+	char **base;          /* made of it, or NULL */
 	char *searched, *dir; /* the last PATH looked through, and what it had to become */
 };
 
@@ -82,6 +83,7 @@ void environment_free(struct environment *e)
 	if (!e)
 		return;
 	json_decref(e->file);
+	strv_free(e->base);
 	free(e->path);
 	free(e->searched);
 	free(e->dir);
@@ -111,6 +113,8 @@ static void reload(struct environment *e)
 		return;
 	}
 	json_decref(e->file);
+	strv_free(e->base);
+	e->base = NULL;
 	e->file = file;
 	e->seen = now;
 	e->known = true;
@@ -246,12 +250,13 @@ static void add_task(struct vector *v, const json_t *tasks, const char *key)
 	vector_add_json(v, json_sub(tasks, key), false);
 }
 
-char **environment_make(struct environment *e, const struct environment_want *want)
+/* What every environment starts from, made once for each state of the file. */
+static void make_base(struct environment *e)
 {
 	struct vector v = {NULL, 0, 0};
-	const json_t *plan;
 
-	reload(e);
+	if (e->base)
+		return;
 	if (json_sub(e->file, "base")) {
 		vector_add_json(&v, json_sub(e->file, "base"), true);
 	} else {
@@ -263,6 +268,18 @@ char **environment_make(struct environment *e, const struct environment_want *wa
 	}
 	remove_never(&v);
 	vector_set(&v, "TERM", "xterm-256color", false);
+	e->base = v.items;
+}
+
+char **environment_make(struct environment *e, const struct environment_want *want)
+{
+	struct vector v = {NULL, 0, 0};
+	const json_t *plan;
+
+	reload(e);
+	make_base(e);
+	for (char **item = e->base; *item; item++)
+		vector_put(&v, xstrdup(*item), true);
 	plan = want->plan ? json_sub(json_sub(e->file, "plans"), want->plan) : NULL;
 	vector_add_json(&v, json_sub(plan, "plan"), false);
 	if (want->agent)
