@@ -94,7 +94,7 @@ static json_t *comparison_json(struct coordinator *c, const struct comparison *c
 {
 	_cleanup_json_ json_t *parent = cmp->parent ? store_task_json(c->store, cmp->parent) : NULL;
 	_cleanup_task_ struct task_row first = {0};
-	_cleanup_json_ json_t *text = NULL, *spec = NULL;
+	_cleanup_json_ json_t *spec = NULL;
 	json_t *rows = json_array(), *overlaps = json_object_get(result, "overlaps"), *row;
 	int64_t chosen = json_int(parent, "chosen", 0);
 	size_t i;
