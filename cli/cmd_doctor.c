@@ -172,7 +172,7 @@ static void check_repository(struct doctor *d)
 	say(d, FINE, "repository", d->cli->place.root);
 	check_disk(d, "disk", d->cli->place.root);
 	check_coordinator(d);
-	if (d->cli->place.state_dir)
+	if (d->cli->place.state_dir && access(d->cli->place.state_dir, F_OK) == 0)
 		check_disk(d, "state", d->cli->place.state_dir);
 	if (d->cli->place.runtime_dir)
 		check_private_dir(d, d->cli->place.runtime_dir);

@@ -49,21 +49,15 @@ struct cli {
 };
 
 /* Every command, in the order of the manual; each is in cmd_<name>.c. */
+/* clang-format off */
 #define COMMANDS(X)                                                                                \
-	X(run)                                                                                     \
-	X(try)                                                                                     \
-	X(add)                                                                                     \
-	X(compare)                                                                                 \
-	X(diff)                                                                                    \
-	X(pick)                                                                                    \
-	X(merge)                                                                                   \
-	X(task_list)                                                                               \
-	X(task_show)                                                                               \
-	X(task_update)                                                                             \
-	X(task_wait) X(task_stop) X(task_retry) X(answer) X(logs) X(attach) X(send) X(open)        \
-	    X(path) X(team_list) X(team_add) X(team_remove) X(team_pause) X(team_resume) X(up)     \
-	        X(down) X(status) X(done) X(ask) X(progress) X(events) X(gc) X(doctor) X(init)     \
-	            X(store_snapshot) X(version) X(completion) X(names)
+	X(run) X(try) X(add) X(compare) X(diff) X(pick) X(merge)                                   \
+	X(task_list) X(task_show) X(task_update) X(task_wait) X(task_stop) X(task_retry)           \
+	X(answer) X(logs) X(attach) X(send) X(open) X(path)                                        \
+	X(team_list) X(team_add) X(team_remove) X(team_pause) X(team_resume)                       \
+	X(up) X(down) X(status) X(done) X(ask) X(progress)                                         \
+	X(events) X(gc) X(doctor) X(init) X(store_snapshot) X(version) X(completion) X(names)
+/* clang-format on */
 #define X(name) extern const struct command command_##name;
 COMMANDS(X)
 #undef X
