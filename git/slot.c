@@ -340,11 +340,10 @@ static void remove_unfinished(const char *path, const char *const *names)
 /* Temporary files of a process that died. */
 static void remove_temporary(const struct slot *slot)
 {
-	static const char *const names[] = {"pleach.index",  "pleach.index.lock",
-	                                    "pleach.staged", "pleach.staged.lock",
-	                                    "pleach.proof",  "pleach.proof.lock"};
-	static const char *const ours[] = {"pleach-slot", "HEAD", "commondir", "pleach.exclude",
-	                                   NULL};
+	static const char *const names[] = {
+	    "pleach.index", "pleach.index.lock", "pleach.staged", "pleach.staged.lock",
+	    "pleach.proof", "pleach.proof.lock", "HEAD.new"};
+	static const char *const ours[] = {"pleach-slot", "commondir", "pleach.exclude", NULL};
 	static const char *const link[] = {".git", NULL};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {

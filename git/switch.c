@@ -68,7 +68,8 @@ int slot_move_branch(struct slot *slot, const char *branch, const char *hex, con
 		if (contained < 0 ||
 		    (!contained && ref_keep(&slot->repo, stem, old, NULL, err) < 0))
 			return -1;
-		slot->unsynced = true;
+		/* The move itself may be lost with the power; what it leaves behind may not. */
+		slot->unsynced |= !contained;
 		if (ref_write(&slot->repo, branch, hex, found ? old : "", "pleach", &local) == 0)
 			return 0;
 		if (local.code != ERROR_CONFLICT)

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -345,10 +346,26 @@ int worktree_head(const struct repo *repo, const char *git_dir, char hex[HEX_SIZ
 
 int worktree_set_head(const char *git_dir, const char *branch_or_hex, struct error *err)
 {
-	_cleanup_free_ char *file = repo_path(git_dir, "HEAD");
+	_cleanup_free_ char *file = repo_path(git_dir, "HEAD"),
+	                    *tmp = repo_path(git_dir, "HEAD.new");
 	_cleanup_free_ char *text = hex_is_id(branch_or_hex)
 	                                ? xasprintf("%s\n", branch_or_hex)
 	                                : xasprintf("ref: %s\n", branch_or_hex);
+	int fd, rc;
 
-	return place_write_file(file, text, strlen(text), err);
+	/* Not synced: the marker says which commit it was, should a power cut damage it. */
+	unlink(tmp);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return error_errno(err, "cannot write %s", file);
+	rc = write_all(fd, text, strlen(text));
+	if (close(fd) < 0)
+		rc = -1;
+	if (rc == 0)
+		rc = rename(tmp, file);
+	if (rc < 0) {
+		error_errno(err, "cannot write %s", file);
+		unlink(tmp);
+	}
+	return rc;
 }
