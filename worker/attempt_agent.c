@@ -35,6 +35,14 @@ int attempt_make_dir(const struct attempt *a, struct error *err)
 	return place_make_private_dir(a->dir, err);
 }
 
+void attempt_goes_on(const struct attempt *a)
+{
+	struct error err = ERROR_INIT;
+
+	if (attempt_make_dir(a, &err) != 0)
+		log_warn("attempt", "attempt=%lld %s", (long long)a->id, err.text);
+}
+
 /* Where a task has no inputs, PLEACH_INPUTS is a file that all attempts share. */
 static int write_inputs(struct attempt *a, struct error *err)
 {

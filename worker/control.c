@@ -36,7 +36,11 @@ static void send_state(struct worker *w)
 
 static void state_due(uv_timer_t *timer)
 {
-	send_state(timer->data);
+	struct worker *w = timer->data;
+
+	send_state(w);
+	if (w->attempt)
+		attempt_goes_on(w->attempt);
 }
 
 void control_state(struct worker *w, int64_t attempt, const char *phase, pid_t agent_pid,
