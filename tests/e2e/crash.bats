@@ -200,3 +200,62 @@ agent_pid() {
 	is "$second" "$(task a .attempt)"
 	is "$second" "$(git show "$(task a .head):mark")"
 }
+
+@test "a worker that dies after a new coordinator took over is started again" {
+	gate go
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'echo $$ >"$W/pid"; echo x >>"$W/a"; read x <"$W/go"'}
+	Y
+	background pleach run --headless
+	wait_event '.kind == "attempt.started"' >/dev/null
+	pid=$(agent_pid)
+	serving=$(serving_pid)
+	supervisor=$(ps -o ppid= -p "$serving" | tr -d ' ')
+	kill -KILL "$supervisor" "$serving"
+	process_gone "$supervisor"
+	process_gone "$serving"
+	expect 0 pleach status >/dev/null
+	kill -KILL "$(team '.teammates[0].pid')"
+	process_gone "$pid"
+	twice() { [[ $(wc -l <"$W/a") == 2 ]]; }
+	eventually twice
+	open_gate go
+	finished "$BG"
+	is 0 "$STATUS"
+}
+
+@test "kills at random over a plan: each task completes once, in order" {
+	local i victim pids pid
+	{
+		for i in {1..40}; do
+			echo "  - {id: t$i, prompt: 'echo t$i >>\"\$W/started\"; echo t$i >f$i; echo t$i >>\"\$W/ended\"'$(((i > 4)) && echo ", blocked_by: [t$((i - 4)), t$((i - 1 - i % 3))]" | sed 's/\[\(t[0-9]*\), \1\]/[\1]/')}"
+		done
+	} >"$W/tasks"
+	plan < <(echo "team: 3" && echo "tasks:" && cat "$W/tasks")
+	background pleach --json run
+	wait_event '.kind == "attempt.started"' >/dev/null
+	for victim in serving worker serving both tmux serving worker both tmux serving; do
+		kill -0 "$BG" 2>/dev/null || break
+		pids=
+		case $victim in
+		serving) pids=$(serving_pid) ;;
+		both) pid=$(serving_pid) pids="$(ps -o ppid= -p "$pid") $pid" ;;
+		worker) pids=$(team '.teammates[0].pid // empty') ;;
+		tmux) pids=$(tmux -N -S "$(echo "$PLEACH_RUNTIME_DIR"/*)/tmux" display-message -p '#{pid}' 2>/dev/null) || true ;;
+		esac
+		for pid in $pids; do
+			[[ $pid =~ ^[0-9]+$ && $pid -gt 1 ]] && kill -KILL "$pid" 2>/dev/null || true
+		done
+		# Something is done between two kills.
+		seq=$(last_seq)
+		moved_on() { ! kill -0 "$BG" 2>/dev/null || [[ $(last_seq) -gt $seq ]]; }
+		eventually moved_on
+	done
+	finished "$BG"
+	is 0 "$STATUS"
+	holds "$(pleach --json task list)" '(.tasks | length == 40) and all(.tasks[]; .status == "completed")'
+	events=$(pleach --json events | jq -sc .)
+	holds "$events" 'map(.seq) == (map(.seq) | unique)'
+	holds "$events" 'map(select(.kind == "attempt.ended" and .data.outcome == "completed") | .key) | length == (unique | length)'
+}
