@@ -80,7 +80,6 @@ int method_team_up(struct request *r, struct error *err)
 {
 	struct coordinator *c = r->c;
 	int64_t size = json_int(r->params, "size", 0);
-	_cleanup_free_ char *self = team_supervisor(c);
 	bool headless = json_flag(r->params, "headless");
 	_cleanup_json_ json_t *started = json_array();
 
@@ -93,7 +92,7 @@ int method_team_up(struct request *r, struct error *err)
 	if (!headless && team_views_open(c, err) < 0)
 		return -1;
 	gitq_ask(c, "pin", json_object(), pinned, NULL);
-	store_set_setting(c->store, "team.supervisor", self);
+	store_set_setting(c->store, "team.boot", c->boot);
 	store_set_setting(c->store, "team.views", c->views ? "1" : "0");
 	c->team.wanted = true;
 	if (add_listed(r, started, err) < 0)
@@ -124,7 +123,6 @@ int method_team_add(struct request *r, struct error *err)
 	const char *name = json_text(r->params, "name"), *agent = json_text(r->params, "agent");
 	const json_t *profile = json_sub(r->params, "profile");
 	_cleanup_free_ char *text = profile ? jsonl_text(profile) : NULL;
-	_cleanup_free_ char *self = team_supervisor(r->c);
 	struct teammate *t;
 
 	if (r->c->draining || r->c->ending)
@@ -135,7 +133,7 @@ int method_team_add(struct request *r, struct error *err)
 	if (!r->c->team.wanted)
 		gitq_ask(r->c, "pin", json_object(), pinned, NULL);
 	r->c->team.wanted = true;
-	store_set_setting(r->c->store, "team.supervisor", self);
+	store_set_setting(r->c->store, "team.boot", r->c->boot);
 	request_reply(r, teammate_json(r->c, t));
 	return 0;
 }

@@ -226,11 +226,11 @@ static void recover_place(struct coordinator *c)
 
 int recovery_run(struct coordinator *c, struct error *err)
 {
-	_cleanup_free_ char *owner = store_setting(c->store, "team.supervisor");
-	_cleanup_free_ char *self = team_supervisor(c);
+	_cleanup_free_ char *boot = store_setting(c->store, "team.boot");
 
-	/* The team is started again only in the life of the supervisor that was asked to. */
-	c->team.wanted = owner && strcmp(owner, self) == 0;
+	/* Until `down`, and until the machine is started anew, a team that was asked for is kept
+	 * up, whatever died. */
+	c->team.wanted = boot && strcmp(boot, c->boot) == 0;
 	recover_place(c);
 	team_load(c);
 	arm_delays(c);

@@ -138,15 +138,6 @@ static struct teammate *teammate_new(struct coordinator *c, const char *name, in
 	return t;
 }
 
-char *team_supervisor(const struct coordinator *c)
-{
-	uint64_t start_time = 0;
-
-	proc_start_time((pid_t)c->supervisor, &start_time);
-	return xasprintf("%s:%lld:%llu", c->boot, (long long)c->supervisor,
-	                 (unsigned long long)start_time);
-}
-
 void team_load(struct coordinator *c)
 {
 	struct teammate_row *rows;

@@ -48,14 +48,13 @@ struct teammate {
 
 struct team {
 	struct teammate *first;
-	bool wanted; /* up was asked in this supervisor's life: dead workers are started again */
+	bool
+	    wanted; /* up was asked since the machine was started: dead workers are started again */
 };
 
 /* Opens the views unless they are. Errors: EXTERNAL (no tmux). */
 int team_views_open(struct coordinator *c, struct error *err);
 
-/* Who asked for the team: this supervisor, in this boot. Caller frees. */
-char *team_supervisor(const struct coordinator *c);
 /* Reads the team from the store; starts nothing. */
 void team_load(struct coordinator *c);
 struct teammate *team_find(struct coordinator *c, const char *name);
