@@ -121,7 +121,7 @@ A='agents: {sh: {command: [sh, "{prompt_file}"]}}'
 
 @test "hostile names of repository and paths" {
 	local dir
-	local names=("with space" "quote'\"quote" $'new\nline' "Ünï-漢" "-rf" '#(touch evil)' 'co:lon' '$HOME;x' '%s%n')
+	local names=("with space" "quote'\"quote" "Ünï-漢" "-rf" '#(touch evil)' 'co:lon' '$HOME;x' '%s%n')
 	for dir in "${names[@]}"; do
 		new_repo "$BATS_TEST_TMPDIR/$dir"
 		cd "$BATS_TEST_TMPDIR/$dir"
@@ -139,6 +139,19 @@ A='agents: {sh: {command: [sh, "{prompt_file}"]}}'
 		cd "$BATS_TEST_TMPDIR"
 		[[ ! -e evil && ! -e "$dir/evil" ]]
 	done
+}
+
+@test "a line break in the path: git has no worktrees there, and one line says so" {
+	new_repo "$BATS_TEST_TMPDIR/"$'new\nline'
+	cd "$BATS_TEST_TMPDIR/"$'new\nline'
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'true'}]
+	Y
+	refused 6 "line break" pleach run --headless
+	expect 0 pleach status >/dev/null
+	expect 0 pleach down --now >/dev/null
+	nothing_left
+	is "" "$(git for-each-ref refs/pleach refs/heads/pleach)"
 }
 
 @test "keys and plan names that are none" {
