@@ -1,13 +1,13 @@
 /* Tables: collecting cells, and loading the module that lays them out. */
 #include "table.h"
 
-#include <dlfcn.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "mem.h"
+#include "module.h"
 #include "proc.h"
 #include "text.h"
 
@@ -47,31 +47,6 @@ void table_addf(struct table *table, enum style style, const char *fmt, ...)
 	table_add(table, style, text);
 }
 
-static const struct table_module *module_load(struct error *err)
-{
-	static const char *const places[] = {".", "../lib/pleach", "../libexec/pleach"};
-
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		_cleanup_free_ char *path =
-		    xasprintf("%s/%s/pleach-table.so", proc_own_dir(), places[i]);
-		const struct table_module *found;
-		void *handle;
-
-		if (access(path, R_OK))
-			continue;
-		handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-		found = handle ? dlsym(handle, TABLE_MODULE_SYMBOL) : NULL;
-		if (found && found->version == TABLE_MODULE_VERSION)
-			return found;
-		error_set(err, ERROR_EXTERNAL, "cannot load %s: %s (install pleach again)", path,
-		          handle ? "it is of another version" : dlerror());
-		return NULL;
-	}
-	error_set(err, ERROR_EXTERNAL,
-	          "pleach-table.so is missing beside %s (install pleach again)", proc_own_dir());
-	return NULL;
-}
-
 /* Line by line, without the blanks that fill the last column. */
 static void print_trimmed(const char *text)
 {
@@ -88,7 +63,8 @@ static void print_trimmed(const char *text)
 
 int table_print(const struct table *table, const struct cli *cli, struct error *err)
 {
-	const struct table_module *module = module_load(err);
+	const struct table_module *module =
+	    module_load("pleach-table.so", TABLE_MODULE_SYMBOL, TABLE_MODULE_VERSION, err);
 	_cleanup_free_ char *text = NULL;
 
 	if (!module)

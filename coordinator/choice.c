@@ -136,10 +136,25 @@ int choice_decide(struct coordinator *c, int64_t choice, struct error *err)
 	return decide(c, &row, alternatives, err);
 }
 
+/* It is decided. The losers are kept; those that still run have nothing left to win. */
+static int stop_open(struct coordinator *c, int64_t choice, struct error *err)
+{
+	_cleanup_free_ int64_t *alternatives = store_task_alternatives(c->store, choice);
+
+	for (size_t i = 0; alternatives[i]; i++) {
+		_cleanup_task_ struct task_row other = {0};
+
+		if (store_task_get(c->store, alternatives[i], &other) &&
+		    !task_status_is_terminal(other.status) &&
+		    stop_task(c, alternatives[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int choice_pick(struct coordinator *c, int64_t alternative, struct error *err)
 {
 	_cleanup_task_ struct task_row row = {0}, parent = {0};
-	_cleanup_free_ int64_t *alternatives = NULL;
 	struct transition t = {.verb = VERB_COMPLETE};
 
 	if (!store_task_get(c->store, alternative, &row))
@@ -162,23 +177,12 @@ int choice_pick(struct coordinator *c, int64_t alternative, struct error *err)
 	if (task_change(c, &t, err) < 0)
 		return -1;
 	store_task_set_chosen(c->store, parent.id, alternative);
-	/* The losers are kept; those that still run have nothing left to win. */
-	alternatives = store_task_alternatives(c->store, parent.id);
-	for (size_t i = 0; alternatives[i]; i++) {
-		_cleanup_task_ struct task_row other = {0};
-
-		if (store_task_get(c->store, alternatives[i], &other) &&
-		    !task_status_is_terminal(other.status) &&
-		    stop_task(c, alternatives[i], err) < 0)
-			return -1;
-	}
-	return 0;
+	return stop_open(c, parent.id, err);
 }
 
 int choice_refuse(struct coordinator *c, int64_t choice, struct error *err)
 {
 	_cleanup_task_ struct task_row row = {0};
-	_cleanup_free_ int64_t *alternatives = NULL;
 
 	if (!store_task_get(c->store, choice, &row) || row.kind != KIND_CHOICE)
 		return error_set(err, ERROR_CONFLICT,
@@ -188,14 +192,5 @@ int choice_refuse(struct coordinator *c, int64_t choice, struct error *err)
 		return 0;
 	if (fail(c, choice, "none of the alternatives was chosen", err) < 0)
 		return -1;
-	alternatives = store_task_alternatives(c->store, choice);
-	for (size_t i = 0; alternatives[i]; i++) {
-		_cleanup_task_ struct task_row other = {0};
-
-		if (store_task_get(c->store, alternatives[i], &other) &&
-		    !task_status_is_terminal(other.status) &&
-		    stop_task(c, alternatives[i], err) < 0)
-			return -1;
-	}
-	return 0;
+	return stop_open(c, choice, err);
 }

@@ -46,7 +46,6 @@
  * drop_refs {"refs":[REF]} → {"dropped":[REF]}: only below refs/pleach/.
  * pin {} → {}: writes the pin file from the configuration as it is now.
  * identity {} → {"name","email"}: who our commits are by. */
-#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +55,7 @@
 #include "buf.h"
 #include "jsonl.h"
 #include "mem.h"
-#include "proc.h"
+#include "module.h"
 #include "quick.h"
 #include "verbs.h"
 
@@ -86,26 +85,11 @@ static bool answer_quickly(const struct buf *in)
 
 static int run(const char *verb, const struct buf *in)
 {
-	static const char *const places[] = {"", "../lib/pleach/", "../libexec/pleach/"};
-	_cleanup_free_ char *message = NULL;
-	const char *why = "not found";
+	struct error err = ERROR_INIT;
+	const struct verbs_module *module =
+	    module_load(VERBS_FILE, VERBS_SYMBOL, VERBS_VERSION, &err);
 
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		_cleanup_free_ char *file =
-		    xasprintf("%s/%s%s", proc_own_dir(), places[i], VERBS_FILE);
-		void *library =
-		    access(file, R_OK) == 0 ? dlopen(file, RTLD_NOW | RTLD_LOCAL) : NULL;
-		int (*verbs)(const char *, const char *, size_t) = NULL;
-
-		if (library)
-			*(void **)&verbs = dlsym(library, VERBS_SYMBOL);
-		if (verbs)
-			return verbs(verb, in->data, in->len);
-		if (access(file, R_OK) == 0)
-			why = dlerror();
-	}
-	message = xasprintf("%s: %s (install pleach again)", VERBS_FILE, why);
-	return fail("external", message);
+	return module ? module->run(verb, in->data, in->len) : fail("external", err.text);
 }
 
 int main(int argc, char **argv)

@@ -120,7 +120,7 @@ static int run_verb(const struct verb *verb, const char *text, size_t len)
 	return answer && print(answer) < 0 ? 1 : 0;
 }
 
-int pleach_git_run(const char *verb, const char *text, size_t len)
+static int run(const char *verb, const char *text, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		if (strcmp(verbs[i].name, verb) == 0)
@@ -128,3 +128,6 @@ int pleach_git_run(const char *verb, const char *text, size_t len)
 	fprintf(stderr, "pleach-git: no verb %s\n", verb);
 	return 2;
 }
+
+__attribute__((visibility("default")))
+const struct verbs_module pleach_git_module = {VERBS_VERSION, run};

@@ -5,10 +5,16 @@
 
 #include <stddef.h>
 
-#define VERBS_FILE   "pleach-git.so"
-#define VERBS_SYMBOL "pleach_git_run"
+struct verbs_module {
+	unsigned version; /* VERBS_VERSION */
+	/* Runs a verb on the text of a request, answers on stdout. The exit status. */
+	int (*run)(const char *verb, const char *text, size_t len);
+};
 
-/* Runs a verb on the text of a request, answers on stdout. The exit status. */
-int pleach_git_run(const char *verb, const char *text, size_t len);
+#define VERBS_FILE    "pleach-git.so"
+#define VERBS_VERSION 1
+#define VERBS_SYMBOL  "pleach_git_module"
+
+extern const struct verbs_module pleach_git_module;
 
 #endif

@@ -1,7 +1,6 @@
 /* Slot calls on libuv's thread pool (of one thread), and the loading of their module. */
 #include "slots.h"
 
-#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,6 +8,7 @@
 
 #include "log.h"
 #include "mem.h"
+#include "module.h"
 #include "proc.h"
 #include "slot_module.h"
 
@@ -62,29 +62,10 @@ bool slots_busy(const struct slots *s)
 
 static int load_module(struct slots *s, struct error *err)
 {
-	static const char *const places[] = {"", "../lib/pleach/", "../libexec/pleach/"};
-	const char *why = NULL;
-
-	if (s->module)
-		return 0;
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		_cleanup_free_ char *file =
-		    xasprintf("%s/%s%s", proc_own_dir(), places[i], SLOT_MODULE_FILE);
-		const struct slot_module *module;
-		void *library;
-
-		if (access(file, R_OK) != 0)
-			continue;
-		library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-		module = library ? dlsym(library, SLOT_MODULE_SYMBOL) : NULL;
-		if (module && module->version == SLOT_MODULE_VERSION) {
-			s->module = module;
-			return 0;
-		}
-		why = module ? "wrong version" : dlerror();
-	}
-	return error_set(err, ERROR_EXTERNAL, "%s: %s (install pleach again)", SLOT_MODULE_FILE,
-	                 why ? why : "not found");
+	if (!s->module)
+		s->module =
+		    module_load(SLOT_MODULE_FILE, SLOT_MODULE_SYMBOL, SLOT_MODULE_VERSION, err);
+	return s->module ? 0 : -1;
 }
 
 static int open_slot(struct slots *s, const char *base, struct error *err)
