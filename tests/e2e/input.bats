@@ -148,7 +148,7 @@ A='agents: {sh: {command: [sh, "{prompt_file}"]}}'
 	tasks: [{id: a, prompt: 'true'}]
 	Y
 	refused 6 "line break" pleach run --headless
-	expect 0 pleach status >/dev/null
+	refused 6 "line break" pleach status
 	expect 0 pleach down --now >/dev/null
 	nothing_left
 	is "" "$(git for-each-ref refs/pleach refs/heads/pleach)"
