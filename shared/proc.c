@@ -191,6 +191,10 @@ int proc_spawn(const struct proc_spec *spec, struct proc *out, struct error *err
 	}
 	if (rc) {
 		errno = rc;
+		/* Not the program's fault, and not to be told as if it were not installed. */
+		if (spec->cwd && access(spec->cwd, X_OK) < 0)
+			return error_errno(err, "cannot start %s in %s", spec->argv[0], spec->cwd);
+		errno = rc;
 		error_errno(err, "cannot start %s", spec->argv[0]);
 		if (err && (rc == ENOENT || rc == ENOTDIR || rc == EACCES))
 			err->code = ERROR_NOT_FOUND;

@@ -40,7 +40,7 @@ struct proc {
 
 /* Starts a program. Signal mask and dispositions are reset in the child and no
  * descriptor but 0..2 (and pass_fd as 3) is inherited.
- * Errors: NOT_FOUND (no such program), EXTERNAL. */
+ * Errors: NOT_FOUND (no such program), EXTERNAL (no such directory, too many processes). */
 int proc_spawn(const struct proc_spec *spec, struct proc *out, struct error *err);
 
 /* Reaps the child. `status` is as of waitpid. Blocks unless it has ended. */

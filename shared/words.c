@@ -9,7 +9,7 @@
 	static const char *const fn##_words[] = {LIST(WORD_ITEM)};                                 \
 	const char *fn##_word(enum type value)                                                     \
 	{                                                                                          \
-		return fn##_words[value];                                                          \
+		return (unsigned)value < type##_count ? fn##_words[value] : "unknown";             \
 	}                                                                                          \
 	bool fn##_from_word(const char *word, enum type *out)                                      \
 	{                                                                                          \
