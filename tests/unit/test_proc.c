@@ -248,7 +248,7 @@ static void test_directory_and_environment(void **state)
 	assert_string_equal(out.data, want);
 }
 
-static void not_found(const char *program, const char *cwd)
+static void refused(const char *program, const char *cwd, enum error_code code)
 {
 	const char *argv[] = {program, NULL};
 	struct proc_spec spec = PROC_SPEC_INIT;
@@ -258,8 +258,8 @@ static void not_found(const char *program, const char *cwd)
 	spec.argv = argv;
 	spec.cwd = cwd;
 	assert_int_equal(proc_spawn(&spec, &proc, &err), -1);
-	assert_int_equal(err.code, ERROR_NOT_FOUND);
-	assert_non_null(strstr(err.text, program));
+	assert_int_equal(err.code, code);
+	assert_non_null(strstr(err.text, cwd ? cwd : program));
 	assert_int_equal(proc.pid, 77); /* untouched */
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD); /* nothing is left to be reaped */
@@ -272,11 +272,11 @@ static void test_missing_programs(void **state)
 
 	assert_true(fd >= 0);
 	close(fd);
-	not_found("no-such-program-at-all", NULL);
-	not_found("/no/such/program", NULL);
-	not_found(plain, NULL);  /* not executable */
-	not_found(*state, NULL); /* a folder */
-	not_found("true", "/no/such/folder");
+	refused("no-such-program-at-all", NULL, ERROR_NOT_FOUND);
+	refused("/no/such/program", NULL, ERROR_NOT_FOUND);
+	refused(plain, NULL, ERROR_NOT_FOUND);  /* not executable */
+	refused(*state, NULL, ERROR_NOT_FOUND); /* a folder */
+	refused("true", "/no/such/folder", ERROR_EXTERNAL);
 }
 
 static void test_finding_programs(void **state)
