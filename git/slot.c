@@ -354,7 +354,21 @@ static void remove_temporary(const struct slot *slot)
 	remove_unfinished(slot->dir, link);
 }
 
-static int open_slot(struct slot *slot, const char *base, struct error *err)
+/* A worktree that the user made at the slot's place is theirs. */
+static int check_ours(const struct slot *slot, struct error *err)
+{
+	_cleanup_free_ char *file = repo_path(slot->git_dir, "locked");
+	_cleanup_free_ char *reason = file_line(file);
+
+	if (reason && strncmp(reason, "pleach", 6) == 0)
+		return 0;
+	return error_set(err, ERROR_INVALID,
+	                 "%s is a worktree that pleach did not make (move it away: `git worktree "
+	                 "move`)",
+	                 slot->dir);
+}
+
+static int open_slot(struct slot *slot, const char *base, bool any, struct error *err)
 {
 	int rc;
 
@@ -362,6 +376,8 @@ static int open_slot(struct slot *slot, const char *base, struct error *err)
 		return -1;
 	rc = marker_read(slot->git_dir, &slot->marker, err);
 	if (rc < 0)
+		return -1;
+	if (rc == 0 && !any && check_ours(slot, err) < 0)
 		return -1;
 	remove_temporary(slot);
 	/* Before anything is in it, so that a half-made slot is known as one. */
@@ -374,8 +390,8 @@ static int open_slot(struct slot *slot, const char *base, struct error *err)
 	return slot->marker.checked_out ? 0 : first_checkout(slot, err);
 }
 
-int slot_open(const char *root, const char *dir, const char *teammate, const char *pinned_file,
-              const char *base, struct slot **out, struct error *err)
+int slot_open_any(const char *root, const char *dir, const char *teammate, const char *pinned_file,
+                  const char *base, bool any, struct slot **out, struct error *err)
 {
 	struct slot *slot = xcalloc(1, sizeof *slot);
 
@@ -392,12 +408,18 @@ int slot_open(const char *root, const char *dir, const char *teammate, const cha
 		slot_close(slot);
 		return -1;
 	}
-	if (open_slot(slot, base, err) < 0) {
+	if (open_slot(slot, base, any, err) < 0) {
 		slot_close(slot);
 		return -1;
 	}
 	*out = slot;
 	return 0;
+}
+
+int slot_open(const char *root, const char *dir, const char *teammate, const char *pinned_file,
+              const char *base, struct slot **out, struct error *err)
+{
+	return slot_open_any(root, dir, teammate, pinned_file, base, false, out, err);
 }
 
 void slot_close(struct slot *slot)

@@ -22,6 +22,9 @@ struct slot {
 	char *proof_tree; /* what verify was given, while a proof is under way */
 };
 
+/* As slot_open; with `any`, any worktree of the repository, not only those that we made. */
+int slot_open_any(const char *root, const char *dir, const char *teammate, const char *pinned_file,
+                  const char *base, bool any, struct slot **out, struct error *err);
 /* Before anything is done in a slot: the configuration as it is now, the .git file as it
  * must be (a repository that an agent made in its place is moved aside). */
 int slot_prepare(struct slot *slot, struct error *err);

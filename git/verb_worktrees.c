@@ -191,8 +191,8 @@ int verb_remove(const json_t *request, json_t **answer, struct error *err)
 		if (!git_dir)
 			return error_set(err, ERROR_NOT_FOUND,
 			                 "%s is no worktree of this repository", dir);
-		if (slot_open(json_text(request, "root"), dir, name + 1,
-		              json_text(request, "pinned"), NULL, &slot, err) < 0)
+		if (slot_open_any(json_text(request, "root"), dir, name + 1,
+		                  json_text(request, "pinned"), NULL, true, &slot, err) < 0)
 			return -1;
 		rc = empty_slot(slot, &kept, err);
 		if (rc == 0)

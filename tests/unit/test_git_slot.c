@@ -56,6 +56,18 @@ static void test_another_repository_is_refused(void **state)
 	assert_int_equal(err.code, ERROR_INVALID);
 }
 
+static void test_the_users_worktree_is_refused(void **state)
+{
+	struct universe *u = *state;
+	struct error err = ERROR_INIT;
+	struct slot *slot = NULL;
+
+	run_sh(u->root, "git worktree add -q ../repo.pleach/ash");
+	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, &slot, &err), -1);
+	assert_int_equal(err.code, ERROR_INVALID);
+	assert_sh("ash", sh(u->slot, "git symbolic-ref --short HEAD"));
+}
+
 static void test_unborn_repository_is_invalid(void **state)
 {
 	struct universe *u = *state;
@@ -338,6 +350,7 @@ int main(void)
 	    universe_test(test_second_holder_is_busy),
 	    universe_test(test_foreign_directory_is_refused),
 	    universe_test(test_another_repository_is_refused),
+	    universe_test(test_the_users_worktree_is_refused),
 	    universe_test(test_unborn_repository_is_invalid),
 	    universe_test(test_vanished_slot_is_made_anew),
 	    universe_test(test_pruned_entry_keeps_the_files),
