@@ -211,7 +211,7 @@ done_plan() {
 	holds "$(pleach --json team list)" '.teammates == []'
 }
 
-@test "send queues for an exec agent; task list of all plans; gc, doctor, init, agents" {
+@test "gc, doctor, init, agents" {
 	done_plan
 	expect 0 pleach --json gc >/dev/null
 	expect 0 pleach gc --yes >/dev/null
@@ -225,6 +225,18 @@ done_plan() {
 	cp pleach.yaml "$W/before"
 	pleach init >/dev/null 2>&1 || true
 	cmp pleach.yaml "$W/before"
+}
+
+@test "send to an idle teammate queues until its next agent reads" {
+	printf 'echo ready; IFS= read -r line; printf "%%s" "$line" >"$W/got"\n' >"$W/tui.sh"
+	raw_plan <<-Y
+	agents: {tui: {command: [sh, "$W/tui.sh"], mode: tui}}
+	Y
+	expect 0 pleach team add ash >/dev/null
+	holds "$(expect 0 pleach --json send ash 'a queued  line')" '.sent | length == 1 and .[0].teammate == "ash" and .[0].state == "queued"'
+	expect 0 pleach add --agent tui --key a 'prompt' >/dev/null
+	expect 0 pleach task wait a >/dev/null
+	is "a queued  line" "$(cat "$W/got")"
 }
 
 @test "store snapshot: an SQLite file with task_v" {
