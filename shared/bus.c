@@ -12,9 +12,9 @@
 
 #include "mem.h"
 
-#define QUEUE_MAX 1024 /* messages that wait for one subscriber: a burst is longer than nng's 16   \
-	                */
-#define PROBE_MS 200   /* how long a healthy listener may take to greet our own dial */
+/* Messages that wait for one subscriber: a burst is longer than the 16 that nng has. */
+#define QUEUE_MAX 1024
+#define PROBE_MS  200 /* how long a healthy listener may take to greet our own dial */
 
 struct bus_pub {
 	nng_socket socket;
