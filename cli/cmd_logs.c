@@ -91,12 +91,16 @@ static int open_log(struct logs *logs, struct error *err)
 static int copy_new(struct logs *logs, struct error *err)
 {
 	_cleanup_buf_ struct buf in = BUF_INIT, out = BUF_INIT;
+	struct stat st;
 	ssize_t n;
 
 	if (open_log(logs, err) < 0)
 		return -1;
 	if (logs->fd < 0)
 		return 0;
+	/* A log that reached its cap was shortened: what follows is appended to what is left. */
+	if (fstat(logs->fd, &st) == 0 && st.st_size < lseek(logs->fd, 0, SEEK_CUR))
+		lseek(logs->fd, 0, SEEK_END);
 	while ((n = buf_read(&in, logs->fd, CHUNK)) > 0) {
 		safe_stream_add(&logs->safe, in.data, in.len, &out);
 		fwrite(out.data ? out.data : "", 1, out.len, stdout);

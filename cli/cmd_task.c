@@ -180,20 +180,39 @@ static void print_task_fields(const struct cli *cli, const json_t *task)
 	print_field(cli, "finished", json_text(task, "finished_at"));
 }
 
-static int show_exec(struct cli *cli, struct error *err)
+static void print_task(const struct cli *cli, const json_t *task)
 {
-	_cleanup_json_ json_t *task = NULL;
-
-	if (cli_ask(cli, "task.show", names_params(cli, 0, "task"), true, &task, err) < 0)
-		return -1;
-	if (cli->json)
-		return print_json(task);
 	names_print_task(cli, task, NULL);
 	print_task_fields(cli, task);
 	print_block(cli, "prompt", json_text(task, "prompt"));
 	print_block(cli, "asks", json_text(json_sub(task, "input"), "text"));
 	print_block(cli, "error", json_text(json_sub(task, "error"), "message"));
 	print_block(cli, "output", json_text(task, "output"));
+}
+
+/* One Task, or a list of several. */
+static int show_exec(struct cli *cli, struct error *err)
+{
+	size_t n = cli->options.arg_count ? cli->options.arg_count : 1, i;
+	_cleanup_json_ json_t *tasks = json_array(), *list = NULL;
+	json_t *task;
+
+	for (i = 0; i < n; i++) {
+		if (cli_ask(cli, "task.show", names_params(cli, i, "task"), true, &task, err) < 0)
+			return -1;
+		json_array_append_new(tasks, task);
+	}
+	if (cli->json && n == 1)
+		return print_json(json_array_get(tasks, 0));
+	if (cli->json) {
+		list = json_pack("{s:O}", "tasks", tasks);
+		return print_json(list);
+	}
+	json_array_foreach (tasks, i, task) {
+		if (i)
+			putchar('\n');
+		print_task(cli, task);
+	}
 	return 0;
 }
 
@@ -202,10 +221,10 @@ static const struct option no_options[] = {{0}};
 const struct command command_task_show = {
     .name = "task show",
     .aliases = "show",
-    .usage = "[TASK]",
+    .usage = "[TASK...]",
     .summary = "all that is known of a task",
     .options = no_options,
-    .most_args = 1,
+    .most_args = ARGS_ANY,
     .args = KIND_TASK,
     .exec = show_exec,
 };

@@ -19,6 +19,25 @@ static void write_stderr(const char *text, size_t len)
 	fflush(stderr);
 }
 
+/* FILE:LINE:COLUMN: at its start, as compilers say it: editors jump to that. */
+static bool has_place(const struct error *err)
+{
+	const char *p = err->text;
+
+	if (err->code != ERROR_INVALID)
+		return false;
+	while ((p = strchr(p, ':'))) {
+		size_t line = strspn(p + 1, "0123456789");
+		const char *next = p + 1 + line;
+		size_t column = line && *next == ':' ? strspn(next + 1, "0123456789") : 0;
+
+		if (column && next[1 + column] == ':')
+			return strchr(err->text, '\n') == NULL || strchr(err->text, '\n') > next;
+		p++;
+	}
+	return false;
+}
+
 int report_error(const struct cli *cli, const struct error *err)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
@@ -30,7 +49,8 @@ int report_error(const struct cli *cli, const struct error *err)
 
 		jsonl_add(&out, error);
 	} else {
-		buf_add_str(&out, "pleach: ");
+		if (!has_place(err))
+			buf_add_str(&out, "pleach: ");
 		text_add_safe(&out, err->text, strlen(err->text), 0, true);
 		buf_add_str(&out, "\n");
 	}

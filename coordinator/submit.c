@@ -279,9 +279,12 @@ static void resolved(struct coordinator *c, const json_t *result, const struct e
 	sub->target = xstrdup(target ? target : json_text(result, "head_branch"));
 	if (base && !sub->base) {
 
-		error_set(&err, ERROR_INVALID,
-		          "base: %s is no commit of this repository (a branch, a tag or a commit)",
-		          base);
+		const char *place = json_text(plan, "base_at");
+
+		error_set(
+		    &err, ERROR_INVALID,
+		    "%s%sbase: %s is no commit of this repository (a branch, a tag or a commit)",
+		    place ? place : "", place ? ": " : "", base);
 		later_fail(c, sub->later, &err);
 		submission_free(sub);
 		return;
