@@ -259,3 +259,16 @@ agent_pid() {
 	holds "$events" 'map(.seq) == (map(.seq) | unique)'
 	holds "$events" 'map(select(.kind == "attempt.ended" and .data.outcome == "completed") | .key) | length == (unique | length)'
 }
+
+@test "down after the coordinator was killed ends what it left" {
+	waiting_plan
+	eventually panes_open
+	serving=$(serving_pid)
+	supervisor=$(ps -o ppid= -p "$serving" | tr -d ' ')
+	kill -KILL "$supervisor" "$serving"
+	process_gone "$supervisor"
+	process_gone "$serving"
+	expect 0 pleach down --now >/dev/null
+	is "" "$(survivors)"
+	is pending "$(task a .status)"
+}
