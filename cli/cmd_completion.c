@@ -33,7 +33,8 @@ static void print_table(void)
 {
 	for (size_t i = 0; commands[i]; i++) {
 		const struct command *c = commands[i];
-		_cleanup_free_ char *aliases = xstrdup(c->aliases ? c->aliases : "");
+		_cleanup_free_ char *words = xstrdup(c->aliases ? c->aliases : "");
+		char *aliases = words;
 
 		if (c->hidden)
 			continue;

@@ -1,6 +1,7 @@
 /* pleach up and down: the team and its coordinator. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "connect.h"
 #include "jsonl.h"
@@ -135,6 +136,14 @@ static void print_down(const struct cli *cli, const json_t *result)
 	putchar('\n');
 }
 
+/* A coordinator that ended by itself removed its socket. One that was killed left it, and with
+ * it its team: another takes that over first. */
+static bool left_behind(struct cli *cli)
+{
+	return !cli->in_slot && cli->has_place && cli->place.socket &&
+	       access(cli->place.socket, F_OK) == 0;
+}
+
 static int down_exec(struct cli *cli, struct error *err)
 {
 	_cleanup_json_ json_t *result = NULL;
@@ -142,6 +151,11 @@ static int down_exec(struct cli *cli, struct error *err)
 
 	if (running < 0)
 		return -1;
+	if (!running && left_behind(cli)) {
+		if (cli_connect(cli, err) < 0)
+			return -1;
+		running = 1;
+	}
 	if (!running) {
 		/* One that is just ending holds its lock a little longer. */
 		if (cli_wait_for_end(&cli->place, err) < 0)

@@ -151,10 +151,11 @@ int main(int argc, char **argv)
 	(void)argc;
 	signal(SIGPIPE, SIG_DFL);
 	early_json(&cli, argv + 1);
-	if (read_command_line(&cli, argv + 1, &err) < 0)
-		return report_error(&cli, &err);
-	read_globals(&cli);
-	status = run_command(&cli, &err);
+	status = read_command_line(&cli, argv + 1, &err);
+	if (status == 0) {
+		read_globals(&cli);
+		status = run_command(&cli, &err);
+	}
 	if (status < 0)
 		status = report_error(&cli, &err);
 	status = report_finish(&cli, status);

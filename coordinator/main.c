@@ -126,14 +126,17 @@ static int run_daemon(const char *root)
 {
 	struct error err = ERROR_INIT;
 	struct place place;
-
 	int fds[2];
 	pid_t pid;
 
 	clean_environment();
-	if (place_claim(root, &place, NULL, &err) < 0 || check_path(&place, &err) < 0 ||
-	    pipe2(fds, O_CLOEXEC) < 0) {
+	if (place_claim(root, &place, NULL, &err) < 0) {
+		fprintf(stderr, "%s\n", err.text);
+		return 6;
+	}
+	if (check_path(&place, &err) < 0 || pipe2(fds, O_CLOEXEC) < 0) {
 		fprintf(stderr, "%s\n", err.code ? err.text : strerror(errno));
+		place_finish(&place);
 		return 6;
 	}
 	/* This process is as small as it will ever be: a plain fork costs nothing here. */

@@ -15,10 +15,11 @@
 #include "tmux_server.h"
 #include "views_private.h"
 
-#define BACKOFF_MAX_MS 5000
-#define LIST_EVERY_MS  200 /* at most, while somebody drags a border */
-#define FLUSH_EVERY_MS 50
-#define CREATE_WAIT_MS 3000 /* for a server that is starting while we close */
+#define BACKOFF_MAX_MS    5000
+#define LIST_EVERY_MS     200 /* at most, while somebody drags a border */
+#define FLUSH_EVERY_MS    50
+#define LINK_FAILURES_MAX 3
+#define CREATE_WAIT_MS    3000 /* for a server that is starting while we close */
 
 static void end_server(struct views *views);
 
@@ -132,6 +133,11 @@ static struct view *first_wanted(struct views *views, uint64_t *due)
 static void link_failed(struct views *views)
 {
 	views->link = LINK_NONE;
+	/* It listens, and neither takes a client nor lets another server in. */
+	if (++views->link_failures >= LINK_FAILURES_MAX && tmux_server_kill(views->socket)) {
+		log_warn("views", "the tmux server takes no clients: killed");
+		views->link_failures = 0;
+	}
 	views->link_backoff = views_next_backoff(views->link_backoff);
 	views->link_due = views_now(views) + views->link_backoff;
 }
@@ -167,12 +173,31 @@ static void link_start(struct views *views, enum link link)
 	views->link = link;
 }
 
+/* Clients of a coordinator that was killed may hang on; they are ended. People's stay. */
+static void on_clients(struct tmux_client *client, bool ok, const char *text, void *context)
+{
+	struct views *views = context;
+
+	views->under_way--;
+	if (!text)
+		return;
+	for (const char *line = text; ok && *line;
+	     line += strcspn(line, "\n"), line += *line == '\n') {
+		int pid, control;
+		if (sscanf(line, "%9d %1d", &pid, &control) == 2 && control == 1 && pid > 1 &&
+		    pid != tmux_client_pid(client) && tmux_server_drop_client(views->socket, pid))
+			log_info("views", "tmux client %d of an earlier coordinator ended", pid);
+	}
+	views_pump(views);
+}
+
 static void link_up(struct views *views)
 {
 	const char *const *settings = tmux_server_settings();
 
 	log_info("views", "tmux server %s", views->link == LINK_CREATING ? "started" : "attached");
 	views->link = LINK_UP;
+	views->link_failures = 0;
 	views->link_since = views_now(views);
 	views->listed = false;
 	views->under_way = 0;
@@ -181,6 +206,9 @@ static void link_up(struct views *views)
 	memset(views->keys, 0, sizeof views->keys);
 	for (; *settings; settings++)
 		views_send_line(views, *settings, 1);
+	views->under_way++;
+	tmux_client_send(views->client, "list-clients -F \"#{client_pid} #{client_control_mode}\"",
+	                 1, on_clients, views);
 }
 
 static void on_notify(struct tmux_client *client, const char *name, const char *rest, void *context)

@@ -46,6 +46,7 @@ struct views {
 	bool adopt; /* look for a server even if nothing is to be shown */
 	uint64_t link_since, link_due;
 	unsigned link_backoff;
+	unsigned link_failures; /* in a row, without a connection between them */
 	uv_timer_t timer;
 	struct view **items;
 	size_t count;
