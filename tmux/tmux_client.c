@@ -306,6 +306,11 @@ void tmux_client_send(struct tmux_client *client, const char *line, int commands
 	}
 }
 
+pid_t tmux_client_pid(const struct tmux_client *client)
+{
+	return client->proc.pid;
+}
+
 void tmux_client_close(struct tmux_client *client, void (*on_closed)(void *context), void *context)
 {
 	if (client->closing)

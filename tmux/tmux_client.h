@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include <uv.h>
 
 #include "error.h"
@@ -37,6 +38,9 @@ int tmux_client_open(uv_loop_t *loop, const char *const *argv, const char *const
  * NULL. It is called once, with the joined output of all of them, or the first error. */
 void tmux_client_send(struct tmux_client *client, const char *line, int commands,
                       tmux_reply_fn on_reply, void *context);
+
+/* The client process's pid, as tmux lists it. */
+pid_t tmux_client_pid(const struct tmux_client *client);
 
 /* Ends the client process (never the server). Pending replies are called with ok false first.
  * on_closed (may be NULL) is called when the process is reaped and all is freed. */

@@ -187,6 +187,63 @@ pid_t tmux_server_pid(const char *socket_path)
 	return peer.pid;
 }
 
+bool tmux_server_kill(const char *socket_path)
+{
+	pid_t parent, pid = tmux_server_pid(socket_path);
+	int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	char comm[32];
+	bool killed;
+
+	if (pidfd < 0)
+		return false;
+	killed = read_stat(pid, comm, &parent) && strncmp(comm, "tmux", 4) == 0 &&
+	         syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
+	close(pidfd);
+	return killed;
+}
+
+/* The first words of a control client's argv are ours alone: program, [-N,] -S, socket. */
+static bool is_our_client(const char *args, size_t len, const char *socket_path)
+{
+	const char *words[6] = {NULL};
+	size_t n = 0;
+	bool ours = false, control = false;
+
+	for (const char *p = args; p < args + len && n < ARRAY_LEN(words); p += strlen(p) + 1)
+		words[n++] = p;
+	for (size_t i = 1; i + 1 < n; i++)
+		ours =
+		    ours || (strcmp(words[i], "-S") == 0 && strcmp(words[i + 1], socket_path) == 0);
+	for (const char *p = args; p < args + len; p += strlen(p) + 1)
+		control = control || strcmp(p, CLIENT_FLAGS) == 0;
+	return ours && control;
+}
+
+bool tmux_server_drop_client(const char *socket_path, pid_t pid)
+{
+	char path[64], args[4096];
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int fd;
+	ssize_t n = -1;
+	bool killed = false;
+
+	if (pidfd < 0)
+		return false;
+	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, args, sizeof args - 1);
+		close(fd);
+	}
+	if (n > 0) {
+		args[n] = '\0';
+		killed = is_our_client(args, (size_t)n, socket_path) &&
+		         syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
+	}
+	close(pidfd);
+	return killed;
+}
+
 struct ending_process {
 	int pidfd;
 	uv_poll_t poll;

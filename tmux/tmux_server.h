@@ -5,6 +5,7 @@
 #ifndef PLEACH_TMUX_SERVER_H
 #define PLEACH_TMUX_SERVER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <uv.h>
 
@@ -32,6 +33,15 @@ int tmux_server_check_socket(const char *socket, struct error *err);
 
 /* pid of the tmux server that listens there; 0 when there is none. */
 pid_t tmux_server_pid(const char *socket);
+
+/* Ends the server at once (KILL): for one that listens but serves nobody any more. tmux 3.3a
+ * gets there when a control client's owner was killed while there was something to write to
+ * it: that client never ends, and a server whose last session went waits for it for ever,
+ * turning every new client away. True when there was one. */
+bool tmux_server_kill(const char *socket);
+/* Ends such a left-over client: `pid` (as list-clients tells it) if it is a control client
+ * of ours on this socket. True when it was. Only the holder of the lock may ask. */
+bool tmux_server_drop_client(const char *socket, pid_t pid);
 
 /* Ends the server that listens on the socket (TERM, KILL after two seconds) and calls done
  * when it and those of its children that are named have ended; at once from the loop when

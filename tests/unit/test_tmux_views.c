@@ -11,7 +11,10 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
@@ -334,17 +337,106 @@ static void test_adopted(void **state)
 	close_views(w);
 }
 
+/* A control client that the test holds: as a coordinator that was killed leaves it, or a
+ * person's. */
+static struct proc control_client(struct world *w, const char *flags, int pipes[2])
+{
+	const char *const argv[] = {
+	    "tmux",           "-N", "-S",    w->socket, "-f",  "/dev/null", "-C",
+	    "attach-session", "-t", "=team", "-f",      flags, NULL};
+	struct proc_spec spec = PROC_SPEC_INIT;
+	struct proc proc;
+
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	spec.argv = argv;
+	spec.stdin_fd = pipes[0];
+	assert_int_equal(proc_spawn(&spec, &proc, NULL), 0);
+	return proc;
+}
+
+static bool has_ended(struct world *w, void *arg)
+{
+	const struct proc *proc = arg;
+
+	uv_run(&w->loop, UV_RUN_NOWAIT);
+	return !proc_alive(proc->pid, proc->start_time);
+}
+
+static void test_left_over_clients_end(void **state)
+{
+	struct world *w = *state;
+	const char *names[] = {"ash", NULL};
+	int ours[2], theirs[2], status;
+
+	pid_t child = fork();
+	if (child == 0) {
+		uv_loop_fork(&w->loop);
+		open_views(w);
+		set(w, "ash", NULL, "idle");
+		until(w, all_open, names);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	struct proc left = control_client(w, "ignore-size,no-output", ours);
+	struct proc person = control_client(w, "ignore-size", theirs);
+	struct option both = {"=team:", "#{session_attached}", "2"};
+	until(w, shows, &both);
+	open_views(w);
+	set(w, "ash", NULL, "idle");
+	until(w, has_ended, &left);
+	until(w, all_open, names);
+	assert_true(proc_alive(person.pid, person.start_time));
+	proc_wait(&left, &status, NULL);
+	close_views(w);
+	proc_wait(&person, &status, NULL);
+	for (int i = 0; i < 2; i++) {
+		close(ours[i]);
+		close(theirs[i]);
+	}
+	close(left.pidfd);
+	close(person.pidfd);
+}
+
+static void test_server_that_serves_nobody(void **state)
+{
+	struct world *w = *state;
+	const char *names[] = {"ash", NULL};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int status;
+
+	memcpy(address.sun_path, w->socket, strlen(w->socket) + 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		prctl(PR_SET_NAME, "tmux: server");
+		listen(fd, 8);
+		for (;;)
+			close(accept(fd, NULL, NULL));
+	}
+	close(fd);
+	while (tmux_server_pid(w->socket) != child)
+		uv_run(&w->loop, UV_RUN_NOWAIT);
+	open_views(w);
+	set(w, "ash", NULL, "idle");
+	until(w, all_open, names);
+	waitpid(child, &status, 0);
+	assert_true(WIFSIGNALED(status));
+	close_views(w);
+}
+
 static void test_closed_in_the_middle(void **state)
 {
 	struct world *w = *state;
+	const char *names[] = {"ash", "oak", NULL};
 
 	/* After 0, 1, 2, … turns of the loop: before the client runs, while the server starts,
-	 * while panes open. */
+	 * while panes open. With both open nothing more need come. */
 	for (int turns = 0; turns < 12; turns++) {
 		open_views(w);
 		set(w, "ash", NULL, "idle");
 		set(w, "oak", NULL, "idle");
-		for (int i = 0; i < turns; i++)
+		for (int i = 0; i < turns && !all_open(w, names); i++)
 			uv_run(&w->loop, UV_RUN_ONCE);
 		close_views(w);
 		assert_int_equal(tmux_server_pid(w->socket), 0);
@@ -388,6 +480,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_killed_pane_returns, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_killed_server_returns, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_adopted, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_left_over_clients_end, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_server_that_serves_nobody, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_closed_in_the_middle, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_stopped_server_is_closed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
