@@ -4,7 +4,7 @@ load helper
 @test "help tells every command and each command tells its options" {
 	out=$(expect 0 pleach --help)
 	for command in run try add compare diff pick merge task answer logs attach send open path team up down status \
-		done ask progress events gc doctor init agents store version completion; do
+		done ask progress events gc doctor init store version completion; do
 		has "$out" "$command"
 		has "$(expect 0 pleach $command --help)" "$command"
 	done
@@ -78,7 +78,7 @@ load helper
 	tasks: [{id: a, prompt: 'echo a >fa', verify: 'true'}]
 	Y
 	expect 0 pleach --json run --headless | jq -s . >/dev/null
-	for command in status "task list" "task show a" ps "compare a" "events" version "merge a" gc agents doctor; do
+	for command in status "task list" "task show a" ps "compare a" "events" version "merge a" gc doctor; do
 		pleach --json $command >"$W/out"
 		jq -s . <"$W/out" >/dev/null || {
 			echo "not JSON: $command: $(head -c 300 "$W/out")"

@@ -24,7 +24,7 @@ nothing_left() {
 bad_plan() { # WORD, the plan on stdin
 	raw_plan
 	refused 2 "$1" pleach run --headless
-	[[ $(stderr) =~ ^(pleach:\ )?([^:]*/)?pleach.yaml:[0-9]+:[0-9]+:\  ]] || {
+	[[ $(stderr) =~ ^([^:]*/)?pleach.yaml:[0-9]+:[0-9]+:\  ]] || {
 		echo "no place: $(stderr)" >&2
 		return 1
 	}

@@ -201,13 +201,13 @@ clash() {
 	has "$(expect 0 pleach diff b --stat)" new
 }
 
-@test "merge: auto lands by itself when the plan says so" {
+@test "merge: auto, which this version has not, is refused with its place" {
 	plan <<-'Y'
 	merge: auto
 	tasks:
 	  - {id: a, prompt: 'echo a >fa'}
 	Y
-	expect 0 pleach run --headless >/dev/null
-	wait_event '.kind == "target.moved"' >/dev/null
-	is a "$(git show main:fa)"
+	expect 2 pleach run --headless
+	has "$(stderr)" "pleach.yaml:1:8: "
+	holds "$(pleach --json task list)" '.tasks == []'
 }
