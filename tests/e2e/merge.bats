@@ -208,6 +208,6 @@ clash() {
 	  - {id: a, prompt: 'echo a >fa'}
 	Y
 	expect 2 pleach run --headless
-	has "$(stderr)" "pleach.yaml:1:8: "
+	has "$(stderr)" ":8: merge: auto is not available"
 	holds "$(pleach --json task list)" '.tasks == []'
 }
