@@ -555,37 +555,6 @@ static void test_environment(void **state)
 	place_finish(&place);
 }
 
-static void test_files_are_written_whole(void **state)
-{
-	_cleanup_free_ char *file = path(*state, "file"), *missing = path(*state, "no/file"),
-	                    *target = path(*state, "target"), *data = NULL;
-	char *none = NULL;
-	struct error err = ERROR_INIT;
-	size_t len;
-
-	assert_ok(place_write_file(file, "one\0two", 7, &err));
-	assert_mode(file, 0600);
-	assert_ok(place_write_file(file, "three", 5, &err));
-	assert_ok(place_read_file(file, 5, &data, &len, &err));
-	assert_int_equal(len, 5);
-	assert_string_equal(data, "three");
-	assert_int_equal(place_read_file(file, 4, &none, NULL, &err), -1);
-	assert_int_equal(err.code, ERROR_INVALID);
-	assert_null(none);
-	assert_int_equal(place_read_file(missing, 5, &none, NULL, &err), -1);
-	assert_int_equal(err.code, ERROR_NOT_FOUND);
-	assert_int_equal(place_write_file(missing, "x", 1, &err), -1);
-	assert_int_equal(err.code, ERROR_EXTERNAL);
-	/* a link that somebody planted is replaced, what it names is not touched */
-	assert_ok(place_write_file(target, "mine", 4, &err));
-	unlink(file);
-	assert_int_equal(symlink(target, file), 0);
-	assert_ok(place_write_file(file, "new", 3, &err));
-	free(data);
-	assert_ok(place_read_file(target, 9, &data, NULL, &err));
-	assert_string_equal(data, "mine");
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, universe_setup, temp_teardown)
@@ -607,7 +576,6 @@ int main(void)
 	    TEST(test_planted_runtime_folders),
 	    TEST(test_planted_state_folder),
 	    TEST(test_environment),
-	    TEST(test_files_are_written_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
