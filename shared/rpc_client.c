@@ -51,8 +51,9 @@ static int wait_for(int fd, short events, const struct limits *limits, struct er
 	return 0;
 }
 
-/* All of it, whatever a signal handler interrupts. A line that was given up in its middle
- * leaves a connection that nobody can use any more. */
+/* All of it, whatever a signal handler interrupts. On a connection that broke it is lost, which
+ * is no error here: reading tells it, after what the other end still had to say. A line that is
+ * given up in its middle leaves a connection that nobody can use any more. */
 static int send_all(struct rpc_client *client, const struct buf *out, const struct limits *limits,
                     struct error *err)
 {
@@ -66,12 +67,12 @@ static int send_all(struct rpc_client *client, const struct buf *out, const stru
 			done += (size_t)n;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			if (wait_for(client->fd, POLLOUT, limits, err) < 0) {
-				client->gone = client->gone || done > 0;
+				if (done > 0)
+					shutdown(client->fd, SHUT_RDWR);
 				return -1;
 			}
 		} else if (errno != EINTR) {
-			client->gone = true;
-			return error_errno(err, "the coordinator went away");
+			return 0;
 		}
 	}
 	return 0;

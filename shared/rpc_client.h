@@ -40,7 +40,8 @@ int rpc_client_ask(struct rpc_client *client, const char *method, json_t *params
 
 /* For programs that watch several things at once (run): send without waiting, then poll
  * rpc_client_fd and take replies as they come. rpc_client_send returns the request's id
- * (> 0), or -1. rpc_client_next: 1 with `*reply` a new reference (a whole JSON-RPC reply),
+ * (> 0), or -1 (too large); on a connection that broke the request is lost and rpc_client_next
+ * says so. rpc_client_next: 1 with `*reply` a new reference (a whole JSON-RPC reply),
  * 0 nothing yet, -1 broken (reconnect with rpc_client_reconnect; what was under way is gone). */
 int64_t rpc_client_send(struct rpc_client *client, const char *method, json_t *params,
                         struct error *err);
