@@ -481,6 +481,28 @@ static void test_never_sent_twice_without_leave(void **state)
 	rpc_client_close(client);
 }
 
+/* Who watches several things at once learns of the loss in one place: where he reads. */
+static void test_sent_on_a_broken_connection(void **state)
+{
+	struct fixture *f = *state;
+	struct rpc_client *client = connect_to(f, NULL);
+	struct error err = ERROR_INIT;
+	json_t *reply = NULL;
+
+	server_kill(f);
+	for (int i = 0; i < 3; i++)
+		assert_true(rpc_client_send(client, "echo", NULL, &err) > 0);
+	assert_int_equal(rpc_client_next(client, &reply, &err), -1);
+	assert_int_equal(err.code, ERROR_EXTERNAL);
+	assert_null(reply);
+	server_start(f);
+	assert_ok(rpc_client_reconnect(client, &err));
+	assert_true(rpc_client_send(client, "echo", NULL, &err) > 0);
+	wait_until(rpc_client_next(client, &reply, &err) == 1);
+	json_decref(reply);
+	rpc_client_close(client);
+}
+
 /* While nobody serves, a person's Ctrl-C and a time limit still count. */
 static void test_stopped_while_reconnecting(void **state)
 {
@@ -562,6 +584,7 @@ int main(void)
 	    SERVED(test_sent_again_after_a_restart),
 	    SERVED(test_a_held_request_outlives_servers),
 	    SERVED(test_never_sent_twice_without_leave),
+	    SERVED(test_sent_on_a_broken_connection),
 	    SERVED(test_stopped_while_reconnecting),
 	    SERVED(test_a_refused_line_is_an_answer),
 	    SERVED(test_reply_before_close),
