@@ -39,7 +39,7 @@ universe() {
 	export UBSAN_OPTIONS="print_stacktrace=1:log_path=$BATS_TEST_TMPDIR/sanitizer"
 	# nng sockets are never closed (closing can hang), so what the library holds is no leak.
 	printf 'leak:libnng.so\n' >"$BATS_TEST_TMPDIR/leaks"
-	export LSAN_OPTIONS="suppressions=$BATS_TEST_TMPDIR/leaks:print_suppressions=0"
+	export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$BATS_TEST_TMPDIR/leaks:print_suppressions=0}
 	# Sockets have short names (108 bytes), so this one is not below the test's directory.
 	PLEACH_RUNTIME_DIR=$(mktemp -d /tmp/pl-XXXXXX)
 	export PLEACH_RUNTIME_DIR
