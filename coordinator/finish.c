@@ -74,6 +74,17 @@ static void shown_effect(struct coordinator *c, void *context)
 			teammate_changed(c, t);
 }
 
+/* Its agent asks: whoever looks at its pane hears it. */
+static void asked_effect(struct coordinator *c, void *context)
+{
+	_cleanup_free_ int64_t *attempt = context;
+
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		if (t->attempt == *attempt)
+			teammate_notify(t, "attempt.asked",
+			                json_pack("{s:I}", "attempt", (json_int_t)*attempt));
+}
+
 /* ---- changes ---- */
 
 /* What a choice's verb means for one of its alternatives. */
@@ -128,6 +139,12 @@ int task_change(struct coordinator *c, const struct transition *t, struct error 
 
 		*task = t->task;
 		turn_effect(c, delay_effect, NULL, task);
+	}
+	if (t->verb == VERB_ASK && t->attempt) {
+		int64_t *attempt = xcalloc(1, sizeof *attempt);
+
+		*attempt = t->attempt;
+		turn_effect(c, asked_effect, NULL, attempt);
 	}
 	if (t->verb == VERB_REDO || t->verb == VERB_RETRY) /* what it makes has not landed */
 		store_task_set_landing(c->store, t->task, LANDING_NONE, NULL);

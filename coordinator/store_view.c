@@ -169,7 +169,9 @@ json_t *store_status_counts(struct store *store, int64_t plan)
 	                             "i", plan);
 
 	while (sql_step(store, row))
-		counted[sqlite3_column_int(row, 0)] = sqlite3_column_int64(row, 1);
+		if (sqlite3_column_int(row, 0) >= 0 &&
+		    sqlite3_column_int(row, 0) < (int)task_status_count)
+			counted[sqlite3_column_int(row, 0)] = sqlite3_column_int64(row, 1);
 	for (int status = 0; status < (int)task_status_count; status++)
 		json_object_set_new(counts, task_status_word((enum task_status)status),
 		                    json_integer(counted[status]));

@@ -370,6 +370,9 @@ void control_call(struct rpc_peer *peer, const json_t *id, const char *method, c
 		take_text(w, params, json_int(params, "id", 0));
 	} else if (strcmp(method, "attempt.answer") == 0) {
 		take_text(w, params, 0);
+	} else if (strcmp(method, "attempt.asked") == 0) {
+		if (current(w, params) && w->views)
+			views_data(w->views, "\a", 1); /* a person is wanted: the bell */
 	} else if (strcmp(method, "worker.exit") == 0) {
 		w->exit_wanted = true;
 		worker_maybe_exit(w);
