@@ -75,7 +75,8 @@ static int read_plan(struct run_job *job, struct error *err)
 	long team;
 
 	if (!module || team_plan_context(cli, &context, err) < 0 ||
-	    options_number(&cli->options, "team", 1, 0, &team, err) < 0)
+	    options_number(&cli->options, "team", 1, 0, &team, err) < 0 ||
+	    team_check_size(team, err) < 0)
 		return -1;
 	context.name = options_text(&cli->options, "name");
 	context.team = (int)team;

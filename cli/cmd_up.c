@@ -1,6 +1,7 @@
 /* pleach up and down: the team and its coordinator. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "connect.h"
@@ -86,7 +87,7 @@ static int up_exec(struct cli *cli, struct error *err)
 	long asked;
 
 	if (options_number(&cli->options, "team", 1, 0, &asked, err) < 0 ||
-	    team_check_tmux(cli, start.headless, err) < 0 ||
+	    team_check_size(asked, err) < 0 || team_check_tmux(cli, start.headless, err) < 0 ||
 	    read_defaults(cli, (int)asked, &defaults, &secrets, err) < 0)
 		return -1;
 	team = json_sub(defaults, "team");
@@ -144,6 +145,29 @@ static bool left_behind(struct cli *cli)
 	       access(cli->place.socket, F_OK) == 0;
 }
 
+/* `down` lets running attempts end: for whom it waits is said first. */
+static void say_who_runs(struct cli *cli)
+{
+	_cleanup_json_ json_t *list = NULL;
+	json_t *tasks, *task;
+	size_t i;
+
+	if (rpc_client_ask(cli->client, "task.list",
+	                   json_pack("{s:[s, s]}", "status", "in_progress", "needs_input"), true,
+	                   &list, NULL) < 0)
+		return;
+	tasks = json_object_get(list, "tasks");
+	json_array_foreach (tasks, i, task) {
+		_cleanup_free_ char *key = text_safe(json_text(task, "key"), 80);
+
+		if (json_is_string(json_object_get(task, "owner")))
+			report_note(cli, "waits for %s, which %s (down --now does not)", key,
+			            strcmp(json_text(task, "status"), "needs_input") == 0
+			                ? "waits for an answer"
+			                : "runs");
+	}
+}
+
 static int down_exec(struct cli *cli, struct error *err)
 {
 	_cleanup_json_ json_t *result = NULL;
@@ -167,8 +191,11 @@ static int down_exec(struct cli *cli, struct error *err)
 			printf("nothing runs\n");
 		return 0;
 	}
-	if (cli_place(cli, err) < 0 ||
-	    rpc_client_ask(cli->client, "coordinator.down",
+	if (cli_place(cli, err) < 0)
+		return -1;
+	if (!options_flag(&cli->options, "now"))
+		say_who_runs(cli);
+	if (rpc_client_ask(cli->client, "coordinator.down",
 	                   json_pack("{s:b}", "now", options_flag(&cli->options, "now")), true,
 	                   &result, err) < 0)
 		return -1;

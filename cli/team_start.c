@@ -9,6 +9,7 @@
 #include "connect.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "plan.h"
 #include "proc.h"
 #include "report.h"
 #include "run_plan.h"
@@ -25,6 +26,14 @@ int team_plan_context(struct cli *cli, struct plan_context *out, struct error *e
 	    .default_agent = agents_first_installed(NULL),
 	};
 	return 0;
+}
+
+int team_check_size(long size, struct error *err)
+{
+	if (size <= PLAN_TEAM_MAX)
+		return 0;
+	return error_set(err, ERROR_INVALID, "--team: a team has at most %d teammates",
+	                 PLAN_TEAM_MAX);
 }
 
 int team_check_tmux(const struct cli *cli, bool headless, struct error *err)

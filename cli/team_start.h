@@ -9,6 +9,8 @@
 /* What the plan reader is to know. Borrows from cli. */
 int team_plan_context(struct cli *cli, struct plan_context *out, struct error *err);
 
+/* --team: not more than a team may have. Errors: INVALID. */
+int team_check_size(long size, struct error *err);
 /* EXTERNAL without tmux, unless headless. */
 int team_check_tmux(const struct cli *cli, bool headless, struct error *err);
 /* EXTERNAL when the program of one of these agents is not found. `agents`: {NAME:PROFILE};

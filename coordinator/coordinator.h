@@ -161,7 +161,8 @@ struct held {
 	int64_t since;  /* HELD_EVENTS */
 	int64_t limit;
 	size_t at;    /* HELD_TASKS: those before it were at rest when last looked at */
-	json_t *note; /* HELD_DOWN: the keys that were released */
+	json_t *note; /* HELD_DOWN: the keys that were released; HELD_RELEASE: who leaves */
+	bool now;     /* HELD_DOWN: goes on without its caller */
 	struct held *next;
 };
 void held_add(struct coordinator *c, struct held held); /* takes later and tasks */

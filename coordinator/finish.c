@@ -291,8 +291,10 @@ static void keep_output(struct coordinator *c, int64_t task, const json_t *finis
 	_cleanup_free_ char *kept = NULL;
 	size_t len = output ? strlen(output) : 0;
 
-	if (!len)
+	if (!len) {
+		store_task_set_output(c->store, task, NULL);
 		return;
+	}
 	if (len > OUTPUT_MAX) { /* the end says most; not from the middle of a character */
 		output += len - OUTPUT_MAX;
 		while (((unsigned char)*output & 0xc0) == 0x80)

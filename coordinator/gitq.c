@@ -105,14 +105,14 @@ static void job_ended(uv_poll_t *poll, int status, int events)
 	uv_poll_stop(poll);
 	if (proc_wait(&job->proc, &exit_status, &err) == 0)
 		result = read_answer(job, exit_status, &err);
-	close(job->proc.pidfd);
 	close(job->in);
 	close(job->out);
 	if (!is_long(job))
 		job->c->gitq->running--;
 	job_finish(job, result, &err);
-	gitq_start(job->c);
 	uv_close((uv_handle_t *)poll, job_closed);
+	close(job->proc.pidfd);
+	gitq_start(job->c);
 }
 
 /* What prepare leaves running when we die is found by this mark and ended (recovery.c). */

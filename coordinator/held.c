@@ -81,9 +81,18 @@ static json_t *answer_if_given(struct coordinator *c, int64_t task, struct error
 /* Released means let go of: by then the tasks are pending again. */
 static json_t *released_if_ended(struct coordinator *c, const struct held *h)
 {
-	for (size_t i = 0; h->tasks[i]; i++)
+	json_t *name;
+	size_t i;
+
+	for (i = 0; h->tasks[i]; i++)
 		if (store_attempt_running_task(c->store, h->tasks[i]))
 			return NULL;
+	json_array_foreach (h->note, i, name) {
+		const struct teammate *t = team_find(c, json_string_value(name));
+
+		if (t && t->removing)
+			return NULL;
+	}
 	return json_object();
 }
 
@@ -118,13 +127,20 @@ static void held_free(struct held *h)
 	free(h);
 }
 
+static bool down_is_wanted(const struct coordinator *c)
+{
+	for (const struct held *h = c->held; h; h = h->next)
+		if (h->kind == HELD_DOWN && (h->now || h->later->conn))
+			return true;
+	return false;
+}
+
 void held_check(struct coordinator *c)
 {
 	for (struct held **at = &c->held; *at;) {
 		struct held *h = *at;
 		struct error err = ERROR_INIT;
-		/* Whoever asked to go down may have left: down it goes all the same. */
-		bool wanted = h->later->conn || h->kind == HELD_DOWN;
+		bool wanted = h->later->conn || (h->kind == HELD_DOWN && h->now);
 		json_t *result = wanted ? held_result(c, h, &err) : NULL;
 
 		if (!result && err.code == ERROR_NONE && wanted) {
@@ -136,8 +152,10 @@ void held_check(struct coordinator *c)
 			later_fail(c, h->later, &err);
 		else
 			later_reply(c, h->later, result);
-		if (h->kind == HELD_DOWN)
+		if (h->kind == HELD_DOWN && wanted)
 			serve_end(c);
+		else if (h->kind == HELD_DOWN) /* who waited for it thought better of it */
+			c->draining = down_is_wanted(c);
 		held_free(h);
 	}
 }

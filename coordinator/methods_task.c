@@ -354,6 +354,26 @@ int method_task_locate(struct request *r, struct error *err)
 	return 0;
 }
 
+/* An attempt that was named has to be one of WHO's. */
+static int check_attempt(struct request *r, const char *who, const struct teammate *t, int64_t id,
+                         int64_t *out, struct error *err)
+{
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+	int64_t task = 0;
+	bool mine;
+
+	if (!t && resolve_task(r, who, &task, err) < 0)
+		return -1;
+	mine = store_attempt_get(r->c->store, id, &attempt) &&
+	       (t ? strcmp(attempt.teammate, t->name) == 0 : attempt.task == task);
+	if (!mine)
+		return error_set(err, ERROR_NOT_FOUND,
+		                 "%s has no attempt %lld (pleach events names them)", who,
+		                 (long long)id);
+	*out = id;
+	return 0;
+}
+
 /* WHO → the attempt whose log is meant: a teammate's newest, a task's, or the one named. */
 static int find_attempt(struct request *r, int64_t *out, struct error *err)
 {
@@ -362,6 +382,8 @@ static int find_attempt(struct request *r, int64_t *out, struct error *err)
 	_cleanup_task_ struct task_row row = {0};
 	int64_t id = json_int(r->params, "attempt", 0);
 
+	if (id && who)
+		return check_attempt(r, who, t, id, out, err);
 	if (!id && t)
 		id = store_attempt_newest_of(r->c->store, t->name);
 	if (!id && !t) {

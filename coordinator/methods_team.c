@@ -246,8 +246,10 @@ int method_run_release(struct request *r, struct error *err)
 		if (t)
 			team_remove(r->c, t, false);
 	}
-	held_add(r->c,
-	         (struct held){.kind = HELD_RELEASE, .later = request_later(r), .tasks = tasks});
+	held_add(r->c, (struct held){.kind = HELD_RELEASE,
+	                             .later = request_later(r),
+	                             .tasks = tasks,
+	                             .note = json_incref(json_object_get(r->params, "team"))});
 	return 0;
 }
 
@@ -269,6 +271,9 @@ int method_coordinator_down(struct request *r, struct error *err)
 		json_array_append_new(released, json_string(task.key));
 		stop_release(c, attempts[i]);
 	}
-	held_add(c, (struct held){.kind = HELD_DOWN, .later = request_later(r), .note = released});
+	held_add(c, (struct held){.kind = HELD_DOWN,
+	                          .later = request_later(r),
+	                          .note = released,
+	                          .now = json_flag(r->params, "now")});
 	return 0;
 }

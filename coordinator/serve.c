@@ -239,6 +239,7 @@ static void on_close(struct rpc_peer *peer, void *context)
 	for (struct later *later = conn->laters; later; later = later->next)
 		later->conn = NULL;
 	conn->laters = NULL;
+	held_check(conn->c);
 	if (conn->teammate && conn->teammate->conn == conn)
 		worker_link_lost(conn->c, conn->teammate);
 	free(conn);
@@ -487,7 +488,8 @@ static void on_term(uv_signal_t *signal, int number)
 	if (turn_step(c, release_all_step, NULL, &err) < 0)
 		log_error("serve", "%s", err.text);
 	nobody = xcalloc(1, sizeof *nobody);
-	held_add(c, (struct held){.kind = HELD_DOWN, .later = nobody, .note = json_array()});
+	held_add(c, (struct held){
+	                .kind = HELD_DOWN, .later = nobody, .note = json_array(), .now = true});
 	held_check(c);
 }
 

@@ -289,16 +289,27 @@ static void resolved(struct coordinator *c, const json_t *result, const struct e
 		submission_free(sub);
 		return;
 	}
+	if (target &&
+	    !json_text(json_array_get(json_object_get(result, "branches"), 0), "commit")) {
+		const char *place = json_text(plan, "target_at");
+
+		error_set(&err, ERROR_INVALID, "%s%starget: %s is no branch of this repository",
+		          place ? place : "", place ? ": " : "", target);
+		later_fail(c, sub->later, &err);
+		submission_free(sub);
+		return;
+	}
 	store_submission(c, sub);
 }
 
 static void ask_base(struct coordinator *c, struct submission *sub)
 {
 	const json_t *plan = json_object_get(sub->params, "plan");
+	const char *target = json_text(plan, "target");
 
 	gitq_ask(c, "resolve",
-	         json_pack("{s:[o], s:[]}", "revs", json_text_or_null(json_text(plan, "base")),
-	                   "branches"),
+	         json_pack("{s:[o], s:o}", "revs", json_text_or_null(json_text(plan, "base")),
+	                   "branches", target ? json_pack("[s]", target) : json_array()),
 	         resolved, sub);
 }
 

@@ -67,6 +67,10 @@ void teammate_set_task(struct teammate *t, int64_t attempt, int64_t task, const 
 	t->task = task;
 	t->key = xstrdup(key);
 	t->since_ms = time_now_ms();
+	if (attempt) { /* what it said before was about something else */
+		free(t->last_output);
+		t->last_output = NULL;
+	}
 	if (!attempt) {
 		free(t->progress);
 		t->progress = NULL;

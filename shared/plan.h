@@ -21,7 +21,7 @@
 #define PLAN_TASKS_MAX        100000       /* tasks of a plan, alternatives included */
 #define PLAN_EDGES_MAX        1000000      /* blocked_by entries of a plan */
 #define PLAN_ALTERNATIVES_MAX 64           /* alternatives of one task */
-#define PLAN_TEAM_MAX         256          /* teammates */
+#define PLAN_TEAM_MAX         128          /* teammates */
 #define PLAN_RETRIES_MAX      100
 #define PLAN_PRIORITY_MAX     1000000         /* and its negative */
 #define PLAN_SECONDS_MAX      (366.0 * 86400) /* any time limit */

@@ -66,9 +66,10 @@ static void peer_end(struct rpc_peer *peer)
 		return;
 	peer->closed = peer->closing = true;
 	uv_poll_stop(&peer->poll);
+	uv_close((uv_handle_t *)&peer->poll, peer_closed);
+	/* Last: until then the loop may still name the descriptor to the kernel. */
 	close(peer->fd);
 	peer->fd = -1;
-	uv_close((uv_handle_t *)&peer->poll, peer_closed);
 }
 
 static void peer_take_reply(struct rpc_peer *peer, const json_t *message)
