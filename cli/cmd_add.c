@@ -161,7 +161,7 @@ static int attach_to(struct cli *cli, json_int_t id, struct error *err)
 	            json_pack("{s:o}", "who", json_sprintf("%lld", (long long)id)), true, &view,
 	            err) < 0)
 		return -1;
-	return attach_view(view, false, err);
+	return attach_view(cli, view, false, err);
 }
 
 static void print_added(struct cli *cli, const json_t *task)

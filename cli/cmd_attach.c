@@ -1,8 +1,9 @@
 /* pleach attach and send: a teammate's screen, and typing into it. */
-#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "attach.h"
@@ -11,36 +12,91 @@
 #include "mem.h"
 #include "names.h"
 #include "print.h"
+#include "proc.h"
 #include "prompt.h"
 #include "text.h"
+#include "words.h"
 
 static const struct option attach_options[] = {
     {.name = "next", .help = "the next teammate that needs a person"},
     {.name = "read-only", .help = "look, but type nothing"},
     {0}};
 
-int attach_view(const json_t *view, bool read_only, struct error *err)
+/* The viewer has the terminal to itself; we wait. Its exit status, or -1. */
+static int run_viewer(const char *program, const json_t *view, bool read_only, struct error *err)
 {
-	_cleanup_free_ char *program = cli_program("pleach-worker", err);
 	const char *argv[] = {program,
 	                      "--view",
 	                      json_text(view, "name"),
 	                      "--socket",
 	                      json_text(view, "socket"),
 	                      "--attach",
-	                      NULL,
+	                      read_only ? "--read-only" : NULL,
 	                      NULL};
+	struct proc_spec spec = PROC_SPEC_INIT;
+	struct proc proc;
+	int status, rc;
 
-	if (!program)
-		return -1;
 	if (!argv[2] || !argv[4])
 		return error_set(err, ERROR_NOT_FOUND, "attach: there is no screen");
-	if (read_only)
-		argv[6] = "--read-only";
 	fflush(stdout);
-	/* It becomes the viewer: the terminal is its own from here on. */
-	execv(program, (char *const *)argv);
-	return error_errno(err, "attach: cannot start %s", program);
+	spec.argv = argv;
+	spec.stdin_fd = STDIN_FILENO;
+	spec.stdout_fd = STDOUT_FILENO;
+	spec.stderr_fd = STDERR_FILENO;
+	signal(SIGINT, SIG_IGN); /* what is typed is the viewer's */
+	signal(SIGQUIT, SIG_IGN);
+	if (proc_spawn(&spec, &proc, err) < 0)
+		return error_wrap(err, "attach");
+	rc = proc_wait(&proc, &status, err);
+	close(proc.pidfd);
+	if (rc < 0)
+		return -1;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* The screen that M-n or a digit asks for; the one that was, where there is no such. New
+ * reference. */
+static json_t *other_view(struct cli *cli, int place, json_t *view)
+{
+	_cleanup_json_ json_t *team = NULL;
+	json_t *params = json_object(), *found = NULL;
+	const char *name = NULL;
+
+	if (!place) {
+		json_object_set_new(params, "next", json_true());
+	} else {
+		if (rpc_client_ask(cli->client, "team.list", NULL, true, &team, NULL) == 0)
+			name = json_text(
+			    json_array_get(json_object_get(team, "teammates"), (size_t)place - 1),
+			    "name");
+		json_object_set_new(params, "who", json_text_or_null(name));
+	}
+	if (place && !name) {
+		json_decref(params);
+		return json_incref(view);
+	}
+	if (rpc_client_ask(cli->client, "team.view", params, true, &found, NULL) < 0)
+		return json_incref(view);
+	return found;
+}
+
+int attach_view(struct cli *cli, const json_t *view, bool read_only, struct error *err)
+{
+	_cleanup_free_ char *program = cli_program("pleach-worker", err);
+	json_t *shown = json_incref((json_t *)view), *next;
+	int status = -1;
+
+	while (program) {
+		status = run_viewer(program, shown, read_only, err);
+		if (status < VIEW_SWITCH || status > VIEW_SWITCH + 9)
+			break;
+		next = other_view(cli, status - VIEW_SWITCH, shown);
+		json_decref(shown);
+		shown = next;
+	}
+	json_decref(shown);
+	return status;
 }
 
 static int attach_exec(struct cli *cli, struct error *err)
@@ -58,7 +114,7 @@ static int attach_exec(struct cli *cli, struct error *err)
 		return error_set(err, ERROR_INVALID,
 		                 "attach: this needs a terminal (pleach logs -f shows output in a "
 		                 "pipe)");
-	return attach_view(view, options_flag(&cli->options, "read-only"), err);
+	return attach_view(cli, view, options_flag(&cli->options, "read-only"), err);
 }
 
 const struct command command_attach = {

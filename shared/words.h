@@ -81,6 +81,10 @@
 	X(MODE_TUI, "tui")   /* interactive on the pseudo-terminal */                              \
 	X(MODE_ACP, "acp")   /* Agent Client Protocol over stdio */
 
+/* Exit statuses by which an attached view asks whoever ran it for another one: M-n the next
+ * teammate that needs a person, M-1…9 (VIEW_SWITCH + digit) the teammate of that place. */
+#define VIEW_SWITCH 64
+
 #define WORDS_DECLARE(type, LIST, fn)                                                              \
 	enum type { LIST(WORDS_ENUM) type##_count };                                               \
 	const char *fn##_word(enum type value);                                                    \

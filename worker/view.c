@@ -2,6 +2,7 @@
  * keys, signals and frames; while the worker is away it says so once and tries again, at most
  * once a second. It holds nothing that matters: killing it costs a window. */
 #include "view.h"
+#include "words.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -218,6 +219,21 @@ static size_t find_detach(const char *keys, size_t len)
 	return first;
 }
 
+/* M-n and M-1…9 leave for another screen; M-z does nothing, this one is alone already. A key that
+ * comes alone, as terminals send it: the same bytes within pasted text are text. */
+static bool is_switch(struct view *v, const char *keys, size_t n)
+{
+	if (n != 2 || keys[0] != 0x1b)
+		return false;
+	if (keys[1] == 'n')
+		v->status = VIEW_SWITCH;
+	else if (keys[1] >= '1' && keys[1] <= '9')
+		v->status = VIEW_SWITCH + keys[1] - '0';
+	else if (keys[1] != 'z')
+		return false;
+	return true;
+}
+
 static void read_keys(struct view *v)
 {
 	char keys[4096];
@@ -230,6 +246,8 @@ static void read_keys(struct view *v)
 		v->status = 0; /* the terminal, or whoever typed for us, is gone */
 		return;
 	}
+	if (v->options->attach && is_switch(v, keys, (size_t)n))
+		return;
 	if (v->options->attach)
 		detach = find_detach(keys, (size_t)n);
 	if (detach != SIZE_MAX) {

@@ -159,6 +159,37 @@ tui_plan() {
 	expect 0 pleach task wait parser >/dev/null
 }
 
+@test "M-1…9 in an attached view go to another teammate's screen" {
+	raw_plan <<-'Y'
+	team: 2
+	agents: {talk: {mode: tui, command: [sh, -c, 'echo "I am $PLEACH_KEY"; while read x; do echo "got<$PLEACH_KEY $x>"; [ "$x" = quit ] && exit; done']}}
+	defaults: {agent: talk}
+	tasks: [{id: first, prompt: x}, {id: second, prompt: x}]
+	Y
+	expect 0 pleach run --headless --detach >/dev/null
+	both_work() {
+		holds "$(pleach --json team list)" '[.teammates[] | select(.state == "working")] | length == 2'
+	}
+	eventually both_work
+	mkfifo "$W/keys"
+	script -qefc "pleach attach first" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
+	BG=$!
+	BACKGROUND="${BACKGROUND:-} $BG"
+	exec {keys}>"$W/keys"
+	eventually grep -q "I am first" "$W/typescript"
+	place=$(pleach --json team list | jq '[.teammates[].key] | index("second") + 1')
+	printf '\033%s' "$place" >&"$keys"
+	eventually grep -q "I am second" "$W/typescript"
+	printf 'hello\r' >&"$keys"
+	eventually grep -q 'got<second hello>' "$W/typescript"
+	printf '\021' >&"$keys"
+	finished "$BG"
+	exec {keys}>&-
+	lacks "$(cat "$W/typescript")" 'got<first'
+	expect 0 pleach send --all quit >/dev/null
+	expect 0 pleach task wait first second >/dev/null
+}
+
 @test "needs_input turns the border yellow and the list knows" {
 	plan <<-'Y'
 	tasks: [{id: a, prompt: 'pleach ask "why?"'}]
