@@ -208,6 +208,8 @@ int method_task_merge(struct request *r, struct error *err);
 int method_task_compare(struct request *r, struct error *err);
 int method_gc(struct request *r, struct error *err);
 void landings_init(struct coordinator *c);
+/* Recovery has settled what was under way: from now on they start. */
+void landings_ready(struct coordinator *c);
 bool landings_busy(const struct coordinator *c);
 
 /* ---- what people see (status.c, team_json.c) ---- */

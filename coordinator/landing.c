@@ -26,6 +26,7 @@ struct landing {
 struct landings {
 	struct landing *first, **last;
 	bool running;
+	bool ready; /* what an earlier process of ours left under way is settled */
 };
 
 void landings_init(struct coordinator *c)
@@ -315,10 +316,16 @@ static void landing_start(struct coordinator *c)
 {
 	struct landings *q = c->landings;
 
-	if (q->running || !q->first)
+	if (q->running || !q->ready || !q->first)
 		return;
 	q->running = true;
 	landing_prepare(c);
+}
+
+void landings_ready(struct coordinator *c)
+{
+	c->landings->ready = true;
+	landing_start(c);
 }
 
 static void queue_effect(struct coordinator *c, void *context)

@@ -13,7 +13,10 @@
 #define SWEEP_TRIES 100
 
 struct recovering {
+	uv_work_t work;
 	struct coordinator *c;
+	char *marker;
+	bool pending;
 	struct landing_row landing;
 };
 
@@ -172,22 +175,45 @@ static void landing_looked_at(struct coordinator *c, const json_t *result, const
 	}
 	landing_row_finish(&re->landing);
 	free(re);
+	landings_ready(c);
 }
 
+static void landing_sweep(uv_work_t *work)
+{
+	const struct recovering *re = work->data;
+
+	proc_kill_survivors(re->marker, NULL, 0, SWEEP_TRIES);
+}
+
+static void landing_swept(uv_work_t *work, int status)
+{
+	struct recovering *re = work->data;
+	struct coordinator *c = re->c;
+
+	(void)status;
+	free(re->marker);
+	if (re->pending) {
+		gitq_ask(c, "contains",
+		         json_pack("{s:s, s:s}", "target", re->landing.target, "commit",
+		                   re->landing.after),
+		         landing_looked_at, re);
+		return;
+	}
+	free(re);
+	landings_ready(c);
+}
+
+/* A prepare that outlived us would hold the integration slot: it is ended first. On a thread,
+ * for reading /proc takes longer than all the rest of a restart; no landing starts before. */
 static void recover_landing(struct coordinator *c)
 {
 	struct recovering *re = xcalloc(1, sizeof *re);
-	_cleanup_free_ char *marker = xasprintf("PLEACH_LANDING=%s", c->place.id);
 
-	/* A prepare that outlived us would hold the integration slot. */
-	proc_kill_survivors(marker, NULL, 0, SWEEP_TRIES);
-	if (!store_landing_pending(c->store, &re->landing)) {
-		free(re);
-		return;
-	}
-	gitq_ask(c, "contains",
-	         json_pack("{s:s, s:s}", "target", re->landing.target, "commit", re->landing.after),
-	         landing_looked_at, re);
+	re->c = c;
+	re->work.data = re;
+	re->marker = xasprintf("PLEACH_LANDING=%s", c->place.id);
+	re->pending = store_landing_pending(c->store, &re->landing);
+	uv_queue_work(&c->loop, &re->work, landing_sweep, landing_swept);
 }
 
 static void repaired(struct coordinator *c, const json_t *result, const struct error *why,

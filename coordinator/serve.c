@@ -15,6 +15,8 @@
 #include "text.h"
 
 #define ACCEPT_PAUSE_MS 100  /* without a free descriptor */
+#define BUS_AFTER_MS    100  /* opened so long after the start */
+#define BUS_AGAIN_MS    1000 /* tried again where that failed */
 #define END_PATIENCE_MS 5000 /* how long workers may take to end when they are idle */
 
 /* ---- answers ---- */
@@ -371,19 +373,35 @@ void serve_published(struct coordinator *c)
 		uv_timer_start(&c->bus_timer, on_bus_timer, 1000, 0);
 }
 
-static int bus_open(struct coordinator *c, struct error *err)
+static void bus_open(uv_timer_t *timer)
 {
+	struct coordinator *c = timer->data;
 	_cleanup_free_ char *url = xasprintf("ipc://%s/bus", c->place.runtime_dir);
+	struct error err = ERROR_INIT;
 
-	c->published = c->healed = store_event_last(c->store);
-	uv_timer_init(&c->loop, &c->bus_timer);
-	c->bus_timer.data = c;
-	if (bus_pub_open(url, &c->bus, err) < 0 || bus_sub_open(&c->bus_sub, err) < 0)
-		return -1;
+	if ((!c->bus_sub && bus_sub_open(&c->bus_sub, &err) < 0) ||
+	    bus_pub_open(url, &c->bus, &err) < 0) {
+		log_error("bus", "%s", err.text);
+		uv_timer_start(timer, bus_open, BUS_AGAIN_MS, 0);
+		return;
+	}
 	uv_poll_init(&c->loop, &c->bus_poll, bus_sub_fd(c->bus_sub));
 	c->bus_poll.data = c;
 	uv_poll_start(&c->bus_poll, UV_READABLE, on_bus);
-	return 0;
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		if (t->conn)
+			worker_listen_to(c, t);
+	turn_publish(c);
+}
+
+/* Nothing waits on the bus, and its dozen threads take longer to start than a store to open:
+ * it comes after the workers and commands that queue at a coordinator which was restarted. */
+static void bus_open_later(struct coordinator *c)
+{
+	c->published = c->healed = store_event_last(c->store);
+	uv_timer_init(&c->loop, &c->bus_timer);
+	c->bus_timer.data = c;
+	uv_timer_start(&c->bus_timer, bus_open, BUS_AFTER_MS, 0);
 }
 
 /* ---- the loop ---- */
@@ -522,9 +540,9 @@ static int open_parts(struct coordinator *c, struct error *err)
 	_cleanup_free_ char *workers = xasprintf("%s/workers", c->place.state_dir);
 
 	if (place_make_private_dir(attempts, err) < 0 || place_make_private_dir(workers, err) < 0 ||
-	    store_open(db, &c->store, err) < 0 || token_secret_load(secret, &c->secret, err) < 0 ||
-	    bus_open(c, err) < 0)
+	    store_open(db, &c->store, err) < 0 || token_secret_load(secret, &c->secret, err) < 0)
 		return -1;
+	bus_open_later(c);
 	environment_load(c);
 	return 0;
 }

@@ -17,7 +17,7 @@
 
 struct store;
 
-#define STORE_SCHEMA 1 /* number of migrations; PRAGMA user_version */
+#define STORE_SCHEMA 2 /* number of migrations; PRAGMA user_version */
 
 /* Opens or creates the file and migrates it. Errors: EXTERNAL (disk, corrupt, newer). */
 int store_open(const char *file, struct store **out, struct error *err);

@@ -145,4 +145,7 @@ const char *const store_migrations[STORE_SCHEMA] = {
     "    CASE WHEN attempt.outcome = 0 THEN attempt.teammate END, task.attempt, task.head"
     "  FROM task JOIN plan ON plan.id = task.plan"
     "  LEFT JOIN attempt ON attempt.id = task.attempt;",
+
+    /* Few at any time: what recovery waits out again, found without reading every task. */
+    "CREATE INDEX task_delayed ON task(id) WHERE delay_ms > 0;",
 };

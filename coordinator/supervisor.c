@@ -25,7 +25,7 @@
 #define LOOK_MS          10000 /* how often the socket is looked after */
 #define RESTART_FIRST_MS 10
 #define RESTART_MAX_MS   1000
-#define STABLE_MS        10000
+#define STABLE_MS        1000
 
 /* What the lock's file says, for whoever is refused. */
 static int refuse(int fd, struct error *err)

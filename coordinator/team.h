@@ -105,6 +105,8 @@ int method_worker_next(struct request *r, struct error *err);
 int method_attempt_finish(struct request *r, struct error *err);
 int method_attempt_state(struct request *r, struct error *err);
 int method_message_typed(struct request *r, struct error *err);
+/* Hears its status on the bus, once that is open. */
+void worker_listen_to(struct coordinator *c, struct teammate *t);
 void worker_link_lost(struct coordinator *c, struct teammate *t); /* its connection ended */
 /* Answers the held worker.next with the assignment: after the commit that stored it. */
 void worker_deliver(struct coordinator *c, struct teammate *t, int64_t attempt);

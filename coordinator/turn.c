@@ -102,7 +102,7 @@ static int schedule_step(struct coordinator *c, void *context, struct error *err
 	return 0;
 }
 
-static void publish(struct coordinator *c)
+void turn_publish(struct coordinator *c)
 {
 	json_t *events, *event;
 	size_t i, n;
@@ -143,7 +143,7 @@ static void commit(struct coordinator *c)
 	run_effects(c);
 	held_check(c);
 	if (!c->turn.open) /* only what is committed is told */
-		publish(c);
+		turn_publish(c);
 }
 
 void turn_close(struct coordinator *c)

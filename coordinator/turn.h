@@ -39,5 +39,7 @@ int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct er
 void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
 /* Schedules, commits, runs effects, answers held requests. Nothing when no turn is open. */
 void turn_close(struct coordinator *c);
+/* Sends what is committed and was not sent yet on the bus, once that is open. Outside a turn. */
+void turn_publish(struct coordinator *c);
 
 #endif

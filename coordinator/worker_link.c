@@ -94,12 +94,12 @@ static void resumed_effect(struct coordinator *c, void *context)
 		teammate_notify(t, "worker.exit", json_object());
 }
 
-static void listen_to(struct coordinator *c, struct teammate *t)
+void worker_listen_to(struct coordinator *c, struct teammate *t)
 {
 	_cleanup_free_ char *url = xasprintf("ipc://%s/b-%s", c->place.runtime_dir, t->name);
 	struct error err = ERROR_INIT;
 
-	if (t->heard_by_bus)
+	if (t->heard_by_bus || !c->bus_sub)
 		return;
 	t->heard_by_bus = bus_sub_dial(c->bus_sub, url, &err) == 0;
 	if (!t->heard_by_bus)
@@ -126,7 +126,7 @@ int worker_hello(struct request *r, struct error *err)
 		t->conn->teammate = NULL;
 	t->conn = r->conn;
 	t->heard_ms = time_mono_ms();
-	listen_to(c, t);
+	worker_listen_to(c, t);
 	r->conn->role = ROLE_WORKER;
 	r->conn->teammate = t;
 	order = order_for(c, t, attempt);
