@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "controls.h"
 #include "jsonl.h"
 #include "mem.h"
 #include "store_sql.h"
@@ -106,6 +107,8 @@ int store_open(const char *file, struct store **out, struct error *err)
 	         "PRAGMA foreign_keys = ON;"
 	         "PRAGMA temp_store = MEMORY;",
 	         err) < 0)
+		goto fail;
+	if (control_off("fsync-store") && exec(store, "PRAGMA synchronous = NORMAL;", err) < 0)
 		goto fail;
 	if (sqlite3_prepare_v2(store->db, "SELECT 1 WHERE 0", -1, &store->nothing, NULL) !=
 	    SQLITE_OK) {

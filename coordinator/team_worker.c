@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "controls.h"
 #include "coordinator.h"
 #include "jsonl.h"
 #include "log.h"
@@ -186,6 +187,8 @@ static void sweep_work(uv_work_t *work)
 {
 	struct sweep *sweep = work->data;
 
+	if (control_off("sweep"))
+		return;
 	sweep->killed = proc_kill_survivors(sweep->marker[0] ? sweep->marker : NULL, sweep->slot, 0,
 	                                    SWEEP_TRIES);
 }

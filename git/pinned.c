@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "controls.h"
 #include "jsonl.h"
 #include "mem.h"
 #include "pinned_rules.h"
@@ -357,6 +358,8 @@ static int add_rules(const struct settings *now, const struct settings *pins,
 	}
 	for (size_t i = 0; pinned_fixed[i].key; i++)
 		override(list, pinned_fixed[i].key, pinned_fixed[i].value);
+	if (control_off("fsync-git"))
+		override(list, "core.fsync", "none");
 	return 0;
 }
 

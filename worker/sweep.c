@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "controls.h"
 #include "log.h"
 #include "mem.h"
 #include "proc.h"
@@ -176,7 +177,7 @@ void sweep_reap(pid_t keep)
 
 static void sweep_clean(struct sweep *s)
 {
-	if (s->marker && (s->thorough || s->killed)) {
+	if (s->marker && (s->thorough || s->killed) && !control_off("sweep")) {
 		int n = proc_kill_survivors(s->marker, NULL, 0, MARKER_TRIES);
 
 		if (n != 0)
@@ -193,7 +194,7 @@ static void sweep_round(uv_timer_t *timer)
 	struct sweep *s = timer->data;
 	uint64_t pause;
 
-	if (!reap_all()) {
+	if (!reap_all() || control_off("sweep")) {
 		sweep_clean(s);
 		return;
 	}
