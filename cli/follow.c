@@ -19,6 +19,7 @@
 #include "report.h"
 #include "rpc.h"
 #include "run_screen.h"
+#include "screen_tty.h"
 #include "task_view.h"
 #include "text.h"
 
@@ -54,7 +55,7 @@ static int listen_to(int fd, const int *signals, size_t count)
 
 int follow_catch_signals(void)
 {
-	static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT};
+	static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT, SIGTSTP};
 
 	return listen_to(-1, caught, ARRAY_LEN(caught));
 }
@@ -373,6 +374,8 @@ static void release(struct run *run)
 	listen_to(run->signals, enough, ARRAY_LEN(enough));
 	if (rpc_client_call(run->cli->client, &call, &result, &err) < 0)
 		report_error(run->cli, &err);
+	else
+		follow_tell_released(run);
 	if (!run->cli->started)
 		return;
 	call = (struct rpc_call){"coordinator.down", json_pack("{s:b}", "now", 1), false,
@@ -391,10 +394,18 @@ static int take_signals(struct run *run)
 	while (read(run->signals, &info, sizeof info) == (ssize_t)sizeof info) {
 		int signal = (int)info.ssi_signo;
 
+		if (signal == SIGTSTP) {
+			screen_tty_stop();
+			strv_free(run->frame); /* it scrolled away; SIGCONT draws anew */
+			run->frame = NULL;
+			continue;
+		}
 		if (signal == SIGWINCH || signal == SIGCONT) {
 			run->resized = true;
-			if (run->show == SHOW_SCREEN)
+			if (run->show == SHOW_SCREEN) {
+				screen_tty_hold();
 				follow_show(run);
+			}
 			continue;
 		}
 		if (run->what->signal_detaches)
@@ -488,6 +499,8 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
 	           : cli->quiet       ? SHOW_NOTHING
 	           : cli->on_terminal ? SHOW_SCREEN
 	                              : SHOW_LINES;
+	if (run.show == SHOW_SCREEN)
+		screen_tty_hold();
 	run.began_ms = time_mono_ms();
 	run.told = json_object();
 	run.changed = json_object();
@@ -499,6 +512,7 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
 		status = outcome_exit_status(run.tasks, NULL);
 		*tasks = json_incref(run.tasks);
 	}
+	screen_tty_release();
 	run_finish(&run);
 	return status;
 }

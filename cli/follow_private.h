@@ -33,5 +33,7 @@ void follow_show(struct run *run);
 void follow_show_end(struct run *run);
 /* That it goes on, and how to return. */
 void follow_tell_detached(const struct run *run);
+/* That nothing of it runs any more, that its work is kept, and how to go on. */
+void follow_tell_released(const struct run *run);
 
 #endif

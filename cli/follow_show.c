@@ -10,6 +10,7 @@
 #include "print.h"
 #include "report.h"
 #include "run_screen.h"
+#include "screen_tty.h"
 #include "task_view.h"
 #include "text.h"
 
@@ -102,7 +103,7 @@ void follow_show(struct run *run)
 {
 	if (!run->tasks)
 		return;
-	if (run->show == SHOW_SCREEN)
+	if (run->show == SHOW_SCREEN && screen_tty_in_front())
 		draw(run);
 	else if (run->show == SHOW_LINES)
 		tell_lines(run);
@@ -140,4 +141,14 @@ void follow_tell_detached(const struct run *run)
 	else
 		report_note(run->cli, "%s", shown);
 	fflush(stdout);
+}
+
+void follow_tell_released(const struct run *run)
+{
+	_cleanup_free_ char *text = xasprintf(
+	    "%s stopped; what was under way is kept and pending again: pleach %s (to go on)",
+	    run->what->plan, run->what->again);
+	_cleanup_free_ char *shown = text_safe(text, 0);
+
+	report_note(run->cli, "%s", shown);
 }

@@ -34,6 +34,29 @@ on_terminal() {
 	is 1 "$(task a .attempts)"
 }
 
+# An interactive shell of ours, with job control, so that Ctrl-Z has somebody to go to.
+@test "what is typed does not garble the screen; Ctrl-Z gives the terminal back, fg draws again" {
+	running
+	on_terminal 'env PS1=ready: bash --norc -i'
+	echo 'pleach run --headless' >&"$KEYS"
+	eventually test -s "$W/pid"
+	eventually grep -q '1 working' "$W/typescript"
+	printf 'typed-while-it-runs' >&"$KEYS"
+	printf '\025\032' >&"$KEYS" # the line is dropped again: Ctrl-U, Ctrl-Z
+	eventually grep -q 'Stopped' "$W/typescript"
+	lacks "$(cat "$W/typescript")" typed-while-it-runs
+	before=$(grep -c 'Ctrl-C detaches' "$W/typescript")
+	echo 'stty -a | grep -q " echo " && echo by "Ctrl-Z"; fg' >&"$KEYS"
+	eventually grep -q 'by Ctrl-Z' "$W/typescript"
+	eventually eval '(($(grep -c "Ctrl-C detaches" "$W/typescript") > before))'
+	open_gate go
+	eventually grep -q '1 completed' "$W/typescript"
+	echo 'stty -a | grep -q " echo " && echo by "its end"; exit' >&"$KEYS"
+	finished "$BG"
+	exec {KEYS}>&-
+	has "$(cat "$W/typescript")" "by its end"
+}
+
 for_signal() { # SIGNAL STATUS
 	running
 	background pleach run --headless
@@ -42,6 +65,7 @@ for_signal() { # SIGNAL STATUS
 	kill "-$1" "$BG"
 	finished "$BG"
 	is "$2" "$STATUS"
+	has "$(cat "$BATS_TEST_TMPDIR/bg.err")" "pending again: pleach run"
 	process_gone "$(cat "$W/pid")"
 	holds "$(pleach --json task show a)" '.status == "pending" and .owner == null'
 	holds "$(pleach --json team list)" '.teammates == []'
