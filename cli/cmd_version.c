@@ -4,7 +4,7 @@
 #include "print.h"
 #include "rpc.h"
 
-#define STORE_SCHEMA 2 /* user_version that this version's coordinator writes */
+#define STORE_SCHEMA 3 /* user_version that this version's coordinator writes */
 #define INTERFACE    1
 
 static int version_exec(struct cli *cli, struct error *err)

@@ -5,39 +5,25 @@
 #include "coordinator.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "ranking.h"
 #include "transition.h"
-
-/* Insertions and deletions of an attempt; a large number when unknown. */
-static int64_t changed_lines(struct coordinator *c, const struct task_row *task)
-{
-	_cleanup_attempt_ struct attempt_row attempt = {0};
-	_cleanup_json_ json_t *changes = NULL;
-
-	if (!task->attempt || !store_attempt_get(c->store, task->attempt, &attempt) ||
-	    !attempt.changes)
-		return INT64_MAX;
-	changes = jsonl_parse(attempt.changes, strlen(attempt.changes), NULL);
-	return json_int(changes, "insertions", 0) + json_int(changes, "deletions", 0);
-}
 
 /* Where the alternatives of a choice stand. */
 struct tally {
-	size_t open, completed, count;
-	int64_t first, best; /* completed ones: by when they finished, by changed lines */
+	size_t open, completed;
+	int64_t first; /* to complete */
 };
 
 static struct tally count_alternatives(struct coordinator *c, const int64_t *alternatives)
 {
 	struct tally tally = {0};
-	int64_t first_at = INT64_MAX, least = INT64_MAX;
+	int64_t first_at = INT64_MAX;
 
 	for (size_t i = 0; alternatives[i]; i++) {
 		_cleanup_task_ struct task_row row = {0};
-		int64_t lines;
 
 		if (!store_task_get(c->store, alternatives[i], &row))
 			continue;
-		tally.count++;
 		tally.open += !task_status_is_terminal(row.status);
 		if (row.status != TASK_COMPLETED)
 			continue;
@@ -46,31 +32,41 @@ static struct tally count_alternatives(struct coordinator *c, const int64_t *alt
 			first_at = row.finished_at;
 			tally.first = row.id;
 		}
-		lines = changed_lines(c, &row);
-		if (!tally.best || lines < least) {
-			least = lines;
-			tally.best = row.id;
-		}
 	}
 	return tally;
 }
 
-static int ask(struct coordinator *c, const struct task_row *parent, const int64_t *alternatives,
-               struct error *err)
+/* The one that the table of `compare` has on top. */
+static int64_t best_of(struct coordinator *c, const int64_t *alternatives, const json_t *rule,
+                       const json_t *verdict)
 {
+	_cleanup_json_ json_t *rows = json_array();
+
+	for (size_t i = 0; alternatives[i]; i++)
+		json_array_append_new(rows, compare_row(c, alternatives[i], NULL));
+	ranking_apply(rows, rule, verdict);
+	return ranking_best(rows);
+}
+
+int choice_ask(struct coordinator *c, int64_t choice, const char *problem, struct error *err)
+{
+	_cleanup_free_ int64_t *alternatives = store_task_alternatives(c->store, choice);
 	json_t *options = json_array();
+	_cleanup_task_ struct task_row parent = {0};
 	_cleanup_free_ char *text = NULL;
 	_cleanup_json_ json_t *input = NULL;
-	struct transition t = {.task = parent->id, .verb = VERB_ASK};
+	struct transition t = {.task = choice, .verb = VERB_ASK};
 
+	store_task_get(c->store, choice, &parent);
 	for (size_t i = 0; alternatives[i]; i++) {
 		_cleanup_task_ struct task_row row = {0};
 
 		if (store_task_get(c->store, alternatives[i], &row) && row.status == TASK_COMPLETED)
 			json_array_append_new(options, json_string(row.key));
 	}
-	text = xasprintf("%zu alternatives are ready: pleach compare %s, then pleach pick one",
-	                 json_array_size(options), parent->key);
+	text = xasprintf("%s%s%zu alternatives are ready: pleach compare %s, then pleach pick one",
+	                 problem ? problem : "", problem ? "; " : "", json_array_size(options),
+	                 parent.key);
 	input = json_pack("{s:s, s:s, s:o}", "reason", "choice", "text", text, "options", options);
 	t.input = input;
 	return task_change(c, &t, err);
@@ -90,19 +86,22 @@ static int decide(struct coordinator *c, const struct task_row *parent, const in
                   struct error *err)
 {
 	struct tally tally = count_alternatives(c, alternatives);
-	const char *how = parent->choose ? parent->choose : "manual";
+	_cleanup_json_ json_t *rule = ranking_rule(parent->choose);
+	bool manual = ranking_is(rule, "manual");
 
-	if (strcmp(how, "first") == 0 && tally.completed)
+	if (ranking_is(rule, "first") && tally.completed)
 		return choice_pick(c, tally.first, err);
 	if (tally.open)
 		return 0;
 	if (!tally.completed)
 		return fail(c, parent->id, "all alternatives failed", err);
-	if (strcmp(how, "best") == 0)
-		return choice_pick(c, tally.best, err);
-	if (parent->status == TASK_PENDING)
-		return ask(c, parent, alternatives, err);
-	return 0;
+	/* Waiting for a person already, it stays theirs. */
+	if (manual || parent->status != TASK_PENDING)
+		return parent->status == TASK_PENDING ? choice_ask(c, parent->id, NULL, err) : 0;
+	/* Of one there is no order: nobody has to be paid for it. */
+	if (ranking_judge(rule) && tally.completed > 1)
+		return judge_start(c, parent->id);
+	return choice_pick(c, best_of(c, alternatives, rule, NULL), err);
 }
 
 int choice_update(struct coordinator *c, int64_t alternative, struct error *err)
@@ -124,6 +123,13 @@ int choice_update(struct coordinator *c, int64_t alternative, struct error *err)
 	if (parent.status != TASK_PENDING && parent.status != TASK_NEEDS_INPUT)
 		return 0;
 	return decide(c, &parent, alternatives, err);
+}
+
+bool choice_is_settled(struct coordinator *c, int64_t choice)
+{
+	_cleanup_free_ int64_t *alternatives = store_task_alternatives(c->store, choice);
+
+	return count_alternatives(c, alternatives).open == 0;
 }
 
 int choice_decide(struct coordinator *c, int64_t choice, struct error *err)

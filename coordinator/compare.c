@@ -5,16 +5,21 @@
 #include "coordinator.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "ranking.h"
 
 struct comparison {
-	struct later *later;
+	compared_fn done;
+	void *context;
 	int64_t parent;  /* 0: tasks that are not alternatives of one */
 	json_t *request; /* for pleach-git, all but the target's commit */
 	int64_t *tasks;  /* 0 at the end */
 };
 
-static void comparison_free(struct comparison *cmp)
+static void comparison_end(struct coordinator *c, struct comparison *cmp, json_t *answer,
+                           const struct error *why)
 {
+	cmp->done(c, answer, why, cmp->context);
+	json_decref(answer);
 	json_decref(cmp->request);
 	free(cmp->tasks);
 	free(cmp);
@@ -40,78 +45,70 @@ static void copy_fields(json_t *to, const json_t *from, const char *const *names
 	}
 }
 
-static json_t *row_json(struct coordinator *c, int64_t id, const json_t *result)
+json_t *compare_row(struct coordinator *c, int64_t id, const json_t *git)
 {
-	static const char *const of_task[] = {"id",     "key",     "agent",  "model", "status",
-	                                      "verify", "seconds", "branch", "base",  "head",
-	                                      "usage",  "subject", "error",  NULL};
-	static const char *const of_git[] = {"files_changed", "insertions",  "deletions",
-	                                     "commits",       "conflicts",   "same_as",
-	                                     "tests_edited",  "tests_added", NULL};
+	static const char *const of_task[] = {"id",     "key",    "agent",   "model",    "status",
+	                                      "verify", "branch", "seconds", "base",     "head",
+	                                      "usage",  "error",  "subject", "measures", NULL};
+	static const char *const of_git[] = {
+	    "files_changed", "insertions", "deletions",    "commits", "conflicts", "same_as",
+	    "tree",          "files",      "tests_edited", "tests",   "source",    "protected",
+	    "tests_added",   NULL};
+	static const char *const more[] = {"patch", "patch_cut"};
 	_cleanup_json_ json_t *task = store_task_json(c->store, id);
+	const json_t *verify = json_sub(task, "verify"), *changes = json_sub(task, "changes");
 	json_t *row = json_object();
-	const json_t *verify = json_sub(task, "verify");
 
 	copy_fields(row, task, of_task);
-	copy_fields(row, item_of(result, id), of_git);
+	copy_fields(row, git, of_git);
+	for (size_t i = 0; i < ARRAY_LEN(more); i++)
+		if (json_object_get(git, more[i]))
+			json_object_set(row, more[i], json_object_get(git, more[i]));
+	if (!git && changes) {
+		json_object_set(row, "files_changed", json_object_get(changes, "files"));
+		json_object_set(row, "insertions", json_object_get(changes, "insertions"));
+		json_object_set(row, "deletions", json_object_get(changes, "deletions"));
+	}
 	json_object_set_new(row, "verify_exit_code",
 	                    verify ? json_incref(json_object_get(verify, "exit_code"))
 	                           : json_null());
-	json_object_set_new(row, "rank", json_null());
 	json_object_set_new(row, "chosen", json_false());
 	return row;
-}
-
-/* Proven first, then what changed fewer lines, then lower id. SIZE_MAX-like for the rest. */
-static int64_t score(const json_t *row)
-{
-	const char *status = json_text(row, "status");
-	int64_t lines = json_int(row, "insertions", 0) + json_int(row, "deletions", 0);
-
-	if (!status || strcmp(status, "completed") != 0)
-		return INT64_MAX;
-	return lines + (json_is_null(json_object_get(row, "verify_exit_code")) ? INT64_MAX / 2 : 0);
-}
-
-static void rank_rows(json_t *rows)
-{
-	size_t i, j;
-	json_t *row, *other;
-
-	json_array_foreach (rows, i, row) {
-		int64_t mine = score(row), rank = 1;
-
-		if (mine == INT64_MAX)
-			continue;
-		json_array_foreach (rows, j, other)
-			rank += score(other) < mine || (score(other) == mine && j < i);
-		json_object_set_new(row, "rank", json_integer(rank));
-	}
 }
 
 static json_t *comparison_json(struct coordinator *c, const struct comparison *cmp,
                                const json_t *result)
 {
 	_cleanup_json_ json_t *parent = cmp->parent ? store_task_json(c->store, cmp->parent) : NULL;
-	_cleanup_task_ struct task_row first = {0};
-	_cleanup_json_ json_t *spec = NULL;
-	json_t *rows = json_array(), *overlaps = json_object_get(result, "overlaps"), *row;
+	_cleanup_json_ json_t *verdict = cmp->parent ? store_verdict(c->store, cmp->parent) : NULL;
+	_cleanup_task_ struct task_row first = {0}, choice = {0};
+	_cleanup_json_ json_t *spec = NULL, *rule = NULL;
+	json_t *rows = json_array(), *row;
 	int64_t chosen = json_int(parent, "chosen", 0);
 	size_t i;
 
 	for (i = 0; cmp->tasks[i]; i++)
-		json_array_append_new(rows, row_json(c, cmp->tasks[i], result));
-	rank_rows(rows);
+		json_array_append_new(
+		    rows, compare_row(c, cmp->tasks[i], item_of(result, cmp->tasks[i])));
+	if (cmp->parent)
+		store_task_get(c->store, cmp->parent, &choice);
+	rule = ranking_rule(choice.choose);
+	ranking_apply(rows, rule, verdict);
 	json_array_foreach (rows, i, row)
 		if (chosen && json_int(row, "id", 0) == chosen)
 			json_object_set_new(row, "chosen", json_true());
 	store_task_get(c->store, cmp->tasks[0], &first);
 	spec = store_task_spec(c->store, cmp->tasks[0]);
-	return json_pack("{s:o, s:O?, s:O?, s:s?, s:O?, s:o, s:O?}", "task",
-	                 json_int_or_null(cmp->parent, 0), "key", json_object_get(parent, "key"),
-	                 "subject", json_object_get(parent, "subject"), "base", first.base,
-	                 "verify", json_object_get(json_object_get(spec, "verify"), "command"),
-	                 "alternatives", rows, "overlaps", overlaps);
+	return json_pack(
+	    "{s:o, s:O?, s:O?, s:O?, s:s?, s:s?, s:s?, s:O?, s:O?, s:O?, s:o, s:O?}", "task",
+	    json_int_or_null(cmp->parent, 0), "key", json_object_get(parent, "key"), "subject",
+	    json_object_get(parent, "subject"), "prompt", json_object_get(parent, "prompt"), "base",
+	    first.base ? first.base : first.root_base, "target",
+	    json_text(cmp->request, "target_name"), "target_commit",
+	    json_text(cmp->request, "target"), "verify",
+	    json_object_get(json_object_get(spec, "verify"), "command"), "choose",
+	    cmp->parent ? rule : NULL, "judge", verdict, "alternatives", rows, "overlaps",
+	    json_object_get(result, "overlaps"));
 }
 
 static void compared(struct coordinator *c, const json_t *result, const struct error *why,
@@ -119,11 +116,7 @@ static void compared(struct coordinator *c, const json_t *result, const struct e
 {
 	struct comparison *cmp = context;
 
-	if (result)
-		later_reply(c, cmp->later, comparison_json(c, cmp, result));
-	else
-		later_fail(c, cmp->later, why);
-	comparison_free(cmp);
+	comparison_end(c, cmp, result ? comparison_json(c, cmp, result) : NULL, why);
 }
 
 /* The target as it is now: what the alternatives would meet when they land. */
@@ -134,8 +127,7 @@ static void target_found(struct coordinator *c, const json_t *result, const stru
 	const json_t *branch = json_array_get(json_object_get(result, "branches"), 0);
 
 	if (!result) {
-		later_fail(c, cmp->later, why);
-		comparison_free(cmp);
+		comparison_end(c, cmp, NULL, why);
 		return;
 	}
 	json_object_set_new(cmp->request, "target", json_text_or_null(json_text(branch, "commit")));
@@ -161,30 +153,40 @@ static json_t *items_json(struct coordinator *c, const int64_t *tasks, json_t **
 	return items;
 }
 
-static int ask(struct request *r, int64_t parent, int64_t *tasks, struct error *err)
+void compare_start(struct coordinator *c, int64_t parent, int64_t *tasks, int64_t patch,
+                   compared_fn done, void *context)
 {
 	struct comparison *cmp = xcalloc(1, sizeof *cmp);
 	_cleanup_task_ struct task_row first = {0};
 	struct plan_row plan = {0};
 	json_t *protect = NULL, *items;
 
-	(void)err;
-	store_task_get(r->c->store, tasks[0], &first);
-	store_plan_get(r->c->store, first.plan, &plan);
-	items = items_json(r->c, tasks, &protect);
+	store_task_get(c->store, tasks[0], &first);
+	store_plan_get(c->store, first.plan, &plan);
+	items = items_json(c, tasks, &protect);
 	*cmp = (struct comparison){
-	    .later = request_later(r),
+	    .done = done,
+	    .context = context,
 	    .parent = parent,
 	    .tasks = tasks,
-	    .request = json_pack("{s:o, s:o}", "protect", protect ? protect : json_array(), "items",
-	                         items),
+	    .request =
+	        json_pack("{s:o, s:o, s:I, s:s?}", "protect", protect ? protect : json_array(),
+	                  "items", items, "patch", (json_int_t)patch, "target_name", plan.target),
 	};
-	gitq_ask(r->c, "resolve",
+	gitq_ask(c, "resolve",
 	         json_pack("{s:[], s:o}", "revs", "branches",
 	                   plan.target ? json_pack("[s]", plan.target) : json_array()),
 	         target_found, cmp);
 	plan_row_finish(&plan);
-	return 0;
+}
+
+static void answer(struct coordinator *c, json_t *comparison, const struct error *why,
+                   void *context)
+{
+	if (comparison)
+		later_reply(c, context, json_incref(comparison));
+	else
+		later_fail(c, context, why);
 }
 
 int method_task_compare(struct request *r, struct error *err)
@@ -207,8 +209,7 @@ int method_task_compare(struct request *r, struct error *err)
 			tasks = store_task_alternatives(r->c->store, parent);
 		}
 	}
-	if (ask(r, parent, tasks, err) < 0)
-		return -1;
+	compare_start(r->c, parent, tasks, 0, answer, request_later(r));
 	tasks = NULL; /* the comparison's now */
 	return 0;
 }

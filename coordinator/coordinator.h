@@ -182,8 +182,30 @@ void base_turn(struct coordinator *c);
 int choice_update(struct coordinator *c, int64_t alternative, struct error *err);
 /* A pending choice whose alternatives may all be settled already. */
 int choice_decide(struct coordinator *c, int64_t choice, struct error *err);
+bool choice_is_settled(struct coordinator *c, int64_t choice); /* no alternative is open */
 int choice_pick(struct coordinator *c, int64_t alternative, struct error *err);
 int choice_refuse(struct coordinator *c, int64_t choice, struct error *err); /* pick --none */
+/* A person must choose; `problem` (may be NULL) says why nobody else did. */
+int choice_ask(struct coordinator *c, int64_t choice, const char *problem, struct error *err);
+
+/* The judge of a choice (judge.c): asked after the commit, once at a time for each choice; the
+ * winner is picked, or a person asked, when it has answered. */
+int judge_start(struct coordinator *c, int64_t choice);
+/* After a restart, once nothing of an earlier coordinator runs: choices that wait for one. */
+void judges_resume(struct coordinator *c);
+bool judges_busy(void);
+void judges_cancel(struct coordinator *c); /* the end has begun; asked again after it */
+
+/* Comparing (compare.c). A row of the table: what the store knows, and what git found (an item
+ * of `pleach-git compare`, or NULL). New reference. */
+json_t *compare_row(struct coordinator *c, int64_t id, const json_t *git);
+/* The comparison is borrowed by `done`; NULL: `why`, which may be &gitq_undone. Called outside
+ * any step. `tasks` (0 at the end) is taken; parent 0: no alternatives of one; `patch`: bytes
+ * of each patch that go with it. */
+typedef void (*compared_fn)(struct coordinator *c, json_t *comparison, const struct error *why,
+                            void *context);
+void compare_start(struct coordinator *c, int64_t parent, int64_t *tasks, int64_t patch,
+                   compared_fn done, void *context);
 /* FINISH → transition, evidence, events. Idempotent. `*accepted`: it was the current one. */
 int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
                  enum task_status *status, struct error *err);
@@ -211,6 +233,8 @@ void landings_init(struct coordinator *c);
 /* Recovery has settled what was under way: from now on they start. */
 void landings_ready(struct coordinator *c);
 bool landings_busy(const struct coordinator *c);
+/* Nothing of an earlier coordinator runs any more. */
+bool landings_are_ready(const struct coordinator *c);
 
 /* ---- what people see (status.c, team_json.c) ---- */
 int method_status(struct request *r, struct error *err);

@@ -230,6 +230,7 @@ static int read_finish(const json_t *finish, struct attempt_row *row, struct err
 	replace(&row->verify, json_field(finish, "verify"));
 	replace(&row->usage, json_field(finish, "usage"));
 	replace(&row->changes, json_field(finish, "changes"));
+	replace(&row->measures, json_field(finish, "measures"));
 	replace(&row->kept, json_field(finish, "kept"));
 	row->seconds = json_num(finish, "seconds", 0);
 	row->ended_at = time_now_ms();

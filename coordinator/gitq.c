@@ -13,7 +13,7 @@
 #include "mem.h"
 #include "proc.h"
 
-#define GITQ_PARALLEL   4 /* landings, which run the user's verify, do not count */
+#define GITQ_PARALLEL   4 /* those that run the user's commands do not count */
 #define GITQ_ANSWER_MAX (64u << 20)
 
 struct git_job {
@@ -45,7 +45,7 @@ static void gitq_start(struct coordinator *c);
 
 static bool is_long(const struct git_job *job)
 {
-	return strcmp(job->verb, "prepare") == 0;
+	return strcmp(job->verb, "prepare") == 0 || strcmp(job->verb, "judge") == 0;
 }
 
 static json_t *read_answer(const struct git_job *job, int status, struct error *err)
@@ -115,13 +115,16 @@ static void job_ended(uv_poll_t *poll, int status, int events)
 	gitq_start(job->c);
 }
 
-/* What prepare leaves running when we die is found by this mark and ended (recovery.c). */
+/* What the user's commands leave running when we die is found by this mark and ended
+ * (recovery.c); judges are also ended before we are (judge.c). */
 static char **job_environment(const struct git_job *job)
 {
 	char **env = strv_copy((const char *const *)environ);
 
 	if (is_long(job))
 		strv_push(&env, xasprintf("PLEACH_LANDING=%s", job->c->place.id));
+	if (strcmp(job->verb, "judge") == 0)
+		strv_push(&env, xasprintf("PLEACH_JUDGE=%s", job->c->place.id));
 	return env;
 }
 

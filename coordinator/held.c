@@ -100,7 +100,10 @@ static json_t *down_if_idle(struct coordinator *c, const struct held *h)
 {
 	_cleanup_free_ int64_t *running = store_attempts_running(c->store);
 
-	return running[0] || landings_busy(c) ? NULL : json_pack("{s:O}", "released", h->note);
+	if (running[0] || landings_busy(c))
+		return NULL;
+	judges_cancel(c);
+	return judges_busy() ? NULL : json_pack("{s:O}", "released", h->note);
 }
 
 static json_t *held_result(struct coordinator *c, struct held *h, struct error *err)

@@ -40,6 +40,11 @@ bool landings_busy(const struct coordinator *c)
 	return c->landings->first != NULL;
 }
 
+bool landings_are_ready(const struct coordinator *c)
+{
+	return c->landings->ready;
+}
+
 static void landing_start(struct coordinator *c);
 
 /* The one that runs is the first of the queue. */
@@ -326,6 +331,7 @@ void landings_ready(struct coordinator *c)
 {
 	c->landings->ready = true;
 	landing_start(c);
+	judges_resume(c);
 }
 
 static void queue_effect(struct coordinator *c, void *context)

@@ -17,7 +17,7 @@
 
 struct store;
 
-#define STORE_SCHEMA 2 /* number of migrations; PRAGMA user_version */
+#define STORE_SCHEMA 3 /* number of migrations; PRAGMA user_version */
 
 /* Opens or creates the file and migrates it. Errors: EXTERNAL (disk, corrupt, newer). */
 int store_open(const char *file, struct store **out, struct error *err);
@@ -95,6 +95,10 @@ int64_t store_task_find(struct store *store, const char *plan, const char *key);
  * {"subject","prompt","metadata","spec","definition"}. */
 json_t *store_task_text(struct store *store, int64_t id);
 json_t *store_task_spec(struct store *store, int64_t id); /* new reference */
+/* What the judge of a choice said: {"order":[{"id","reason"}]}. New reference, NULL: nothing. */
+json_t *store_verdict(struct store *store, int64_t choice);
+void store_verdict_put(struct store *store, int64_t choice, const json_t *verdict); /* NULL: none */
+int64_t *store_choices_judged(struct store *store); /* pending choices that a judge decides */
 
 struct task_new {
 	int64_t plan, parent;
@@ -189,7 +193,8 @@ struct attempt_row {
 	char *teammate, *branch, *base, *head, *tree, *agent, *model, *slot;
 	enum attempt_outcome outcome;
 	bool unchanged;
-	char *verify, *usage, *changes, *kept, *error_message; /* JSON but for the last; NULL */
+	char *verify, *usage, *changes, *measures, *kept, *error_message; /* JSON but for the last;
+	                                                                   * NULL */
 	enum task_error error_code;
 	int64_t started_at, ended_at;
 	double seconds;

@@ -19,6 +19,7 @@ void attempt_row_finish(struct attempt_row *row)
 	free(row->verify);
 	free(row->usage);
 	free(row->changes);
+	free(row->measures);
 	free(row->kept);
 	free(row->error_message);
 	*row = (struct attempt_row){0};
@@ -35,7 +36,7 @@ bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out)
 	    store,
 	    "SELECT id, task, teammate, branch, base, head, tree, slot, agent, model, outcome,"
 	    " unchanged, error_code, error_message, verify, usage, changes, kept,"
-	    " started_at, ended_at, seconds FROM attempt WHERE id = ?1",
+	    " started_at, ended_at, seconds, measures FROM attempt WHERE id = ?1",
 	    "i", id);
 
 	if (!sql_step(store, row))
@@ -62,6 +63,7 @@ bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out)
 	    .started_at = sqlite3_column_int64(row, 18),
 	    .ended_at = sqlite3_column_int64(row, 19),
 	    .seconds = sqlite3_column_double(row, 20),
+	    .measures = sql_column_text(row, 21),
 	};
 	sql_done(row);
 	return true;
@@ -85,12 +87,12 @@ void store_attempt_end(struct store *store, const struct attempt_row *row)
 	        "UPDATE attempt SET outcome = ?2, head = ?3, tree = ?4, unchanged = ?5, error_code "
 	        "= ?6,"
 	        " error_message = ?7, verify = ?8, usage = ?9, changes = ?10, kept = ?11,"
-	        " ended_at = ?12, seconds = ?13 WHERE id = ?1",
+	        " ended_at = ?12, seconds = ?13, measures = ?14 WHERE id = ?1",
 	        "iittbittttt"
-	        "id",
+	        "idt",
 	        row->id, (int64_t)row->outcome, row->head, row->tree, row->unchanged,
 	        (int64_t)row->error_code, row->error_message, row->verify, row->usage, row->changes,
-	        row->kept, row->ended_at, row->seconds);
+	        row->kept, row->ended_at, row->seconds, row->measures);
 }
 
 int64_t store_attempt_running_of(struct store *store, const char *teammate)

@@ -148,4 +148,10 @@ const char *const store_migrations[STORE_SCHEMA] = {
 
     /* Few at any time: what recovery waits out again, found without reading every task. */
     "CREATE INDEX task_delayed ON task(id) WHERE delay_ms > 0;",
+
+    /* Numbers that a plan's `measure` commands gave: {NAME:{"value",…}}; and what the judge of
+     * a choice said of its alternatives. */
+    "ALTER TABLE attempt ADD COLUMN measures TEXT;"
+    "CREATE TABLE verdict(choice INTEGER PRIMARY KEY REFERENCES task(id), text TEXT NOT NULL)"
+    " STRICT;",
 };

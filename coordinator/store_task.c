@@ -122,6 +122,33 @@ json_t *store_task_spec(struct store *store, int64_t id)
 	return json_incref(json_object_get(text, "spec"));
 }
 
+json_t *store_verdict(struct store *store, int64_t choice)
+{
+	_cleanup_free_ char *text =
+	    sql_text(store, "SELECT text FROM verdict WHERE choice = ?1", "i", choice);
+
+	return text ? jsonl_parse(text, strlen(text), NULL) : NULL;
+}
+
+void store_verdict_put(struct store *store, int64_t choice, const json_t *verdict)
+{
+	_cleanup_free_ char *text = verdict ? jsonl_text(verdict) : NULL;
+
+	if (text)
+		sql_run(store, "INSERT OR REPLACE INTO verdict(choice, text) VALUES(?1, ?2)", "it",
+		        choice, text);
+	else
+		sql_run(store, "DELETE FROM verdict WHERE choice = ?1", "i", choice);
+}
+
+int64_t *store_choices_judged(struct store *store)
+{
+	return sql_ints(store,
+	                "SELECT id FROM task WHERE kind = 1 AND status = 0"
+	                " AND choose LIKE '{%judge%' ORDER BY id",
+	                "");
+}
+
 static int64_t spec_id(struct store *store, const json_t *spec)
 {
 	_cleanup_free_ char *text = jsonl_text(spec);

@@ -98,6 +98,7 @@ static void add_attempt(const struct task_row *task, const struct attempt_row *a
 	json_object_set_new(json, "verify", json_of(attempt->verify));
 	json_object_set_new(json, "usage", json_of(attempt->usage));
 	json_object_set_new(json, "changes", json_of(attempt->changes));
+	json_object_set_new(json, "measures", json_of(attempt->measures));
 	json_object_set_new(json, "kept", json_of(attempt->kept));
 	json_object_set_new(json, "seconds", seconds_json(attempt));
 }

@@ -17,6 +17,7 @@ struct verb {
 int verb_resolve(const json_t *request, json_t **answer, struct error *err);
 int verb_base(const json_t *request, json_t **answer, struct error *err);
 int verb_compare(const json_t *request, json_t **answer, struct error *err);
+int verb_judge(const json_t *request, json_t **answer, struct error *err);
 int verb_prepare(const json_t *request, json_t **answer, struct error *err);
 int verb_move(const json_t *request, json_t **answer, struct error *err);
 int verb_contains(const json_t *request, json_t **answer, struct error *err);

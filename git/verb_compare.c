@@ -11,7 +11,8 @@
 #include "stat.h"
 #include "verb.h"
 
-#define FILES_MAX 5000 /* names listed of one item */
+#define FILES_MAX 5000       /* names listed of one item */
+#define PATCH_MAX (1u << 20) /* bytes of one item's patch, whatever was asked for */
 
 struct entry {
 	json_int_t id;
@@ -46,7 +47,7 @@ static int read_entries(const struct repo *repo, const json_t *request, struct e
 	return 0;
 }
 
-/* Without protected paths, tests are what is called so in most repositories. */
+/* Tests are what is called so in most repositories, and what is protected. */
 static bool is_test_name(const char *path)
 {
 	static const char *const dirs[] = {"test",  "tests",     "spec",
@@ -65,11 +66,9 @@ static bool is_test_name(const char *path)
 	       strstr(name, ".test.") || strstr(name, "_spec.") || strstr(name, ".spec.");
 }
 
-static bool is_test(const char *path, char *const *protect)
+static bool is_protected(const char *path, char *const *protect)
 {
-	if (!protect || !protect[0])
-		return is_test_name(path);
-	for (size_t i = 0; protect[i]; i++)
+	for (size_t i = 0; protect && protect[i]; i++)
 		if (path_is_below(path, protect[i]))
 			return true;
 	return false;
@@ -107,12 +106,69 @@ static int conflicts_with(const struct repo *repo, const char *target, const cha
 	return 0;
 }
 
+/* What a result changed, tests apart from the source. */
+struct part {
+	int files, insertions, deletions;
+};
+
+struct sums {
+	struct part tests, source;
+	int tests_added;
+	bool tests_edited;
+	json_t *files, *protected;
+};
+
+static void add_change(struct sums *sums, const struct change *change, char *const *protect)
+{
+	bool protected = is_protected(change->path, protect);
+	bool test = protected || is_test_name(change->path);
+	struct part *part = test ? &sums->tests : &sums->source;
+
+	part->files++;
+	part->insertions += change->insertions;
+	part->deletions += change->deletions;
+	sums->tests_added += test && change->status == 'A';
+	sums->tests_edited |= test && change->status != 'A';
+	if (json_array_size(sums->files) < FILES_MAX)
+		json_array_append_new(sums->files, verb_text(change->path));
+	if (protected && json_array_size(sums->protected) < FILES_MAX)
+		json_array_append_new(sums->protected, verb_text(change->path));
+}
+
+static json_t *part_json(const struct part *part)
+{
+	return json_pack("{s:i, s:i, s:i}", "files", part->files, "insertions", part->insertions,
+	                 "deletions", part->deletions);
+}
+
+/* The patch as git prints it, for who reads all of them at once; cut with a mark. */
+static int add_patch(const struct repo *repo, const struct entry *entry, size_t most, json_t *out,
+                     struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct git_run run = {.out = &text};
+	bool cut;
+
+	if (git_run(repo, &run,
+	            GIT_ARGS("diff-tree", "-r", "-p", "--no-color", "--no-renames", "--no-ext-diff",
+	                     "--no-textconv", entry->base, entry->head),
+	            err) < 0)
+		return -1;
+	cut = text.len > most;
+	if (cut)
+		text.len = most;
+	buf_add_str(&text, cut ? "\n[pleach: the rest of the patch was left out]\n" : "");
+	json_object_set_new(out, "patch", verb_text(text.data));
+	json_object_set_new(out, "patch_cut", json_boolean(cut));
+	return 0;
+}
+
 static int describe(const struct repo *repo, const struct entries *all, const struct entry *entry,
                     const char *target, char *const *protect, json_t **out, struct error *err)
 {
-	int insertions = 0, deletions = 0, added = 0, commits;
-	json_t *conflicts = NULL, *files;
-	bool edited = false;
+	struct sums sums = {.tests_added = 0};
+	json_t *conflicts = NULL;
+	int commits;
 
 	if (conflicts_with(repo, target, entry->head, &conflicts, err) < 0)
 		return -1;
@@ -121,23 +177,18 @@ static int describe(const struct repo *repo, const struct entries *all, const st
 		json_decref(conflicts);
 		return -1;
 	}
-	files = json_array();
-	for (size_t i = 0; i < entry->changes.count; i++) {
-		const struct change *change = &entry->changes.items[i];
-		bool test = is_test(change->path, protect);
-
-		insertions += change->insertions;
-		deletions += change->deletions;
-		added += test && change->status == 'A';
-		edited |= test && change->status != 'A';
-		if (i < FILES_MAX)
-			json_array_append_new(files, verb_text(change->path));
-	}
-	*out = json_pack("{s:I, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:b, s:i, s:o}", "id", entry->id,
-	                 "files_changed", (int)entry->changes.count, "insertions", insertions,
-	                 "deletions", deletions, "commits", commits, "tree", entry->tree,
-	                 "conflicts", conflicts, "same_as", same_as(all, entry), "tests_edited",
-	                 edited, "tests_added", added, "files", files);
+	sums.files = json_array();
+	sums.protected = json_array();
+	for (size_t i = 0; i < entry->changes.count; i++)
+		add_change(&sums, &entry->changes.items[i], protect);
+	*out = json_pack("{s:I, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:b, s:i, s:o, s:o, s:o, s:o}",
+	                 "id", entry->id, "files_changed", (int)entry->changes.count, "insertions",
+	                 sums.tests.insertions + sums.source.insertions, "deletions",
+	                 sums.tests.deletions + sums.source.deletions, "commits", commits, "tree",
+	                 entry->tree, "conflicts", conflicts, "same_as", same_as(all, entry),
+	                 "tests_edited", sums.tests_edited, "tests_added", sums.tests_added,
+	                 "files", sums.files, "protected", sums.protected, "tests",
+	                 part_json(&sums.tests), "source", part_json(&sums.source));
 	return 0;
 }
 
@@ -176,7 +227,9 @@ static json_t *overlap(const struct entry *a, const struct entry *b)
 
 		if (!other)
 			continue;
-		hunks += shared_hunks(&a->changes.items[i], other);
+		/* Lines of one base are not lines of another. */
+		if (strcmp(a->base, b->base) == 0)
+			hunks += shared_hunks(&a->changes.items[i], other);
 		if (json_array_size(paths) < FILES_MAX)
 			json_array_append_new(paths, verb_text(other->path));
 	}
@@ -193,6 +246,7 @@ static int compare(const json_t *request, const struct repo *repo, struct entrie
 {
 	_cleanup_strv_ char **protect = json_strv(json_sub(request, "protect"));
 	const char *target = json_text(request, "target");
+	int64_t patch = json_int(request, "patch", 0);
 	json_t *items, *overlaps;
 
 	if (target && !verb_id(request, "target", err))
@@ -203,7 +257,11 @@ static int compare(const json_t *request, const struct repo *repo, struct entrie
 	for (size_t i = 0; i < all->count; i++) {
 		json_t *item = NULL;
 
-		if (describe(repo, all, &all->items[i], target, protect, &item, err) < 0) {
+		if (describe(repo, all, &all->items[i], target, protect, &item, err) < 0 ||
+		    (patch > 0 &&
+		     add_patch(repo, &all->items[i], patch < PATCH_MAX ? (size_t)patch : PATCH_MAX,
+		               item, err) < 0)) {
+			json_decref(item);
 			json_decref(items);
 			return -1;
 		}

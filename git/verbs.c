@@ -22,7 +22,7 @@ static const struct verb verbs[] = {
     {"repair", verb_repair},       {"kept", verb_kept},
     {"settle", verb_settle},       {"worktree_commit", verb_worktree_commit},
     {"drop_refs", verb_drop_refs}, {"pin", verb_pin},
-    {"identity", verb_identity},
+    {"identity", verb_identity},   {"judge", verb_judge},
 };
 
 int verb_open_repo(const json_t *request, struct repo *out, struct error *err)

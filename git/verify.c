@@ -38,7 +38,7 @@ char *verify_command_text(const json_t *command)
 	return buf_take(&out);
 }
 
-static char **command_argv(const json_t *command)
+char **verify_argv(const json_t *command)
 {
 	char **argv = NULL;
 
@@ -52,8 +52,7 @@ static char **command_argv(const json_t *command)
 	return argv;
 }
 
-/* Our environment with theirs over it, without what would lead git elsewhere. */
-static char **command_environment(const json_t *env, const char *marker)
+char **verify_environment(const json_t *env, const char *marker)
 {
 	static const char *const gone[] = {"GIT_DIR",        "GIT_WORK_TREE", "GIT_INDEX_FILE",
 	                                   "GIT_COMMON_DIR", "GIT_PREFIX",    "TMUX",
@@ -67,7 +66,8 @@ static char **command_environment(const json_t *env, const char *marker)
 	json_object_foreach ((json_t *)env, name, value)
 		if (json_is_string(value) && *name && !strchr(name, '='))
 			env_set(&out, name, json_string_value(value));
-	env_set(&out, MARKER, marker);
+	if (marker)
+		env_set(&out, MARKER, marker);
 	return out;
 }
 
@@ -158,7 +158,7 @@ static void finish_output(int fd, struct output *output, struct verify_result *o
 
 int verify_run(const struct verify_run *run, struct verify_result *out, struct error *err)
 {
-	_cleanup_strv_ char **argv = command_argv(run->command), **env = NULL;
+	_cleanup_strv_ char **argv = verify_argv(run->command), **env = NULL;
 	struct output output = {.log = -1, .tail = BUF_INIT};
 	struct proc_spec spec = PROC_SPEC_INIT;
 	_cleanup_free_ char *marker = NULL;
@@ -174,7 +174,7 @@ int verify_run(const struct verify_run *run, struct verify_result *out, struct e
 		return -1;
 	text_random_hex(random, 16);
 	marker = xasprintf("%s=%s", MARKER, random);
-	env = command_environment(run->env, random);
+	env = verify_environment(run->env, random);
 	if (run->log)
 		output.log =
 		    open(run->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -26,6 +26,11 @@ struct verify_result {
 
 /* Errors: INVALID (no command), EXTERNAL (it cannot be started). */
 int verify_run(const struct verify_run *run, struct verify_result *out, struct error *err);
+/* Our environment with `env` over it, without what would lead git elsewhere; `marker` (may be
+ * NULL) is the value by which survivors are found. Caller frees. */
+char **verify_environment(const json_t *env, const char *marker);
+/* argv of a COMMAND. Caller frees with strv_free; NULL when it is none. */
+char **verify_argv(const json_t *command);
 /* The command as people know it. Caller frees. */
 char *verify_command_text(const json_t *command);
 
