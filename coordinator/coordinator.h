@@ -211,6 +211,8 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
                  enum task_status *status, struct error *err);
 /* The result that a worker wrote down because it could not deliver it. True: applied. */
 bool finish_leftover(struct coordinator *c, int64_t attempt);
+/* An end that a coordinator may write down by itself: what the worker says later is stale. */
+bool finish_is_ours(enum attempt_outcome outcome);
 /* The worker of a running attempt is dead. innocent: it was told to end, nothing is counted. */
 void finish_lost(struct coordinator *c, int64_t attempt, bool innocent);
 /* Whatever changes a task from outside its attempt goes through here: transition, then what

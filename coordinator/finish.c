@@ -306,6 +306,25 @@ static void keep_output(struct coordinator *c, int64_t task, const json_t *finis
 	store_task_set_output(c->store, task, kept);
 }
 
+bool finish_is_ours(enum attempt_outcome outcome)
+{
+	return outcome == OUTCOME_LOST || outcome == OUTCOME_RELEASED ||
+	       outcome == OUTCOME_CANCELLED;
+}
+
+/* Told before: the same answer again. Ended by us, and its worker says something else: stale. */
+static bool was_accepted(const struct attempt_row *row, const struct task_row *task,
+                         const json_t *finish)
+{
+	enum attempt_outcome said;
+
+	if (task->attempt != row->id || row->outcome == OUTCOME_LOST)
+		return false;
+	return !finish_is_ours(row->outcome) ||
+	       (attempt_outcome_from_word(json_text(finish, "outcome"), &said) &&
+	        said == row->outcome);
+}
+
 int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
                  enum task_status *status, struct error *err)
 {
@@ -320,9 +339,12 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
 	store_task_get(c->store, row.task, &task);
 	if (row.outcome != OUTCOME_NONE &&
 	    !control_off(task.attempt == id ? "idempotent-finish" : "fence")) {
-		/* told before: the same answer again */
 		*status = task.status;
-		*accepted = row.outcome != OUTCOME_LOST && task.attempt == id;
+		*accepted = was_accepted(&row, &task, finish);
+		if (!*accepted)
+			log_info("finish", "task=%lld attempt=%lld refused: it has ended (%s)",
+			         (long long)row.task, (long long)id,
+			         attempt_outcome_word(row.outcome));
 		return 0;
 	}
 	if (read_finish(finish, &row, err) < 0)
@@ -343,13 +365,20 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
 void finish_lost(struct coordinator *c, int64_t attempt, bool innocent)
 {
 	_cleanup_attempt_ struct attempt_row row = {0};
+	_cleanup_task_ struct task_row task = {0};
 	struct error err = ERROR_INIT;
 	enum task_status status;
 	bool accepted;
 
-	if (!store_attempt_get(c->store, attempt, &row) || row.outcome != OUTCOME_NONE)
+	if (!store_attempt_get(c->store, attempt, &row) || row.outcome != OUTCOME_NONE ||
+	    !store_task_get(c->store, row.task, &task))
 		return;
-	row.outcome = innocent ? OUTCOME_RELEASED : OUTCOME_LOST;
+	if (innocent)
+		row.outcome = OUTCOME_RELEASED;
+	else if (task.status == TASK_IN_PROGRESS || task.status == TASK_NEEDS_INPUT)
+		row.outcome = OUTCOME_LOST;
+	else
+		row.outcome = OUTCOME_CANCELLED; /* stopped by a person before its worker died */
 	row.ended_at = time_now_ms();
 	row.seconds = (double)(row.ended_at - row.started_at) / 1000.0;
 	store_attempt_end(c->store, &row);

@@ -31,8 +31,10 @@ struct teammate {
 	bool sweeping;       /* dead; its survivors are being ended */
 	int64_t spawned_ms;  /* awake time */
 	int64_t backoff_ms;
-	uv_timer_t timer; /* spawns it again, or kills a worker that does not obey */
-	int64_t doomed;   /* the attempt for which the timer kills; 0: it spawns */
+	uv_timer_t timer;  /* spawns it again, or kills a worker that does not obey */
+	int64_t doomed;    /* the attempt for which the timer kills; 0: it spawns */
+	int64_t doom_ms;   /* when, awake time */
+	int stopped_looks; /* how often in a row its worker was seen stopped meanwhile */
 	/* Its connection, and its held worker.next. */
 	struct conn *conn;
 	bool heard_by_bus; /* its status url is dialled, for good: nng comes back by itself */
@@ -78,7 +80,7 @@ void team_start(struct coordinator *c, struct teammate *t);
 void team_watch(struct coordinator *c, struct teammate *t, pid_t pid, uint64_t start_time);
 /* Its worker is proven dead: survivors are ended, then its attempt is lost. */
 void team_worker_died(struct coordinator *c, struct teammate *t);
-/* Kills the worker if it still runs that attempt after ms. */
+/* Kills the worker if it still runs that attempt after ms; much sooner when it is stopped. */
 void team_doom(struct coordinator *c, struct teammate *t, int64_t attempt, int64_t ms);
 /* Tells every worker to end when idle (at once with now). */
 void team_dismiss(struct coordinator *c);

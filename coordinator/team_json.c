@@ -9,26 +9,14 @@
 
 #define SILENCE_MS 90000 /* three keep-alives */
 
-/* A stopped process does not die and does not answer: only its state tells. */
-static bool process_is_stopped(const struct teammate *t)
-{
-	_cleanup_free_ char *path = xasprintf("/proc/%d/stat", (int)t->proc.pid);
-	_cleanup_free_ char *text = NULL;
-	const char *p;
-
-	if (!t->proc.pid || place_read_file(path, 4096, &text, NULL, NULL) < 0)
-		return false;
-	p = strrchr(text, ')');
-	return p && p[1] && (p[2] == 'T' || p[2] == 't');
-}
-
 enum teammate_state teammate_state(struct coordinator *c, const struct teammate *t)
 {
 	_cleanup_task_ struct task_row task = {0};
 
 	if (t->sweeping || (!t->proc.pid && t->attempt))
 		return TEAMMATE_LOST;
-	if (process_is_stopped(t) ||
+	/* A stopped process does not die and does not answer: only its state tells. */
+	if (proc_stopped(t->proc.pid, t->proc.start_time) ||
 	    (t->conn && t->heard_ms && time_mono_ms() - t->heard_ms > SILENCE_MS))
 		return TEAMMATE_UNRESPONSIVE;
 	if (t->attempt) {

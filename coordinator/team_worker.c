@@ -18,6 +18,8 @@
 #define BACKOFF_MAX_MS 30000
 #define STABLE_MS      10000 /* a worker that lived so long starts with the first pause again */
 #define SWEEP_TRIES    100
+#define DOOM_LOOK_MS   100 /* how often a worker that was told to let go is looked at */
+#define DOOM_LOOKS     2   /* seen stopped so often in a row, it is killed */
 
 /* The watch of one worker process. Apart from its teammate, because closing it takes a
  * turn of the loop and the next worker may start before. */
@@ -309,23 +311,36 @@ static struct coordinator *timer_coordinator(const uv_timer_t *timer)
 	return timer->data;
 }
 
+/* A worker that is stopped cannot let go: waiting out the grace of an agent that nobody has told
+ * to end helps no one. Killed while stopped it never runs another instruction, so there is
+ * nothing of it that could touch the branch of the attempt that comes next. */
 static void doom_fires(uv_timer_t *timer)
 {
 	struct teammate *t = (struct teammate *)((char *)timer - offsetof(struct teammate, timer));
+	bool stopped = proc_stopped(t->proc.pid, t->proc.start_time);
 
-	if (t->doomed &&
-	    store_attempt_running_of(timer_coordinator(timer)->store, t->name) == t->doomed &&
-	    t->proc.pid) {
-		log_warn("team", "teammate=%s attempt=%lld does not stop: its worker is killed",
-		         t->name, (long long)t->attempt);
-		proc_kill_pid(&t->proc);
+	if (!t->doomed || !t->proc.pid ||
+	    store_attempt_running_of(timer_coordinator(timer)->store, t->name) != t->doomed) {
+		t->doomed = 0;
+		return;
 	}
+	t->stopped_looks = stopped ? t->stopped_looks + 1 : 0;
+	if (t->stopped_looks < DOOM_LOOKS && time_mono_ms() < t->doom_ms) {
+		uv_timer_start(timer, doom_fires, DOOM_LOOK_MS, 0);
+		return;
+	}
+	log_warn("team", "teammate=%s attempt=%lld %s: its worker is killed", t->name,
+	         (long long)t->attempt, stopped ? "is stopped" : "does not stop");
 	t->doomed = 0;
+	t->backoff_ms = TEAM_BACKOFF_FIRST_MS; /* this death is ours, not the worker's */
+	proc_kill_pid(&t->proc);
 }
 
 void team_doom(struct coordinator *c, struct teammate *t, int64_t attempt, int64_t ms)
 {
 	(void)c;
 	t->doomed = attempt;
-	uv_timer_start(&t->timer, doom_fires, (uint64_t)ms, 0);
+	t->doom_ms = time_mono_ms() + ms;
+	t->stopped_looks = 0;
+	uv_timer_start(&t->timer, doom_fires, DOOM_LOOK_MS, 0);
 }

@@ -53,7 +53,7 @@ static const char *order_for(struct coordinator *c, struct teammate *t, int64_t 
 	if (!attempt)
 		return "next";
 	if (!store_attempt_get(c->store, attempt, &row) || strcmp(row.teammate, t->name) != 0 ||
-	    row.outcome == OUTCOME_LOST)
+	    finish_is_ours(row.outcome))
 		return "stale";
 	return "resume";
 }

@@ -50,6 +50,8 @@ int proc_wait(const struct proc *proc, int *status, struct error *err);
 int proc_start_time(pid_t pid, uint64_t *out);
 /* True while pid exists with that start time and is not a zombie. */
 bool proc_alive(pid_t pid, uint64_t start_time);
+/* True while it is stopped (SIGSTOP): it will not do what it is told. Not: by a debugger. */
+bool proc_stopped(pid_t pid, uint64_t start_time);
 /* This boot's id, 36 characters and NUL. */
 void proc_boot_id(char out[37]);
 

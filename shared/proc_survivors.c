@@ -65,6 +65,14 @@ bool proc_alive(pid_t pid, uint64_t start_time)
 	       state != 'X';
 }
 
+bool proc_stopped(pid_t pid, uint64_t start_time)
+{
+	uint64_t now;
+	char state;
+
+	return pid > 0 && stat_read(pid, &state, &now) == 0 && now == start_time && state == 'T';
+}
+
 void proc_kill_pid(const struct proc *proc)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, proc->pid, 0);

@@ -69,21 +69,31 @@ class Rpc:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.0005)
+        self.adopt(self.socket, wait)
+        self.hello = self.ask("hello", protocol=1, role="cli", version="test")
+
+    def adopt(self, connection, wait=LIMIT):
+        self.socket = connection
         self.socket.settimeout(wait)
         self.file = self.socket.makefile("rb")
         self.last = 0
-        self.hello = self.ask("hello", protocol=1, role="cli", version="test")
 
-    def ask(self, method, **params):
+    def send(self, method, params):
         self.last += 1
         line = {"jsonrpc": "2.0", "id": self.last, "method": method, "params": params}
         self.socket.sendall(json.dumps(line).encode() + b"\n")
+
+    def receive(self):
+        line = self.file.readline()
+        if not line:
+            raise ConnectionError("the coordinator went away")
+        return json.loads(line)
+
+    def ask(self, method, **params):
+        self.send(method, params)
         while True:
-            line = self.file.readline()
-            if not line:
-                raise ConnectionError("the coordinator went away")
-            reply = json.loads(line)
-            if reply.get("id") != self.last:
+            reply = self.receive()
+            if reply.get("id") != self.last or "method" in reply:
                 continue
             if "error" in reply:
                 raise Failure(f"{method}: {reply['error']['message']}")
@@ -121,11 +131,14 @@ class World:
         self.git("add", "-A")
         self.git("commit", "-qm", "start")
 
-    def git(self, *args, cwd=None):
-        done = subprocess.run(("git", *args), cwd=cwd or self.repo, env=self.env, text=True,
+    def git_bytes(self, *args, cwd=None):
+        done = subprocess.run(("git", *args), cwd=cwd or self.repo, env=self.env,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        check(done.returncode == 0, f"git {' '.join(args)}: {done.stderr.strip()}")
-        return done.stdout.strip()
+        check(done.returncode == 0, f"git {' '.join(args)}: {done.stderr.decode().strip()}")
+        return done.stdout
+
+    def git(self, *args, cwd=None):
+        return self.git_bytes(*args, cwd=cwd).decode().strip()
 
     def pleach(self, *args, want=0, limit=LIMIT, env=None):
         """Runs a command; want None: any status. Its stdout."""
@@ -157,6 +170,16 @@ class World:
     def connect(self, wait=LIMIT):
         return Rpc(self.control, wait)
 
+    def events(self, rpc):
+        """All of the log."""
+        found, since = [], 0
+        while True:
+            page = rpc.ask("event.list", since=since, limit=1000, wait=False)
+            if not page["events"]:
+                return found
+            found += page["events"]
+            since = page["seq"]
+
     def processes(self):
         """Every process of this universe but ourselves: {pid: its command line}."""
         mark = f"PLEACH_RUNTIME_DIR={self.runtime}".encode()
@@ -181,8 +204,14 @@ class World:
 
     def end(self):
         """Takes everything down; what survives is a failure."""
+        if not os.path.isdir(self.dir):
+            return
         try:
             self.pleach("down", "--now", want=None)
+            try:  # one that has let go of its lock may need a moment to be gone
+                eventually("everybody is gone", lambda: not self.processes(), 2)
+            except Failure:
+                pass
             left = self.processes()
             for pid in left:
                 try:
