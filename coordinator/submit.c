@@ -18,6 +18,7 @@ struct submission {
 	json_t *params;
 	bool add;
 	char *base, *target; /* answers of git */
+	json_t *bases;       /* tasks with one of their own: REV → commit */
 	json_t *blocker_ids;
 	json_t *result;
 	int64_t known;  /* add: it was added before, by the same nonce */
@@ -29,6 +30,7 @@ static void submission_free(struct submission *sub)
 	json_decref(sub->params);
 	json_decref(sub->blocker_ids);
 	json_decref(sub->result);
+	json_decref(sub->bases);
 	free(sub->base);
 	free(sub->target);
 	free(sub);
@@ -223,6 +225,7 @@ static int submit_step(struct coordinator *c, void *context, struct error *err)
 	if (put_plan(c, sub, plan, &s.plan_id, err) < 0)
 		return -1;
 	s.base = sub->base;
+	s.bases = sub->bases;
 	s.nonce = json_text(sub->params, "nonce");
 	s.blocker_ids = sub->blocker_ids;
 	results_init(&s);
@@ -259,6 +262,48 @@ static void store_submission(struct coordinator *c, struct submission *sub)
 	else
 		later_reply(c, sub->later, answer_of(c, sub));
 	submission_free(sub);
+}
+
+/* Revisions that tasks name as their own base, each once, in the order of the plan. */
+static json_t *own_bases(const json_t *plan)
+{
+	_cleanup_json_ json_t *seen = json_object();
+	json_t *revs = json_array(), *task;
+	size_t i;
+
+	json_array_foreach (json_sub(plan, "tasks"), i, task) {
+		const char *base = json_text(task, "base");
+
+		if (!base || json_object_get(seen, base))
+			continue;
+		json_object_set_new(seen, base, json_true());
+		json_array_append(revs, json_object_get(task, "base"));
+	}
+	return revs;
+}
+
+/* The commits of those; the first answer is the plan's own base. */
+static int take_bases(struct submission *sub, const json_t *plan, const json_t *commits,
+                      struct error *err)
+{
+	json_t *answer, *task;
+	size_t i;
+
+	sub->bases = json_object();
+	json_array_foreach (commits, i, answer)
+		if (i && json_text(answer, "commit"))
+			json_object_set(sub->bases, json_text(answer, "rev"),
+			                json_object_get(answer, "commit"));
+	json_array_foreach (json_sub(plan, "tasks"), i, task) {
+		const char *base = json_text(task, "base"), *place = json_text(task, "base_at");
+
+		if (base && !json_object_get(sub->bases, base))
+			return error_set(err, ERROR_INVALID,
+			                 "%s%sbase: %s is no commit of this repository (a branch, "
+			                 "a tag or a commit)",
+			                 place ? place : "", place ? ": " : "", base);
+	}
+	return 0;
 }
 
 static void resolved(struct coordinator *c, const json_t *result, const struct error *why,
@@ -299,6 +344,11 @@ static void resolved(struct coordinator *c, const json_t *result, const struct e
 		submission_free(sub);
 		return;
 	}
+	if (take_bases(sub, plan, json_object_get(result, "commits"), &err) < 0) {
+		later_fail(c, sub->later, &err);
+		submission_free(sub);
+		return;
+	}
 	store_submission(c, sub);
 }
 
@@ -306,10 +356,12 @@ static void ask_base(struct coordinator *c, struct submission *sub)
 {
 	const json_t *plan = json_object_get(sub->params, "plan");
 	const char *target = json_text(plan, "target");
+	json_t *revs = own_bases(plan);
 
+	json_array_insert_new(revs, 0, json_text_or_null(json_text(plan, "base")));
 	gitq_ask(c, "resolve",
-	         json_pack("{s:[o], s:o}", "revs", json_text_or_null(json_text(plan, "base")),
-	                   "branches", target ? json_pack("[s]", target) : json_array()),
+	         json_pack("{s:o, s:o}", "revs", revs, "branches",
+	                   target ? json_pack("[s]", target) : json_array()),
 	         resolved, sub);
 }
 

@@ -22,6 +22,7 @@ static char *definition_of(const json_t *task)
 	char *hex = xcalloc(1, 2 * sizeof digest + 1);
 
 	json_object_del(copy, "line");
+	json_object_del(copy, "base_at");
 	_cleanup_free_ char *text = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS);
 	sha256_init(&sha);
 	sha256_update(&sha, strlen(text), (const uint8_t *)text);
@@ -53,6 +54,14 @@ static bool key_is_valid(const char *key, const char *parent)
 	       strspn(key + n + 1, "0123456789") == strlen(key + n + 1);
 }
 
+/* The commit that a task starts from where nothing blocks it. */
+static const char *root_base_of(const struct submit *s, const json_t *task)
+{
+	const char *own = json_text(task, "base");
+
+	return own ? json_text(s->bases, own) : s->base;
+}
+
 static int task_new_of(struct submit *s, const json_t *task, struct task_new *out,
                        struct error *err)
 {
@@ -74,7 +83,7 @@ static int task_new_of(struct submit *s, const json_t *task, struct task_new *ou
 	    .agent = json_text(task, "agent"),
 	    .model = json_text(task, "model"),
 	    .choose = json_text(task, "choose"),
-	    .root_base = s->base,
+	    .root_base = root_base_of(s, task),
 	    .nonce = parent ? NULL : s->nonce,
 	    .priority = json_int(task, "priority", 0),
 	    .settled_blockers = when && strcmp(when, "settled") == 0,
@@ -84,7 +93,7 @@ static int task_new_of(struct submit *s, const json_t *task, struct task_new *ou
 	};
 	if (!task_kind_from_word(json_text(task, "kind"), &out->kind))
 		return error_set(err, ERROR_INVALID, "task %s is neither work nor choice", key);
-	if (!out->slot_none && !s->base)
+	if (!out->slot_none && !out->root_base)
 		return error_set(
 		    err, ERROR_INVALID,
 		    "the repository has no commit yet: task %s has nothing to start from "
@@ -158,7 +167,7 @@ static int run_again(struct submit *s, int64_t id, const struct task_new *task, 
 	if (!changed)
 		json_array_append_new(s->kept, json_string(task->key));
 	if (again && row.status == TASK_COMPLETED) {
-		store_task_set_root_base(s->c->store, id, s->base);
+		store_task_set_root_base(s->c->store, id, task->root_base);
 		json_array_append_new(s->retried, json_string(task->key));
 		return redo(s, id, err);
 	}
@@ -166,7 +175,7 @@ static int run_again(struct submit *s, int64_t id, const struct task_new *task, 
 	    (row.status == TASK_FAILED || row.status == TASK_CANCELLED)) {
 		const struct transition t = {.task = id, .verb = VERB_RETRY};
 
-		store_task_set_root_base(s->c->store, id, s->base);
+		store_task_set_root_base(s->c->store, id, task->root_base);
 		json_array_append_new(s->retried, json_string(task->key));
 		return task_change(s->c, &t, err);
 	}
@@ -175,7 +184,7 @@ static int run_again(struct submit *s, int64_t id, const struct task_new *task, 
 
 static int put_task(struct submit *s, const json_t *task, struct error *err)
 {
-	_cleanup_free_ char *definition = definition_of(task);
+	_cleanup_free_ char *definition = definition_of(task), *choose = NULL;
 	struct plan_row plan = {0};
 	struct task_new new;
 	int64_t id;
@@ -183,6 +192,8 @@ static int put_task(struct submit *s, const json_t *task, struct error *err)
 	if (task_new_of(s, task, &new, err) < 0)
 		return -1;
 	new.definition = definition;
+	if (json_is_object(json_object_get(task, "choose")))
+		new.choose = choose = jsonl_text(json_object_get(task, "choose"));
 	if (!store_plan_get(s->c->store, s->plan_id, &plan))
 		return error_set(err, ERROR_NOT_FOUND, "the plan is gone");
 	id = store_task_find(s->c->store, plan.name, new.key);

@@ -10,6 +10,7 @@ struct submit {
 	const json_t *plan;
 	int64_t plan_id;
 	const char *base;    /* commit; NULL in a repository without commits */
+	const json_t *bases; /* REV → commit, for tasks with a base of their own */
 	const char *nonce;   /* of `add`; NULL */
 	bool add;            /* one more task of the plan: nothing is compared or removed */
 	json_t *blocker_ids; /* add: [id] that it waits for, beside the keys of blocked_by */

@@ -8,6 +8,7 @@ set(names
   TASKS "tasks, alternatives included" EDGES "entries of blocked_by"
   ALTERNATIVES "alternatives of a task" TEAM "teammates" RETRIES "retries"
   PRIORITY "priority, and its negative" SECONDS "seconds of any time limit"
+  ITEMS "items of a for_each" MEASURES "measures of a task"
   NAME "bytes of a plan's or agent's name" COMMAND "bytes of a command or an argument")
 set(list "")
 foreach(line IN LISTS lines)

@@ -21,6 +21,8 @@
 #define PLAN_TASKS_MAX        100000       /* tasks of a plan, alternatives included */
 #define PLAN_EDGES_MAX        1000000      /* blocked_by entries of a plan */
 #define PLAN_ALTERNATIVES_MAX 64           /* alternatives of one task */
+#define PLAN_ITEMS_MAX        100000       /* lines of a for_each file */
+#define PLAN_MEASURES_MAX     8            /* numbers that are measured of one task */
 #define PLAN_TEAM_MAX         128          /* teammates */
 #define PLAN_RETRIES_MAX      100
 #define PLAN_PRIORITY_MAX     1000000         /* and its negative */

@@ -6,9 +6,10 @@
 #include "plan_internal.h"
 #include "text.h"
 
-static const char *const top_keys[] = {
-    "name",   "base",     "target",      "merge",  "verify", "setup", "copy", "link",  "env",
-    "limits", "defaults", "permissions", "agents", "team",   "slots", "keys", "tasks", NULL};
+static const char *const top_keys[] = {"name",     "base",        "target",  "merge", "verify",
+                                       "setup",    "copy",        "link",    "env",   "limits",
+                                       "defaults", "permissions", "agents",  "team",  "slots",
+                                       "keys",     "tasks",       "measure", NULL};
 static const char *const merge_words[] = {"manual", "auto", NULL};
 static const char *const permission_words[] = {"edit", "ask", "all", NULL};
 
@@ -26,20 +27,14 @@ static int read_name(struct plan_reader *r, const struct yaml_node *n)
 static int read_revision(struct plan_reader *r, const struct yaml_node *n, const char *key)
 {
 	json_t *text = NULL;
-	if (plan_is_null(n)) {
-		json_object_set_new(r->settings, key, json_null());
-		return 0;
-	}
-	if (plan_value_word(r, n, key, &text))
+	if (plan_value_revision(r, n, key, &text))
 		return -1;
 	json_object_set_new(r->settings, key, text);
+	if (json_is_null(text))
+		return 0;
 	_cleanup_free_ char *shown = text_safe(n->text, PLAN_SHOWN);
-	bool fine = strcmp(key, "target") == 0 ? plan_is_branch(n->text) : n->len > 0;
-	for (const char *c = n->text; *c; c++)
-		fine = fine && (unsigned char)*c > ' ' && *c != 0x7f;
-	if (!fine || n->text[0] == '-' || n->len > 1000)
-		return plan_fail(r, n, "%s: %s is not a %s", key, shown,
-		                 strcmp(key, "target") == 0 ? "branch" : "revision");
+	if (strcmp(key, "target") == 0 && !plan_is_branch(n->text))
+		return plan_fail(r, n, "target: %s is not a branch", shown);
 	_cleanup_free_ char *at = plan_place(r, n);
 	_cleanup_free_ char *at_key = xasprintf("%s_at", key);
 	json_object_set_new(r->settings, at_key, json_string_nocheck(at));
@@ -281,8 +276,8 @@ static int read_setting(struct plan_reader *r, const char *key, const struct yam
 
 static int check_defaults(struct plan_reader *r, const struct yaml_node *n)
 {
-	static const char *const never[] = {"id", "prompt", "prompt_file", "blocked_by",
-	                                    "alternatives"};
+	static const char *const never[] = {"id",         "prompt",       "prompt_file",
+	                                    "blocked_by", "alternatives", "for_each"};
 	if (plan_is_null(n))
 		return 0;
 	if (n->type != YAML_MAP)
@@ -302,7 +297,7 @@ static int check_defaults(struct plan_reader *r, const struct yaml_node *n)
 /* The task keys at the top of a file, and nearer, its `defaults`. */
 static int read_fields(struct plan_reader *r)
 {
-	static const char *const shared[] = {"verify", "setup", "copy", "link"};
+	static const char *const shared[] = {"verify", "setup", "copy", "link", "measure"};
 	const struct yaml_node *defaults = yaml_get(r->at->root, "defaults");
 	_cleanup_json_ json_t *all = NULL, *top = json_object(), *nearer = NULL;
 	if (plan_fields_read(r, r->at->root, &all))

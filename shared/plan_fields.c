@@ -5,11 +5,10 @@
 #include "plan_internal.h"
 
 const char *const plan_field_names[] = {
-    "agent",  "timeout", "retries", "priority", "when", "choose",   "slot", "expect_changes",
-    "verify", "setup",   "copy",    "link",     "env",  "metadata", NULL};
+    "agent",  "timeout", "retries", "priority", "when", "choose",   "slot",    "expect_changes",
+    "verify", "setup",   "copy",    "link",     "env",  "metadata", "measure", NULL};
 
 static const char *const when_words[] = {"completed", "settled", NULL};
-static const char *const choose_words[] = {"manual", "first", "best", NULL};
 static const char *const slot_words[] = {"own", "none", NULL};
 
 static int read_metadata(struct plan_reader *r, const struct yaml_node *n, json_t **out)
@@ -52,7 +51,7 @@ static int read_field(struct plan_reader *r, const char *key, const struct yaml_
 	if (strcmp(key, "when") == 0)
 		return plan_value_choice(r, n, key, when_words, out);
 	if (strcmp(key, "choose") == 0)
-		return plan_value_choice(r, n, key, choose_words, out);
+		return plan_value_choose(r, n, key, out);
 	if (strcmp(key, "slot") == 0)
 		return read_slot(r, n, out);
 	if (strcmp(key, "expect_changes") == 0)
@@ -61,6 +60,8 @@ static int read_field(struct plan_reader *r, const char *key, const struct yaml_
 		return plan_value_verify(r, n, key, out);
 	if (strcmp(key, "setup") == 0)
 		return read_setup(r, n, out);
+	if (strcmp(key, "measure") == 0)
+		return plan_value_measure(r, n, key, out);
 	if (strcmp(key, "env") == 0)
 		return plan_value_env(r, n, key, out);
 	if (strcmp(key, "metadata") == 0)
@@ -159,6 +160,9 @@ json_t *plan_fields_spec(const json_t *fields)
 	take(spec, fields, "setup", json_null());
 	take(spec, fields, "copy", json_array());
 	take(spec, fields, "link", json_array());
+	/* Only where there is one: a task without is what it always was. */
+	if (json_object_size(json_object_get(fields, "measure")))
+		json_object_set(spec, "measure", json_object_get(fields, "measure"));
 	return spec;
 }
 

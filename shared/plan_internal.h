@@ -81,6 +81,8 @@ int plan_value_paths(struct plan_reader *r, const struct yaml_node *n, const cha
                      json_t **out);
 int plan_value_env(struct plan_reader *r, const struct yaml_node *n, const char *what,
                    json_t **out);
+int plan_value_revision(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                        json_t **out);
 int plan_value_verify(struct plan_reader *r, const struct yaml_node *n, const char *what,
                       json_t **out);
 bool plan_is_null(const struct yaml_node *n);
@@ -125,6 +127,43 @@ bool plan_team_decides(struct plan_reader *r);
  * agent decides. New reference. -1: nothing knows one. */
 int plan_default_agent(struct plan_reader *r, json_t **agent);
 
+/* plan_choose.c: what is measured, and how a choice is made. */
+int plan_value_measure(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                       json_t **out); /* {NAME:{"command","timeout"}} or null */
+int plan_value_choose(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                      json_t **out); /* a word, {"by","order"}, {"judge","timeout"} */
+/* What a choice is made by is measured. */
+int plan_choose_check(struct plan_reader *r, const struct yaml_node *n, const json_t *fields);
+
+/* plan_each.c: `for_each`, before anything else is read of a task. */
+struct plan_item {
+	json_t *values; /* an object */
+	int line;
+	const char *file; /* safe to show; borrowed from the expansion */
+};
+struct plan_each_task {
+	const struct yaml_node *node; /* with the item's values in its strings */
+	const struct plan_item *item; /* NULL: a plain task */
+};
+struct plan_each {
+	struct plan_each_task *tasks;
+	size_t count, cap;
+	json_t *groups; /* ID of a task with for_each → [KEY] */
+	struct plan_items *files;
+	size_t text; /* bytes made so far */
+	size_t nodes;
+};
+int plan_each_read(struct plan_reader *r, const struct yaml_node *list, struct plan_each *out);
+void plan_each_finish(struct plan_each *each);
+/* Appends text with {item.NAME} replaced; errors stand at the node. */
+int plan_each_text(struct plan_reader *r, const struct yaml_node *n, const char *text,
+                   const struct plan_item *item, struct buf *out);
+
+/* plan_prompt.c: a text file of the repository or beside the plan, and a task's prompt. */
+int plan_file_read(struct plan_reader *r, const struct yaml_node *n, const char *what, size_t most,
+                   struct buf *out);
+int plan_prompt_read(struct plan_reader *r, const struct yaml_node *map, struct buf *out);
+
 /* plan_tasks.c */
 int plan_tasks_read(struct plan_reader *r, json_t **tasks, json_t **task_secrets);
 /* Fails when the agent needs a prompt and there is none, or one that does not fit. */
@@ -137,10 +176,13 @@ struct plan_task {
 	const char *subject;
 	const char *prompt;
 	size_t prompt_len;
-	json_t *fields;      /* borrowed: merged */
-	json_t *blocked_by;  /* borrowed */
-	json_t *spec;        /* borrowed */
-	const json_t *agent; /* {"name","model"} or NULL */
+	json_t *fields;     /* borrowed: merged */
+	json_t *blocked_by; /* borrowed */
+	json_t *spec;       /* borrowed */
+	json_t *base;       /* borrowed: its own, or NULL */
+	const char *base_at;
+	const struct plan_item *item; /* of for_each, or NULL */
+	const json_t *agent;          /* {"name","model"} or NULL */
 	int line;
 };
 json_t *plan_task_json(const struct plan_task *task);

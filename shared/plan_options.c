@@ -284,6 +284,9 @@ int plan_task_make(const struct plan_context *ctx, const struct plan_task_option
 	if (list_agents(&r, options, agents, &agent_found))
 		return -1;
 	fields = plan_fields_merge(said, r.fields);
+	if (json_array_size(agents) * (size_t)(options->copies > 0 ? options->copies : 1) > 1 &&
+	    plan_choose_check(&r, NULL, fields))
+		return -1;
 	_cleanup_free_ char *key =
 	    options->key ? xstrdup(options->key) : key_of(options->prompt ? options->prompt : "");
 	struct making making = {.r = &r,

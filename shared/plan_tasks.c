@@ -1,30 +1,27 @@
 /* The tasks of a plan: each read, merged with the defaults, its alternatives made tasks of
  * their own, its blockers found. Writes PLANTASKs, parents before their alternatives. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "plan_internal.h"
 #include "text.h"
 
-static const char *const own_keys[] = {"id",          "subject",    "prompt",
-                                       "prompt_file", "blocked_by", "alternatives"};
+static const char *const own_keys[] = {"id",         "subject",      "prompt",   "prompt_file",
+                                       "blocked_by", "alternatives", "for_each", "base"};
 
 struct tasks {
 	struct plan_reader *r;
-	const struct yaml_node *list;
-	json_t *out;      /* PLANTASKs */
-	json_t *secrets;  /* KEY → env */
-	json_t *index;    /* KEY → place in out */
-	json_t *spec;     /* of the defaults: most tasks share it */
-	char **key_names; /* for suggestions; made when one is needed */
+	struct plan_each each; /* the tasks of the file, with one for each item */
+	json_t *out;           /* PLANTASKs */
+	json_t *secrets;       /* KEY → env */
+	json_t *index;         /* KEY → place in out */
+	json_t *spec;          /* of the defaults: most tasks share it */
+	char **key_names;      /* for suggestions; made when one is needed */
 	struct plan_graph graph;
 	const struct yaml_node **nodes; /* of each entry of out */
 	size_t cap;
-	const char *known[32];
+	size_t blockers; /* of all tasks */
+	const char *known[48];
 };
 
 static void tasks_finish(struct tasks *t)
@@ -35,114 +32,8 @@ static void tasks_finish(struct tasks *t)
 	json_decref(t->spec);
 	strv_free(t->key_names);
 	plan_graph_finish(&t->graph);
+	plan_each_finish(&t->each);
 	free(t->nodes);
-}
-
-/* --- prompts ------------------------------------------------------------------------- */
-
-static bool is_below(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-	return strncmp(path, dir, n) == 0 && (path[n] == '/' || (n && dir[n - 1] == '/'));
-}
-
-/* The file's real path, in the repository or beside the plan. NULL: refused. Caller frees. */
-static char *find_prompt_file(struct plan_reader *r, const struct yaml_node *n, const char *shown)
-{
-	_cleanup_free_ char *path = plan_path(r, n->text);
-	_cleanup_free_ char *root = r->ctx->root ? realpath(r->ctx->root, NULL) : NULL;
-	_cleanup_free_ char *dir = realpath(r->at->dir, NULL);
-	char *real = realpath(path, NULL);
-	if (!real) {
-		plan_fail(r, n, "prompt_file %s: %s", shown, strerror(errno));
-		return NULL;
-	}
-	if ((root && is_below(real, root)) || (dir && is_below(real, dir)))
-		return real;
-	free(real);
-	plan_fail(r, n, "prompt_file %s is outside the repository (and not beside the plan)",
-	          shown);
-	return NULL;
-}
-
-static int read_prompt_file(struct plan_reader *r, const struct yaml_node *n, struct buf *out)
-{
-	json_t *text = NULL;
-	if (plan_value_word(r, n, "prompt_file", &text))
-		return -1;
-	json_decref(text);
-	_cleanup_free_ char *shown = text_safe(n->text, PLAN_SHOWN * 2);
-	_cleanup_free_ char *path = find_prompt_file(r, n, shown);
-	if (!path)
-		return -1;
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-	if (fd < 0 || fstat(fd, &st))
-		return plan_fail(r, n, "prompt_file %s: %s", shown, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return plan_fail(r, n, "prompt_file %s is not a file", shown);
-	ssize_t got;
-	while ((got = buf_read(out, fd, 64u << 10)) > 0 && out->len <= PLAN_PROMPT_MAX)
-		;
-	if (got < 0)
-		return plan_fail(r, n, "prompt_file %s: %s", shown, strerror(errno));
-	if (out->len > PLAN_PROMPT_MAX)
-		return plan_fail(r, n, "prompt_file %s is larger than %u KiB", shown,
-		                 PLAN_PROMPT_MAX >> 10);
-	if (out->len && (memchr(out->data, '\0', out->len) || !text_is_utf8(out->data, out->len)))
-		return plan_fail(r, n, "prompt_file %s is not UTF-8 text", shown);
-	return 0;
-}
-
-static int read_prompt(struct plan_reader *r, const struct yaml_node *map, struct buf *out)
-{
-	const struct yaml_node *text = yaml_get(map, "prompt");
-	const struct yaml_node *file = yaml_get(map, "prompt_file");
-	json_t *value = NULL;
-	if (text && file)
-		return plan_fail(r, file, "prompt and prompt_file: one of them");
-	if (file)
-		return read_prompt_file(r, file, out);
-	if (!text || plan_is_null(text))
-		return 0;
-	if (plan_value_text(r, text, "prompt", &value))
-		return -1;
-	json_decref(value);
-	if (text->len > PLAN_PROMPT_MAX)
-		return plan_fail(r, text, "prompt is larger than %u KiB", PLAN_PROMPT_MAX >> 10);
-	buf_add(out, text->text, text->len);
-	return 0;
-}
-
-static bool is_blank(const char *text)
-{
-	return !text || !text[strspn(text, " \t\r\n")];
-}
-
-/* True when the agent was given something to do by its command alone. */
-static bool needs_prompt(const json_t *profile)
-{
-	const char *way = json_text(profile, "prompt"), *mode = json_text(profile, "mode");
-	if (!profile || (mode && strcmp(mode, "acp") == 0))
-		return true;
-	return way && (strcmp(way, "argv") == 0 || strcmp(way, "type") == 0);
-}
-
-int plan_prompt_check(struct plan_reader *r, const struct yaml_node *n, const char *agent,
-                      const char *prompt, size_t bytes)
-{
-	const json_t *profile = plan_agent_profile(r, agent);
-	if (is_blank(prompt) && needs_prompt(profile))
-		return plan_fail(r, n, "no prompt (what is to be done: prompt: or prompt_file:)");
-	if (bytes > PLAN_PROMPT_MAX)
-		return plan_fail(r, n, "prompt is larger than %u KiB", PLAN_PROMPT_MAX >> 10);
-	if (bytes > PLAN_ARGUMENT_MAX && profile && !json_sub(profile, "large") &&
-	    agents_mentions(json_object_get(profile, "command"), "{prompt}"))
-		return plan_fail(r, n,
-		                 "a prompt of %zu KiB does not fit into an argument of agent %s "
-		                 "(use {prompt_file} in its command)",
-		                 bytes >> 10, agent);
-	return 0;
 }
 
 /* --- writing ------------------------------------------------------------------------- */
@@ -178,6 +69,10 @@ json_t *plan_task_json(const struct plan_task *task)
 	json_object_set_new(json, "metadata",
 	                    metadata ? json_incref((json_t *)metadata) : json_null());
 	json_object_set_new(json, "line", json_integer(task->line));
+	if (task->base) { /* a task without one is what it always was */
+		json_object_set(json, "base", task->base);
+		json_object_set_new(json, "base_at", json_text_or_null(task->base_at));
+	}
 	return json;
 }
 
@@ -197,13 +92,26 @@ static int settle_agent(struct plan_reader *r, const json_t *fields, const json_
 
 static bool says_spec(const json_t *own)
 {
-	static const char *const keys[] = {"slot",   "timeout", "retries", "expect_changes",
-	                                   "verify", "setup",   "copy",    "link"};
+	static const char *const keys[] = {"slot",           "timeout", "retries",
+	                                   "expect_changes", "verify",  "setup",
+	                                   "copy",           "link",    "measure"};
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		if (json_object_get(own, keys[i]))
 			return true;
 	}
 	return false;
+}
+
+static int read_prompt(struct tasks *t, const struct yaml_node *map, const struct plan_item *item,
+                       struct buf *out)
+{
+	const struct yaml_node *file = yaml_get(map, "prompt_file");
+	_cleanup_buf_ struct buf raw = BUF_INIT;
+	if (!item || !file)
+		return plan_prompt_read(t->r, map, out);
+	if (plan_prompt_read(t->r, map, &raw))
+		return -1;
+	return plan_each_text(t->r, file, raw.len ? raw.data : "", item, out);
 }
 
 /* Adds a PLANTASK and where it stands. `own` is what the task said itself. */
@@ -249,6 +157,9 @@ static int read_key(struct tasks *t, const struct yaml_node *task, const char **
 	if (id->type != YAML_SCALAR)
 		return plan_fail(r, id, "id must be text");
 	json_t *there = json_object_get(t->index, id->text);
+	if (!there && json_object_get(t->each.groups, id->text))
+		return plan_fail(r, id, "task %.64s again: another one of that id has for_each",
+		                 id->text);
 	if (!there && text_is_key(id->text)) {
 		*out = id->text;
 		return 0;
@@ -263,6 +174,28 @@ static int read_key(struct tasks *t, const struct yaml_node *task, const char **
 	                 shown, TEXT_KEY_MAX);
 }
 
+/* A name in blocked_by: a task, or all tasks that were made of one with for_each. */
+static int add_blocker(struct tasks *t, const struct yaml_node *n, json_t *seen, json_t *out)
+{
+	json_t *group = json_object_get(t->each.groups, n->text), *key;
+	size_t i;
+	if (json_object_get(seen, n->text))
+		return 0;
+	json_object_set_new_nocheck(seen, n->text, json_true());
+	t->blockers += group ? json_array_size(group) : 1;
+	if (t->blockers > PLAN_EDGES_MAX)
+		return plan_fail(t->r, n, "more than %d blocked_by entries", PLAN_EDGES_MAX);
+	if (group) {
+		json_array_foreach (group, i, key)
+			json_array_append(out, key);
+		return 0;
+	}
+	if (plan_value_word(t->r, n, "blocked_by", &key))
+		return -1;
+	json_array_append_new(out, key);
+	return 0;
+}
+
 static int read_blockers(struct tasks *t, const struct yaml_node *task, json_t *out)
 {
 	const struct yaml_node *list = yaml_get(task, "blocked_by");
@@ -270,23 +203,14 @@ static int read_blockers(struct tasks *t, const struct yaml_node *task, json_t *
 		return 0;
 	if (list->type != YAML_LIST)
 		return plan_fail(t->r, list, "blocked_by must be a list such as [parser]");
-	_cleanup_json_ json_t *seen = list->count > 16 ? json_object() : NULL;
+	_cleanup_json_ json_t *seen = json_object();
 	for (size_t i = 0; i < list->count; i++) {
-		const char *text = list->items[i]->text;
 		json_t *key = NULL;
-		bool again = false;
 		if (plan_value_word(t->r, list->items[i], "blocked_by", &key))
 			return -1;
-		for (size_t k = 0; !seen && k < i && !again; k++)
-			again = strcmp(list->items[k]->text, text) == 0;
-		if (seen) {
-			again = json_object_get(seen, text) != NULL;
-			json_object_set_nocheck(seen, text, key);
-		}
-		if (again)
-			json_decref(key);
-		else
-			json_array_append_new(out, key);
+		json_decref(key);
+		if (add_blocker(t, list->items[i], seen, out))
+			return -1;
 	}
 	return 0;
 }
@@ -295,7 +219,7 @@ static int read_alternative(struct tasks *t, const struct yaml_node *n, int numb
                             const struct plan_task *parent)
 {
 	static const char *const keys[] = {"agent",   "prompt",  "prompt_file", "env",
-	                                   "timeout", "retries", NULL};
+	                                   "timeout", "retries", "repeat",      NULL};
 	struct plan_reader *r = t->r;
 	_cleanup_free_ char *key = xasprintf("%s.%d", parent->key, number);
 	_cleanup_json_ json_t *own = json_object(), *fields = NULL;
@@ -308,7 +232,7 @@ static int read_alternative(struct tasks *t, const struct yaml_node *n, int numb
 		cleanup_json(&own);
 		own = NULL;
 		if (plan_check_keys(r, n, keys, "an alternative") || plan_fields_read(r, n, &own) ||
-		    read_prompt(r, n, &more))
+		    read_prompt(t, n, parent->item, &more))
 			return -1;
 	} else if (n->type == YAML_SCALAR && n->scalar == YAML_TEXT) {
 		json_t *agent = NULL;
@@ -332,11 +256,28 @@ static int read_alternative(struct tasks *t, const struct yaml_node *n, int numb
 	                         .prompt = prompt.data,
 	                         .prompt_len = prompt.len,
 	                         .fields = fields,
+	                         .base = parent->base,
+	                         .base_at = parent->base_at,
 	                         .blocked_by = parent->blocked_by};
 	if (settle_agent(r, fields, &task.agent))
 		return -1;
 	/* What the parent said is said for each of them. */
 	return add_task(t, &task, fields, n);
+}
+
+/* How many tasks an alternative makes: `repeat`, else one. */
+static int read_repeat(struct plan_reader *r, const struct yaml_node *n, int *out)
+{
+	const struct yaml_node *repeat = n->type == YAML_MAP ? yaml_get(n, "repeat") : NULL;
+	json_t *number = NULL;
+	*out = 1;
+	if (!repeat)
+		return 0;
+	if (plan_value_integer(r, repeat, "repeat", 1, PLAN_ALTERNATIVES_MAX, &number))
+		return -1;
+	*out = (int)json_integer_value(number);
+	json_decref(number);
+	return 0;
 }
 
 static int read_alternatives(struct tasks *t, const struct yaml_node *n,
@@ -345,6 +286,7 @@ static int read_alternatives(struct tasks *t, const struct yaml_node *n,
 	struct plan_reader *r = t->r;
 	bool many = n->type == YAML_LIST;
 	json_t *number = NULL;
+	int made = 0, repeat;
 	if (n->type == YAML_MAP)
 		return plan_fail(r, n, "alternatives must be a number or a list");
 	if (!many && plan_value_integer(r, n, "alternatives", 1, PLAN_ALTERNATIVES_MAX, &number))
@@ -355,8 +297,16 @@ static int read_alternatives(struct tasks *t, const struct yaml_node *n,
 		                 PLAN_ALTERNATIVES_MAX);
 	size_t count = many ? n->count : (size_t)n->integer;
 	for (size_t i = 0; i < count; i++) {
-		if (read_alternative(t, many ? n->items[i] : n, (int)i + 1, parent))
+		const struct yaml_node *one = many ? n->items[i] : n;
+		if (read_repeat(r, one, &repeat))
 			return -1;
+		if (made + repeat > PLAN_ALTERNATIVES_MAX)
+			return plan_fail(r, one, "alternatives: more than %d, repeats included",
+			                 PLAN_ALTERNATIVES_MAX);
+		for (int k = 0; k < repeat; k++) {
+			if (read_alternative(t, one, ++made, parent))
+				return -1;
+		}
 	}
 	return 0;
 }
@@ -389,27 +339,39 @@ static int check_task(struct tasks *t, const struct yaml_node *node)
 	return 0;
 }
 
-static int read_task(struct tasks *t, const struct yaml_node *node)
+static int read_task(struct tasks *t, const struct yaml_node *node, const struct plan_item *item)
 {
 	struct plan_reader *r = t->r;
 	const struct yaml_node *alternatives;
-	_cleanup_json_ json_t *own = NULL, *fields = NULL, *blocked_by = json_array();
+	_cleanup_json_ json_t *own = NULL, *fields = NULL, *blocked_by = json_array(), *base = NULL;
 	_cleanup_buf_ struct buf prompt = BUF_INIT;
+	const struct yaml_node *from = NULL;
 	const char *key = NULL;
 	if (check_task(t, node) || read_key(t, node, &key) || plan_fields_read(r, node, &own) ||
-	    read_prompt(r, node, &prompt) || read_blockers(t, node, blocked_by))
+	    read_prompt(t, node, item, &prompt) || read_blockers(t, node, blocked_by))
+		return -1;
+	from = yaml_get(node, "base");
+	if (from && plan_value_revision(r, from, "base", &base))
 		return -1;
 	alternatives = yaml_get(node, "alternatives");
 	if (alternatives && plan_is_null(alternatives))
 		alternatives = NULL;
 	fields = plan_fields_merge(own, r->fields);
+	if (alternatives &&
+	    plan_choose_check(r, yaml_get(node, "choose") ? yaml_get(node, "choose") : node,
+	                      fields))
+		return -1;
 	_cleanup_free_ char *subject = read_subject(node, prompt.data, key);
+	_cleanup_free_ char *base_at = from ? plan_place(r, from) : NULL;
 	struct plan_task task = {.key = key,
 	                         .kind = alternatives ? "choice" : "work",
 	                         .subject = subject,
 	                         .prompt = prompt.data,
 	                         .prompt_len = prompt.len,
 	                         .fields = fields,
+	                         .item = item,
+	                         .base = json_is_string(base) ? base : NULL,
+	                         .base_at = base_at,
 	                         .blocked_by = blocked_by};
 	if (!alternatives && settle_agent(r, fields, &task.agent))
 		return -1;
@@ -442,6 +404,25 @@ static int fail_blocker(struct tasks *t, const struct yaml_node *n)
 	return plan_fail(t->r, n, "unknown task %s in blocked_by", shown);
 }
 
+/* Edges from the tasks first to last to what a name in blocked_by means. */
+static int link_name(struct tasks *t, const struct yaml_node *n, int first, int last)
+{
+	json_t *group = json_object_get(t->each.groups, n->text);
+	size_t count = group ? json_array_size(group) : 1;
+	for (size_t k = 0; k < count; k++) {
+		const char *name = group ? json_string_value(json_array_get(group, k)) : n->text;
+		json_t *to = json_object_get(t->index, name);
+		if (!to)
+			return fail_blocker(t, n);
+		for (int i = first; i <= last; i++)
+			plan_graph_add(&t->graph, i, (int)json_integer_value(to), n);
+		if (t->graph.edge_count > PLAN_EDGES_MAX)
+			return plan_fail(t->r, n, "more than %d blocked_by entries",
+			                 PLAN_EDGES_MAX);
+	}
+	return 0;
+}
+
 /* Edges of one task of the file, and of its alternatives, which wait as it does. */
 static int link_task(struct tasks *t, const struct yaml_node *node)
 {
@@ -454,14 +435,8 @@ static int link_task(struct tasks *t, const struct yaml_node *node)
 	for (int i = at + 1; i <= last; i++)
 		plan_graph_add(&t->graph, at, i, t->nodes[at]);
 	for (size_t k = 0; list && list->type == YAML_LIST && k < list->count; k++) {
-		json_t *to = json_object_get(t->index, list->items[k]->text);
-		if (!to)
-			return fail_blocker(t, list->items[k]);
-		for (int i = at; i <= last; i++)
-			plan_graph_add(&t->graph, i, (int)json_integer_value(to), list->items[k]);
-		if (t->graph.edge_count > PLAN_EDGES_MAX)
-			return plan_fail(t->r, list, "more than %d blocked_by entries",
-			                 PLAN_EDGES_MAX);
+		if (link_name(t, list->items[k], at, last))
+			return -1;
 	}
 	return 0;
 }
@@ -474,8 +449,8 @@ static int link_tasks(struct tasks *t)
 	t->graph.keys = xcalloc(json_array_size(t->out) + 1, sizeof(*t->graph.keys));
 	json_array_foreach (t->out, i, task)
 		t->graph.keys[i] = json_text(task, "key");
-	for (i = 0; i < t->list->count; i++) {
-		if (link_task(t, t->list->items[i]))
+	for (i = 0; i < t->each.count; i++) {
+		if (link_task(t, t->each.tasks[i].node))
 			return -1;
 	}
 	return plan_graph_check(t->r, &t->graph);
@@ -489,19 +464,21 @@ int plan_tasks_read(struct plan_reader *r, json_t **tasks, json_t **task_secrets
 		t.known[known++] = own_keys[i];
 	for (const char *const *name = plan_field_names; *name; name++)
 		t.known[known++] = *name;
-	t.list = yaml_get(r->at->root, "tasks");
-	if (!t.list)
+	const struct yaml_node *list = yaml_get(r->at->root, "tasks");
+	if (!list)
 		return plan_fail(r, NULL, "no tasks (a plan has tasks:; see pleach init)");
-	if (t.list->type != YAML_LIST && !plan_is_null(t.list))
-		return plan_fail(r, t.list, "tasks must be a list of tasks");
-	if (t.list->type != YAML_LIST || t.list->count == 0)
-		return plan_fail(r, t.list, "tasks is empty");
+	if (list->type != YAML_LIST && !plan_is_null(list))
+		return plan_fail(r, list, "tasks must be a list of tasks");
+	if (list->type != YAML_LIST || list->count == 0)
+		return plan_fail(r, list, "tasks is empty");
+	if (plan_each_read(r, list, &t.each))
+		return -1;
 	t.out = json_array();
 	t.secrets = json_object();
 	t.index = json_object();
 	t.spec = plan_fields_spec(r->fields);
-	for (size_t i = 0; i < t.list->count; i++) {
-		if (read_task(&t, t.list->items[i]))
+	for (size_t i = 0; i < t.each.count; i++) {
+		if (read_task(&t, t.each.tasks[i].node, t.each.tasks[i].item))
 			return -1;
 	}
 	if (link_tasks(&t))

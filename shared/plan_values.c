@@ -304,6 +304,29 @@ int plan_value_verify(struct plan_reader *r, const struct yaml_node *n, const ch
 	return 0;
 }
 
+int plan_value_revision(struct plan_reader *r, const struct yaml_node *n, const char *what,
+                        json_t **out)
+{
+	_cleanup_free_ char *shown = text_safe(n->text, PLAN_SHOWN);
+	bool fine = n->len > 0 && n->len <= 1000 && n->text[0] != '-';
+	json_t *text = NULL;
+	if (plan_is_null(n)) {
+		*out = json_null();
+		return 0;
+	}
+	if (plan_value_word(r, n, what, &text))
+		return -1;
+	for (const char *c = n->text; *c; c++)
+		fine = fine && (unsigned char)*c > ' ' && *c != 0x7f;
+	if (!fine) {
+		json_decref(text);
+		return plan_fail(r, n, "%s: %s is not a %s", what, shown,
+		                 strcmp(what, "target") == 0 ? "branch" : "revision");
+	}
+	*out = text;
+	return 0;
+}
+
 bool plan_is_branch(const char *name)
 {
 	size_t len = strlen(name);

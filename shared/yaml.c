@@ -56,7 +56,7 @@ struct reader {
 	struct error *err;
 };
 
-static void *arena_alloc(struct yaml_doc *doc, size_t size)
+void *yaml_alloc(struct yaml_doc *doc, size_t size)
 {
 	size = (size + 7) & ~(size_t)7;
 	struct chunk *chunk = doc->chunks;
@@ -74,7 +74,7 @@ static void *arena_alloc(struct yaml_doc *doc, size_t size)
 
 static const char *arena_text(struct yaml_doc *doc, const char *text, size_t len)
 {
-	char *copy = arena_alloc(doc, len + 1);
+	char *copy = yaml_alloc(doc, len + 1);
 	if (len)
 		memcpy(copy, text, len);
 	copy[len] = '\0';
@@ -239,7 +239,7 @@ static int event_tag(struct reader *r, struct fy_event *event)
 
 static struct yaml_node *node_new(struct reader *r, struct fy_event *event, enum yaml_type type)
 {
-	struct yaml_node *node = arena_alloc(r->doc, sizeof(*node));
+	struct yaml_node *node = yaml_alloc(r->doc, sizeof(*node));
 	const struct fy_mark *mark = fy_event_start_mark(event);
 	node->type = type;
 	if (mark) { /* nothing at all stands nowhere: where the key stood */
@@ -390,7 +390,7 @@ static int close_collection(struct reader *r)
 	}
 	size_t size = 1, height = 1;
 	node->count = r->used - frame.first;
-	node->items = arena_alloc(r->doc, (node->count + 1) * sizeof(struct yaml_node *));
+	node->items = yaml_alloc(r->doc, (node->count + 1) * sizeof(struct yaml_node *));
 	for (size_t i = 0; i < node->count; i++) {
 		struct yaml_node *item = r->stack[frame.first + i];
 		node->items[i] = item;

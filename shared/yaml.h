@@ -59,6 +59,8 @@ const struct yaml_node *yaml_root(const struct yaml_doc *doc);
 
 /* The value under a key of a map, or NULL. Borrowed. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
+/* Zeroed memory that lives as long as the document, for nodes made from its own. */
+void *yaml_alloc(struct yaml_doc *doc, size_t size);
 /* As JSON. New reference. */
 json_t *yaml_json(const struct yaml_node *node);
 

@@ -21,8 +21,6 @@ static const char *const phase_words[] = {
 
 #define STALE_GRACE 2.0 /* seconds a stale agent has between SIGTERM and SIGKILL */
 
-static void advance(struct attempt *a);
-
 const char *attempt_phase_word(enum attempt_phase phase)
 {
 	return phase_words[phase];
@@ -76,6 +74,7 @@ static void attempt_free(struct attempt *a)
 		free(q);
 	}
 	json_decref(a->evidence);
+	json_decref(a->measures);
 	json_decref(a->assignment);
 	strv_free(a->env);
 	strv_free(a->copy);
@@ -131,7 +130,8 @@ static void start_job(struct attempt *a, enum slots_verb verb, void (*done)(stru
 	    .protect = (const char *const *)a->protect,
 	    .has_setup = json_object_get(a->spec, "setup") &&
 	                 !json_is_null(json_object_get(a->spec, "setup")),
-	    .prove = a->outcome == OUTCOME_COMPLETED && a->verify && !a->stopping && !a->stale,
+	    .prove = a->outcome == OUTCOME_COMPLETED &&
+	             (a->verify || json_sub(a->spec, "measure")) && !a->stopping && !a->stale,
 	    .expect_changes = json_flag(a->spec, "expect_changes"),
 	    .done = done,
 	    .context = a,
@@ -148,7 +148,7 @@ static void run_agent(struct attempt *a)
 		    a, err.code == ERROR_NOT_FOUND ? TASK_ERROR_AGENT_EXIT : TASK_ERROR_INTERNAL,
 		    "%s", err.text);
 		attempt_show_line(a, err.text);
-		advance(a);
+		attempt_advance(a);
 		return;
 	}
 	set_phase(a, PHASE_WORKING);
@@ -189,7 +189,7 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 			             "%s", why);
 		}
 	}
-	advance(a);
+	attempt_advance(a);
 }
 
 static void verify_ended(void *context, const struct command_end *end)
@@ -200,7 +200,7 @@ static void verify_ended(void *context, const struct command_end *end)
 
 	a->command = NULL;
 	if (a->stopping || a->stale) {
-		advance(a);
+		attempt_advance(a);
 		return;
 	}
 	if (end->timed_out)
@@ -217,7 +217,7 @@ static void verify_ended(void *context, const struct command_end *end)
 		why = attempt_end_text(end, a->verified, NULL);
 		attempt_fail(a, TASK_ERROR_VERIFY_FAILED, "verify %s", why);
 	}
-	advance(a);
+	attempt_advance(a);
 }
 
 static void run_verify(struct attempt *a)
@@ -240,7 +240,7 @@ static void run_verify(struct attempt *a)
 		output_add(a->verified, err.text, strlen(err.text));
 		output_add(a->verified, "\n", 1);
 		attempt_fail(a, TASK_ERROR_VERIFY_FAILED, "verify: %s", err.text);
-		advance(a);
+		attempt_advance(a);
 		return;
 	}
 	set_phase(a, PHASE_VERIFYING);
@@ -266,7 +266,7 @@ static void prove_ended(struct slots_job *job)
 	if (job->rc != 0)
 		log_warn("attempt", "attempt=%lld after verify: %s", (long long)a->id,
 		         job->err.text);
-	advance(a);
+	attempt_advance(a);
 }
 
 static void committed(struct slots_job *job)
@@ -285,7 +285,7 @@ static void committed(struct slots_job *job)
 		return;
 	}
 	if (a->stopping || a->stale || a->outcome != OUTCOME_COMPLETED) {
-		advance(a);
+		attempt_advance(a);
 		return;
 	}
 	if (!job->result.descends)
@@ -299,12 +299,16 @@ static void committed(struct slots_job *job)
 	if (a->outcome == OUTCOME_COMPLETED && a->verify)
 		run_verify(a);
 	else
-		advance(a);
+		attempt_advance(a);
 }
 
 /* The next step when no command and no job is under way, after the agent (or instead). */
-static void advance(struct attempt *a)
+void attempt_advance(struct attempt *a)
 {
+	if (attempt_measure_due(a) && attempt_measure_start(a)) {
+		set_phase(a, PHASE_VERIFYING);
+		return;
+	}
 	if (a->proving) {
 		a->proving = false;
 		start_job(a, SLOTS_PROVE_END, prove_ended);
@@ -338,7 +342,7 @@ static void setup_recorded(struct slots_job *job)
 	if (job->rc != 0)
 		attempt_fail(a, TASK_ERROR_INTERNAL, "%s", job->err.text);
 	if (job->rc != 0 || a->stopping || a->stale)
-		advance(a);
+		attempt_advance(a);
 	else
 		run_agent(a);
 }
@@ -350,7 +354,7 @@ static void setup_ended(void *context, const struct command_end *end)
 
 	a->command = NULL;
 	if (a->stopping || a->stale) {
-		advance(a);
+		attempt_advance(a);
 		return;
 	}
 	if (end->timed_out || end->status != 0) {
@@ -359,7 +363,7 @@ static void setup_ended(void *context, const struct command_end *end)
 			attempt_fail(a, TASK_ERROR_SETUP_FAILED, "setup: time limit passed");
 		else
 			attempt_fail(a, TASK_ERROR_SETUP_FAILED, "setup %s", why);
-		advance(a);
+		attempt_advance(a);
 		return;
 	}
 	start_job(a, SLOTS_RUN, setup_recorded);
@@ -375,19 +379,19 @@ static void prepared(struct slots_job *job)
 		log_error("attempt", "attempt=%lld cannot prepare the slot: %s", (long long)a->id,
 		          job->err.text);
 		attempt_show_line(a, job->err.text);
-		advance(a);
+		attempt_advance(a);
 		return;
 	}
 	a->slot_ready = true;
 	if (a->stopping || a->stale) {
-		advance(a);
+		attempt_advance(a);
 	} else if (!job->setup_due) {
 		run_agent(a);
 	} else if (attempt_start_command(a, json_object_get(a->spec, "setup"),
 	                                 json_num(a->spec, "timeout", 0), setup_ended, &err) != 0) {
 		attempt_fail(a, TASK_ERROR_SETUP_FAILED, "setup: %s", err.text);
 		attempt_show_line(a, err.text);
-		advance(a);
+		attempt_advance(a);
 	}
 }
 
@@ -466,7 +470,7 @@ void attempt_begin(struct worker *w, json_t *assignment)
 	attempt_show_start(a);
 	if (rc != 0) {
 		attempt_fail(a, TASK_ERROR_INTERNAL, "%s", err.text);
-		advance(a);
+		attempt_advance(a);
 	} else if (a->has_slot) {
 		set_phase(a, PHASE_PREPARING);
 		attempt_prepare(a);

@@ -65,6 +65,8 @@ struct attempt {
 	bool committed, proving;
 	struct slot_result result;
 	json_t *evidence;
+	json_t *measures; /* what was measured, or NULL */
+	size_t measured;  /* how many of them */
 	char *kept;
 
 	struct slots_job job;
@@ -86,6 +88,13 @@ int attempt_start_agent(struct attempt *a, struct error *err);
 int attempt_start_command(struct attempt *a, const json_t *command, double timeout,
                           void (*on_end)(void *, const struct command_end *), struct error *err);
 void attempt_agent_ended(void *context, const struct command_end *end);
+
+/* attempt.c: the next step when no command and no job is under way. */
+void attempt_advance(struct attempt *a);
+
+/* attempt_measure.c */
+bool attempt_measure_due(const struct attempt *a);
+bool attempt_measure_start(struct attempt *a); /* true: one runs now */
 
 /* attempt_show.c: what views see. */
 void attempt_show_start(struct attempt *a);
