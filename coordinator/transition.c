@@ -1,6 +1,7 @@
 /* The table of what can happen to a task, and the one function that applies it. */
 #include "transition.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "controls.h"
@@ -93,15 +94,27 @@ static enum task_status decide_fail(struct store *store, const struct task_row *
 	return TASK_PENDING;
 }
 
+/* How many workers a task may lose before it is poison. 0: any number. */
+static int64_t poison_limit(void)
+{
+	const char *text = getenv("PLEACH_POISON_LIMIT");
+	char *end;
+	long limit = text ? strtol(text, &end, 10) : -1;
+
+	return text && *text && !*end && limit >= 0 ? limit : TRANSITION_LOSSES_MAX;
+}
+
 static enum task_status decide_lose(const struct task_row *row, struct task_state_change *change)
 {
+	int64_t limit = poison_limit();
+
 	change->losses = row->losses + 1;
-	if (change->losses < TRANSITION_LOSSES_MAX) {
+	if (!limit || change->losses < limit) {
 		change->delay_ms = transition_backoff_ms(change->losses);
 		return TASK_PENDING;
 	}
 	change->error_code = TASK_ERROR_POISON;
-	change->error_message = "its worker died three times";
+	change->error_message = "its worker died too often";
 	return TASK_FAILED;
 }
 

@@ -55,9 +55,9 @@ def eventually(what, true, limit=LIMIT):
 
 
 class Rpc:
-    """A connection as a person's command has it."""
+    """A connection as a person's command has it, or as `hello` says."""
 
-    def __init__(self, path, wait=LIMIT):
+    def __init__(self, path, wait=LIMIT, **hello):
         end = time.monotonic() + wait
         while True:
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -70,7 +70,11 @@ class Rpc:
                     raise
                 time.sleep(0.0005)
         self.adopt(self.socket, wait)
-        self.hello = self.ask("hello", protocol=1, role="cli", version="test")
+        try:
+            self.hello = self.ask("hello", **{"protocol": 1, "role": "cli", "version": "test", **hello})
+        except (Failure, OSError):
+            self.close()
+            raise
 
     def adopt(self, connection, wait=LIMIT):
         self.socket = connection
@@ -181,18 +185,19 @@ class World:
             since = page["seq"]
 
     def processes(self):
-        """Every process of this universe but ourselves: {pid: its command line}."""
+        """Every process of this universe but ourselves: {pid: its command line}. Known by its
+        environment, or, where it has cleared that, by what it was called with."""
         mark = f"PLEACH_RUNTIME_DIR={self.runtime}".encode()
         found = {}
         for name in os.listdir("/proc"):
             if not name.isdigit() or int(name) == os.getpid():
                 continue
             try:
-                with open(f"/proc/{name}/environ", "rb") as file:
-                    if mark not in file.read().split(b"\0"):
-                        continue
                 with open(f"/proc/{name}/cmdline", "rb") as file:
                     line = file.read().replace(b"\0", b" ").decode(errors="replace")
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    if mark not in file.read().split(b"\0") and self.dir not in line:
+                        continue
             except OSError:
                 continue
             if not gone(int(name)):
