@@ -15,6 +15,7 @@
 
 #define GITQ_PARALLEL   4 /* those that run the user's commands do not count */
 #define GITQ_ANSWER_MAX (64u << 20)
+#define GITQ_TRIES      5
 
 struct git_job {
 	struct coordinator *c;
@@ -25,6 +26,7 @@ struct git_job {
 	int in, out;
 	struct proc proc;
 	uv_poll_t poll;
+	int tries;
 	struct git_job *next;
 };
 
@@ -87,6 +89,23 @@ static void job_closed(uv_handle_t *handle)
 	free(job);
 }
 
+/* Somebody killed it, or the git that it ran, or held a lock for a moment: nobody's fault, and
+ * what we ask can be asked twice. Landings are tried again by whoever asked. */
+static bool worth_another_try(const struct git_job *job, const struct error *why)
+{
+	return why->code == ERROR_EXTERNAL && !is_long(job) && job->tries < GITQ_TRIES;
+}
+
+static void gitq_enqueue(struct coordinator *c, void *context);
+
+static void job_again(uv_handle_t *handle)
+{
+	struct git_job *job = handle->data;
+
+	job->next = NULL;
+	gitq_enqueue(job->c, job);
+}
+
 static void job_finish(struct git_job *job, json_t *result, const struct error *why)
 {
 	job->done(job->c, result, result ? NULL : why, job->context);
@@ -109,9 +128,14 @@ static void job_ended(uv_poll_t *poll, int status, int events)
 	close(job->out);
 	if (!is_long(job))
 		job->c->gitq->running--;
-	job_finish(job, result, &err);
-	uv_close((uv_handle_t *)poll, job_closed);
 	close(job->proc.pidfd);
+	if (!result && worth_another_try(job, &err)) {
+		log_warn("git", "%s (again)", err.text);
+		uv_close((uv_handle_t *)poll, job_again);
+	} else {
+		job_finish(job, result, &err);
+		uv_close((uv_handle_t *)poll, job_closed);
+	}
 	gitq_start(job->c);
 }
 
@@ -155,6 +179,7 @@ static void job_run(struct git_job *job)
 {
 	struct error err = ERROR_INIT;
 
+	job->tries++;
 	if (job_spawn(job, &err) < 0) {
 		if (job->in >= 0)
 			close(job->in);
