@@ -26,6 +26,7 @@
 #define RESTART_FIRST_MS 10
 #define RESTART_MAX_MS   1000
 #define STABLE_MS        1000
+#define FIRST_TRIES      5 /* before it served once: then it cannot */
 
 /* What the lock's file says, for whoever is refused. */
 static int refuse(int fd, struct error *err)
@@ -128,7 +129,8 @@ static int spawn_serving(const struct place *place, int listen_fd, int ready_fd,
 	return proc_spawn(&spec, out, err);
 }
 
-/* The serving process says "ok" or why it cannot. 0 when it serves. */
+/* The serving process says "ok" or why it cannot. 0 when it serves. BUSY: it ended without a
+ * word, somebody killed it. */
 static int await_ready(int fd, struct error *err)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
@@ -137,8 +139,9 @@ static int await_ready(int fd, struct error *err)
 		;
 	if (text.len == 2 && memcmp(text.data, "ok", 2) == 0)
 		return 0;
-	return error_set(err, ERROR_EXTERNAL, "%s",
-	                 text.len ? text.data : "the serving process did not start");
+	if (!text.len)
+		return error_set(err, ERROR_BUSY, "the serving process did not start");
+	return error_set(err, ERROR_EXTERNAL, "%s", text.data);
 }
 
 /* Waits for the child's end, passing TERM on. */
@@ -225,7 +228,7 @@ static int relisten(const struct place *place, int *listen_fd, struct error *err
 
 int supervise(struct place *place, void (*ready)(void), struct error *err)
 {
-	int lock = -1, listen_fd = -1, signals, pause_ms = 0;
+	int lock = -1, listen_fd = -1, signals, pause_ms = 0, wordless = 0;
 	bool ended = false, served = false;
 
 	if (take_lock(place, &lock, err) < 0)
@@ -244,9 +247,10 @@ int supervise(struct place *place, void (*ready)(void), struct error *err)
 			log_error("supervisor", "%s", why.text);
 		if (run_once(place, listen_fd, signals, ready, &ended, &why) == 0) {
 			served = true;
-		} else if (!served) { /* it never could: whoever asked is told */
-			unlink(place->socket);
+		} else if (!served && (why.code != ERROR_BUSY || ++wordless == FIRST_TRIES)) {
+			unlink(place->socket); /* it never could: whoever asked is told */
 			*err = why;
+			err->code = ERROR_EXTERNAL;
 			return -1;
 		} else {
 			log_error("supervisor", "%s", why.text);

@@ -187,13 +187,24 @@ int rpc_client_connect(const char *socket, const char *token, struct rpc_client 
                        struct error *err)
 {
 	struct rpc_client *client = xcalloc(1, sizeof *client);
+	int64_t end = time_mono_ms() + RECONNECT_MS;
+	struct error why = ERROR_INIT;
 
 	client->fd = -1;
 	client->socket = xstrdup(socket);
 	client->token = xstrdup(token);
-	if (client_open(client, &no_limits, err) < 0) {
-		rpc_client_close(client);
-		return -1;
+	/* A connection that breaks before it said anything was one to a coordinator that was
+	 * about to die: the next one is to its successor, or finds nobody. */
+	while (client_open(client, &no_limits, &why) < 0) {
+		if (!client->gone || time_mono_ms() >= end) {
+			rpc_client_close(client);
+			if (err)
+				*err = why;
+			return -1;
+		}
+		client->gone = false;
+		why.code = ERROR_NONE;
+		poll(NULL, 0, 1);
 	}
 	*out = client;
 	return 0;
