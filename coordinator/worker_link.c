@@ -34,7 +34,8 @@ static int admit(struct coordinator *c, struct request *r, struct teammate *t, s
 	if (t->proc.pid && t->proc.pid != who.pid && proc_alive(t->proc.pid, t->proc.start_time))
 		return error_set(err, ERROR_STALE, "teammate %s has another worker (%d)", t->name,
 		                 (int)t->proc.pid);
-	if (t->sweeping)
+	/* Dead, and we have not heard of it yet: what it ran is lost first. */
+	if (t->sweeping || (t->proc.pid && t->proc.pid != who.pid))
 		return error_set(err, ERROR_BUSY, "teammate %s is being cleaned up after", t->name);
 	if (proc_start_time(who.pid, &start_time) < 0)
 		return error_set(err, ERROR_STALE, "worker %d is gone", (int)who.pid);
@@ -279,6 +280,7 @@ int method_worker_next(struct request *r, struct error *err)
 		return -1;
 	turn_effect(c, freed_effect, NULL, xstrdup(t->name));
 	if (result) {
+		t->backoff_ms = TEAM_BACKOFF_FIRST_MS; /* it works */
 		json_decref(t->finished);
 		t->finished = json_pack("{s:I, s:b, s:s}", "attempt",
 		                        (json_int_t)json_int(result, "attempt", 0), "accepted",
