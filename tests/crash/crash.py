@@ -77,6 +77,7 @@ class Driver:
         self.world, self.options = world, options
         self.rng = random.Random(f"kills {options.seed}")
         self.log = world.meet + "/witness.log"
+        self.gates = 0  # how many are open
         self.kills = collections.Counter()
         self.worker_kills = collections.Counter()
         self.back = []  # ms from the death of a serving coordinator to the next answer
@@ -266,6 +267,12 @@ class Driver:
     def dead(self):
         return sum(self.kills.values()) - self.kills["pause"] - self.kills["stop"]
 
+    def open_gates(self, last):
+        """No layer is done before its share of the kills is."""
+        while self.gates <= last:
+            with open(plans.gate(self.world.meet, self.gates), "w"):
+                self.gates += 1
+
     def until_completed(self, wanted):
         """Lets them work until so many tasks are completed. A status: `run` has ended."""
         before, since = self.follower.completed, time.monotonic()
@@ -281,8 +288,9 @@ class Driver:
 
     def rage(self, tasks):
         """All the kills, spread over what there is to do."""
-        done = 0
+        layers = plans.layers_of(tasks)
         while self.dead() < self.options.kills:
+            self.open_gates(self.dead() * layers // self.options.kills)
             wanted = int(tasks * 0.97 * (self.dead() + self.rng.random()) / self.options.kills)
             if self.until_completed(wanted) is not None:
                 return
@@ -292,7 +300,7 @@ class Driver:
                 if self.ask("task.add", task={"key": nonce, **ADDED}, plan="crash", nonce=nonce):
                     self.added.append(nonce)
             self.strike_somebody()
-            done += 1
+        self.open_gates(layers - 1)
 
     def rest(self):
         """No more faults: everything is done in the end."""
@@ -340,14 +348,14 @@ def test(world, options):
     if options.off:
         world.env["PLEACH_CONTROL_OFF"] = options.off
     driver = Driver(world, options)
-    plan = plans.make(options.seed, options.tasks, options.team, world.build + "/witness", driver.log)
+    plan = plans.make(options.seed, options.tasks, options.team, world.build + "/witness", world.meet)
     world.plan(**plan)
     begin = time.monotonic()
     driver.keep_running()
     driver.follower.start()
     hung = None
     try:
-        driver.rage(len(plan["tasks"]))
+        driver.rage(options.tasks)
         status, rest = driver.rest()
     except Failure as problem:
         hung, status, rest = problem, None, 0

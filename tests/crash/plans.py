@@ -44,25 +44,39 @@ def make_task(rng, key, earlier):
     return task
 
 
-def make(seed, tasks, team, witness, log):
-    """A plan of `tasks` tasks (alternatives not counted) in layers."""
+def layers_of(tasks):
+    return max(1, min(LAYERS, tasks // 4))
+
+
+def gate(folder, layer):
+    """The file without which no task of this layer begins: an agent waits for it."""
+    return f"{folder}/gate-{layer}"
+
+
+def make(seed, tasks, team, witness, folder):
+    """A plan of `tasks` tasks (alternatives and gates not counted) in layers; where agents, tests
+    and gates meet is `folder`."""
     rng = random.Random(f"plan {seed}")
-    layers = max(1, min(LAYERS, tasks // 4))
+    layers = layers_of(tasks)
     made, earlier, own_earlier = [], [], []
     for layer in range(layers):
+        made.append({"id": f"gate{layer}", "prompt": f"until:{gate(folder, layer)}", "slot": "none",
+                     "retries": RETRIES, "priority": 1,
+                     "blocked_by": [f"gate{layer - 1}"] if layer else []})
         this = []
         for i in range(tasks * layer // layers, tasks * (layer + 1) // layers):
             task = make_task(rng, f"t{i}", earlier)
             if task.get("slot") != "none" and own_earlier and rng.random() < 0.7:
                 # its base is what several others made, merged
                 task["blocked_by"] = sorted(rng.sample(own_earlier, min(2, len(own_earlier))))
+            task["blocked_by"] = [*task.get("blocked_by", ()), f"gate{layer}"]
             this.append(task)
         made += this
         earlier = [task["id"] for task in this]
         own_earlier = [task["id"] for task in made if task.get("slot") != "none"][-12:]
     return {
         "name": "crash", "team": team,
-        "agents": {"witness": {"command": [witness, log, "{prompt_file}"]}},
+        "agents": {"witness": {"command": [witness, f"{folder}/witness.log", "{prompt_file}"]}},
         "defaults": {"agent": "witness"},
         "tasks": made,
     }

@@ -5,7 +5,7 @@
  *   witness LOG PROMPT_FILE
  *
  * A line: nanoseconds key task attempt nonce pid start-time what… (`say`). Cues, in order:
- *   sleep:MS  write:N (files)  commit  flood:KB  ignore (HUP and TERM)  hang
+ *   sleep:MS  until:FILE (is there)  write:N (files)  commit  flood:KB  ignore (HUP and TERM)  hang
  *   child:WAYS   leaves a process behind that testifies every 20 ms while it lives; WAYS of
  *                setsid, clearenv, chdir, ignore, joined by +, may be none
  *   fail:K signal:K killworker:K   ends so (exit 3, SIGKILL, its worker killed) in its first K runs
@@ -209,6 +209,12 @@ static long runs(const struct witness *w)
 	return n;
 }
 
+static void wait_for(const char *file)
+{
+	while (access(file, F_OK) < 0)
+		nap(5);
+}
+
 static void end(const struct witness *w, int status)
 {
 	say(w, "end %d", status);
@@ -224,6 +230,8 @@ static void follow(const struct witness *w, const char *cue)
 #define IS(word) (n == sizeof(word) - 1 && strncmp(cue, word, n) == 0)
 	if (IS("sleep")) {
 		nap(number);
+	} else if (IS("until")) {
+		wait_for(rest);
 	} else if (IS("write")) {
 		for (long i = 0; i < number; i++)
 			write_file(w, i);
