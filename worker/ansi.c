@@ -11,13 +11,21 @@ enum { TEXT, ESC, ESC_MORE, CSI, STRING, STRING_ESC };
 #define BYTE_ESC 0x1b
 #define BYTE_BEL 0x07
 #define BYTE_ENQ 0x05
+#define BYTE_CAN 0x18
+#define BYTE_SUB 0x1a
 
 /* The state after `c`; `*done` is set when a sequence (or string) ends with it. */
 static int advance(int state, unsigned char c, bool *done)
 {
 	*done = false;
+	if (state != TEXT && (c == BYTE_CAN || c == BYTE_SUB)) { /* broken off */
+		*done = true;
+		return TEXT;
+	}
 	switch (state) {
 	case ESC:
+		if (c < 0x20 && c != BYTE_ESC) /* a control inside is carried out, and it goes on */
+			return ESC;
 		if (c == '[')
 			return CSI;
 		if (c == ']' || c == 'P' || c == 'X' || c == '^' || c == '_')
@@ -29,14 +37,16 @@ static int advance(int state, unsigned char c, bool *done)
 		*done = true;
 		return TEXT;
 	case ESC_MORE:
-		if (c >= 0x20 && c <= 0x2f)
+		if (c == BYTE_ESC)
+			return ESC;
+		if (c <= 0x2f)
 			return ESC_MORE;
 		*done = true;
 		return TEXT;
 	case CSI:
 		if (c == BYTE_ESC)
 			return ESC;
-		if (c >= 0x20 && c <= 0x3f)
+		if (c <= 0x3f)
 			return CSI;
 		*done = true;
 		return TEXT;
@@ -150,6 +160,8 @@ static bool osc_passes(const char *seq, size_t len, enum ansi_pass pass)
 		return false;
 	for (; i < len && i < 6 && seq[i] >= '0' && seq[i] <= '9'; i++)
 		number = number * 10 + (seq[i] - '0');
+	if (i < len && seq[i] >= '0' && seq[i] <= '9') /* 000052 is 52 to a terminal */
+		return false;
 	for (size_t n = 0; n < sizeof allowed / sizeof allowed[0]; n++) {
 		if (allowed[n] != number)
 			continue;
@@ -158,12 +170,70 @@ static bool osc_passes(const char *seq, size_t len, enum ansi_pass pass)
 	return false;
 }
 
+static bool is_c1(unsigned char c)
+{
+	return c >= 0x80 && c <= 0x9f;
+}
+
+/* One byte that is no escape. U+0080 to U+009F are left out: to some terminals U+009D and
+ * U+009B are what ESC ] and ESC [ are, and would get past us. So is their single byte, unless it
+ * belongs to a character. */
+static void pass_byte(struct ansi_filter *f, struct buf *out, unsigned char c)
+{
+	static const char c2 = '\xc2';
+	char byte = (char)c;
+
+	if (f->after_c2) {
+		f->after_c2 = false;
+		if (is_c1(c))
+			return;
+		buf_add(out, &c2, 1);
+		f->utf8_left = 1;
+	}
+	if (c == 0xc2) {
+		f->after_c2 = true;
+		f->utf8_left = 0;
+		return;
+	}
+	if (c >= 0x80 && c <= 0xbf) {
+		if (!f->utf8_left && is_c1(c))
+			return;
+		f->utf8_left -= f->utf8_left > 0;
+	} else {
+		f->utf8_left = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0;
+	}
+	buf_add(out, &byte, 1);
+}
+
+/* The text before an escape ends, whole or not. */
+static void end_text(struct ansi_filter *f, struct buf *out)
+{
+	if (f->after_c2)
+		buf_add(out, "\xc2", 1);
+	f->after_c2 = false;
+	f->utf8_left = 0;
+}
+
+/* A control inside a sequence is nothing that programs mean. Its end may be one. */
+static bool has_control(const char *seq, size_t len)
+{
+	for (size_t i = 1; i + 1 < len; i++) {
+		unsigned char c = (unsigned char)seq[i], after = (unsigned char)seq[i + 1];
+
+		if (c < 0x20 && !(c == BYTE_ESC && after == 0x5c && i + 2 == len))
+			return true;
+		if (c == 0xc2 && is_c1(after))
+			return true;
+	}
+	return (unsigned char)seq[len - 1] < 0x20 && seq[len - 1] != BYTE_BEL;
+}
+
 static bool sequence_passes(const struct ansi_filter *f)
 {
 	const char *seq = f->held;
 	size_t len = f->held_len;
 
-	if (len < 2)
+	if (len < 2 || has_control(seq, len))
 		return false;
 	if (seq[1] == '[')
 		return f->pass == ANSI_PASS_LIVE || !csi_asks(seq, len);
@@ -174,23 +244,45 @@ static bool sequence_passes(const struct ansi_filter *f)
 	return f->pass == ANSI_PASS_LIVE || seq[1] != 'Z';
 }
 
-static void hold(struct ansi_filter *f, struct buf *out, char c)
+/* Too long to hold. Links and titles may be; they are judged by their start. */
+static bool long_passes(const struct ansi_filter *f)
+{
+	return f->held[1] == ']' && !has_control(f->held, sizeof f->held - 1) &&
+	       osc_passes(f->held, sizeof f->held, f->pass);
+}
+
+/* The terminal is inside a string that was too long to hold. */
+static bool in_long(const struct ansi_filter *f)
+{
+	return !f->drop && f->held_len == sizeof f->held;
+}
+
+/* A byte of such a string. Its escape waits for what follows; no other control goes along. */
+static void pass_long(struct ansi_filter *f, struct buf *out, char c, bool ends)
+{
+	if (ends)
+		buf_add_str(out, "\033\\");
+	else if ((unsigned char)c >= 0x20)
+		pass_byte(f, out, (unsigned char)c);
+}
+
+static void hold(struct ansi_filter *f, struct buf *out, char c, bool ends)
 {
 	if (f->drop)
 		return;
 	if (f->held_len == sizeof f->held) {
-		/* Too long to hold. Links and titles may be; they are judged by their start. */
-		if (f->held[1] != ']' || !osc_passes(f->held, f->held_len, f->pass)) {
-			f->drop = true;
-			return;
-		}
-		buf_add(out, &c, 1);
+		pass_long(f, out, c, ends);
 		return;
 	}
 	f->held[f->held_len++] = c;
-	if (f->held_len == sizeof f->held && f->held[1] == ']' &&
-	    osc_passes(f->held, f->held_len, f->pass))
-		buf_add(out, f->held, f->held_len);
+	if (f->held_len < sizeof f->held)
+		return;
+	f->drop = !long_passes(f);
+	if (f->drop)
+		return;
+	buf_add(out, f->held, 2);
+	for (size_t i = 2; i < f->held_len; i++)
+		pass_long(f, out, f->held[i], ends && i + 1 == f->held_len);
 }
 
 static void release(struct ansi_filter *f, struct buf *out)
@@ -198,6 +290,15 @@ static void release(struct ansi_filter *f, struct buf *out)
 	if (!f->drop && f->held_len < sizeof f->held && sequence_passes(f))
 		buf_add(out, f->held, f->held_len);
 	f->held_len = 0;
+	f->drop = false;
+}
+
+static void begin_anew(struct ansi_filter *f, struct buf *out, size_t escapes)
+{
+	if (in_long(f))
+		buf_add_str(out, "\033\\");
+	f->held[0] = BYTE_ESC;
+	f->held_len = escapes;
 	f->drop = false;
 }
 
@@ -216,19 +317,17 @@ void ansi_filter(struct ansi_filter *f, struct buf *out, const char *data, size_
 
 			for (; i < end; i++)
 				if (data[i] != BYTE_ENQ)
-					buf_add(out, &data[i], 1);
+					pass_byte(f, out, (unsigned char)data[i]);
 			continue;
 		}
+		if (before == TEXT)
+			end_text(f, out);
 		f->state = advance(before, c, &done);
-		if (f->state == ESC && before != TEXT) {
-			f->held_len = 0; /* what was cut short is not passed on */
-			f->drop = false;
-		} else if (before == STRING_ESC && c != 0x5c) {
-			f->held[0] = BYTE_ESC;
-			f->held_len = 1;
-			f->drop = false;
-		}
-		hold(f, out, (char)c);
+		if (before != TEXT && c == BYTE_ESC && f->state == ESC)
+			begin_anew(f, out, 0); /* what was cut short is not passed on */
+		else if (before == STRING_ESC && c != 0x5c)
+			begin_anew(f, out, 1);
+		hold(f, out, (char)c, done);
 		if (done)
 			release(f, out);
 		i++;

@@ -14,7 +14,7 @@ void ansi_add_plain(struct buf *out, const char *data, size_t len);
 
 /* A filter that remembers where it was between calls. */
 enum ansi_pass {
-	ANSI_PASS_LIVE,  /* to a person's terminal: without clipboard, device control strings */
+	ANSI_PASS_LIVE,  /* to a person's terminal: without clipboard, device control strings, C1 */
 	ANSI_PASS_REPLAY /* old output shown again: also without whatever makes a terminal answer */
 };
 struct ansi_filter {
@@ -22,11 +22,13 @@ struct ansi_filter {
 	int state;
 	char held[256]; /* the sequence so far, until it is known whether it may pass */
 	size_t held_len;
-	bool drop; /* the rest of this string is left out */
+	bool drop;          /* the rest of this string is left out */
+	bool after_c2;      /* the byte C2 came; it is not passed on yet */
+	unsigned utf8_left; /* bytes that the character under way still has */
 };
 #define ANSI_FILTER_INIT(pass)                                                                     \
 	{                                                                                          \
-		pass, 0, {0}, 0, false                                                             \
+		pass, 0, {0}, 0, false, false, 0                                                   \
 	}
 void ansi_filter(struct ansi_filter *filter, struct buf *out, const char *data, size_t len);
 

@@ -14,6 +14,8 @@
 #define LINE_MAX_BYTES (2u << 20) /* longer lines are passed over */
 #define TEXT_MAX_BYTES (64u << 10)
 #define ACTIVITY_MAX   200
+#define TOKENS_MAX     ((int64_t)1 << 50)
+#define COST_MAX       1e9
 
 struct report {
 	void (*read)(struct report *report, const json_t *line);
@@ -40,6 +42,14 @@ static void set_activity(struct report *r, const char *text)
 	r->activity = xstrndup(text, len < ACTIVITY_MAX ? len : ACTIVITY_MAX);
 }
 
+/* Where the first whole character at or after `at` begins. */
+static size_t whole_from(const char *text, size_t len, size_t at)
+{
+	while (at < len && ((unsigned char)text[at] & 0xc0) == 0x80)
+		at++;
+	return at;
+}
+
 static void set_text(struct report *r, const char *text, bool more)
 {
 	size_t len = text ? strlen(text) : 0;
@@ -48,33 +58,44 @@ static void set_text(struct report *r, const char *text, bool more)
 		return;
 	if (!more || !r->text_open)
 		r->text.len = 0;
-	if (r->text.len + len > TEXT_MAX_BYTES) {
-		/* The end of it is what is wanted. */
-		if (len > TEXT_MAX_BYTES) {
-			text += len - TEXT_MAX_BYTES;
-			len = TEXT_MAX_BYTES;
-		}
-		buf_drop_front(&r->text, r->text.len < len ? r->text.len : len);
+	/* The end of it is what is wanted, from a whole character on. */
+	if (len > TEXT_MAX_BYTES) {
+		text += whole_from(text, len, len - TEXT_MAX_BYTES);
+		len = strlen(text);
 	}
+	if (r->text.len + len > TEXT_MAX_BYTES)
+		buf_drop_front(&r->text, whole_from(r->text.data, r->text.len,
+		                                    r->text.len + len - TEXT_MAX_BYTES));
 	buf_add(&r->text, text, len);
 	r->text_open = more;
 	set_activity(r, text);
 }
 
+/* What cannot be counts as nothing, so that no sum runs over: a number that JSON has no word for
+ * would cost the whole result. */
+static int64_t token_count(const json_t *object, const char *key)
+{
+	int64_t n = json_int(object, key, 0);
+
+	return n > 0 && n <= TOKENS_MAX ? n : 0;
+}
+
 static void count(struct report *r, int64_t input, int64_t output)
 {
 	r->counted = true;
-	r->input += input;
-	r->output += output;
+	r->input = r->input + input < TOKENS_MAX ? r->input + input : TOKENS_MAX;
+	r->output = r->output + output < TOKENS_MAX ? r->output + output : TOKENS_MAX;
 }
 
 static void add_cost(struct report *r, const json_t *object, const char *key)
 {
 	const json_t *cost = json_object_get(object, key);
 
-	if (!json_is_number(cost))
+	if (!json_is_number(cost) || !(json_number_value(cost) >= 0))
 		return;
 	r->cost += json_number_value(cost);
+	if (!(r->cost < COST_MAX))
+		r->cost = COST_MAX;
 	r->has_cost = true;
 }
 
@@ -135,10 +156,10 @@ static void read_claude(struct report *r, const json_t *line)
 		r->cost = 0;
 		if (usage)
 			count(r,
-			      json_int(usage, "input_tokens", 0) +
-			          json_int(usage, "cache_creation_input_tokens", 0) +
-			          json_int(usage, "cache_read_input_tokens", 0),
-			      json_int(usage, "output_tokens", 0));
+			      token_count(usage, "input_tokens") +
+			          token_count(usage, "cache_creation_input_tokens") +
+			          token_count(usage, "cache_read_input_tokens"),
+			      token_count(usage, "output_tokens"));
 		add_cost(r, line, "total_cost_usd");
 	}
 }
@@ -148,7 +169,7 @@ static void read_codex(struct report *r, const json_t *line)
 	const json_t *item = json_sub(line, "item"), *usage = json_sub(line, "usage");
 
 	if (is_type(line, "turn.completed") && usage)
-		count(r, json_int(usage, "input_tokens", 0), json_int(usage, "output_tokens", 0));
+		count(r, token_count(usage, "input_tokens"), token_count(usage, "output_tokens"));
 	else if (is_type(item, "agent_message"))
 		set_text(r, json_text(item, "text"), false);
 	else if (is_type(item, "command_execution"))
@@ -165,7 +186,7 @@ static void read_gemini(struct report *r, const json_t *line)
 	else if (is_type(line, "tool_use"))
 		set_tool(r, json_text(line, "tool_name"), json_sub(line, "parameters"));
 	else if (is_type(line, "result") && stats)
-		count(r, json_int(stats, "input_tokens", 0), json_int(stats, "output_tokens", 0));
+		count(r, token_count(stats, "input_tokens"), token_count(stats, "output_tokens"));
 }
 
 static void read_opencode(struct report *r, const json_t *line)
@@ -179,9 +200,9 @@ static void read_opencode(struct report *r, const json_t *line)
 		set_tool(r, json_text(part, "tool"), json_sub(json_sub(part, "state"), "input"));
 	} else if (is_type(line, "step_finish") && part) {
 		count(r,
-		      json_int(tokens, "input", 0) + json_int(cache, "read", 0) +
-		          json_int(cache, "write", 0),
-		      json_int(tokens, "output", 0) + json_int(tokens, "reasoning", 0));
+		      token_count(tokens, "input") + token_count(cache, "read") +
+		          token_count(cache, "write"),
+		      token_count(tokens, "output") + token_count(tokens, "reasoning"));
 		add_cost(r, part, "cost");
 	}
 }
@@ -197,9 +218,9 @@ static void read_pi(struct report *r, const json_t *line)
 	if (!usage)
 		return;
 	count(r,
-	      json_int(usage, "input", 0) + json_int(usage, "cacheRead", 0) +
-	          json_int(usage, "cacheWrite", 0),
-	      json_int(usage, "output", 0));
+	      token_count(usage, "input") + token_count(usage, "cacheRead") +
+	          token_count(usage, "cacheWrite"),
+	      token_count(usage, "output"));
 	add_cost(r, json_sub(usage, "cost"), "total");
 }
 

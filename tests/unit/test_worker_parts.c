@@ -19,6 +19,7 @@
 #include "output.h"
 #include "place.h"
 #include "report.h"
+#include "text.h"
 
 static char *plain(const char *text)
 {
@@ -86,6 +87,29 @@ static void test_filter(void **state)
 	/* Cut short by another sequence. */
 	assert_filter(ANSI_PASS_LIVE, "\033]52;x\033[1mz", "\033[1mz");
 	assert_filter(ANSI_PASS_LIVE, "\033[3\033[1mz", "\033[1mz");
+}
+
+/* Ways past the filter that terminals would take: the clipboard under another spelling. */
+static void test_filter_is_not_passed_by(void **state)
+{
+	_cleanup_free_ char *in = NULL, *out = NULL;
+	char x[301];
+
+	(void)state;
+	memset(x, 'x', 300);
+	x[300] = '\0';
+	assert_filter(ANSI_PASS_LIVE, "a\033]000052;c;eA==\007b", "ab");
+	assert_filter(ANSI_PASS_LIVE, "\033(\033]52;c;eA==\007b", "b");
+	assert_filter(ANSI_PASS_LIVE, "a\302\23552;c;eA==\007b", "a52;c;eA==\007b");
+	assert_filter(ANSI_PASS_LIVE, "a\23552;cb", "a52;cb");
+	assert_filter(ANSI_PASS_LIVE, "\033]0;t\302\23452\007b", "b");
+	assert_filter(ANSI_PASS_LIVE, "\302\240\303\251\342\202\254\360\237\214\263",
+	              "\302\240\303\251\342\202\254\360\237\214\263");
+	assert_filter(ANSI_PASS_REPLAY, "a\033[>\nqb", "ab");
+	/* A long string that is cut short leaves no half escape behind. */
+	in = xasprintf("\033]8;;%s\033_G\033\\]52;c;eA==\007", x);
+	out = xasprintf("\033]8;;%s\033\\]52;c;eA==\007", x);
+	assert_filter(ANSI_PASS_LIVE, in, out);
 }
 
 static void test_watch(void **state)
@@ -266,13 +290,55 @@ static void test_hostile_report(void **state)
 	free(big);
 }
 
+/* A number that JSON cannot say would have cost the whole result. */
+static void test_usage_does_not_run_over(void **state)
+{
+	struct report *r = report_new("opencode");
+	json_t *usage;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		feed(r, "{\"type\":\"step_finish\",\"part\":{\"cost\":1e308,\"tokens\":{\"input\":"
+		        "9223372036854775807,\"output\":-9,\"reasoning\":1125899906842624}}}\n");
+	usage = report_usage(r);
+	assert_non_null(usage);
+	assert_int_equal(json_int(usage, "input_tokens", -1), 0);
+	assert_int_equal(json_int(usage, "output_tokens", -1), 1125899906842624);
+	assert_true(json_num(usage, "cost_usd", -1) == 1e9);
+	json_decref(usage);
+	report_free(r);
+}
+
+/* What is kept of a long text begins with a whole character. */
+static void test_long_words(void **state)
+{
+	struct report *r = report_new("gemini");
+	_cleanup_buf_ struct buf line = BUF_INIT;
+
+	(void)state;
+	buf_add_str(&line, "{\"type\":\"message\",\"role\":\"assistant\",\"content\":\"a");
+	for (int i = 0; i < 30000; i++)
+		buf_add_str(&line, "\342\202\254");
+	buf_add_str(&line, "\"}\n");
+	feed(r, line.data);
+	assert_true(text_is_utf8(report_text(r), strlen(report_text(r))));
+	assert_true(strlen(report_text(r)) > 65000);
+	report_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_plain),          cmocka_unit_test(test_filter),
-	    cmocka_unit_test(test_watch),          cmocka_unit_test(test_frames),
-	    cmocka_unit_test(test_output),         cmocka_unit_test(test_reports),
+	    cmocka_unit_test(test_plain),
+	    cmocka_unit_test(test_filter),
+	    cmocka_unit_test(test_filter_is_not_passed_by),
+	    cmocka_unit_test(test_watch),
+	    cmocka_unit_test(test_frames),
+	    cmocka_unit_test(test_output),
+	    cmocka_unit_test(test_reports),
 	    cmocka_unit_test(test_hostile_report),
+	    cmocka_unit_test(test_usage_does_not_run_over),
+	    cmocka_unit_test(test_long_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
