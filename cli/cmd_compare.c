@@ -1,9 +1,12 @@
 /* pleach compare: alternatives of a task, or any tasks, side by side. */
 #include <stdio.h>
+#include <string.h>
 
 #include "compare_view.h"
 #include "connect.h"
 #include "diff_view.h"
+#include "experiment.h"
+#include "experiment_view.h"
 #include "jsonl.h"
 #include "mem.h"
 #include "names.h"
@@ -12,6 +15,17 @@
 static const struct option compare_options[] = {
     {.name = "stat", .help = "also the files that each one changed"},
     {.name = "diff", .help = "also the patch of each one"},
+    {.name = "plan", .value = "PLAN", .help = "count all results of a plan"},
+    {.name = "by",
+     .value = "WHAT",
+     .help = "with --plan: a row for each agent (default) or task",
+     .kind = KIND_WORDS,
+     .words = "agent task"},
+    {.name = "format",
+     .value = "FORM",
+     .help = "with --plan: table (default), csv or md",
+     .kind = KIND_WORDS,
+     .words = "table csv md"},
     {0}};
 
 static int show_patches(struct cli *cli, const json_t *comparison, bool stat, struct error *err)
@@ -40,11 +54,54 @@ static int show_patches(struct cli *cli, const json_t *comparison, bool stat, st
 	return 0;
 }
 
+/* The value of an option that is one of its words. */
+static int word_option(struct cli *cli, const char *name, const char *const *words,
+                       const char **out, struct error *err)
+{
+	const char *said = options_text(&cli->options, name);
+
+	*out = words[0];
+	if (!said)
+		return 0;
+	for (size_t i = 0; words[i]; i++)
+		if (strcmp(words[i], said) == 0) {
+			*out = words[i];
+			return 0;
+		}
+	return error_set(err, ERROR_INVALID, "compare: --%s is %s or %s", name, words[0],
+	                 words[2] ? "another word (see --help)" : words[1]);
+}
+
+static int compare_plan(struct cli *cli, const char *plan, struct error *err)
+{
+	static const char *const groups[] = {"agent", "task", NULL};
+	static const char *const formats[] = {"table", "csv", "md", NULL};
+	_cleanup_json_ json_t *answer = NULL, *counted = NULL;
+	const char *by, *format;
+
+	if (cli->options.arg_count)
+		return error_set(err, ERROR_INVALID, "compare: tasks or --plan, one of them");
+	if (word_option(cli, "by", groups, &by, err) < 0 ||
+	    word_option(cli, "format", formats, &format, err) < 0 ||
+	    cli_ask(cli, "task.list", json_pack("{s:s}", "plan", plan), true, &answer, err) < 0)
+		return -1;
+	counted = experiment_count(json_sub(answer, "tasks"), strcmp(by, "agent") == 0);
+	json_object_set_new(counted, "plan", json_text_or_null(plan));
+	return cli->json ? print_json(counted) : experiment_print(cli, counted, format, err);
+}
+
 static int compare_exec(struct cli *cli, struct error *err)
 {
 	bool stat = options_flag(&cli->options, "stat"), diff = options_flag(&cli->options, "diff");
+	const char *plan = options_text(&cli->options, "plan");
 	_cleanup_json_ json_t *comparison = NULL, *names = NULL;
 
+	if (plan)
+		return compare_plan(cli, plan, err);
+	if (options_text(&cli->options, "by") || options_text(&cli->options, "format"))
+		return error_set(err, ERROR_INVALID, "compare: --by and --format go with --plan");
+	if (!cli->options.arg_count)
+		return error_set(err, ERROR_INVALID, "compare: which tasks? (or --plan PLAN)");
 	if (names_json(cli, 0, &names, err) < 0 ||
 	    cli_ask(cli, "task.compare", json_pack("{s:O}", "tasks", names), true, &comparison,
 	            err) < 0)
@@ -60,10 +117,9 @@ static int compare_exec(struct cli *cli, struct error *err)
 
 const struct command command_compare = {
     .name = "compare",
-    .usage = "TASK… [--stat] [--diff]",
+    .usage = "TASK… [--stat] [--diff] | --plan PLAN [--by agent|task] [--format table|csv|md]",
     .summary = "alternatives of a task, or any tasks, in one table",
     .options = compare_options,
-    .least_args = 1,
     .most_args = ARGS_ANY,
     .args = KIND_TASK,
     .exec = compare_exec,

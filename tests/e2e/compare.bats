@@ -116,3 +116,103 @@ asked() {
 	is speed.2 "$(pleach --json task show "$(task speed .chosen)" | jq -r .key)"
 	is 3 "$(wc -l <"$W/asked")"
 }
+
+# An experiment: 20 items with 4 bases, 3 scripted agents, 2 repeats. `good` always passes, `half`
+# where n is even, `poor` in its first repeat up to 8 and in its second up to 4; at 20 it exits 7.
+experiment() {
+	local n
+	for n in 0 1 2 3; do
+		echo "$n" >era && git add era && git commit -qm "era $n" && git tag "era$n"
+	done
+	for n in $(seq 20); do
+		printf '{"n":%d,"era":"%d","at":{"base":"era%d"},"text":"say \\"%d\\"; $(touch %s/pwned)"}\n' \
+			$n $((n % 4)) $((n % 4)) $n "$W"
+	done >items.jsonl
+	cat >"$W/poor" <<-'S'
+	limit=8; [ "${PLEACH_KEY##*.}" = 6 ] && limit=4
+	[ "$N" = 20 ] && exit 7
+	[ "$N" -le $limit ] && echo "$N" >answer || echo wrong >answer
+	S
+	raw_plan <<-Y
+	name: study
+	team: 4
+	verify: 'test "\$(cat answer)" = "\$N" && test "\$(cat era)" = "\$ERA"'
+	agents:
+	  good: {command: [sh, -c, 'echo "\$N" >answer; cat "\$0" >>"\$W/prompts"', "{prompt_file}"]}
+	  half: {command: [sh, -c, 'test \$((N % 2)) = 0 && echo "\$N" >answer || echo no >answer', "{prompt_file}"]}
+	  poor: {command: [sh, "$W/poor", "{prompt_file}"]}
+	tasks:
+	  - id: fix
+	    for_each: items.jsonl
+	    base: "{item.at.base}"
+	    priority: "{item.n}"
+	    prompt: "item {item.n}: {item.text}"
+	    env: {N: "{item.n}", ERA: "{item.era}"}
+	    choose: best
+	    alternatives: [{agent: good, repeat: 2}, {agent: half, repeat: 2}, {agent: poor, repeat: 2}]
+	Y
+	git add items.jsonl pleach.yaml && git commit -qm items
+}
+
+@test "an experiment of 20 items, 3 agents and 2 repeats: its table is the hand count" {
+	experiment
+	LIMIT=90 expect 0 pleach run --headless >/dev/null
+	[[ ! -e $W/pwned ]]
+	has "$(cat "$W/prompts")" "item 7: say \"7\"; \$(touch $W/pwned)"
+	is 140 "$(pleach --json task list --plan study | jq '.tasks | length')"
+	is era3 "$(git tag --points-at "$(task fix-7.1 .base)")"
+	is 20 "$(task fix-20 .priority)"
+	json=$(expect 0 pleach --json compare --plan study --by agent)
+	# By hand: good 40 of 40; half: 10 even items, 2 repeats; poor: 8 + 4, two exits.
+	holds "$json" '[.rows[] | [.group, .n, .passed]] == [["good",40,40],["half",40,20],["poor",40,12]]'
+	holds "$json" '[.rows[].failures] == [{}, {"verify_failed":20}, {"verify_failed":26,"agent_exit":2}]'
+	holds "$json" '.k == 2 and [.rows[].pass_at["1"] * 1000 | round] == [1000, 500, 300]'
+	holds "$json" '[.rows[].pass_at["2"] * 1000 | round] == [1000, 500, 400]'
+	# Wilson: 40/40 91.2–100, 20/40 35.2–64.8, 12/40 18.1–45.4.
+	holds "$json" '[.rows[] | (.low, .high) * 1000 | round] == [912,1000, 352,648, 181,454]'
+	holds "$json" '.all.n == 120 and .all.passed == 72 and .all.tasks == 20'
+	json=$(pleach --json compare --plan study --by task)
+	holds "$json" '(.rows | length) == 20 and ([.rows[].passed] | add) == 72 and .rows[0].group == "fix-1" and .k == 6'
+	# fix-2: good 2, half 2, poor 2; fix-7: good 2, poor 1: C(3,2)/C(6,2) is 3/15.
+	holds "$json" '(.rows[1].passed == 6) and (.rows[6] | .passed == 3 and (.pass_at["2"] * 1000 | round) == 800)'
+	out=$(pleach compare --plan study)
+	has "$out" "poor"
+	has "$out" "12/40"
+	has "$out" "18.1–45.4%"
+	has "$out" "verify_failed 26, agent_exit 2"
+	csv=$(pleach compare --plan study --format csv)
+	is "agent,tasks,n,passed,rate,low,high,pass_at_1,pass_at_2,median_seconds,median_cost_usd,cost_usd,unverified,cancelled,open,failures" "$(head -n 1 <<<"$csv")"
+	has "$(sed -n 4p <<<"$csv")" "poor,20,40,12,0.3,0.18"
+	has "$(sed -n 4p <<<"$csv")" ",0,0,0,verify_failed:26;agent_exit:2"
+	has "$(pleach compare --plan study --by task --format md)" "| fix-7 | 3/6 | 50.0% |"
+}
+
+@test "for_each: keys, groups in blocked_by, and what is refused with its place" {
+	printf '{"id":"a b/c","n":1}\n\n{"id":"9","n":2}\n' >items.jsonl
+	printf 'do {item.n}' >prompt.md
+	plan <<-'Y'
+	tasks:
+	  - {id: "t-{item.id}", for_each: items.jsonl, slot: none, agent: {command: [sh, -c, 'cat "$0" >>"$W/{item.n}"', "{prompt_file}"]}, prompt_file: prompt.md}
+	  - {id: last, prompt: 'cat "$W/1" "$W/2" >x', blocked_by: ["t-{item.id}"]}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is "last t-9 t-a-b-c" "$(echo $(pleach --json task list | jq -r '.tasks[].key' | sort))"
+	is "do 1do 2" "$(git show pleach/p/last:x)"
+	holds "$(pleach --json task show last)" '.blocked_by | length == 2'
+
+	refused() {
+		plan
+		expect 2 pleach run --dry-run
+		has "$(stderr)" "$1"
+	}
+	refused 'pleach.yaml:6:44: {item.nn}: items.jsonl:1 has no nn' <<<$'tasks:\n  - {id: x, for_each: items.jsonl, prompt: "{item.nn}"}'
+	echo '[1]' >bad.jsonl
+	refused 'bad.jsonl:1: not an object' <<<$'tasks:\n  - {id: x, for_each: bad.jsonl, prompt: y}'
+	: >empty.jsonl
+	refused 'empty.jsonl has no items' <<<$'tasks:\n  - {id: x, for_each: empty.jsonl, prompt: y}'
+	refused 'outside the repository' <<<$'tasks:\n  - {id: x, for_each: /etc/passwd, prompt: y}'
+	refused 'base: nowhere is no commit' <<<$'tasks:\n  - {id: x, base: nowhere, prompt: y}'
+	refused 'choose by bnch, which is not measured (did you mean bench)' <<<$'measure: {bench: "true"}\ntasks:\n  - {id: x, prompt: y, alternatives: 2, choose: {by: bnch}}'
+	refused 'more than 64' <<<$'tasks:\n  - {id: x, prompt: y, alternatives: [{repeat: 40}, {repeat: 30}]}'
+	refused 'by: (a measure) or judge:' <<<$'tasks:\n  - {id: x, prompt: y, alternatives: 2, choose: {order: min}}'
+}
