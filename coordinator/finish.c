@@ -10,7 +10,8 @@
 #include "text.h"
 #include "transition.h"
 
-#define OUTPUT_MAX 16384 /* bytes of an agent's last words that are kept */
+#define OUTPUT_MAX    16384 /* bytes of an agent's last words that are kept */
+#define TAMPERING_MAX 64    /* names in an event */
 
 /* ---- back-off ---- */
 
@@ -325,6 +326,27 @@ static bool was_accepted(const struct attempt_row *row, const struct task_row *t
 	        said == row->outcome);
 }
 
+/* What an agent planted, and its slot did not run. */
+static void record_tampering(struct coordinator *c, const struct attempt_row *row,
+                             const json_t *finish)
+{
+	json_t *list = json_sub(finish, "tampering"), *item, *what = json_array();
+	json_t *data = json_pack("{s:o}", "what", what);
+	size_t i;
+
+	json_array_foreach (list, i, item)
+		if (json_is_string(item) && i < TAMPERING_MAX)
+			json_array_append(what, item);
+	if (json_array_size(what)) {
+		store_event_add(c->store, "slot.tampered", row->task, row->id, row->teammate, data);
+		log_warn("finish", "task=%lld attempt=%lld teammate=%s git configuration: %s%s",
+		         (long long)row->task, (long long)row->id, row->teammate,
+		         json_string_value(json_array_get(what, 0)),
+		         json_array_size(what) > 1 ? " and more" : "");
+	}
+	json_decref(data);
+}
+
 int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
                  enum task_status *status, struct error *err)
 {
@@ -352,6 +374,7 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
 	check_evidence(c, finish, &row);
 	store_attempt_end(c->store, &row);
 	record_end(c, &row);
+	record_tampering(c, &row, finish);
 	if (settle_task(c, &row, accepted, status, err) < 0)
 		return -1;
 	if (*accepted)

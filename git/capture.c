@@ -17,7 +17,7 @@
 #define INDEX_NAME "pleach.index"
 
 /* How the temporary index is started; each is tried when git fails with the one before. */
-enum start { START_OWN, START_HEAD, START_RAW, START_COUNT };
+enum start { START_OWN, START_HEAD, START_RAW, START_RAW_HEAD, START_COUNT };
 
 static int start_from_head(const struct capture_source *source, const char *index,
                            struct error *err)
@@ -85,9 +85,9 @@ static int start_index(const struct capture_source *source, const char *index, e
 	_cleanup_free_ char *lock = xasprintf("%s.lock", index);
 	int rc;
 
-	unlink(index);
-	unlink(lock);
-	if (start != START_OWN)
+	file_remove_all(index, NULL);
+	file_remove_all(lock, NULL);
+	if (start == START_HEAD || start == START_RAW_HEAD)
 		return start_from_head(source, index, err) < 0 ? -1 : 1;
 	rc = file_copy(own, index, err);
 	if (rc <= 0)
@@ -95,43 +95,15 @@ static int start_index(const struct capture_source *source, const char *index, e
 	return clear_flags(source, index, own_view, NULL) == 0;
 }
 
-/* Turns every filter off, by overriding the overrides. */
-static char **raw_settings(const struct repo *repo)
-{
-	const char *count = env_get(repo->env, "GIT_CONFIG_COUNT");
-	int n = count ? atoi(count) : 0, start = n;
-	char **set = NULL;
-
-	for (int i = 0; i < start; i++) {
-		char name[64];
-		const char *key, *dot;
-
-		snprintf(name, sizeof name, "GIT_CONFIG_KEY_%d", i);
-		key = env_get(repo->env, name);
-		dot = key ? strrchr(key, '.') : NULL;
-		if (!dot || strncmp(key, "filter.", 7) != 0)
-			continue;
-		strv_push(&set, xasprintf("GIT_CONFIG_KEY_%d", n));
-		strv_push(&set, xstrdup(key));
-		strv_push(&set, xasprintf("GIT_CONFIG_VALUE_%d", n++));
-		strv_push(&set, xstrdup(strcmp(dot, ".required") == 0 ? "false" : ""));
-	}
-	strv_push(&set, xstrdup("GIT_CONFIG_COUNT"));
-	strv_push(&set, xasprintf("%d", n));
-	return set;
-}
-
 /* `git add` of everything. 0: all of it; 1: some files could not be added; 2: it failed. */
-static int add_all(const struct capture_source *source, const char *index, bool raw,
-                   struct error *err)
+static int add_all(const struct capture_source *source, const char *index, struct error *err)
 {
-	_cleanup_strv_ char **args = NULL, **set = raw ? raw_settings(source->repo) : NULL;
+	_cleanup_strv_ char **args = NULL;
 	_cleanup_buf_ struct buf why = BUF_INIT;
 	int code = 0;
 	struct git_run run = {.git_dir = source->git_dir,
 	                      .work_tree = source->dir,
 	                      .index = index,
-	                      .set = (const char *const *)set,
 	                      .why = &why,
 	                      .exit_code = &code};
 	static const char *const fixed[] = {"add", "-A", "--ignore-errors", "--sparse", "--", "."};
@@ -178,9 +150,10 @@ static int fill_index(const struct capture_source *source, const char *index,
 
 		if (rc < 0)
 			return -1;
-		if (rc == 0 || (start == START_RAW && !source->anyhow))
+		if (rc == 0 || (start >= START_RAW && !source->anyhow))
 			continue;
-		rc = add_all(source, index, start == START_RAW, err);
+		/* A filter or an encoding that git cannot do without stops all of git add. */
+		rc = start >= START_RAW ? 1 : add_all(source, index, err);
 		if (rc < 0)
 			return -1;
 		if (rc == 1)
@@ -206,6 +179,8 @@ int capture_take(const struct capture_source *source, struct capture *out, struc
 		return -1;
 	for (size_t i = 0; i < own.count && !capture.conflicted; i++)
 		capture.conflicted = own.items[i].stage != 0;
+	for (size_t i = 0; i < now.count && !capture.skipped; i++)
+		capture.skipped = now.items[i].skipped;
 	*out = capture;
 	capture = (struct capture)CAPTURE_INIT;
 	return 0;
@@ -229,7 +204,7 @@ int capture_install(struct capture *capture, const char *git_dir, struct error *
 	_cleanup_free_ char *lock = repo_path(git_dir, "index.lock");
 
 	/* Whoever held this lock is dead: the slot is ours alone. */
-	unlink(lock);
+	file_remove_all(lock, NULL);
 	if (rename(capture->index, own) < 0)
 		return error_errno(err, "cannot replace %s", own);
 	free(capture->index);

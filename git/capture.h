@@ -23,6 +23,7 @@ struct capture {
 	char **strange;  /* paths that are in the tree under another name, git refuses theirs */
 	char **modules;  /* submodules: taken as links */
 	bool conflicted; /* the index had unmerged paths */
+	bool skipped;    /* parts of the tree are not checked out (skip-worktree) */
 	char *staged;    /* tree of what was staged and is in neither the files nor HEAD, or NULL */
 };
 

@@ -81,6 +81,9 @@ int file_copy(const char *from, const char *to, struct error *err)
 		}
 		chunk.len = 0;
 	}
+	/* An index that seems younger than it is makes git trust files that changed since. */
+	if (futimens(out, (const struct timespec[]){st.st_atim, st.st_mtim}) < 0)
+		n = -1;
 	if (close(out) < 0)
 		n = -1;
 	if (n < 0) {
@@ -205,6 +208,18 @@ char *path_parent(const char *path, const char **name)
 
 	*name = slash ? slash + 1 : path;
 	return xstrndup(path, slash ? (size_t)(slash - path) : 0);
+}
+
+char *path_plain(const char *path)
+{
+	size_t n;
+
+	while (strncmp(path, "./", 2) == 0)
+		path += 2;
+	n = strlen(path);
+	while (n && path[n - 1] == '/')
+		n--;
+	return xstrndup(path, n);
 }
 
 bool path_is_inside(const char *path)

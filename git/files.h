@@ -13,7 +13,8 @@
 int file_read(const char *path, size_t max, struct buf *out, struct error *err);
 /* The first line of a small file, or NULL. Caller frees. */
 char *file_line(const char *path);
-/* Copies a regular file (contents and permissions) to a new name. 1 copied, 0 no source, -1. */
+/* Copies a regular file (contents, permissions and times) to a new name. 1 copied, 0 no source, -1.
+ */
 int file_copy(const char *from, const char *to, struct error *err);
 bool file_exists(const char *path); /* of any kind, dangling links too */
 bool file_is_dir(const char *path); /* a directory itself, not a link to one */
@@ -27,6 +28,8 @@ enum dir_below { DIR_MUST_BE, DIR_MAKE, DIR_REPLACE /* what is no directory, too
 int dir_open_below(int root_fd, const char *path, enum dir_below how);
 /* Splits "a/b/c" into the directory "a/b" (caller frees) and the name c (borrowed). */
 char *path_parent(const char *path, const char **name);
+/* The path without ./ before and / after it. Caller frees. */
+char *path_plain(const char *path);
 /* True for a relative path that stays below where it starts: no "..", no ".git", no "". */
 bool path_is_inside(const char *path);
 /* True when `path` is `prefix` or below it (a slash at prefix's end is ignored). */

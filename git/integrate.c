@@ -26,7 +26,7 @@ int integration_open(const json_t *request, const char *base, struct integration
 	if (!dir || *dir != '/')
 		return error_set(err, ERROR_INVALID, "slot must be an absolute path");
 	if (slot_open(json_text(request, "root"), dir, TEAMMATE, json_text(request, "pinned"), base,
-	              &slot, err) < 0)
+	              NULL, &slot, err) < 0)
 		return -1;
 	/* What a proof of a merge changes is nobody's work. */
 	slot->scratch = true;
@@ -101,9 +101,10 @@ int integration_verify(struct integration *integration, const json_t *item, cons
 	struct slot *slot = integration->slot;
 	struct verify_result result = {.tail = NULL};
 
-	if (slot_switch(slot, 0, NULL, commit, (const char *const *)copy, (const char *const *)link,
-	                err) < 0 ||
-	    set_up(integration, item, err) < 0 ||
+	const struct slot_order order = {
+	    .base = commit, .copy = (const char *const *)copy, .link = (const char *const *)link};
+
+	if (slot_switch(slot, 0, &order, err) < 0 || set_up(integration, item, err) < 0 ||
 	    slot_prove_begin(slot, base, (const char *const *)protect, json_text(verify, "overlay"),
 	                     err) < 0)
 		return -1;

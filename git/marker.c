@@ -43,6 +43,9 @@ int marker_read(const char *git_dir, struct marker *out, struct error *err)
 	marker.branch = xstrdup(json_text(root, "branch"));
 	marker.base = xstrdup(json_text(root, "base"));
 	marker.overlay = xstrdup(json_text(root, "overlay"));
+	marker.sparse = xstrdup(json_text(root, "sparse"));
+	marker.setup_key = xstrdup(json_text(root, "setup_key"));
+	marker.setup_next = xstrdup(json_text(root, "setup_next"));
 	marker.private_paths = json_strv(json_sub(root, "private"));
 	*out = marker;
 	return 1;
@@ -57,11 +60,13 @@ int marker_write(const char *git_dir, const struct marker *marker, struct error 
 
 	for (size_t i = 0; marker->private_paths && marker->private_paths[i]; i++)
 		json_array_append_new(paths, json_string(marker->private_paths[i]));
-	root = json_pack("{s:i, s:s, s:I, s:I, s:b, s:b, s:s?, s:s?, s:s?, s:o}", "version", 1,
-	                 "phase", phases[marker->phase], "attempt", (json_int_t)marker->attempt,
-	                 "previous", (json_int_t)marker->previous, "set_up", marker->set_up,
-	                 "checked_out", marker->checked_out, "branch", marker->branch, "base",
-	                 marker->base, "overlay", marker->overlay, "private", paths);
+	root = json_pack("{s:i, s:s, s:I, s:I, s:b, s:b, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o}",
+	                 "version", 1, "phase", phases[marker->phase], "attempt",
+	                 (json_int_t)marker->attempt, "previous", (json_int_t)marker->previous,
+	                 "set_up", marker->set_up, "checked_out", marker->checked_out, "branch",
+	                 marker->branch, "base", marker->base, "overlay", marker->overlay, "sparse",
+	                 marker->sparse, "setup_key", marker->setup_key, "setup_next",
+	                 marker->setup_next, "private", paths);
 	if (!root)
 		return error_set(err, ERROR_INVALID, "slot: a name that is not UTF-8");
 	text = jsonl_text(root);
@@ -73,6 +78,9 @@ void marker_finish(struct marker *marker)
 	free(marker->branch);
 	free(marker->base);
 	free(marker->overlay);
+	free(marker->sparse);
+	free(marker->setup_key);
+	free(marker->setup_next);
 	strv_free(marker->private_paths);
 	*marker = (struct marker)MARKER_INIT;
 }

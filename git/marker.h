@@ -16,6 +16,9 @@ struct marker {
 	char *base;           /* hex, or NULL */
 	char *overlay;        /* laid over the content for a proof that has not ended */
 	char **private_paths; /* copied and linked: never in a commit */
+	char *sparse;         /* patterns of what is checked out (sparse.c); NULL: everything */
+	char *setup_key;      /* what setup_when's files were at the last setup, or NULL */
+	char *setup_next;     /* and what they are now */
 };
 
 #define MARKER_INIT                                                                                \

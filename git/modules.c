@@ -34,7 +34,7 @@ static int module_tree(struct slot *slot, const char *path, char tree[HEX_SIZE],
 	struct git_run run = {
 	    .git_dir = slot->git_dir, .work_tree = dir, .index = index, .exit_code = &code};
 
-	unlink(lock);
+	file_remove_all(lock, NULL);
 	for (int i = 0; i < 2; i++) {
 		if (git_run(&slot->repo, &run,
 		            GIT_ARGS("add", "-A", "--ignore-errors", "--sparse", "--", "."),
@@ -42,9 +42,9 @@ static int module_tree(struct slot *slot, const char *path, char tree[HEX_SIZE],
 			return -1;
 		if (code <= 1)
 			break;
-		unlink(index); /* damaged: from the beginning */
+		file_remove_all(index, NULL); /* damaged: from the beginning */
 	}
-	if (code > 1 || (code == 1 && leftover_add(&source, index, &found, err) < 0))
+	if (code > 0 && leftover_add(&source, index, &found, err) < 0)
 		return error_wrap(err, "submodule %s", path);
 	return index_write_tree(&slot->repo, slot->git_dir, index, tree, err);
 }
@@ -100,26 +100,6 @@ static int keep_module_files(struct slot *slot, int64_t attempt, const char *pat
 	return ref_keep(&slot->repo, stem, hex, NULL, err);
 }
 
-/* The commit that `commit` links to at `path`; "" when it does not. */
-static void linked_commit(const struct slot *slot, const char *commit, const char *path,
-                          char hex[HEX_SIZE])
-{
-	_cleanup_free_ char *spec = xasprintf("%s:%s", commit, path);
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	int code = 0;
-	struct git_run run = {.out = &text, .exit_code = &code};
-
-	hex[0] = '\0';
-	if (git_run(&slot->repo, &run,
-	            GIT_ARGS("rev-parse", "--verify", "--quiet", "--end-of-options", spec),
-	            NULL) < 0 ||
-	    code != 0)
-		return;
-	text.data[strcspn(text.data, "\n")] = '\0';
-	if (hex_is_id(text.data))
-		memcpy(hex, text.data, strlen(text.data) + 1);
-}
-
 int slot_keep_modules(struct slot *slot, int64_t attempt, const struct capture *capture,
                       const char *head, struct error *err)
 {
@@ -129,7 +109,12 @@ int slot_keep_modules(struct slot *slot, int64_t attempt, const struct capture *
 		struct module module;
 		int rc;
 
+		_cleanup_free_ char *git = xasprintf("%s/%s/.git", slot->dir, path);
+
 		rc = module_tree(slot, path, tree, err);
+		/* One that is no link to the slot's git directory is an agent's. */
+		if (rc == 0 && file_is_dir(git))
+			rc = slot_keep_history(slot, attempt, git, "module", path, err);
 		if (rc < 0)
 			return -1;
 		module_open(slot, path, &module);
@@ -144,8 +129,26 @@ int slot_keep_modules(struct slot *slot, int64_t attempt, const struct capture *
 	return 0;
 }
 
-int slot_reset_modules(struct slot *slot, const struct capture *capture, const char *base,
-                       struct error *err)
+static int move_module(struct slot *slot, int64_t attempt, const char *path, struct error *err)
+{
+	_cleanup_free_ char *git = xasprintf("%s/%s/.git", slot->dir, path);
+
+	return file_is_dir(git) ? slot_move_aside(slot, attempt, git, err) : 0;
+}
+
+int slot_move_modules(struct slot *slot, int64_t attempt, const struct capture *capture, bool all,
+                      struct error *err)
+{
+	_cleanup_free_ char *modules = repo_path(slot->git_dir, "modules");
+
+	for (size_t i = 0; capture->modules && capture->modules[i]; i++)
+		if (move_module(slot, attempt, capture->modules[i], err) < 0)
+			return -1;
+	return all && file_exists(modules) ? slot_move_aside(slot, attempt, modules, err) : 0;
+}
+
+int slot_reset_modules(struct slot *slot, int64_t attempt, const struct capture *capture,
+                       const char *base, struct error *err)
 {
 	for (size_t i = 0; capture->modules && capture->modules[i]; i++) {
 		_cleanup_free_ char *dir = repo_path(slot->dir, capture->modules[i]);
@@ -159,12 +162,15 @@ int slot_reset_modules(struct slot *slot, const struct capture *capture, const c
 			return -1;
 		module_open(slot, capture->modules[i], &module);
 		git_repository_free(module.repo);
-		linked_commit(slot, base, capture->modules[i], link);
+		if (commit_path_id(&slot->repo, base, capture->modules[i], link, err) < 0)
+			return -1;
 		clean = module.head[0] && strcmp(module.head, link) == 0 &&
 		        strcmp(tree, module.tree) == 0;
 		if (clean)
 			continue;
-		/* Its files are kept, its repository is in the slot's git directory. */
+		/* Its files are kept, its repository is in the slot's git directory, or aside. */
+		if (move_module(slot, attempt, capture->modules[i], err) < 0)
+			return -1;
 		files_make_accessible(dir);
 		if (file_remove_all(dir, err) < 0)
 			return -1;

@@ -1,6 +1,7 @@
 /* Nested repositories: `git add` takes them as a bare link to a commit that exists nowhere
  * else, and their content would be lost. Here their files are taken as plain files. No git
  * program runs inside them: their configuration is anybody's. */
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,14 +21,14 @@ static int add_inside(const struct capture_source *sub, const char *index, struc
 	    .git_dir = sub->git_dir, .work_tree = sub->dir, .index = index, .exit_code = &code};
 	_cleanup_free_ char *lock = xasprintf("%s.lock", index);
 
-	unlink(index);
-	unlink(lock);
+	file_remove_all(index, NULL);
+	file_remove_all(lock, NULL);
 	if (git_run(sub->repo, &run,
 	            GIT_ARGS("add", "-A", "--ignore-errors", "--sparse", "--", "."), err) < 0)
 		return -1;
 	if (code == 0)
 		return 0;
-	if (code != 1)
+	if (code != 1 && !sub->anyhow)
 		return error_wrap(err, "%s", sub->dir);
 	if (!sub->users)
 		files_make_accessible(sub->dir);
@@ -71,7 +72,7 @@ int nested_add(const struct capture_source *source, const char *path, struct buf
 		index_entry_hex(entry, id);
 		index_info_add(info, entry->mode, id, whole);
 	}
-	unlink(index);
+	file_remove_all(index, NULL);
 	return rc;
 }
 
@@ -108,6 +109,20 @@ static bool is_module(const struct buf *modules, const char *path)
 	return false;
 }
 
+static bool is_empty(const struct capture_source *source, const char *path)
+{
+	_cleanup_free_ char *file = repo_path(source->dir, path);
+	DIR *dir = file_is_dir(file) ? opendir(file) : NULL;
+	const struct dirent *entry;
+	bool empty = true;
+
+	while (dir && empty && (entry = readdir(dir)))
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	if (dir)
+		closedir(dir);
+	return empty;
+}
+
 int nested_take(const struct capture_source *source, const char *index,
                 const struct index_view *now, struct capture *out, struct error *err)
 {
@@ -121,8 +136,12 @@ int nested_take(const struct capture_source *source, const char *index,
 		if (now->items[i].mode != MODE_LINK)
 			continue;
 		git = xasprintf("%s/%s/.git", source->dir, path);
-		if (!file_exists(git))
-			continue; /* a submodule that was never filled */
+		if (!file_exists(git)) {
+			/* Never filled; or its files are there without it, and git sees none. */
+			if (!is_empty(source, path))
+				strv_push(&out->modules, xstrdup(path));
+			continue;
+		}
 		if (!read && read_modules(source, &known, err) < 0)
 			return -1;
 		read = true;

@@ -290,13 +290,23 @@ static void override(struct overrides *list, const char *key, const char *value)
 	list->count++;
 }
 
-/* The driver that a key belongs to, for people: `filter.lfs`. NULL for other keys. */
+/* Keys that are overridden whatever they are, but whose appearance is worth telling. */
+static bool is_watched(const char *key)
+{
+	return strcmp(key, "core.fsmonitor") == 0 || strcmp(key, "core.hookspath") == 0 ||
+	       strcmp(key, "diff.external") == 0;
+}
+
+/* The driver that a key belongs to, for people: `filter.lfs`; or the key that is worth telling.
+ * NULL for other keys. */
 static char *driver_name(const char *key)
 {
 	const char *dot = strrchr(key, '.');
 	bool driver = strncmp(key, "filter.", 7) == 0 || strncmp(key, "diff.", 5) == 0 ||
 	              strncmp(key, "merge.", 6) == 0;
 
+	if (is_watched(key))
+		return xstrdup(key);
 	if (!driver || !dot || dot == strchr(key, '.'))
 		return NULL;
 	return xstrndup(key, (size_t)(dot - key));
@@ -346,9 +356,14 @@ static int add_rules(const struct settings *now, const struct settings *pins,
 	for (size_t i = 0; i < now->count; i++) {
 		const char *key = now->items[i].key;
 		const struct pinned_rule *rule = pinned_rule(key);
+		const struct setting *pin = settings_last(pins, key);
 		_cleanup_free_ char *neutral = NULL;
 
-		if (!rule || settings_last(pins, key) || settings_last(now, key) != &now->items[i])
+		/* One that was there, with another value now. */
+		if (settings_last(now, key) == &now->items[i] && (rule || is_watched(key)) &&
+		    (pin ? strcmp(pin->value, now->items[i].value) != 0 : !rule))
+			note_unknown(unknown, key);
+		if (!rule || pin || settings_last(now, key) != &now->items[i])
 			continue;
 		if (check_new_process(key, pins, err) < 0)
 			return -1;
@@ -495,7 +510,7 @@ int pinned_write(const char *root, const char *pinned_file, struct error *err)
 	for (size_t i = 0; i < now.count; i++) {
 		const struct setting *item = &now.items[i];
 
-		if (!pinned_rule(item->key) && !is_identity(item->key))
+		if (!pinned_rule(item->key) && !is_identity(item->key) && !is_watched(item->key))
 			continue;
 		/* What is not UTF-8 cannot be pinned, and so counts as undefined. */
 		if (settings_last(&now, item->key) == item)

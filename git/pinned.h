@@ -19,8 +19,9 @@ int pinned_write(const char *root, const char *pinned_file, struct error *err);
 /* The environment for git programs run in `dir`: ours without GIT_*, plus
  * GIT_CONFIG_COUNT/KEY/VALUE overrides. pinned_file NULL or missing: the safe
  * minimum (no drivers of the repository's own config).
- * `unknown` (may be NULL): caller frees with strv_free; names of drivers that are
- * configured now and were not pinned. Caller frees the result with strv_free. */
+ * `unknown` (may be NULL): caller frees with strv_free; names of drivers (and of what else runs
+ * programs) that are configured now and were not pinned, or with another command. Caller frees the
+ * result with strv_free. */
 char **pinned_environment(const char *dir, const char *pinned_file, char ***unknown,
                           struct error *err);
 

@@ -21,30 +21,19 @@
 
 #define DEPTH_MAX 128
 
-static char *plain(const char *path)
-{
-	size_t n;
-
-	while (strncmp(path, "./", 2) == 0)
-		path += 2;
-	n = strlen(path);
-	while (n && path[n - 1] == '/')
-		n--;
-	return xstrndup(path, n);
-}
-
 static int add_paths(struct slot *slot, const char *base, const char *const *list, char ***out,
                      struct error *err)
 {
 	for (size_t i = 0; list && list[i]; i++) {
-		_cleanup_free_ char *path = plain(list[i]);
+		_cleanup_free_ char *path = path_plain(list[i]);
+		char id[HEX_SIZE];
 		int tracked;
 
 		if (!path_is_inside(path))
 			return error_set(err, ERROR_INVALID,
 			                 "%s: copy and link take paths inside the repository",
 			                 list[i]);
-		tracked = commit_has_path(&slot->repo, base, path, err);
+		tracked = commit_path_id(&slot->repo, base, path, id, err);
 		if (tracked < 0)
 			return -1;
 		if (!tracked)
@@ -70,7 +59,7 @@ int slot_private_paths(struct slot *slot, const char *base, const char *const *c
 static bool in_list(const char *const *list, const char *path)
 {
 	for (size_t i = 0; list && list[i]; i++) {
-		_cleanup_free_ char *item = plain(list[i]);
+		_cleanup_free_ char *item = path_plain(list[i]);
 
 		if (strcmp(item, path) == 0)
 			return true;
@@ -255,20 +244,21 @@ int slot_place_private(struct slot *slot, const char *const *copy, const char *c
 {
 	_cleanup_close_ int fd = open(slot->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const char *base = slot->marker.base;
+	char id[HEX_SIZE];
 
 	if (fd < 0)
 		return error_errno(err, "cannot open %s", slot->dir);
 	for (size_t i = 0; old && old[i]; i++)
 		if (!in_list(copy, old[i]) && !in_list(link, old[i]) &&
-		    commit_has_path(&slot->repo, base, old[i], err) == 0 &&
+		    commit_path_id(&slot->repo, base, old[i], id, err) == 0 &&
 		    remove_old(fd, slot->dir, old[i], err) < 0)
 			return -1;
 	for (int links = 0; links < 2; links++) {
 		const char *const *list = links ? link : copy;
 
 		for (size_t i = 0; list && list[i]; i++) {
-			_cleanup_free_ char *path = plain(list[i]);
-			int tracked = commit_has_path(&slot->repo, base, path, err);
+			_cleanup_free_ char *path = path_plain(list[i]);
+			int tracked = commit_path_id(&slot->repo, base, path, id, err);
 
 			if (tracked < 0)
 				return -1;
@@ -292,14 +282,13 @@ static void add_pattern(struct buf *out, const char *path)
 	buf_add_str(out, "\n");
 }
 
-int slot_exclude_private(const struct slot *slot, char ***env, struct error *err)
+static int exclude_private(const struct slot *slot, char ***env, struct error *err)
 {
 	_cleanup_free_ char *file = repo_path(slot->git_dir, "pleach.exclude");
-	_cleanup_free_ char *key = NULL, *value = NULL, *more = NULL, *usual = NULL, *own = NULL;
+	_cleanup_free_ char *usual = NULL, *own = NULL;
 	_cleanup_buf_ struct buf text = BUF_INIT, users = BUF_INIT;
 	struct git_run run = {.out = &users};
-	const char *count = env_get(*env, "GIT_CONFIG_COUNT");
-	int n = count ? atoi(count) : 0, code = 0;
+	int code = 0;
 
 	if (!slot->marker.private_paths || !slot->marker.private_paths[0])
 		return 0;
@@ -319,11 +308,12 @@ int slot_exclude_private(const struct slot *slot, char ***env, struct error *err
 		add_pattern(&text, slot->marker.private_paths[i]);
 	if (place_write_file(file, text.data, text.len, err) < 0)
 		return -1;
-	key = xasprintf("GIT_CONFIG_KEY_%d", n);
-	value = xasprintf("GIT_CONFIG_VALUE_%d", n);
-	more = xasprintf("%d", n + 1);
-	env_set(env, key, "core.excludesFile");
-	env_set(env, value, file);
-	env_set(env, "GIT_CONFIG_COUNT", more);
+	env_add_setting(env, "core.excludesFile", file);
 	return 0;
+}
+
+int slot_agent_environment(const struct slot *slot, char ***env, struct error *err)
+{
+	slot_sparse_environment(slot, env);
+	return exclude_private(slot, env, err);
 }

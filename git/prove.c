@@ -57,7 +57,7 @@ static int protected_tree(struct slot *slot, const char *head, const char *base,
 	struct git_run run = {.git_dir = slot->git_dir, .index = index};
 	int rc;
 
-	unlink(index);
+	file_remove_all(index, NULL);
 	rc = git_run(&slot->repo, &run, GIT_ARGS("read-tree", head), err);
 	if (rc == 0)
 		rc = protect_info(&source, index, base, protect, &info, err);
@@ -65,7 +65,7 @@ static int protected_tree(struct slot *slot, const char *head, const char *base,
 		rc = index_info_apply(&source, index, &info, err);
 	if (rc == 0)
 		rc = index_write_tree(&slot->repo, slot->git_dir, index, tree, err);
-	unlink(index);
+	file_remove_all(index, NULL);
 	return rc;
 }
 
@@ -83,6 +83,7 @@ static int set_proof_tree(struct slot *slot, struct error *err)
 int slot_prove_begin(struct slot *slot, const char *base, const char *const *protect,
                      const char *overlay_dir, struct error *err)
 {
+	_cleanup_strv_ char **set = NULL;
 	struct git_run run = {.git_dir = slot->git_dir, .work_tree = slot->dir};
 	char head[HEX_SIZE], tree[HEX_SIZE], plain[HEX_SIZE];
 	int found;
@@ -98,6 +99,9 @@ int slot_prove_begin(struct slot *slot, const char *base, const char *const *pro
 		return found < 0 ? -1
 		                 : error_set(err, ERROR_EXTERNAL, "slot %s has no HEAD", slot->dir);
 	if (protect && protect[0]) {
+		if (slot_sparse_apply(slot, false, &set, err) < 0)
+			return -1;
+		run.set = (const char *const *)set;
 		if (protected_tree(slot, head, base, protect, tree, err) < 0 ||
 		    commit_tree(&slot->repo, head, plain, err) < 0)
 			return error_wrap(err, "protect");

@@ -131,6 +131,43 @@ char **git_run_environment(const struct repo *repo, const struct git_run *run, s
 	return env;
 }
 
+char **repo_settings(const struct repo *repo, const char *const *pairs)
+{
+	const char *count = env_get(repo->env, "GIT_CONFIG_COUNT");
+	int n = count ? atoi(count) : 0;
+	char **set = NULL;
+
+	for (; pairs[0]; pairs += 2, n++) {
+		strv_push(&set, xasprintf("GIT_CONFIG_KEY_%d", n));
+		strv_push(&set, xstrdup(pairs[0]));
+		strv_push(&set, xasprintf("GIT_CONFIG_VALUE_%d", n));
+		strv_push(&set, xstrdup(pairs[1]));
+	}
+	strv_push(&set, xstrdup("GIT_CONFIG_COUNT"));
+	strv_push(&set, xasprintf("%d", n));
+	return set;
+}
+
+void env_add_setting(char ***env, const char *key, const char *value)
+{
+	const char *count = env_get(*env, "GIT_CONFIG_COUNT");
+	int n = count ? atoi(count) : 0;
+	_cleanup_free_ char *name = xasprintf("GIT_CONFIG_KEY_%d", n);
+	_cleanup_free_ char *other = xasprintf("GIT_CONFIG_VALUE_%d", n);
+	_cleanup_free_ char *more = xasprintf("%d", n + 1);
+
+	env_set(env, name, key);
+	env_set(env, other, value);
+	env_set(env, "GIT_CONFIG_COUNT", more);
+}
+
+bool repo_is_partial(const struct repo *repo)
+{
+	const char *protocols = env_get(repo->env, "GIT_ALLOW_PROTOCOL");
+
+	return protocols && strcmp(protocols, "none") != 0;
+}
+
 /* The last line that says something, without git's own prefix. */
 static const char *last_line(struct buf *text)
 {

@@ -72,6 +72,14 @@ char **git_run_environment(const struct repo *repo, const struct git_run *run, s
 /* Makes sure that repo->env is there: it takes a git program to read the configuration. */
 int repo_environment(const struct repo *repo, struct error *err);
 
+/* More environment (git_run.set) that sets configuration: pairs of key and value, ended by NULL.
+ * The environment must be there. Caller frees with strv_free. */
+char **repo_settings(const struct repo *repo, const char *const *pairs);
+/* Adds one setting to an environment that may have some. */
+void env_add_setting(char ***env, const char *key, const char *value);
+/* A partial clone that the user made: objects may have to be fetched. */
+bool repo_is_partial(const struct repo *repo);
+
 bool hex_is_id(const char *text); /* 40 or 64 lower-case hex digits */
 /* Makes everything that was written to the repository so far survive a power cut. */
 int repo_sync(const struct repo *repo, struct error *err);

@@ -40,6 +40,10 @@ enum slot_phase slot_phase(const struct slot *slot)
 void slot_set_up(struct slot *slot)
 {
 	slot->marker.set_up = true;
+	if (slot->marker.setup_next) {
+		free(slot->marker.setup_key);
+		slot->marker.setup_key = xstrdup(slot->marker.setup_next);
+	}
 	/* Where this fails the setup runs once more, which a setup must stand anyway. */
 	marker_write(slot->git_dir, &slot->marker, NULL);
 }
@@ -50,15 +54,35 @@ int slot_running(struct slot *slot, struct error *err)
 	return marker_write(slot->git_dir, &slot->marker, err);
 }
 
-char *const *slot_unknown_drivers(const struct slot *slot)
+static bool is_in(char *const *list, const char *text)
 {
-	return slot->repo.unknown;
+	for (size_t i = 0; list && list[i]; i++)
+		if (strcmp(list[i], text) == 0)
+			return true;
+	return false;
+}
+
+void slot_note_tampering(struct slot *slot, const char *what)
+{
+	if (!is_in(slot->told, what) && !is_in(slot->tampering, what))
+		strv_push(&slot->tampering, xstrdup(what));
+}
+
+char **slot_take_tampering(struct slot *slot)
+{
+	char **list = slot->tampering;
+
+	for (size_t i = 0; list && list[i]; i++)
+		strv_push(&slot->told, xstrdup(list[i]));
+	slot->tampering = NULL;
+	return list;
 }
 
 int slot_move_aside(const struct slot *slot, int64_t attempt, const char *path, struct error *err)
 {
-	_cleanup_free_ char *parent = xasprintf("%s/../.kept", slot->dir);
 	const char *name = strrchr(slot->dir, '/') + 1;
+	/* By its name: the slot itself may be gone. */
+	_cleanup_free_ char *parent = xasprintf("%.*s.kept", (int)(name - slot->dir), slot->dir);
 
 	if (mkdir(parent, 0700) < 0 && errno != EEXIST)
 		return error_errno(err, "cannot make %s", parent);
@@ -98,16 +122,35 @@ int slot_move_strange(struct slot *slot, int64_t attempt, const struct capture *
 	return 0;
 }
 
+static char *lock_reason(const struct slot *slot)
+{
+	return xasprintf("pleach: teammate %s", slot->teammate);
+}
+
 /* The files without which git takes no directory for a git directory. */
 static int repair_git_dir(struct slot *slot, struct error *err)
 {
+	static const char *const files[] = {"HEAD",  "commondir", "gitdir",
+	                                    "index", "locked",    "pleach-slot"};
 	_cleanup_free_ char *common_file = repo_path(slot->git_dir, "commondir");
 	_cleanup_free_ char *head_file = repo_path(slot->git_dir, "HEAD");
-	_cleanup_free_ char *common = file_line(common_file), *head = file_line(head_file);
+	_cleanup_free_ char *where_file = repo_path(slot->git_dir, "gitdir");
+	_cleanup_free_ char *common = file_line(common_file), *head = file_line(head_file),
+	                    *where = file_line(where_file), *want = repo_path(slot->dir, ".git"),
+	                    *want_line = xasprintf("%s\n", want);
 	char hex[HEX_SIZE];
 
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		_cleanup_free_ char *file = repo_path(slot->git_dir, files[i]);
+
+		if (file_is_dir(file) && file_remove_all(file, err) < 0)
+			return -1;
+	}
 	if ((!common || strcmp(common, "../..") != 0) &&
 	    place_write_file(common_file, "../..\n", 6, err) < 0)
+		return -1;
+	if ((!where || strcmp(where, want) != 0) &&
+	    place_write_file(where_file, want_line, strlen(want_line), err) < 0)
 		return -1;
 	if (head && (hex_is_id(head) || strncmp(head, "ref: refs/", 10) == 0))
 		return 0;
@@ -115,40 +158,6 @@ static int repair_git_dir(struct slot *slot, struct error *err)
 	    0)
 		return -1;
 	return worktree_set_head(slot->git_dir, hex, err);
-}
-
-int slot_prepare(struct slot *slot, struct error *err)
-{
-	_cleanup_free_ char *link = repo_path(slot->dir, ".git");
-
-	if (repo_refresh(&slot->repo, err) < 0)
-		return -1;
-	if (!file_is_dir(slot->dir))
-		return error_set(err, ERROR_EXTERNAL,
-		                 "slot %s is gone (it is made anew when its "
-		                 "teammate starts again)",
-		                 slot->dir);
-	if (repair_git_dir(slot, err) < 0)
-		return -1;
-	if (worktree_link_is_right(slot->dir, slot->git_dir))
-		return 0;
-	/* A repository, a link or a pipe in place of our file: an agent's doing, and kept. */
-	if (file_exists(link) && slot_move_aside(slot, slot->marker.attempt, link, err) < 0)
-		return -1;
-	return worktree_link_repair(slot->dir, slot->git_dir, err);
-}
-
-int slot_capture(struct slot *slot, bool anyhow, struct capture *out, struct error *err)
-{
-	struct capture_source source = {
-	    .repo = &slot->repo,
-	    .git_dir = slot->git_dir,
-	    .dir = slot->dir,
-	    .without = (const char *const *)slot->marker.private_paths,
-	    .anyhow = anyhow,
-	};
-
-	return capture_take(&source, out, err);
 }
 
 /* The lock is on a file of the worktree's own git directory, and dies with its holder. */
@@ -187,12 +196,6 @@ static int take_lock(struct slot *slot, struct error *err)
 	return error_set(err, ERROR_BUSY, "slot %s is being removed", slot->dir);
 }
 
-static bool is_empty_dir(const char *dir)
-{
-	/* rmdir tells without a race, and an empty directory is made again at once. */
-	return rmdir(dir) == 0;
-}
-
 /* The commit that a new slot starts at. */
 static int first_commit(const struct repo *repo, const char *base, char hex[HEX_SIZE],
                         struct error *err)
@@ -205,10 +208,77 @@ static int first_commit(const struct repo *repo, const char *base, char hex[HEX_
 	                 repo->place.root);
 }
 
+/* The entry of the slot was pruned under us: its index and reflog are gone, but the files are
+ * there, and the marker is in our memory. */
+static int restore_git_dir(struct slot *slot, struct error *err)
+{
+	char hex[HEX_SIZE];
+	_cleanup_free_ char *reason = lock_reason(slot);
+	char *git_dir = NULL;
+
+	if (first_commit(&slot->repo, slot->marker.base, hex, err) < 0 ||
+	    worktree_register(&slot->repo, slot->dir, hex, reason, &git_dir, err) < 0)
+		return -1;
+	free(slot->git_dir);
+	slot->git_dir = git_dir;
+	if (slot->lock_fd >= 0)
+		close(slot->lock_fd);
+	slot->lock_fd = -1;
+	if (take_lock(slot, err) < 0)
+		return -1;
+	return marker_write(slot->git_dir, &slot->marker, err);
+}
+
+int slot_prepare(struct slot *slot, struct error *err)
+{
+	_cleanup_free_ char *link = repo_path(slot->dir, ".git");
+
+	if (repo_refresh(&slot->repo, err) < 0)
+		return -1;
+	for (size_t i = 0; slot->repo.unknown && slot->repo.unknown[i]; i++)
+		slot_note_tampering(slot, slot->repo.unknown[i]);
+	if (!file_is_dir(slot->dir))
+		return error_set(err, ERROR_EXTERNAL,
+		                 "slot %s is gone (it is made anew when its "
+		                 "teammate starts again)",
+		                 slot->dir);
+	if ((!file_is_dir(slot->git_dir) && restore_git_dir(slot, err) < 0) ||
+	    repair_git_dir(slot, err) < 0)
+		return -1;
+	if (worktree_link_is_right(slot->dir, slot->git_dir))
+		return 0;
+	/* A repository, a link or a pipe in place of our file: an agent's doing, and kept. */
+	slot_note_tampering(slot, ".git");
+	if (file_is_dir(link) &&
+	    slot_keep_history(slot, slot->marker.attempt, link, "nested", ".git", err) < 0)
+		return -1;
+	if (file_exists(link) && slot_move_aside(slot, slot->marker.attempt, link, err) < 0)
+		return -1;
+	return worktree_link_repair(slot->dir, slot->git_dir, err);
+}
+
+int slot_capture(struct slot *slot, bool anyhow, struct capture *out, struct error *err)
+{
+	struct capture_source source = {
+	    .repo = &slot->repo,
+	    .git_dir = slot->git_dir,
+	    .dir = slot->dir,
+	    .without = (const char *const *)slot->marker.private_paths,
+	    .anyhow = anyhow,
+	};
+
+	return capture_take(&source, out, err);
+}
+
+static bool is_empty_dir(const char *dir)
+{
+	/* rmdir tells without a race, and an empty directory is made again at once. */
+	return rmdir(dir) == 0;
+}
+
 static int make_slot(struct slot *slot, const char *base, struct error *err)
 {
-	_cleanup_free_ char *reason = xasprintf("pleach: teammate %s", slot->teammate);
-	_cleanup_free_ char *parent = xstrdup(slot->dir);
+	_cleanup_free_ char *reason = lock_reason(slot), *parent = xstrdup(slot->dir);
 	char hex[HEX_SIZE];
 
 	if (first_commit(&slot->repo, base, hex, err) < 0)
@@ -219,7 +289,7 @@ static int make_slot(struct slot *slot, const char *base, struct error *err)
 			return error_errno(err, "cannot make %s", parent);
 		*p = '/';
 	}
-	if (worktree_add(&slot->repo, slot->dir, NULL, hex, reason, &slot->git_dir, err) < 0)
+	if (worktree_add(&slot->repo, slot->dir, hex, reason, &slot->git_dir, err) < 0)
 		return error_wrap(err, "cannot make slot %s", slot->dir);
 	slot->made = true;
 	return 0;
@@ -233,7 +303,8 @@ static int drop_vanished(struct slot *slot, struct error *err)
 
 	marker_finish(&slot->marker);
 	if (marker_read(slot->git_dir, &slot->marker, err) < 0 ||
-	    slot_keep_loose_ends(slot, slot->marker.attempt, &none, NULL, err) < 0)
+	    slot_keep_loose_ends(slot, slot->marker.attempt, &none, NULL, err) < 0 ||
+	    slot_move_modules(slot, slot->marker.attempt, &none, true, err) < 0)
 		return -1;
 	marker_finish(&slot->marker);
 	if (worktree_remove(&slot->repo, slot->dir, err) < 0)
@@ -256,9 +327,11 @@ static int adopt(struct slot *slot, struct error *err)
 		return 0;
 	/* Its entry was pruned away: the files are still somebody's work. */
 	if (line && strncmp(line, mine, strlen(mine)) == 0 && !file_exists(line + 8)) {
+		_cleanup_free_ char *reason = lock_reason(slot);
+
 		if (first_commit(&slot->repo, NULL, hex, err) < 0)
 			return -1;
-		return worktree_register(&slot->repo, slot->dir, hex, &slot->git_dir, err);
+		return worktree_register(&slot->repo, slot->dir, hex, reason, &slot->git_dir, err);
 	}
 	return error_set(err, ERROR_INVALID,
 	                 "%s exists and is not a worktree of %s (move it away, or set slots: DIR)",
@@ -292,10 +365,11 @@ static int find_or_make(struct slot *slot, const char *base, struct error *err)
 
 /* The first checkout, outside the metadata lock: slots are filled side by side. Content
  * that is there already (an entry that was registered anew, a user's own worktree) is kept. */
-static int first_checkout(struct slot *slot, struct error *err)
+static int first_checkout(struct slot *slot, const char *const *paths, struct error *err)
 {
 	_cleanup_free_ char *kept = NULL;
 	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
+	_cleanup_strv_ char **set = NULL;
 	struct git_run run = {.git_dir = slot->git_dir, .work_tree = slot->dir};
 	char hex[HEX_SIZE];
 	int found = worktree_head(&slot->repo, slot->git_dir, hex, NULL, err);
@@ -307,9 +381,15 @@ static int first_checkout(struct slot *slot, struct error *err)
 	if (!slot->made) {
 		if (slot_keep_content(slot, slot->marker.attempt, &capture, &kept, err) < 0)
 			return -1;
-	} else if (git_run(&slot->repo, &run, GIT_ARGS("read-tree", "--reset", "-u", hex), err) <
-	           0) {
-		return -1;
+	} else {
+		if (slot_sparse_choose(slot, paths, err) < 0 ||
+		    slot_check_space(slot, hex, err) < 0 ||
+		    slot_sparse_apply(slot, false, &set, err) < 0)
+			return -1;
+		run.set = (const char *const *)set;
+		if (git_run(&slot->repo, &run, GIT_ARGS("read-tree", "--reset", "-u", hex), err) <
+		    0)
+			return -1;
 	}
 	slot->marker.checked_out = true;
 	return marker_write(slot->git_dir, &slot->marker, err);
@@ -348,7 +428,9 @@ static void remove_temporary(const struct slot *slot)
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		_cleanup_free_ char *file = repo_path(slot->git_dir, names[i]);
-		unlink(file);
+
+		if (file_exists(file))
+			file_remove_all(file, NULL);
 	}
 	remove_unfinished(slot->git_dir, ours);
 	remove_unfinished(slot->dir, link);
@@ -368,7 +450,8 @@ static int check_ours(const struct slot *slot, struct error *err)
 	                 slot->dir);
 }
 
-static int open_slot(struct slot *slot, const char *base, bool any, struct error *err)
+static int open_slot(struct slot *slot, const char *base, const char *const *paths, bool any,
+                     struct error *err)
 {
 	int rc;
 
@@ -387,11 +470,12 @@ static int open_slot(struct slot *slot, const char *base, bool any, struct error
 		return -1;
 	if (slot->marker.overlay && slot_undo_overlay(slot, err) < 0)
 		return -1;
-	return slot->marker.checked_out ? 0 : first_checkout(slot, err);
+	return slot->marker.checked_out ? 0 : first_checkout(slot, paths, err);
 }
 
 int slot_open_any(const char *root, const char *dir, const char *teammate, const char *pinned_file,
-                  const char *base, bool any, struct slot **out, struct error *err)
+                  const char *base, const char *const *paths, bool any, struct slot **out,
+                  struct error *err)
 {
 	struct slot *slot = xcalloc(1, sizeof *slot);
 
@@ -408,7 +492,7 @@ int slot_open_any(const char *root, const char *dir, const char *teammate, const
 		slot_close(slot);
 		return -1;
 	}
-	if (open_slot(slot, base, any, err) < 0) {
+	if (open_slot(slot, base, paths, any, err) < 0) {
 		slot_close(slot);
 		return -1;
 	}
@@ -417,9 +501,9 @@ int slot_open_any(const char *root, const char *dir, const char *teammate, const
 }
 
 int slot_open(const char *root, const char *dir, const char *teammate, const char *pinned_file,
-              const char *base, struct slot **out, struct error *err)
+              const char *base, const char *const *paths, struct slot **out, struct error *err)
 {
-	return slot_open_any(root, dir, teammate, pinned_file, base, false, out, err);
+	return slot_open_any(root, dir, teammate, pinned_file, base, paths, false, out, err);
 }
 
 void slot_close(struct slot *slot)
@@ -431,6 +515,8 @@ void slot_close(struct slot *slot)
 	marker_finish(&slot->marker);
 	repo_close(&slot->repo);
 	free(slot->proof_tree);
+	strv_free(slot->tampering);
+	strv_free(slot->told);
 	free(slot->dir);
 	free(slot->git_dir);
 	free(slot->teammate);

@@ -23,15 +23,19 @@ struct slot; /* holds the slot's flock for life */
  * when base is NULL) if it is not there, and takes its lock.
  * root: the main worktree or bare repository. teammate: for the marker and the
  * worktree's lock reason. pinned_file: see git/pinned.h.
- * Errors: BUSY (another live worker holds it), EXTERNAL. Caller frees with slot_close. */
+ * paths: what a new slot is limited to, as slot_order.paths.
+ * Errors: BUSY (another live worker holds it), EXTERNAL (no room for it, git fails). Caller frees
+ * with slot_close. */
 int slot_open(const char *root, const char *dir, const char *teammate, const char *pinned_file,
-              const char *base, struct slot **out, struct error *err);
+              const char *base, const char *const *paths, struct slot **out, struct error *err);
 void slot_close(struct slot *slot); /* NULL is accepted; the worktree stays */
 
 const char *slot_dir(const struct slot *slot); /* borrowed */
-/* Drivers (filter.x, diff.x, merge.x) that are configured now and were not when the user
- * started: treated as undefined, to be named in an event. Borrowed; NULL when none. */
-char *const *slot_unknown_drivers(const struct slot *slot);
+/* What an agent did that would have run a program of its in our hands, or led us elsewhere, since
+ * this was last asked: drivers (filter.x, diff.x, merge.x) that were not there when the user
+ * started and are treated as undefined, a .git of another kind. Each is told once. Caller frees
+ * with strv_free; NULL when nothing. */
+char **slot_take_tampering(struct slot *slot);
 bool slot_is_new(const struct slot *slot);     /* setup has not succeeded in it yet */
 void slot_set_up(struct slot *slot);           /* setup succeeded: recorded in the marker */
 int64_t slot_attempt(const struct slot *slot); /* whose content it holds; 0: nobody's */
@@ -43,19 +47,30 @@ enum slot_phase slot_phase(const struct slot *slot);
  * `*head` (caller frees) is the kept commit, or NULL when there was nothing to keep. */
 int slot_snapshot(struct slot *slot, int64_t attempt, char **head, struct error *err);
 
+/* What a slot is to be for an attempt. Lists end with NULL, and may be NULL. */
+struct slot_order {
+	const char *branch; /* short name; NULL: none, detached */
+	const char *base;
+	/* Paths and patterns below root, copied or symlinked into the slot when they exist there
+	 * and are untracked; always excluded from what is committed. */
+	const char *const *copy, *const *link;
+	const char *const *paths;      /* directories to check out; none: everything */
+	const char *const *setup_when; /* files whose change makes setup due again */
+	bool fresh;                    /* ignored files go too */
+};
+
 /* Puts the slot on a new state of `branch` at `base` for `attempt`: snapshot of what
  * is there, then switch; the old head of that branch is kept under
- * refs/pleach/kept/<attempt>-before unless base contains it. Ignored files stay.
+ * refs/pleach/kept/<attempt>-before unless base contains it. Ignored files stay, unless fresh.
  * The branch (short name; NULL: none, detached) is checked out at base when this returns.
  * Phase READY. Errors: BUSY (the branch is checked out elsewhere), CONFLICT (its name cannot
  * be made beside the branches that are there), INVALID, EXTERNAL.
- * copy and link: paths below root, copied or symlinked into the slot when they exist
- * there and are untracked; always excluded from what is committed. */
-int slot_switch(struct slot *slot, int64_t attempt, const char *branch, const char *base,
-                const char *const *copy, const char *const *link, struct error *err);
-/* Makes the agent's own `git add` leave out what was copied and linked: adds a
- * core.excludesFile to its environment. Without private files nothing changes. */
-int slot_exclude_private(const struct slot *slot, char ***env, struct error *err);
+ */
+int slot_switch(struct slot *slot, int64_t attempt, const struct slot_order *order,
+                struct error *err);
+/* What the agent's own git must know of the slot: that copied and linked files are not to be
+ * added (core.excludesFile), and which part is checked out. Without either nothing changes. */
+int slot_agent_environment(const struct slot *slot, char ***env, struct error *err);
 /* The agent is about to run: phase RUNNING. */
 int slot_running(struct slot *slot, struct error *err);
 

@@ -1,102 +1,12 @@
 /* Snapshots: everything that a slot holds becomes reachable from a ref before the slot
  * is used for something else. */
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "files.h"
 #include "mem.h"
+#include "named_ids.h"
 #include "slot_internal.h"
-
-#define REFLOG_MAX (64u << 20)
-#define TREE_DEPTH 8
-
-/* Object ids to keep, without those that are known to stay. */
-struct candidates {
-	const struct repo *repo;
-	const char *reached;
-	char **ids;
-	size_t count;
-};
-
-static void add_candidate(struct candidates *list, const char *text)
-{
-	size_t n = strspn(text, "0123456789abcdef");
-	char hex[HEX_SIZE];
-
-	if (n != 40 && n != 64)
-		return;
-	memcpy(hex, text, n);
-	hex[n] = '\0';
-	if (strspn(hex, "0") == n || (list->reached && strcmp(hex, list->reached) == 0))
-		return;
-	/* Reflogs repeat themselves: what came last is what comes next. */
-	for (size_t i = list->count; i-- > 0 && list->count - i < 64;)
-		if (strcmp(list->ids[i], hex) == 0)
-			return;
-	if (list->reached && commit_contains(list->repo, list->reached, hex, NULL) == 1)
-		return;
-	list->ids = xrealloc(list->ids, (list->count + 2) * sizeof *list->ids);
-	list->ids[list->count++] = xstrdup(hex);
-	list->ids[list->count] = NULL;
-}
-
-static void add_lines(struct candidates *list, const char *file, bool reflog)
-{
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	char *save = NULL;
-
-	if (file_read(file, REFLOG_MAX, &text, NULL) != 1)
-		return;
-	for (char *line = strtok_r(text.data, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		add_candidate(list, line);
-		if (reflog && strchr(line, ' '))
-			add_candidate(list, strchr(line, ' ') + 1);
-	}
-}
-
-/* All files below a directory of refs, or of a half-done operation. */
-static void add_files_below(struct candidates *list, const char *path, int depth)
-{
-	struct dirent *entry;
-	DIR *dir = depth < TREE_DEPTH ? opendir(path) : NULL;
-
-	while (dir && (entry = readdir(dir))) {
-		_cleanup_free_ char *file = repo_path(path, entry->d_name);
-
-		if (entry->d_name[0] == '.')
-			continue;
-		if (file_is_dir(file))
-			add_files_below(list, file, depth + 1);
-		else
-			add_lines(list, file, false);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-/* Commits that only this worktree's git directory knows. */
-static void collect(struct candidates *list, const char *git_dir)
-{
-	static const char *const heads[] = {"HEAD",           "ORIG_HEAD",   "MERGE_HEAD",
-	                                    "REVERT_HEAD",    "REBASE_HEAD", "CHERRY_PICK_HEAD",
-	                                    "MERGE_AUTOSTASH"};
-	static const char *const dirs[] = {"refs", "rebase-merge", "rebase-apply", "sequencer"};
-	_cleanup_free_ char *log = repo_path(git_dir, "logs/HEAD");
-
-	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
-		_cleanup_free_ char *file = repo_path(git_dir, heads[i]);
-		add_lines(list, file, false);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-		_cleanup_free_ char *dir = repo_path(git_dir, dirs[i]);
-		if (file_is_dir(dir))
-			add_files_below(list, dir, 0);
-	}
-	add_lines(list, log, true);
-}
 
 static int keep_staged(struct slot *slot, int64_t attempt, const char *tree, const char *parent,
                        struct error *err)
@@ -116,20 +26,22 @@ int slot_keep_loose_ends(struct slot *slot, int64_t attempt, const struct captur
                          const char *reached, struct error *err)
 {
 	_cleanup_free_ char *stem = ref_kept_stem(attempt, slot->teammate, NULL);
-	struct candidates list = {.repo = &slot->repo, .reached = reached};
+	struct named_ids list = {.repo = &slot->repo, .reached = reached};
 	const char *const also[] = {reached, NULL};
 	int rc;
 
 	if (capture->staged && keep_staged(slot, attempt, capture->staged, reached, err) < 0)
 		return -1;
-	collect(&list, slot->git_dir);
+	named_ids_of_worktree(&list, slot->git_dir);
 	if (list.ids || capture->staged)
 		slot->unsynced = true;
 	rc = list.ids
 	         ? ref_keep_unreached(&slot->repo, stem, (const char *const *)list.ids, also, err)
 	         : 0;
 	strv_free(list.ids);
-	return rc;
+	if (rc < 0 || slot_keep_nested(slot, attempt, capture, err) < 0)
+		return -1;
+	return slot_keep_module_history(slot, attempt, err);
 }
 
 /* The commit that holds the content: HEAD itself when nothing differs from it. */

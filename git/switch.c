@@ -8,24 +8,41 @@
 #include "mem.h"
 #include "slot_internal.h"
 
-int commit_has_path(const struct repo *repo, const char *commit, const char *path,
-                    struct error *err)
+int commit_path_id(const struct repo *repo, const char *commit, const char *path,
+                   char hex[HEX_SIZE], struct error *err)
 {
 	_cleanup_free_ char *spec = xasprintf("%s:%s", commit, path);
+	_cleanup_buf_ struct buf text = BUF_INIT;
 	int code = 0;
-	struct git_run run = {.exit_code = &code};
-	git_object *object = NULL;
+	struct git_run run = {.exit_code = &code, .out = &text};
+	git_object *tree = NULL;
+	git_tree_entry *entry = NULL;
 
+	hex[0] = '\0';
+	/* Not by its name alone: a link's object is in another repository. */
 	if (repo->git) {
-		int rc = git_revparse_single(&object, repo->git, spec);
+		_cleanup_free_ char *root = xasprintf("%s^{tree}", commit);
+		int rc = git_revparse_single(&tree, repo->git, root);
 
-		git_object_free(object);
-		if (rc == 0 || rc == GIT_ENOTFOUND)
+		if (rc == 0)
+			rc = git_tree_entry_bypath(&entry, (git_tree *)tree, path);
+		if (rc == 0)
+			git_oid_tostr(hex, GIT_OID_HEXSZ + 1, git_tree_entry_id(entry));
+		git_tree_entry_free(entry);
+		git_object_free(tree);
+		if (rc == 0 || (rc == GIT_ENOTFOUND && tree))
 			return rc == 0;
 	}
-	if (git_run(repo, &run, GIT_ARGS("cat-file", "-e", spec), err) < 0)
+	if (git_run(repo, &run,
+	            GIT_ARGS("rev-parse", "--verify", "--quiet", "--end-of-options", spec),
+	            err) < 0)
 		return -1;
-	return code == 0;
+	buf_add(&text, "", 0);
+	text.data[strcspn(text.data, "\n")] = '\0';
+	if (code != 0 || !hex_is_id(text.data))
+		return 0;
+	memcpy(hex, text.data, strlen(text.data) + 1);
+	return 1;
 }
 
 int slot_branch_free(struct slot *slot, const char *branch, struct error *err)
@@ -87,14 +104,19 @@ int slot_check_out(struct slot *slot, struct capture *capture, const char *commi
 	    .git_dir = slot->git_dir, .work_tree = slot->dir, .index = capture->index};
 	const char *const *quick = GIT_ARGS("read-tree", "-m", "-u", commit);
 	const char *const *all = GIT_ARGS("read-tree", "--reset", "-u", commit);
+	_cleanup_strv_ char **set = NULL;
 	char tree[HEX_SIZE];
+	bool partly = slot->marker.sparse || capture->skipped;
 
-	if (commit_tree(&slot->repo, commit, tree, err) < 0)
+	if (commit_tree(&slot->repo, commit, tree, err) < 0 ||
+	    slot_sparse_apply(slot, capture->skipped, &set, err) < 0)
 		return -1;
+	run.set = (const char *const *)set;
 	/* The captured index knows every file that is not ignored, and has just looked at each:
 	 * what the commit lacks goes, ignored files stay, the rest need not be looked at again.
 	 * What is in the way all the same (a read-only directory) is an agent's doing. */
-	if (strcmp(tree, capture->tree) != 0 && git_run(&slot->repo, &run, quick, NULL) < 0) {
+	if ((partly || strcmp(tree, capture->tree) != 0) &&
+	    git_run(&slot->repo, &run, quick, NULL) < 0) {
 		files_make_accessible(slot->dir);
 		if (git_run(&slot->repo, &run, all, err) < 0)
 			return error_wrap(err, "%s", slot->dir);
@@ -163,31 +185,83 @@ static int check_branch(struct slot *slot, const char *branch, struct error *err
 	return slot_branch_free(slot, branch, err);
 }
 
-int slot_switch(struct slot *slot, int64_t attempt, const char *branch, const char *base,
-                const char *const *copy, const char *const *link, struct error *err)
+/* What the named files are at base, as text. */
+static int setup_key(struct slot *slot, const char *base, const char *const *files,
+                     struct error *err)
 {
-	_cleanup_free_ char *full = full_name(branch), *kept = NULL;
-	_cleanup_strv_ char **paths = NULL, **old = NULL;
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	if (!files || !files[0])
+		return 0;
+	for (size_t i = 0; files[i]; i++) {
+		char hex[HEX_SIZE];
+		int found = commit_path_id(&slot->repo, base, files[i], hex, err);
+
+		if (found < 0)
+			return -1;
+		buf_printf(&text, "%s %s\n", found ? hex : "-", files[i]);
+	}
+	buf_add(&text, "", 0);
+	free(slot->marker.setup_next);
+	slot->marker.setup_next = xstrdup(text.data);
+	if (!slot->marker.setup_key || strcmp(slot->marker.setup_key, text.data) != 0)
+		slot->marker.set_up = false;
+	return 0;
+}
+
+/* Ignored files too; what is tracked is as it should be already. */
+static int clean_all(struct slot *slot, struct error *err)
+{
+	struct git_run run = {.git_dir = slot->git_dir, .work_tree = slot->dir};
+
+	slot->marker.set_up = false;
+	if (git_run(&slot->repo, &run, GIT_ARGS("clean", "-ffdxq"), NULL) == 0)
+		return 0;
+	files_make_accessible(slot->dir);
+	return git_run(&slot->repo, &run, GIT_ARGS("clean", "-ffdxq"), err);
+}
+
+/* The slot's content becomes the base, what is there having been kept. */
+static int replace(struct slot *slot, int64_t owner, struct capture *capture, const char *hex,
+                   bool fresh, struct error *err)
+{
+	if (slot_move_nested(slot, owner, capture, err) < 0 ||
+	    slot_move_strange(slot, owner, capture, err) < 0 ||
+	    slot_reset_modules(slot, owner, capture, hex, err) < 0 ||
+	    slot_forget_state(slot, err) < 0 ||
+	    worktree_reset_settings(&slot->repo, slot->git_dir, err) < 0 ||
+	    slot_check_out(slot, capture, hex, err) < 0)
+		return -1;
+	return fresh ? clean_all(slot, err) : 0;
+}
+
+int slot_switch(struct slot *slot, int64_t attempt, const struct slot_order *order,
+                struct error *err)
+{
+	_cleanup_free_ char *full = full_name(order->branch), *kept = NULL;
+	_cleanup_strv_ char **paths = NULL, **old = NULL, **copy = NULL, **link = NULL;
 	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
 	bool redo = slot->marker.phase == SLOT_SWITCHING;
 	int64_t owner = redo ? slot->marker.previous : slot->marker.attempt;
 	char hex[HEX_SIZE];
 
-	if (slot_prepare(slot, err) < 0 || commit_resolve(&slot->repo, base, hex, err) < 0 ||
-	    check_branch(slot, full, err) < 0 ||
-	    slot_private_paths(slot, hex, copy, link, &paths, err) < 0 ||
+	if (slot_prepare(slot, err) < 0 || commit_resolve(&slot->repo, order->base, hex, err) < 0 ||
+	    check_branch(slot, full, err) < 0 || slot_expand(slot, order->copy, &copy, err) < 0 ||
+	    slot_expand(slot, order->link, &link, err) < 0 ||
+	    slot_private_paths(slot, hex, (const char *const *)copy, (const char *const *)link,
+	                       &paths, err) < 0 ||
 	    (slot->marker.overlay && slot_undo_overlay(slot, err) < 0))
 		return -1;
 	if (slot_keep_content(slot, owner, &capture, &kept, err) < 0 || slot_sync(slot, err) < 0)
 		return error_wrap(err, "snapshot of %s", slot->dir);
 	old = strv_copy((const char *const *)slot->marker.private_paths);
-	if (begin(slot, attempt, full, hex, paths, err) < 0 ||
-	    slot_move_nested(slot, owner, &capture, err) < 0 ||
-	    slot_move_strange(slot, owner, &capture, err) < 0 ||
-	    slot_reset_modules(slot, &capture, hex, err) < 0 || slot_forget_state(slot, err) < 0 ||
-	    slot_check_out(slot, &capture, hex, err) < 0 ||
+	if (slot_sparse_choose(slot, order->paths, err) < 0 ||
+	    setup_key(slot, hex, order->setup_when, err) < 0 ||
+	    begin(slot, attempt, full, hex, paths, err) < 0 ||
+	    replace(slot, owner, &capture, hex, order->fresh, err) < 0 ||
 	    take_branch(slot, attempt, full, hex, err) < 0 ||
-	    slot_place_private(slot, copy, link, (const char *const *)old, err) < 0 ||
+	    slot_place_private(slot, (const char *const *)copy, (const char *const *)link,
+	                       (const char *const *)old, err) < 0 ||
 	    slot_sync(slot, err) < 0)
 		return error_wrap(err, "switch of %s", slot->dir);
 	return finish(slot, &paths, err);

@@ -39,7 +39,7 @@ int verb_settle(const json_t *request, json_t **answer, struct error *err)
 	git_dir = file_exists(dir) ? worktree_git_dir(&repo, dir) : NULL;
 	if (git_dir) {
 		if (slot_open(json_text(request, "root"), dir, name + 1,
-		              json_text(request, "pinned"), NULL, &slot, err) < 0)
+		              json_text(request, "pinned"), NULL, NULL, &slot, err) < 0)
 			return -1;
 		rc = settle(slot, &kept, err);
 		slot_close(slot);

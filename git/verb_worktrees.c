@@ -79,8 +79,7 @@ static int make_parents(const char *dir, struct error *err)
 	return 0;
 }
 
-static int add_open(const struct repo *repo, const char *dir, const char *branch,
-                    const char *commit, struct error *err)
+static int add_open(const struct repo *repo, const char *dir, const char *head, struct error *err)
 {
 	_cleanup_free_ char *git_dir = NULL, *stale = NULL;
 	struct git_run run = {.work_tree = dir};
@@ -88,8 +87,7 @@ static int add_open(const struct repo *repo, const char *dir, const char *branch
 	if (!file_exists(dir) && (stale = worktree_git_dir(repo, dir)) &&
 	    worktree_remove(repo, dir, err) < 0)
 		return -1;
-	if (make_parents(dir, err) < 0 ||
-	    worktree_add(repo, dir, branch, commit, NULL, &git_dir, err) < 0)
+	if (make_parents(dir, err) < 0 || worktree_add(repo, dir, head, NULL, &git_dir, err) < 0)
 		return -1;
 	run.git_dir = git_dir;
 	if (git_run(repo, &run, GIT_ARGS("read-tree", "--reset", "-u", "HEAD"), err) < 0) {
@@ -124,7 +122,7 @@ int verb_open(const json_t *request, json_t **answer, struct error *err)
 	}
 	if (ref && ref_read(&repo, ref, hex, err) != 1)
 		return error_set(err, ERROR_NOT_FOUND, "branch %s: no such branch", branch);
-	if (add_open(&repo, dir, branch, commit, err) < 0)
+	if (add_open(&repo, dir, ref ? ref : commit, err) < 0)
 		return -1;
 	*answer = opened(dir, branch, true);
 	return 0;
@@ -140,15 +138,18 @@ static int remove_vanished(const json_t *request, const char *dir, struct error 
 	if (verb_open_repo(request, &slot.repo, err) < 0)
 		return -1;
 	slot.teammate = xstrdup("removed");
+	slot.dir = xstrdup(dir);
 	slot.git_dir = worktree_git_dir(&slot.repo, dir);
 	if (!slot.git_dir)
 		error_set(err, ERROR_NOT_FOUND, "%s is no worktree of this repository", dir);
 	else if (marker_read(slot.git_dir, &slot.marker, err) >= 0 &&
 	         slot_keep_loose_ends(&slot, slot.marker.attempt, &none, NULL, err) == 0 &&
+	         slot_move_modules(&slot, slot.marker.attempt, &none, true, err) == 0 &&
 	         slot_sync(&slot, err) == 0)
 		rc = worktree_remove(&slot.repo, dir, err);
 	marker_finish(&slot.marker);
 	free(slot.teammate);
+	free(slot.dir);
 	free(slot.git_dir);
 	repo_close(&slot.repo);
 	return rc;
@@ -158,14 +159,13 @@ static int remove_vanished(const json_t *request, const char *dir, struct error 
 static int empty_slot(struct slot *slot, char **kept, struct error *err)
 {
 	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
-	_cleanup_free_ char *modules = repo_path(slot->git_dir, "modules");
 	int64_t attempt = slot_attempt(slot);
 
 	if (slot_prepare(slot, err) < 0 ||
 	    slot_keep_content(slot, attempt, &capture, kept, err) < 0 || slot_sync(slot, err) < 0 ||
 	    slot_move_nested(slot, attempt, &capture, err) < 0)
 		return -1;
-	return file_exists(modules) ? slot_move_aside(slot, attempt, modules, err) : 0;
+	return slot_move_modules(slot, attempt, &capture, true, err);
 }
 
 int verb_remove(const json_t *request, json_t **answer, struct error *err)
@@ -192,7 +192,7 @@ int verb_remove(const json_t *request, json_t **answer, struct error *err)
 			return error_set(err, ERROR_NOT_FOUND,
 			                 "%s is no worktree of this repository", dir);
 		if (slot_open_any(json_text(request, "root"), dir, name + 1,
-		                  json_text(request, "pinned"), NULL, true, &slot, err) < 0)
+		                  json_text(request, "pinned"), NULL, NULL, true, &slot, err) < 0)
 			return -1;
 		rc = empty_slot(slot, &kept, err);
 		if (rc == 0)

@@ -170,6 +170,20 @@ bool worktree_link_is_right(const char *dir, const char *git_dir)
 	return real && want && strcmp(real, want) == 0;
 }
 
+/* Not synced: a slot that a power cut damages is repaired, or made anew. */
+static int write_entry(const char *git_dir, const char *name, const char *text, struct error *err)
+{
+	_cleanup_free_ char *file = repo_path(git_dir, name);
+	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644), rc;
+
+	if (fd < 0)
+		return error_errno(err, "cannot write %s", file);
+	rc = write_all(fd, text, strlen(text));
+	if (close(fd) < 0)
+		rc = -1;
+	return rc < 0 ? error_errno(err, "cannot write %s", file) : 0;
+}
+
 int worktree_link_repair(const char *dir, const char *git_dir, struct error *err)
 {
 	_cleanup_free_ char *link = repo_path(dir, ".git");
@@ -179,6 +193,8 @@ int worktree_link_repair(const char *dir, const char *git_dir, struct error *err
 	if (lstat(link, &st) == 0 && S_ISDIR(st.st_mode))
 		return error_set(err, ERROR_CONFLICT,
 		                 "%s is a repository of its own (move it away)", link);
+	if (lstat(link, &st) < 0 && errno == ENOENT)
+		return write_entry(dir, ".git", text, err);
 	if (place_write_file(link, text, strlen(text), err) < 0)
 		return -1;
 	if (chmod(link, 0644) < 0)
@@ -206,14 +222,17 @@ int worktree_lock(const struct repo *repo, struct error *err)
 	return fd;
 }
 
-/* A removal that runs under the metadata lock already. */
+/* Its files first: an entry without them is known as vanished, files without an entry are not. */
 static int remove_locked(const struct repo *repo, const char *dir, struct error *err)
 {
-	struct git_run run = {.git_dir = NULL};
+	_cleanup_free_ char *git_dir = worktree_git_dir(repo, dir);
 
-	/* Twice --force removes a locked one; with the directory gone only the entry. */
-	return git_run(repo, &run, GIT_ARGS("worktree", "remove", "--force", "--force", "--", dir),
-	               err);
+	if (file_exists(dir) && file_remove_all(dir, NULL) < 0) {
+		files_make_accessible(dir);
+		if (file_remove_all(dir, err) < 0)
+			return -1;
+	}
+	return git_dir ? file_remove_all(git_dir, err) : 0;
 }
 
 int worktree_remove(const struct repo *repo, const char *dir, struct error *err)
@@ -223,99 +242,110 @@ int worktree_remove(const struct repo *repo, const char *dir, struct error *err)
 	return lock < 0 ? -1 : remove_locked(repo, dir, err);
 }
 
-/* git leaves junk when it fails half-way: only what we have just made ourselves goes. */
-static void undo_add(const struct repo *repo, const char *dir, bool dir_was_there)
+/* A directory for the entry, named after the worktree's. */
+static char *make_entry(const struct repo *repo, const char *dir, struct error *err)
 {
-	_cleanup_free_ char *git_dir = worktree_git_dir(repo, dir);
-	_cleanup_free_ char *link = repo_path(dir, ".git");
+	_cleanup_free_ char *parent = repo_path(repo->place.common_dir, "worktrees");
+	const char *name = strrchr(dir, '/') + 1;
 
-	if (git_dir && remove_locked(repo, dir, NULL) < 0) {
-		unlink(link);
-		file_remove_all(git_dir, NULL);
+	if (mkdir(parent, 0777) < 0 && errno != EEXIST) {
+		error_errno(err, "cannot make %s", parent);
+		return NULL;
 	}
-	if (!dir_was_there)
-		rmdir(dir);
+	for (int i = 0; i < 1000; i++) {
+		char *entry = i ? xasprintf("%s/%s%d", parent, name, i) : repo_path(parent, name);
+
+		if (mkdir(entry, 0777) == 0)
+			return entry;
+		if (errno != EEXIST) {
+			error_errno(err, "cannot make %s", entry);
+			free(entry);
+			return NULL;
+		}
+		free(entry);
+	}
+	error_set(err, ERROR_EXTERNAL, "%s is full of entries like %s", parent, name);
+	return NULL;
 }
 
-int worktree_add(const struct repo *repo, const char *dir, const char *branch, const char *commit,
-                 const char *reason, char **git_dir, struct error *err)
+int worktree_reset_settings(const struct repo *repo, const char *git_dir, struct error *err)
 {
-	_cleanup_close_ int lock = worktree_lock(repo, err);
-	struct git_run run = {.git_dir = NULL};
-	_cleanup_free_ char *found = NULL;
-	bool there = file_exists(dir);
-	int rc;
+	/* Where the main worktree is, and whether it is one. */
+	static const char *const keys[] = {"core.worktree", "core.bare"};
+	_cleanup_free_ char *from = repo_path(repo->place.common_dir, "config.worktree");
+	_cleanup_free_ char *to = repo_path(git_dir, "config.worktree");
+	int rc = file_exists(to) ? file_remove_all(to, err) : 0;
 
-	if (lock < 0)
-		return -1;
-	/* --no-track is for new branches alone: git 2.39 refuses it with --detach. */
-	if (branch)
-		rc = git_run(repo, &run,
-		             GIT_ARGS("worktree", "add", "--no-checkout", "--", dir, branch), err);
-	else
-		rc = git_run(repo, &run,
-		             GIT_ARGS("worktree", "add", "--no-checkout", "--detach", "--lock",
-		                      "--reason", reason, "--", dir, commit),
-		             err);
-	if (rc == 0) {
-		_cleanup_free_ char *settled = path_settle(dir);
+	if (rc == 0)
+		rc = file_copy(from, to, err);
+	for (size_t i = 0; rc > 0 && i < ARRAY_LEN(keys); i++) {
+		int code;
+		struct git_run run = {.exit_code = &code};
 
-		found = settled ? worktree_git_dir(repo, settled) : NULL;
-		/* Else git would find the repository around the slot, and work in that. */
-		if (!found || !worktree_link_is_right(settled, found))
-			rc = error_set(err, ERROR_EXTERNAL,
-			               "git worktree add left no working link at %s", dir);
+		if (git_run(repo, &run, GIT_ARGS("config", "-f", to, "--unset-all", keys[i]), err) <
+		    0)
+			rc = -1;
 	}
-	if (rc < 0) {
-		undo_add(repo, dir, there);
+	return rc < 0 ? -1 : 0;
+}
+
+/* The layout of gitrepository-layout(5); `locked` first: what has it is pruned by nobody. */
+static int fill_entry(const struct repo *repo, const char *entry, const char *dir, const char *head,
+                      const char *reason, struct error *err)
+{
+	_cleanup_free_ char *where = xasprintf("%s/.git\n", dir);
+	_cleanup_free_ char *lock = xasprintf("%s\n", reason);
+	_cleanup_free_ char *line = xasprintf(hex_is_id(head) ? "%s\n" : "ref: %s\n", head);
+
+	if (write_entry(entry, "locked", lock, err) < 0 ||
+	    write_entry(entry, "commondir", "../..\n", err) < 0 ||
+	    write_entry(entry, "HEAD", line, err) < 0 ||
+	    write_entry(entry, "gitdir", where, err) < 0)
+		return -1;
+	return worktree_reset_settings(repo, entry, err);
+}
+
+int worktree_register(const struct repo *repo, const char *dir, const char *head,
+                      const char *reason, char **git_dir, struct error *err)
+{
+	char *entry = make_entry(repo, dir, err);
+
+	if (!entry)
+		return -1;
+	if (fill_entry(repo, entry, dir, head, reason ? reason : "being made", err) < 0 ||
+	    worktree_link_repair(dir, entry, err) < 0) {
+		file_remove_all(entry, NULL);
+		free(entry);
 		return -1;
 	}
-	*git_dir = found;
-	found = NULL;
+	if (!reason) {
+		_cleanup_free_ char *locked = repo_path(entry, "locked");
+		unlink(locked);
+	}
+	*git_dir = entry;
 	return 0;
 }
 
-static int write_entry(const char *git_dir, const char *name, const char *text, struct error *err)
-{
-	_cleanup_free_ char *file = repo_path(git_dir, name);
-
-	return place_write_file(file, text, strlen(text), err);
-}
-
-int worktree_register(const struct repo *repo, const char *dir, const char *commit, char **git_dir,
-                      struct error *err)
+int worktree_add(const struct repo *repo, const char *dir, const char *head, const char *reason,
+                 char **git_dir, struct error *err)
 {
 	_cleanup_close_ int lock = worktree_lock(repo, err);
-	_cleanup_free_ char *parent = repo_path(repo->place.common_dir, "worktrees");
-	_cleanup_free_ char *where = xasprintf("%s/.git\n", dir);
-	_cleanup_free_ char *head = xasprintf("%s\n", commit);
-	_cleanup_free_ char *entry = NULL;
-	const char *name = strrchr(dir, '/');
+	_cleanup_free_ char *settled = NULL;
+	bool made;
 
 	if (lock < 0)
 		return -1;
-	if (mkdir(parent, 0777) < 0 && errno != EEXIST)
-		return error_errno(err, "cannot make %s", parent);
-	name = name ? name + 1 : dir;
-	for (int i = 0; i < 1000; i++) {
-		free(entry);
-		entry = i ? xasprintf("%s/%s%d", parent, name, i) : repo_path(parent, name);
-		if (mkdir(entry, 0777) == 0)
-			break;
-		if (errno != EEXIST || i == 999)
-			return error_errno(err, "cannot make %s", entry);
-	}
-	/* The layout of gitrepository-layout(5); gitdir last: it is what makes the entry count. */
-	if (write_entry(entry, "commondir", "../..\n", err) < 0 ||
-	    write_entry(entry, "locked", "pleach\n", err) < 0 ||
-	    write_entry(entry, "HEAD", head, err) < 0 ||
-	    write_entry(entry, "gitdir", where, err) < 0 ||
-	    worktree_link_repair(dir, entry, err) < 0) {
-		file_remove_all(entry, NULL);
+	made = mkdir(dir, 0777) == 0;
+	if (!made && errno != EEXIST)
+		return error_errno(err, "cannot make %s", dir);
+	settled = path_settle(dir);
+	if (!settled)
+		error_errno(err, "cannot look at %s", dir);
+	if (!settled || worktree_register(repo, settled, head, reason, git_dir, err) < 0) {
+		if (made)
+			rmdir(dir);
 		return -1;
 	}
-	*git_dir = entry;
-	entry = NULL;
 	return 0;
 }
 
@@ -354,7 +384,7 @@ int worktree_set_head(const char *git_dir, const char *branch_or_hex, struct err
 	int fd, rc;
 
 	/* Not synced: the marker says which commit it was, should a power cut damage it. */
-	unlink(tmp);
+	file_remove_all(tmp, NULL);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return error_errno(err, "cannot write %s", file);
@@ -365,7 +395,7 @@ int worktree_set_head(const char *git_dir, const char *branch_or_hex, struct err
 		rc = rename(tmp, file);
 	if (rc < 0) {
 		error_errno(err, "cannot write %s", file);
-		unlink(tmp);
+		file_remove_all(tmp, NULL);
 	}
 	return rc;
 }

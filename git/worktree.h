@@ -40,16 +40,20 @@ int worktree_link_repair(const char *dir, const char *git_dir, struct error *err
 
 /* Takes the lock that serialises changes of worktree metadata; close the descriptor. */
 int worktree_lock(const struct repo *repo, struct error *err);
-/* Adds a worktree at `dir`, nothing checked out; undone when it fails half-way. The metadata
- * lock is taken inside. On `branch` (short name), or detached at `commit`, and then locked
- * where a reason is given. `*git_dir`: caller frees. */
-int worktree_add(const struct repo *repo, const char *dir, const char *branch, const char *commit,
-                 const char *reason, char **git_dir, struct error *err);
-/* Removes the registration, and the directory when it is there. */
+/* Adds a worktree at `dir` (which may be there), nothing checked out; undone when it fails
+ * half-way. The metadata lock is taken inside. head: a branch (full name), or a commit: detached.
+ * reason: it is locked for that, or NULL. Not by `git worktree add`: that reads every other entry,
+ * fails on one that is damaged, and gets slower with each. `*git_dir`: caller frees. */
+int worktree_add(const struct repo *repo, const char *dir, const char *head, const char *reason,
+                 char **git_dir, struct error *err);
+/* Removes the directory when it is there, and its entry. */
 int worktree_remove(const struct repo *repo, const char *dir, struct error *err);
-/* Registers a directory whose entry in the repository is gone, HEAD detached at commit. */
-int worktree_register(const struct repo *repo, const char *dir, const char *commit, char **git_dir,
-                      struct error *err);
+/* As worktree_add for a directory that is there (settled path), without the lock. */
+int worktree_register(const struct repo *repo, const char *dir, const char *head,
+                      const char *reason, char **git_dir, struct error *err);
+
+/* Settings of its own (config.worktree) as they were when it was made: those of the main one. */
+int worktree_reset_settings(const struct repo *repo, const char *git_dir, struct error *err);
 
 /* HEAD of a worktree. 1 with the commit, 0 unborn or broken; `*branch` (caller frees, may be
  * NULL) is the full name of the branch it is on. */

@@ -75,10 +75,14 @@ static void attempt_free(struct attempt *a)
 	}
 	json_decref(a->evidence);
 	json_decref(a->measures);
+	json_decref(a->tampering);
+	strv_free(a->git_env);
 	json_decref(a->assignment);
 	strv_free(a->env);
 	strv_free(a->copy);
 	strv_free(a->link);
+	strv_free(a->paths);
+	strv_free(a->setup_when);
 	strv_free(a->protect);
 	free(a->overlay);
 	free(a->dir);
@@ -113,6 +117,32 @@ static void deliver(struct attempt *a)
 	attempt_free(a);
 }
 
+/* Takes over what a slot job brought. */
+static void take_job(struct attempt *a)
+{
+	struct slots_job *job = &a->job;
+
+	for (size_t i = 0; job->tampering && job->tampering[i]; i++) {
+		if (!a->tampering)
+			a->tampering = json_array();
+		json_array_append_new(a->tampering, json_text_or_null(job->tampering[i]));
+	}
+	if (job->env) {
+		strv_free(a->git_env);
+		a->git_env = job->env;
+		job->env = NULL;
+	}
+	slots_job_finish(job);
+}
+
+static void job_ended(struct slots_job *job)
+{
+	struct attempt *a = job->context;
+
+	take_job(a);
+	a->job_done(job);
+}
+
 static void start_job(struct attempt *a, enum slots_verb verb, void (*done)(struct slots_job *))
 {
 	struct slots_job *job = &a->job;
@@ -120,22 +150,26 @@ static void start_job(struct attempt *a, enum slots_verb verb, void (*done)(stru
 	*job = (struct slots_job){
 	    .verb = verb,
 	    .attempt = a->id,
-	    .branch = a->branch,
-	    .base = a->base,
+	    .order = {.branch = a->branch,
+	              .base = a->base,
+	              .copy = (const char *const *)a->copy,
+	              .link = (const char *const *)a->link,
+	              .paths = (const char *const *)a->paths,
+	              .setup_when = (const char *const *)a->setup_when,
+	              .fresh = json_flag(a->spec, "fresh")},
 	    .subject = a->subject,
 	    .head = a->committed ? a->result.head : NULL,
 	    .overlay = a->overlay,
-	    .copy = (const char *const *)a->copy,
-	    .link = (const char *const *)a->link,
 	    .protect = (const char *const *)a->protect,
 	    .has_setup = json_object_get(a->spec, "setup") &&
 	                 !json_is_null(json_object_get(a->spec, "setup")),
 	    .prove = a->outcome == OUTCOME_COMPLETED &&
 	             (a->verify || json_sub(a->spec, "measure")) && !a->stopping && !a->stale,
 	    .expect_changes = json_flag(a->spec, "expect_changes"),
-	    .done = done,
+	    .done = job_ended,
 	    .context = a,
 	};
+	a->job_done = done;
 	slots_start(a->w->slots, job);
 }
 
@@ -442,6 +476,8 @@ static void attempt_prepare(struct attempt *a)
 
 	a->copy = json_strv(json_sub(a->spec, "copy"));
 	a->link = json_strv(json_sub(a->spec, "link"));
+	a->paths = json_strv(json_sub(a->spec, "paths"));
+	a->setup_when = json_strv(json_sub(a->spec, "setup_when"));
 	a->protect = json_strv(json_sub(a->verify, "protect"));
 	a->overlay = xstrdup(overlay);
 	start_job(a, SLOTS_PREPARE, prepared);

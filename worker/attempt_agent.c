@@ -157,6 +157,7 @@ void attempt_make_env(struct attempt *a)
 	                                                 .cwd = a->cwd,
 	                                                 .ours = ours,
 	                                             });
+	environment_add_git(&a->env, (const char *const *)a->git_env);
 }
 
 char **attempt_command_argv(const json_t *command)

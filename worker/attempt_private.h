@@ -67,10 +67,13 @@ struct attempt {
 	json_t *evidence;
 	json_t *measures; /* what was measured, or NULL */
 	size_t measured;  /* how many of them */
+	json_t *tampering; /* what the slot told of, or NULL */
+	char **git_env;    /* what the agent's git must know of the slot */
 	char *kept;
 
 	struct slots_job job;
-	char **copy, **link, **protect;
+	void (*job_done)(struct slots_job *job);
+	char **copy, **link, **paths, **setup_when, **protect;
 	char *overlay;
 };
 

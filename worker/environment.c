@@ -1,6 +1,7 @@
 /* Building environments: small vectors with linear search; a few dozen names. */
 #include "environment.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -307,4 +308,36 @@ const char *environment_get(const char *const *env, const char *name)
 		if (strncmp(env[i], name, len) == 0 && env[i][len] == '=')
 			return env[i] + len + 1;
 	return NULL;
+}
+
+static void set_count(char ***env, int count)
+{
+	char *text = xasprintf("GIT_CONFIG_COUNT=%d", count);
+
+	for (size_t i = 0; *env && (*env)[i]; i++)
+		if (strncmp((*env)[i], "GIT_CONFIG_COUNT=", 17) == 0) {
+			free((*env)[i]);
+			(*env)[i] = text;
+			return;
+		}
+	strv_push(env, text);
+}
+
+void environment_add_git(char ***env, const char *const *more)
+{
+	const char *have = environment_get((const char *const *)*env, "GIT_CONFIG_COUNT");
+	const char *added = environment_get(more, "GIT_CONFIG_COUNT");
+	int before = have ? atoi(have) : 0;
+
+	if (!added)
+		return;
+	for (size_t i = 0; more[i]; i++) {
+		char word[8];
+		int number, at = 0;
+
+		if (sscanf(more[i], "GIT_CONFIG_%7[A-Z]_%d=%n", word, &number, &at) == 2 && at)
+			strv_push(env, xasprintf("GIT_CONFIG_%s_%d=%s", word, before + number,
+			                         more[i] + at));
+	}
+	set_count(env, before + atoi(added));
 }

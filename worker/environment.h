@@ -22,6 +22,10 @@ struct environment_want {
  * environment is the base. Caller frees with strv_free. */
 char **environment_make(struct environment *environment, const struct environment_want *want);
 
+/* Adds settings for git (GIT_CONFIG_KEY_0=…, GIT_CONFIG_VALUE_0=…, GIT_CONFIG_COUNT=…, as the
+ * slot gives them) behind those that the environment has already. `more` may be NULL. */
+void environment_add_git(char ***env, const char *const *more);
+
 /* The value in such a vector, or NULL. Borrowed. */
 const char *environment_get(const char *const *env, const char *name);
 

@@ -6,22 +6,24 @@
 
 #include "slot.h"
 
-#define SLOT_MODULE_VERSION 1
+#define SLOT_MODULE_VERSION 2
 #define SLOT_MODULE_SYMBOL  "pleach_slot_module"
 #define SLOT_MODULE_FILE    "pleach-slot.so"
 
 struct slot_module {
 	unsigned version; /* SLOT_MODULE_VERSION */
 	int (*open)(const char *root, const char *dir, const char *teammate,
-	            const char *pinned_file, const char *base, struct slot **out,
-	            struct error *err);
+	            const char *pinned_file, const char *base, const char *const *paths,
+	            struct slot **out, struct error *err);
 	void (*close)(struct slot *slot);
 	bool (*is_new)(const struct slot *slot);
 	void (*set_up)(struct slot *slot);
 	int64_t (*attempt)(const struct slot *slot);
 	int (*snapshot)(struct slot *slot, int64_t attempt, char **head, struct error *err);
-	int (*switch_to)(struct slot *slot, int64_t attempt, const char *branch, const char *base,
-	                 const char *const *copy, const char *const *link, struct error *err);
+	int (*switch_to)(struct slot *slot, int64_t attempt, const struct slot_order *order,
+	                 struct error *err);
+	int (*agent_environment)(const struct slot *slot, char ***env, struct error *err);
+	char **(*take_tampering)(struct slot *slot);
 	int (*running)(struct slot *slot, struct error *err);
 	int (*commit)(struct slot *slot, int64_t attempt, const char *branch, const char *base,
 	              const char *subject, struct slot_result *out, struct error *err);

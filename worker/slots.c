@@ -68,7 +68,7 @@ static int load_module(struct slots *s, struct error *err)
 	return s->module ? 0 : -1;
 }
 
-static int open_slot(struct slots *s, const char *base, struct error *err)
+static int open_slot(struct slots *s, const struct slot_order *order, struct error *err)
 {
 	int rc = -1;
 
@@ -77,7 +77,8 @@ static int open_slot(struct slots *s, const char *base, struct error *err)
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		const struct timespec pause = {0, LOCK_PAUSE_MS * 1000000L};
 
-		rc = s->module->open(s->root, s->dir, s->teammate, s->pinned, base, &s->slot, err);
+		rc = s->module->open(s->root, s->dir, s->teammate, s->pinned, order->base,
+		                     order->paths, &s->slot, err);
 		if (rc == 0 || err->code != ERROR_BUSY)
 			return rc;
 		nanosleep(&pause, NULL);
@@ -87,8 +88,7 @@ static int open_slot(struct slots *s, const char *base, struct error *err)
 
 static int switch_slot(struct slots *s, struct slots_job *job, struct error *err)
 {
-	return s->module->switch_to(s->slot, job->attempt, job->branch, job->base, job->copy,
-	                            job->link, err);
+	return s->module->switch_to(s->slot, job->attempt, &job->order, err);
 }
 
 /* A slot that was open and fails may have been removed under us: opened again it is made
@@ -97,7 +97,7 @@ static int prepare(struct slots *s, struct slots_job *job)
 {
 	bool was_open = s->slot != NULL;
 
-	if (!was_open && open_slot(s, job->base, &job->err) != 0)
+	if (!was_open && open_slot(s, &job->order, &job->err) != 0)
 		return -1;
 	if (switch_slot(s, job, &job->err) != 0) {
 		if (!was_open)
@@ -105,7 +105,8 @@ static int prepare(struct slots *s, struct slots_job *job)
 		log_warn("slots", "attempt=%lld %s", (long long)job->attempt, job->err.text);
 		s->module->close(s->slot);
 		s->slot = NULL;
-		if (open_slot(s, job->base, &job->err) != 0 || switch_slot(s, job, &job->err) != 0)
+		if (open_slot(s, &job->order, &job->err) != 0 ||
+		    switch_slot(s, job, &job->err) != 0)
 			return -1;
 	}
 	job->setup_due = job->has_setup && s->module->is_new(s->slot);
@@ -116,13 +117,14 @@ static int prepare(struct slots *s, struct slots_job *job)
 
 static int commit(struct slots *s, struct slots_job *job)
 {
-	if (s->module->commit(s->slot, job->attempt, job->branch, job->base, job->subject,
-	                      &job->result, &job->err) != 0)
+	if (s->module->commit(s->slot, job->attempt, job->order.branch, job->order.base,
+	                      job->subject, &job->result, &job->err) != 0)
 		return -1;
 	job->committed = true;
 	if (!job->prove || !job->result.descends || (job->result.unchanged && job->expect_changes))
 		return 0;
-	if (s->module->prove_begin(s->slot, job->base, job->protect, job->overlay, &job->err) != 0)
+	if (s->module->prove_begin(s->slot, job->order.base, job->protect, job->overlay,
+	                           &job->err) != 0)
 		return -1;
 	job->proving = true;
 	return 0;
@@ -138,6 +140,23 @@ static int snapshot(struct slots *s, struct slots_job *job)
 		memcpy(job->kept, head, strlen(head) + 1);
 	free(head);
 	return 0;
+}
+
+/* After every job, whatever became of it. */
+static void ask_slot(struct slots *s, struct slots_job *job)
+{
+	if (!s->slot)
+		return;
+	job->tampering = s->module->take_tampering(s->slot);
+	if (job->rc == 0 && (job->verb == SLOTS_PREPARE || job->verb == SLOTS_RUN))
+		job->rc = s->module->agent_environment(s->slot, &job->env, &job->err);
+}
+
+void slots_job_finish(struct slots_job *job)
+{
+	strv_free(job->env);
+	strv_free(job->tampering);
+	job->env = job->tampering = NULL;
 }
 
 static void job_run(uv_work_t *work)
@@ -170,6 +189,7 @@ static void job_run(uv_work_t *work)
 		job->rc = s->module->keep(s->slot, job->attempt, job->head, &job->err);
 		break;
 	}
+	ask_slot(s, job);
 }
 
 static void job_done(uv_work_t *work, int status)
@@ -190,6 +210,7 @@ void slots_start(struct slots *s, struct slots_job *job)
 	job->err = (struct error)ERROR_INIT;
 	job->setup_due = job->committed = job->proving = false;
 	job->kept[0] = '\0';
+	job->env = job->tampering = NULL;
 	s->busy = true;
 	uv_queue_work(s->loop, &job->work, job_run, job_done);
 }

@@ -25,8 +25,9 @@ struct slots_job {
 	enum slots_verb verb;
 	int64_t attempt;
 	/* Borrowed until `done` was called. */
-	const char *branch, *base, *subject, *head, *overlay;
-	const char *const *copy, *const *link, *const *protect;
+	struct slot_order order; /* PREPARE; its branch and base are COMMIT's too */
+	const char *subject, *head, *overlay;
+	const char *const *protect;
 	bool has_setup; /* PREPARE: the task has a setup command */
 	bool prove;     /* COMMIT: a verify will follow */
 	bool expect_changes;
@@ -37,6 +38,8 @@ struct slots_job {
 	struct slot_result result; /* COMMIT */
 	bool committed;            /* COMMIT: `result` is filled, even where prove_begin failed */
 	bool proving;              /* COMMIT: prove_begin succeeded */
+	char **env;                /* PREPARE, RUN: what the agent's git must know; NAME=value */
+	char **tampering;          /* slot_take_tampering; both are freed with slots_job_finish */
 	char kept[65];             /* SNAPSHOT: the kept commit, or "" */
 	void (*done)(struct slots_job *job);
 	void *context;
@@ -52,6 +55,7 @@ void slots_free(struct slots *slots); /* no job may be running; the lock is give
 const char *slots_dir(const struct slots *slots);
 bool slots_busy(const struct slots *slots);
 /* The job is the caller's and must live until `done`. */
+void slots_job_finish(struct slots_job *job);
 void slots_start(struct slots *slots, struct slots_job *job);
 
 #endif

@@ -111,7 +111,7 @@ static inline struct slot *open_slot(struct universe *u)
 	struct slot *slot = NULL;
 
 	if (slot_open(u->root, u->slot, "ash", access(u->pin, F_OK) == 0 ? u->pin : NULL, NULL,
-	              &slot, &err) < 0)
+	              NULL, &slot, &err) < 0)
 		fail_msg("slot_open: %s", err.text);
 	return slot;
 }
@@ -129,7 +129,8 @@ static inline void start_attempt(struct universe *u, struct slot *slot, int64_t 
 	_cleanup_free_ char *branch = xasprintf("pleach/p/%s", key);
 	struct error err = ERROR_INIT;
 
-	if (slot_switch(slot, attempt, branch, base, NULL, NULL, &err) < 0 ||
+	if (slot_switch(slot, attempt, &(struct slot_order){.branch = branch, .base = base}, &err) <
+	        0 ||
 	    slot_running(slot, &err) < 0)
 		fail_msg("slot_switch: %s", err.text);
 }

@@ -27,7 +27,7 @@ static void test_second_holder_is_busy(void **state)
 	struct slot *slot = open_slot(u), *other = NULL;
 	struct error err = ERROR_INIT;
 
-	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, &other, &err), -1);
+	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, NULL, &other, &err), -1);
 	assert_int_equal(err.code, ERROR_BUSY);
 	slot_close(slot);
 }
@@ -39,7 +39,7 @@ static void test_foreign_directory_is_refused(void **state)
 	struct slot *slot = NULL;
 
 	run_sh(u->dir, "mkdir -p repo.pleach/ash; echo mine > repo.pleach/ash/file");
-	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, &slot, &err), -1);
+	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, NULL, &slot, &err), -1);
 	assert_int_equal(err.code, ERROR_INVALID);
 	assert_non_null(strstr(err.text, "not a worktree"));
 	assert_sh("mine", sh(u->slot, "cat file"));
@@ -52,7 +52,7 @@ static void test_another_repository_is_refused(void **state)
 	struct slot *slot = NULL;
 
 	run_sh(u->dir, "git init -q repo.pleach/ash; echo mine > repo.pleach/ash/file");
-	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, &slot, &err), -1);
+	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, NULL, &slot, &err), -1);
 	assert_int_equal(err.code, ERROR_INVALID);
 }
 
@@ -63,7 +63,7 @@ static void test_the_users_worktree_is_refused(void **state)
 	struct slot *slot = NULL;
 
 	run_sh(u->root, "git worktree add -q ../repo.pleach/ash");
-	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, &slot, &err), -1);
+	assert_int_equal(slot_open(u->root, u->slot, "ash", NULL, NULL, NULL, &slot, &err), -1);
 	assert_int_equal(err.code, ERROR_INVALID);
 	assert_sh("ash", sh(u->slot, "git symbolic-ref --short HEAD"));
 }
@@ -78,7 +78,7 @@ static void test_unborn_repository_is_invalid(void **state)
 
 	_cleanup_free_ char *root = xasprintf("%s/empty", u->dir);
 
-	assert_int_equal(slot_open(root, u->slot, "ash", NULL, NULL, &slot, &err), -1);
+	assert_int_equal(slot_open(root, u->slot, "ash", NULL, NULL, NULL, &slot, &err), -1);
 	assert_int_equal(err.code, ERROR_INVALID);
 	assert_false(file_exists(u->slot));
 }

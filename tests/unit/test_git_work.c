@@ -152,7 +152,10 @@ static void test_branch_checked_out_by_the_user(void **state)
 	struct error err = ERROR_INIT;
 
 	run_sh(u->root, "git checkout -q -b pleach/p/one");
-	assert_int_equal(slot_switch(slot, 1, "pleach/p/one", base, NULL, NULL, &err), -1);
+	assert_int_equal(slot_switch(slot, 1,
+	                             &(struct slot_order){.branch = "pleach/p/one", .base = base},
+	                             &err),
+	                 -1);
 	assert_int_equal(err.code, ERROR_BUSY);
 	assert_non_null(strstr(err.text, u->root));
 	slot_close(slot);
@@ -166,12 +169,20 @@ static void test_branch_name_in_the_way(void **state)
 	struct error err = ERROR_INIT;
 
 	run_sh(u->root, "git branch pleach/p");
-	assert_int_equal(slot_switch(slot, 1, "pleach/p/one", base, NULL, NULL, &err), -1);
+	assert_int_equal(slot_switch(slot, 1,
+	                             &(struct slot_order){.branch = "pleach/p/one", .base = base},
+	                             &err),
+	                 -1);
 	assert_int_equal(err.code, ERROR_CONFLICT);
-	assert_int_equal(slot_switch(slot, 1, "bad..name", base, NULL, NULL, &err), -1);
+	assert_int_equal(
+	    slot_switch(slot, 1, &(struct slot_order){.branch = "bad..name", .base = base}, &err),
+	    -1);
 	assert_int_equal(err.code, ERROR_INVALID);
 	/* And the slot is as good as before. */
-	assert_int_equal(slot_switch(slot, 1, "pleach/q/one", base, NULL, NULL, &err), 0);
+	assert_int_equal(slot_switch(slot, 1,
+	                             &(struct slot_order){.branch = "pleach/q/one", .base = base},
+	                             &err),
+	                 0);
 	slot_close(slot);
 }
 
@@ -187,12 +198,17 @@ static void test_private_files(void **state)
 
 	run_sh(u->root, "echo secret > .env; mkdir -p mods conf; echo m > mods/m; echo c > conf/c; "
 	                "echo local >> a.txt");
-	assert_int_equal(slot_switch(slot, 1, "pleach/p/one", base, copy, link, &err), 0);
+	assert_int_equal(
+	    slot_switch(slot, 1,
+	                &(struct slot_order){
+	                    .branch = "pleach/p/one", .base = base, .copy = copy, .link = link},
+	                &err),
+	    0);
 	assert_sh("secret", sh(u->slot, "cat .env"));
 	assert_sh("c", sh(u->slot, "cat conf/c"));
 	assert_sh("m", sh(u->slot, "cat mods/m"));
 	assert_sh("20", sh(u->slot, "tail -1 a.txt"));
-	assert_int_equal(slot_exclude_private(slot, &env, &err), 0);
+	assert_int_equal(slot_agent_environment(slot, &env, &err), 0);
 	assert_int_equal(strv_len((const char *const *)env), 3);
 	for (size_t i = 0; env[i]; i++) {
 		char *value = strchr(env[i], '=');
@@ -224,9 +240,17 @@ static void test_private_file_leading_out(void **state)
 	struct error err = ERROR_INIT;
 
 	run_sh(u->root, "ln -s /etc/passwd passwd");
-	assert_int_equal(slot_switch(slot, 1, "pleach/p/one", base, out, NULL, &err), -1);
+	assert_int_equal(
+	    slot_switch(slot, 1,
+	                &(struct slot_order){.branch = "pleach/p/one", .base = base, .copy = out},
+	                &err),
+	    -1);
 	assert_int_equal(err.code, ERROR_INVALID);
-	assert_int_equal(slot_switch(slot, 1, "pleach/p/one", base, evil, NULL, &err), -1);
+	assert_int_equal(
+	    slot_switch(slot, 1,
+	                &(struct slot_order){.branch = "pleach/p/one", .base = base, .copy = evil},
+	                &err),
+	    -1);
 	assert_int_equal(err.code, ERROR_INVALID);
 	slot_close(slot);
 }
@@ -395,6 +419,7 @@ static void plant(struct universe *u, const char *dir)
 
 static void test_nothing_planted_is_run(void **state)
 {
+	char **told;
 	struct universe *u = *state;
 	struct slot *slot;
 	_cleanup_free_ char *base = head_of(u, "main");
@@ -421,7 +446,10 @@ static void test_nothing_planted_is_run(void **state)
 	slot = open_slot(u);
 	start_attempt(u, slot, 3, "three");
 	assert_false(file_exists(evil));
-	assert_non_null(slot_unknown_drivers(slot));
+	told = slot_take_tampering(slot);
+	assert_non_null(told);
+	strv_free(told);
+	assert_null(slot_take_tampering(slot));
 	slot_close(slot);
 	/* It would have run: git as it is does. */
 	run_sh(u->slot, "git status >/dev/null 2>&1 || true");
@@ -438,7 +466,7 @@ static void test_the_users_own_filter_runs(void **state)
 	       "git config filter.up.clean 'tr a-z A-Z'; git config filter.up.smudge 'tr A-Z a-z'");
 	assert_int_equal(pinned_write(u->root, u->pin, &err), 0);
 	slot = open_slot(u);
-	assert_null(slot_unknown_drivers(slot));
+	assert_null(slot_take_tampering(slot));
 	start_attempt(u, slot, 1, "one");
 	/* The agent changes the filter: the pinned one is used. */
 	run_sh(u->slot,

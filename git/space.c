@@ -1,0 +1,58 @@
+/* Whether a tree fits on the disk that its slot is made on. Asked of the file system alone as
+ * long as there is plenty; of the tree's sizes when there is not. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "mem.h"
+#include "slot_internal.h"
+
+#define PLENTY     (8LL << 30)
+#define FILE_ALONE 4096LL /* what a file takes beside its bytes, rounded up */
+
+/* Bytes that the files of a commit take, as `ls-tree -l` tells their sizes. */
+static int size_of_tree(const struct slot *slot, const char *commit, long long *bytes,
+                        struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct git_run run = {.out = &text};
+
+	if (git_run(&slot->repo, &run, GIT_ARGS("ls-tree", "-r", "-l", "-z", "--full-tree", commit),
+	            err) < 0)
+		return -1;
+	/* MODE SP TYPE SP ID SP SIZE TAB PATH; the size is right-justified. */
+	for (size_t at = 0; at < text.len; at += strlen(text.data + at) + 1) {
+		const char *tab = strchr(text.data + at, '\t'), *size = tab;
+
+		while (size && size > text.data + at && size[-1] != ' ')
+			size--;
+		if (size)
+			*bytes += strtoll(size, NULL, 10) + FILE_ALONE;
+	}
+	return 0;
+}
+
+int slot_check_space(const struct slot *slot, const char *commit, struct error *err)
+{
+	const char *text = getenv("PLEACH_TEST_DISK_FREE");
+	long long left, need = 0;
+	struct statvfs fs;
+
+	if (statvfs(slot->dir, &fs) < 0)
+		return error_errno(err, "cannot look at %s", slot->dir);
+	left = text ? strtoll(text, NULL, 10) : (long long)fs.f_bavail * (long long)fs.f_frsize;
+	if (left > PLENTY)
+		return 0;
+	/* In a partial clone asking for sizes would fetch everything. */
+	if (repo_is_partial(&slot->repo))
+		return 0;
+	if (size_of_tree(slot, commit, &need, err) < 0)
+		return -1;
+	if (need <= left)
+		return 0;
+	return error_set(
+	    err, ERROR_EXTERNAL,
+	    "the slot needs %lld MB and its disk has %lld MB left (make room, limit it "
+	    "by `paths:`, or see what `pleach gc` would remove)",
+	    (need >> 20) + 1, left >> 20);
+}
