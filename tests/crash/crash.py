@@ -24,6 +24,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # Who, and how often. "all": everything but the agents at once.
 TARGETS = {"serving": 26, "worker": 26, "agent": 16, "git": 10, "supervisor": 6, "tmux": 6,
            "pause": 4, "command": 3, "stop": 2, "all": 1}
+# What must be found broken when a guard is switched off (shared/controls.h).
+NOTICED = {"fence": "nothing twice", "idempotent-finish": "nothing twice", "sweep": "nobody left"}
 STUCK_S = 90  # so long nothing completes: something hangs
 
 
@@ -47,7 +49,9 @@ class Follower(threading.Thread):
 
     def __init__(self, world):
         super().__init__(daemon=True)
-        self.world, self.seen, self.completed, self.ended = world, {}, 0, []
+        self.world, self.seen, self.completed = world, {}, 0
+        self.ended = {}  # attempt: its task
+        self.newest = {}  # task: its newest attempt
         self.over = False
 
     def take(self, events):
@@ -57,7 +61,9 @@ class Follower(threading.Thread):
             if event["kind"] == "task.updated" and data.get("verb") == "complete":
                 self.completed += 1
             if event["kind"] == "attempt.ended":
-                self.ended.append(event["attempt"])
+                self.ended[event["attempt"]] = event["task"]
+            if event["kind"] == "attempt.started":
+                self.newest[event["task"]] = event["attempt"]
 
     def run(self):
         since = 0
@@ -179,20 +185,28 @@ class Driver:
     def kill_worker(self, pid, line):
         words = line.split()
         name = words[words.index("--name") + 1]
-        if self.kill(pid):
-            self.worker_kills[name] += 1
-            self.kills["worker"] += 1
-            if self.rng.random() < self.options.ghosts and self.follower.ended:
-                self.raise_ghost(name)
-            return True
-        return False
+        ghost = self.call_ghost(name) if self.rng.random() < self.options.ghosts else None
+        hit = self.kill(pid)
+        if ghost:
+            ghost.stdin.write("go\n")
+            ghost.stdin.flush()
+        self.worker_kills[name] += hit
+        self.kills["worker"] += hit
+        return hit
 
-    def raise_ghost(self, name):
-        ended = self.follower.ended
-        those = {ended[self.rng.randrange(len(ended))] for _ in range(4)} | set(ended[-2:])
-        self.ghost_processes.append(subprocess.Popen(
+    def call_ghost(self, name):
+        """It tells ends of attempts that were superseded, and a few others."""
+        ended, newest = self.follower.ended, self.follower.newest
+        superseded = [attempt for attempt, task in ended.items() if newest[task] != attempt]
+        those = set(superseded[-4:]) | set(list(ended)[-2:]) | {
+            self.rng.choice(list(ended)) for _ in range(2) if ended}
+        ghost = subprocess.Popen(
             (sys.executable, HERE + "/ghost.py", self.world.control, self.world.path("secret"), name,
-             "2", *map(str, sorted(those))), env=self.world.env, stdout=subprocess.PIPE, text=True))
+             "2", *map(str, sorted(those))), env=self.world.env, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True)
+        ghost.stdout.readline()
+        self.ghost_processes.append(ghost)
+        return ghost
 
     def count_ghosts(self):
         for process in self.ghost_processes:
@@ -375,6 +389,12 @@ def test(world, options):
         if len(sentences) > 5:
             print(f"  {name}: {len(sentences) - 5} more")
     check(not hung, str(hung))
+    if options.off:
+        for pid in world.processes():
+            driver.kill(pid)
+        check(NOTICED[options.off] in broken, f"{options.off} is switched off, and nobody noticed")
+        print(f"{options.off} is switched off, and it was noticed")
+        return
     check(not broken, f"broken: {', '.join(broken)}")
     check(status == 0, f"run ended with {status}")
 
@@ -387,7 +407,7 @@ def main():
     parser.add_argument("--tasks", type=int, default=None, help="default: two a kill")
     parser.add_argument("--team", type=int, default=4)
     parser.add_argument("--ghosts", type=float, default=0.2, help="of the killed workers")
-    parser.add_argument("--off", help="guards to switch off, in a build with controls")
+    parser.add_argument("--off", choices=NOTICED, help="guards to switch off, in a build with controls")
     options = parser.parse_args()
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1 << 31)

@@ -3,9 +3,10 @@
 
   ghost.py CONTROL SECRET TEAMMATE PATIENCE_S ATTEMPT…
 
-Started when a teammate's worker was killed; takes its place before the next one is there, tells
-every ATTEMPT's end anew, prints one JSON line {"accepted": N, "refused": N} and is gone. It is a
-process of its own because a coordinator knows its workers by their pid.
+Says "ready" and waits for a line: then the teammate's worker has been killed. Takes its place
+before the next one is there, tells every ATTEMPT's end anew, prints one JSON line {"accepted": N,
+"refused": N} and is gone. It is a process of its own because a coordinator knows its workers by
+their pid.
 """
 import hashlib
 import hmac
@@ -40,6 +41,8 @@ def main():
     control, secret_file, teammate, patience, *attempts = sys.argv[1:]
     with open(secret_file, "rb") as file:
         secret = file.read()
+    print("ready", flush=True)
+    sys.stdin.readline()
     told = {"accepted": 0, "refused": 0}
     rpc = take_place(control, secret, teammate, float(patience))
     for attempt in attempts if rpc else ():
