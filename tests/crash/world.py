@@ -250,12 +250,14 @@ def run(test, build, *args, **options):
     try:
         test(world, *args, **options)
         world.end()
-    except (Failure, OSError, subprocess.TimeoutExpired) as problem:
+    except BaseException as problem:  # whatever it is, nothing of this universe is left behind
         print(f"FAILED: {problem}")
         print(world.tail())
         try:
             world.end()
         except (Failure, OSError, subprocess.TimeoutExpired) as more:
             print(f"and at its end: {more}")
+        if not isinstance(problem, (Failure, OSError, subprocess.TimeoutExpired)):
+            raise
         return 1
     return 0
