@@ -34,6 +34,10 @@ static const struct option try_options[] = {
      .help = "manual (default), first or best",
      .kind = KIND_WORDS,
      .words = "manual first best"},
+    {.name = "more",
+     .value = "TASK",
+     .help = "more alternatives of a task that has some, from the same base",
+     .kind = KIND_TASK},
     {.name = "with-changes", .help = "start from your uncommitted work, too"},
     FOLLOW_OPTIONS,
     {0}};
@@ -41,6 +45,7 @@ static const struct option try_options[] = {
 struct try_job {
 	struct cli *cli;
 	json_t *params, *notes, *task, *ids, *team;
+	size_t earlier; /* alternatives that were there before */
 	bool headless;
 };
 
@@ -123,11 +128,21 @@ static int add_base(struct try_job *job, struct error *err)
 	return 0;
 }
 
+/* The task, then its alternatives. */
+static void read_ids(struct try_job *job)
+{
+	json_t *id;
+	size_t i;
+
+	job->ids = json_array();
+	json_array_append(job->ids, json_object_get(job->task, "id"));
+	json_array_foreach (json_object_get(job->task, "alternatives"), i, id)
+		json_array_append(job->ids, id);
+}
+
 static int add_task(struct try_job *job, int64_t *since, struct error *err)
 {
 	char nonce[33];
-	json_t *id;
-	size_t i;
 
 	if (cli_last_event(job->cli, since, err) < 0)
 		return -1;
@@ -135,16 +150,88 @@ static int add_task(struct try_job *job, int64_t *since, struct error *err)
 	json_object_set_new(job->params, "nonce", json_string(nonce));
 	if (cli_ask(job->cli, "task.add", json_incref(job->params), true, &job->task, err) < 0)
 		return -1;
-	job->ids = json_array();
-	json_array_append(job->ids, json_object_get(job->task, "id"));
-	json_array_foreach (json_object_get(job->task, "alternatives"), i, id)
-		json_array_append(job->ids, id);
+	read_ids(job);
+	return 0;
+}
+
+/* ---- --more ---- */
+
+/* The agents that were named, as task.more wants them. */
+static json_t *named_agents(const json_t *params)
+{
+	const json_t *alternatives = json_sub(params, "alternatives");
+	size_t n = json_array_size(alternatives);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < (n ? n : 1); i++) {
+		const json_t *task = n ? json_array_get(alternatives, i) : json_sub(params, "task");
+
+		json_array_append_new(list, json_pack("{s:O?, s:O?}", "name",
+		                                      json_object_get(task, "agent"), "model",
+		                                      json_object_get(task, "model")));
+	}
+	return list;
+}
+
+/* Agents that the choice does not have are read from the configuration, as for any task. */
+static int read_agents(struct try_job *job, json_t *params, struct error *err)
+{
+	_cleanup_free_ const char **agents = options_list(&job->cli->options, "agent");
+	struct plan_task_options options = {.prompt = "more", .agents = agents, .verify = "none"};
+	const struct plan_module *module;
+	struct plan_context context;
+
+	if (!agents || !agents[0])
+		return 0;
+	module = plan_module_load(err);
+	if (!module || team_plan_context(job->cli, &context, err) < 0 ||
+	    module->task_make(&context, &options, &job->params, &job->notes, err) < 0 ||
+	    team_check_agents(job->cli, json_sub(job->params, "agents"), NULL,
+	                      json_sub(job->params, "secrets"), err) < 0)
+		return -1;
+	json_object_set_new(params, "agents", named_agents(job->params));
+	json_object_set(params, "profiles", json_sub(job->params, "agents"));
+	json_object_set(params, "secrets", json_sub(job->params, "secrets"));
+	return 0;
+}
+
+static int add_more(struct try_job *job, const char *name, int64_t *since, struct error *err)
+{
+	static const char *const others[] = {"verify", "choose"};
+	_cleanup_json_ json_t *params = NULL, *before = NULL;
+	_cleanup_free_ char *prompt = NULL;
+	char nonce[33];
+	long copies;
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (options_text(&job->cli->options, others[i]))
+			return error_set(err, ERROR_INVALID,
+			                 "try: --%s with --more (alternatives share their task's)",
+			                 others[i]);
+	if (options_flag(&job->cli->options, "with-changes"))
+		return error_set(err, ERROR_INVALID,
+		                 "try: --with-changes with --more (alternatives share their base)");
+	if (prompt_read(job->cli, 0, false, &prompt, err) < 0 ||
+	    options_number(&job->cli->options, "copies", 1, 1, &copies, err) < 0)
+		return -1;
+	text_random_hex(nonce, 16);
+	params = json_pack("{s:s, s:i, s:s?, s:s}", "task", name, "copies", (int)copies, "prompt",
+	                   prompt, "nonce", nonce);
+	if (!params)
+		return error_set(err, ERROR_INVALID, "try: the prompt is not UTF-8 text");
+	if (read_agents(job, params, err) < 0 || cli_last_event(job->cli, since, err) < 0 ||
+	    cli_ask(job->cli, "task.show", json_pack("{s:s}", "task", name), true, &before, err) <
+	        0 ||
+	    cli_ask(job->cli, "task.more", json_incref(params), true, &job->task, err) < 0)
+		return -1;
+	job->earlier = json_array_size(json_sub(before, "alternatives"));
+	read_ids(job);
 	return 0;
 }
 
 static int start_team(struct try_job *job, struct error *err)
 {
-	size_t alternatives = json_array_size(job->ids) - 1;
+	size_t alternatives = json_array_size(job->ids) - 1 - job->earlier;
 	struct team_start start = {.profiles = json_sub(job->params, "agents"),
 	                           .headless = job->headless};
 
@@ -182,25 +269,37 @@ static int tell_detached(const struct try_job *job)
 	return 0;
 }
 
+/* What is to be tried is stored; nothing was started but what stores it. */
+static int store_job(struct try_job *job, struct follow *follow, int *signals, struct error *err)
+{
+	const char *more = options_text(&job->cli->options, "more");
+
+	if (!more) {
+		if (make_task(job, err) < 0)
+			return -1;
+		print_found(job);
+	}
+	if (team_check_tmux(job->cli, job->headless, err) < 0)
+		return -1;
+	if (!more && (team_check_agents(job->cli, json_sub(job->params, "agents"), NULL,
+	                                json_sub(job->params, "secrets"), err) < 0 ||
+	              add_base(job, err) < 0))
+		return -1;
+	*signals = follow_catch_signals();
+	return more ? add_more(job, more, &follow->since, err) : add_task(job, &follow->since, err);
+}
+
 static int try_exec(struct cli *cli, struct error *err)
 {
 	_cleanup_job_ struct try_job job = {.cli = cli};
 	_cleanup_json_ json_t *tasks = NULL;
 	_cleanup_free_ char *again = NULL;
 	struct follow follow = {.plan = NULL};
-	int signals, status;
+	int signals = -1, status;
 
 	job.headless = options_flag(&cli->options, "headless");
-	if (follow_read_options(cli, &follow, err) < 0 || make_task(&job, err) < 0)
-		return -1;
-	print_found(&job);
-	if (team_check_tmux(cli, job.headless, err) < 0 ||
-	    team_check_agents(cli, json_sub(job.params, "agents"), NULL,
-	                      json_sub(job.params, "secrets"), err) < 0 ||
-	    add_base(&job, err) < 0)
-		return -1;
-	signals = follow_catch_signals();
-	if (add_task(&job, &follow.since, err) < 0 || start_team(&job, err) < 0)
+	if (follow_read_options(cli, &follow, err) < 0 ||
+	    store_job(&job, &follow, &signals, err) < 0 || start_team(&job, err) < 0)
 		return -1;
 	if (options_flag(&cli->options, "detach"))
 		return tell_detached(&job);
@@ -217,7 +316,8 @@ static int try_exec(struct cli *cli, struct error *err)
 
 const struct command command_try = {
     .name = "try",
-    .usage = "[PROMPT] [-F FILE] [-n N] [--agent NAME[/MODEL]]… [--verify CMD|none] [OPTION…]",
+    .usage = "[PROMPT] [-F FILE] [-n N] [--agent NAME[/MODEL]]… [--verify CMD|none] [--more TASK] "
+             "[OPTION…]",
     .summary = "let several agents, or one several times, try the same task",
     .options = try_options,
     .most_args = ARGS_ANY,

@@ -137,6 +137,8 @@ int environment_set_base(struct coordinator *c, const json_t *base, struct error
 /* part: only some tasks of the plan are in secrets; the others keep theirs. */
 int environment_set_plan(struct coordinator *c, const char *plan, const json_t *secrets, bool part,
                          struct error *err);
+/* What `env:` said of one task alone. Borrowed; NULL: nothing. */
+json_t *environment_of_task(struct coordinator *c, const char *plan, const char *key);
 /* base ← plan ← task, for a landing's verify. New reference: {NAME: VALUE}. */
 json_t *environment_for(struct coordinator *c, const char *plan, const char *key);
 
@@ -230,6 +232,7 @@ int method_plan_submit(struct request *r, struct error *err);
 int method_task_add(struct request *r, struct error *err);
 int method_task_merge(struct request *r, struct error *err);
 int method_task_compare(struct request *r, struct error *err);
+int method_task_more(struct request *r, struct error *err);
 int method_gc(struct request *r, struct error *err);
 void landings_init(struct coordinator *c);
 /* Recovery has settled what was under way: from now on they start. */

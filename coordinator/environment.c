@@ -80,6 +80,13 @@ int environment_set_plan(struct coordinator *c, const char *plan, const json_t *
 	return environment_write(c, err);
 }
 
+json_t *environment_of_task(struct coordinator *c, const char *plan, const char *key)
+{
+	const json_t *secrets = json_object_get(json_object_get(c->environment, "plans"), plan);
+
+	return json_object_get(json_object_get(secrets, "tasks"), key);
+}
+
 json_t *environment_for(struct coordinator *c, const char *plan, const char *key)
 {
 	json_t *env = json_object();

@@ -18,6 +18,7 @@ static const struct method methods[] = {
     {"task.waiting", BY_ALL, method_task_waiting},
     {"task.pick", BY_PEOPLE, method_task_pick},
     {"task.compare", BY_ALL, method_task_compare},
+    {"task.more", BY_PEOPLE, method_task_more},
     {"task.locate", BY_ALL, method_task_locate},
     {"task.merge", BY_PEOPLE, method_task_merge},
     {"task.log", BY_ALL, method_task_log},

@@ -317,6 +317,14 @@ static int check_stored_cycles(struct submit *s, const json_t *tasks, struct err
 	return 0;
 }
 
+/* An alternative of `try --more`: no plan ever had it. */
+static bool was_added_later(struct submit *s, int64_t id)
+{
+	_cleanup_free_ char *definition = store_task_definition(s->c->store, id);
+
+	return definition && !*definition;
+}
+
 static int handle_removed(struct submit *s, struct error *err)
 {
 	_cleanup_free_ int64_t *all = store_task_ids(s->c->store, s->plan_id);
@@ -326,6 +334,8 @@ static int handle_removed(struct submit *s, struct error *err)
 
 		if (!store_task_get(s->c->store, all[i], &row) ||
 		    json_object_get(s->ids, row.key) || row.status == TASK_CANCELLED)
+			continue;
+		if (row.parent && was_added_later(s, row.id))
 			continue;
 		json_array_append_new(s->removed, json_string(row.key));
 		if (json_flag(s->params, "prune") && !task_status_is_terminal(row.status) &&

@@ -216,3 +216,47 @@ experiment() {
 	refused 'more than 64' <<<$'tasks:\n  - {id: x, prompt: y, alternatives: [{repeat: 40}, {repeat: 30}]}'
 	refused 'by: (a measure) or judge:' <<<$'tasks:\n  - {id: x, prompt: y, alternatives: 2, choose: {order: min}}'
 }
+
+@test "try --more adds alternatives from the same base, with the same proof" {
+	plan <<-'Y'
+	verify: 'test -f x'
+	env: {SEEN: "yes"}
+	tasks:
+	  - id: speed
+	    prompt: 'echo "$SEEN" >x'
+	    env: {MINE: "too"}
+	    alternatives: 2
+	Y
+	expect 3 pleach run --headless >/dev/null
+	git commit -q --allow-empty -m later
+	expect 3 pleach try --more speed --headless 'echo "$MINE" >y' -n 2 >"$W/out"
+	is "4 completed" "$(pleach --json compare speed | jq -r '"\(.alternatives | length) \(.alternatives[3].status)"')"
+	is 1 "$(for n in 1 2 3 4; do task speed.$n .base; done | sort -u | wc -l)"
+	is yes "$(git show pleach/p/speed.3:x)"
+	is too "$(git show pleach/p/speed.4:y)"
+	is 0 "$(task speed.4 .verify.exit_code)"
+	has "$(cat "$W/out")" "speed.4"
+	holds "$(pleach --json task show speed)" '.status == "needs_input" and (.input.options | length) == 4'
+	# Run again: the plan never had them, and they stay.
+	expect 3 pleach run --headless --prune 2>&1 >/dev/null
+	is completed "$(task speed.4 .status)"
+	expect 0 pleach pick speed.4 >/dev/null
+	expect 5 pleach try --more speed --headless
+	has "$(stderr)" "is decided"
+	expect 0 pleach add plain --key plain --agent sh >/dev/null
+	expect 5 pleach try --more plain --headless
+	expect 2 pleach try --more speed --verify true --headless
+}
+
+@test "try --more with another agent, after all alternatives failed" {
+	raw_plan <<-'Y'
+	agents:
+	  bad: {command: [sh, -c, 'exit 4'], mode: exec}
+	  sh: {command: [sh, "{prompt_file}"], mode: exec}
+	Y
+	expect 1 pleach try 'echo x >x' -n 2 --agent bad --verify 'test -f x' --choose best --headless >/dev/null
+	key=$(pleach --json task list | jq -r '.tasks[] | select(.kind == "choice") | .key')
+	is failed "$(task "$key" .status)"
+	expect 0 pleach try --more "$key" --agent sh --headless >/dev/null
+	is "completed $key.3" "$(task "$key" .status) $(pleach --json task show "$(task "$key" .chosen)" | jq -r .key)"
+}
