@@ -30,6 +30,14 @@ static void print_conflicts(const struct cli *cli, const json_t *conflicts)
 		line_add(&line, STYLE_PLAIN, "  conflicts:");
 		json_array_foreach (json_object_get(item, "paths"), j, path)
 			line_addf(&line, STYLE_PLAIN, " %s", json_string_value(path));
+		json_array_foreach (json_object_get(item, "with"), j, path)
+			line_addf(&line, STYLE_PLAIN, "%s%s", j ? ", " : "  with ",
+			          json_string_value(path));
+		if (json_flag(item, "unresolved"))
+			line_add(&line, STYLE_PLAIN, "  (marks were left in it)");
+		if (json_int(item, "resolve", 0))
+			line_addf(&line, STYLE_DIM, "   task %lld is to resolve it",
+			          (long long)json_int(item, "resolve", 0));
 		line_print(&line);
 	}
 	line_finish(&line);
@@ -50,6 +58,31 @@ static void print_failed(const struct cli *cli, const json_t *failed)
 		line_print(&line);
 		if (json_text(item, "tail"))
 			print_text(json_text(item, "tail"));
+	}
+	line_finish(&line);
+}
+
+/* Nobody's fault, and nothing was lost: what stands in the way, and behind whom it waits. */
+static void print_left(const struct cli *cli, const json_t *refused, const json_t *stopped)
+{
+	struct line line;
+	json_t *item, *key;
+	size_t i, j;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (refused, i, item) {
+		line_add(&line, STYLE_YELLOW, "! ");
+		line_addf(&line, STYLE_BOLD, "%s", json_text(item, "key"));
+		line_print(&line);
+		print_text(json_text(item, "message"));
+	}
+	json_array_foreach (stopped, i, item) {
+		line_add(&line, STYLE_DIM, "− ");
+		line_addf(&line, STYLE_BOLD, "%s", json_text(item, "key"));
+		json_array_foreach (json_object_get(item, "after"), j, key)
+			line_addf(&line, STYLE_PLAIN, "%s%s", j ? ", " : "  waits for ",
+			          json_string_value(key));
+		line_print(&line);
 	}
 	line_finish(&line);
 }
@@ -95,16 +128,15 @@ static void print_merged(struct cli *cli, const json_t *result, bool dry_run)
 	line_finish(&line);
 }
 
-/* 1 when something did not land. */
+/* 1 when something did not land, 5 when only the surroundings were against it. */
 static int exit_status(const json_t *result)
 {
-	const json_t *verify = json_sub(result, "verify");
-	bool failed = json_array_size(json_object_get(result, "conflicts")) ||
-	              json_array_size(json_object_get(result, "verify_failed")) ||
-	              json_array_size(json_object_get(result, "stopped")) ||
-	              (verify && json_int(verify, "exit_code", 0) != 0);
-
-	return failed ? 1 : 0;
+	if (json_array_size(json_object_get(result, "conflicts")) ||
+	    json_array_size(json_object_get(result, "verify_failed")))
+		return 1;
+	if (json_array_size(json_object_get(result, "refused")))
+		return 5;
+	return json_array_size(json_object_get(result, "stopped")) ? 1 : 0;
 }
 
 static int read_params(struct cli *cli, json_t **out, struct error *err)
@@ -142,6 +174,7 @@ static int merge_exec(struct cli *cli, struct error *err)
 	print_merged(cli, result, options_flag(&cli->options, "dry-run"));
 	print_conflicts(cli, json_sub(result, "conflicts"));
 	print_failed(cli, json_sub(result, "verify_failed"));
+	print_left(cli, json_sub(result, "refused"), json_sub(result, "stopped"));
 	return exit_status(result);
 }
 

@@ -279,6 +279,7 @@ static int run_exec(struct cli *cli, struct error *err)
 	follow.plan = json_text(job.submitted, "plan");
 	follow.base = json_text(job.plan, "base");
 	follow.ids = json_object_get(job.submitted, "ids");
+	follow.lands = json_flag(json_sub(job.plan, "landing"), "auto");
 	follow.started = json_object_get(job.team, "started");
 	if (!cli->json)
 		follow.since = json_int(job.submitted, "seq", 0);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conflicts_view.h"
 #include "connect.h"
 #include "jsonl.h"
 #include "mem.h"
@@ -11,7 +12,9 @@
 #include "text.h"
 
 static const struct option status_options[] = {
-    {.name = "line", .help = "one short line, for a status bar or a prompt"}, {0}};
+    {.name = "line", .help = "one short line, for a status bar or a prompt"},
+    {.name = "conflicts", .help = "which works under way conflict with each other"},
+    {0}};
 
 static enum style state_style(const char *state)
 {
@@ -133,6 +136,33 @@ static void print_plans(const struct cli *cli, const json_t *plans)
 	line_finish(&line);
 }
 
+/* What waits to land, one line a target. */
+static void print_landings(const struct cli *cli, const json_t *landings)
+{
+	const char *target = NULL, *here;
+	struct line line;
+	json_t *item;
+	size_t i;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (landings, i, item) {
+		const char *state = json_text(item, "state");
+
+		here = json_text(item, "target");
+		if (!target || strcmp(target, here) != 0) {
+			if (target)
+				line_print(&line);
+			line_addf(&line, STYLE_PLAIN, "landing on %s ", here);
+		}
+		target = here;
+		line_addf(&line, strcmp(state, "queued") == 0 ? STYLE_DIM : STYLE_GREEN, " %s",
+		          json_text(item, "key"));
+	}
+	if (target)
+		line_print(&line);
+	line_finish(&line);
+}
+
 static void print_line(const struct cli *cli, const json_t *status)
 {
 	struct line line;
@@ -157,6 +187,7 @@ static void print_status(const struct cli *cli, const json_t *status)
 	if (json_array_size(team) && json_array_size(plans))
 		putchar('\n');
 	print_plans(cli, plans);
+	print_landings(cli, json_sub(status, "landings"));
 	if (!json_array_size(team) && !json_array_size(plans))
 		printf("no tasks and no team yet\n");
 }
@@ -165,6 +196,8 @@ static int status_exec(struct cli *cli, struct error *err)
 {
 	_cleanup_json_ json_t *status = NULL;
 
+	if (options_flag(&cli->options, "conflicts"))
+		return conflicts_show(cli, err);
 	if (cli_ask(cli, "status", NULL, true, &status, err) < 0)
 		return -1;
 	if (cli->json)
@@ -221,7 +254,7 @@ static int home_exec(struct cli *cli, struct error *err)
 
 const struct command command_status = {
     .name = "status",
-    .usage = "[--line]",
+    .usage = "[--line | --conflicts]",
     .summary = "what needs you, who does what, how the plans stand",
     .options = status_options,
     .exec = status_exec,

@@ -51,7 +51,7 @@ struct cli {
 /* Every command, in the order of the manual; each is in cmd_<name>.c. */
 /* clang-format off */
 #define COMMANDS(X)                                                                                \
-	X(run) X(try) X(add) X(compare) X(diff) X(pick) X(merge)                                   \
+	X(run) X(try) X(add) X(compare) X(diff) X(pick) X(merge) X(undo)                           \
 	X(task_list) X(task_show) X(task_update) X(task_wait) X(task_stop) X(task_retry)           \
 	X(answer) X(logs) X(attach) X(send) X(open) X(path)                                        \
 	X(team_list) X(team_add) X(team_remove) X(team_pause) X(team_resume)                       \

@@ -510,6 +510,8 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
 		follow_show_end(&run);
 		/* What a stuck task waits for may be outside of this run. */
 		status = outcome_exit_status(run.tasks, NULL);
+		if (!status && follow->lands && outcome_is_unlanded(run.tasks))
+			status = 1;
 		*tasks = json_incref(run.tasks);
 	}
 	screen_tty_release();

@@ -13,6 +13,7 @@ struct follow {
 	json_t *started;      /* [NAME] of the teammates that this run started, or NULL; borrowed */
 	int64_t since;        /* seq that events are read from */
 	double detach_after;  /* seconds; < 0: never */
+	bool lands;           /* merge: auto: what has not landed has not ended well */
 	bool signal_detaches; /* --on-signal detach, or a terminal */
 };
 

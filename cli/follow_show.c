@@ -58,12 +58,17 @@ static void draw(struct run *run)
 	fflush(stdout);
 }
 
-/* What makes a new line worth telling: its status, its attempt, and whether it is stuck. */
+/* What makes a new line worth telling: its status, its attempt, whether it is stuck, and what
+ * became of it where it was to land. */
 static char *telling_of(const json_t *task)
 {
-	return xasprintf("%s %lld %s", json_text(task, "status"),
+	const char *landing = json_text(json_sub(task, "landing"), "state");
+
+	/* That it waits to land is no news, what becomes of it is. */
+	return xasprintf("%s %lld %s %s", json_text(task, "status"),
 	                 task_is(task, "pending") ? 0LL : (long long)json_int(task, "attempt", 0),
-	                 task_is_stuck(task) ? "stuck" : "");
+	                 task_is_stuck(task) ? "stuck" : "",
+	                 landing && strcmp(landing, "queued") != 0 ? landing : "none");
 }
 
 static bool is_news(struct run *run, const json_t *task)

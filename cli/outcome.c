@@ -111,6 +111,21 @@ int outcome_exit_status(const json_t *tasks, const json_t *others)
 	return person ? 3 : failed ? 1 : 0;
 }
 
+bool outcome_is_unlanded(const json_t *tasks)
+{
+	json_t *task;
+	size_t i;
+
+	json_array_foreach (tasks, i, task) {
+		const char *state = json_text(json_sub(task, "landing"), "state");
+
+		if (state &&
+		    (strcmp(state, "conflict") == 0 || strcmp(state, "verify_failed") == 0))
+			return true;
+	}
+	return false;
+}
+
 json_t *outcome_json(const char *plan, const json_t *tasks, double seconds)
 {
 	struct outcome n;

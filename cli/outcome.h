@@ -23,6 +23,9 @@ void outcome_count_work(const json_t *tasks, task_find_fn find, void *context, s
  * outside the set that stuck_by may name (may be NULL). */
 int outcome_exit_status(const json_t *tasks, const json_t *others);
 
+/* Something that was to land by itself conflicts, or fails merged. */
+bool outcome_is_unlanded(const json_t *tasks);
+
 /* {"plan","completed",…,"seconds"}. New reference. */
 json_t *outcome_json(const char *plan, const json_t *tasks, double seconds);
 

@@ -137,14 +137,38 @@ char *task_changes(const json_t *task)
 	                 (long long)json_int(changes, "deletions", 0));
 }
 
+/* "conflicts with left in file", as far as it is known. */
+static char *story_conflict(const json_t *landing)
+{
+	const char *target = json_text(landing, "target");
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	json_t *item;
+	size_t i;
+
+	buf_add_str(&out, "conflicts with");
+	json_array_foreach (json_sub(landing, "with"), i, item)
+		buf_printf(&out, "%s %s", i ? "," : "", json_string_value(item));
+	if (!json_array_size(json_sub(landing, "with")))
+		buf_printf(&out, " %s", target ? target : "the target");
+	json_array_foreach (json_sub(landing, "paths"), i, item)
+		buf_printf(&out, "%s %s", i ? "," : " in", json_string_value(item));
+	return buf_take(&out);
+}
+
 static char *story_completed(const json_t *task)
 {
 	const json_t *verify = json_sub(task, "verify"), *landing = json_sub(task, "landing");
 	const char *landed = json_text(landing, "state"), *note = "";
 	char time[32];
 
+	if (landed && strcmp(landed, "conflict") == 0)
+		return story_conflict(landing);
+	if (landed && strcmp(landed, "verify_failed") == 0)
+		return xstrdup("verify failed when merged");
 	if (landed && strcmp(landed, "landed") == 0)
 		note = ", merged";
+	else if (landed && strcmp(landed, "queued") == 0)
+		note = ", waits to land";
 	else if (json_flag(task, "unchanged"))
 		note = ", nothing changed";
 	if (!verify)

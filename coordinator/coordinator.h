@@ -26,6 +26,7 @@ struct conn;
 struct held;
 struct gitq;
 struct landings;
+struct clashes;
 struct transition;
 
 struct coordinator {
@@ -47,6 +48,7 @@ struct coordinator {
 	struct held *held;
 	struct gitq *gitq;
 	struct landings *landings;
+	struct clashes *clashes;
 	struct team team;
 	struct views *views; /* NULL: headless, or no tmux */
 	char *views_problem; /* why there are none, to be said once */
@@ -153,6 +155,8 @@ void gitq_init(struct coordinator *c);
 extern const struct error gitq_undone;
 void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done_fn done,
               void *context);
+/* Tells the proof that was asked for with this context to end; `done` is still called. */
+void gitq_cancel(struct coordinator *c, const void *context);
 
 /* ---- held requests (held.c) ---- */
 enum held_kind { HELD_TASKS, HELD_EVENTS, HELD_ANSWER, HELD_RELEASE, HELD_DOWN };
@@ -231,15 +235,34 @@ void delay_arm(struct coordinator *c, int64_t task, int64_t ms);
 int method_plan_submit(struct request *r, struct error *err);
 int method_task_add(struct request *r, struct error *err);
 int method_task_merge(struct request *r, struct error *err);
+int method_task_undo(struct request *r, struct error *err);
+int method_task_clashes(struct request *r, struct error *err);
 int method_task_compare(struct request *r, struct error *err);
 int method_task_more(struct request *r, struct error *err);
 int method_gc(struct request *r, struct error *err);
 void landings_init(struct coordinator *c);
-/* Recovery has settled what was under way: from now on they start. */
-void landings_ready(struct coordinator *c);
-bool landings_busy(const struct coordinator *c);
 /* Nothing of an earlier coordinator runs any more. */
 bool landings_are_ready(const struct coordinator *c);
+bool landings_busy(const struct coordinator *c); /* something waits to land, or is about to */
+void landing_recover(struct coordinator *c);     /* goes on with what was queued */
+json_t *landings_json(struct coordinator *c);    /* the queue; new reference */
+/* In a step: a task was completed; one is to run again; a plan's merge: auto looked at anew
+ * (0: all plans'); down --now. */
+void landing_completed(struct coordinator *c, const struct task_row *task);
+void landing_forget(struct coordinator *c, int64_t task);
+void landing_scan(struct coordinator *c, int64_t plan);
+void landings_end(struct coordinator *c);
+/* Made by pleach to resolve a conflict: no file has it. */
+bool landing_is_resolver(struct coordinator *c, int64_t task);
+/* It waits to land, or for the task that resolves its conflict. */
+bool landing_is_under_way(struct coordinator *c, const struct task_row *task);
+
+/* ---- who is about to conflict with whom (clashes.c) ---- */
+void clashes_init(struct coordinator *c);
+/* Something is being worked on: compared some time later. */
+void clashes_changed(struct coordinator *c);
+/* As of the last comparison, with work that is still under way. */
+bool clashes_with_running(struct coordinator *c, int64_t task);
 
 /* ---- what people see (status.c, team_json.c) ---- */
 int method_status(struct request *r, struct error *err);

@@ -149,7 +149,9 @@ int task_change(struct coordinator *c, const struct transition *t, struct error 
 		turn_effect(c, asked_effect, NULL, attempt);
 	}
 	if (t->verb == VERB_REDO || t->verb == VERB_RETRY) /* what it makes has not landed */
-		store_task_set_landing(c->store, t->task, LANDING_NONE, NULL);
+		landing_forget(c, t->task);
+	if (after.status == TASK_COMPLETED)
+		landing_completed(c, &after);
 	if (after.attempt) { /* the border of its pane */
 		int64_t *task = xcalloc(1, sizeof *task);
 

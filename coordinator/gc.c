@@ -50,7 +50,7 @@ static const char *keep_reason(struct coordinator *c, const char *dir, const cha
 
 	if (strncmp(dir, slots, n) != 0 || dir[n] != '/')
 		return "not made by pleach";
-	if (strcmp(dir + n + 1, "integration") == 0)
+	if (strncmp(dir + n + 1, "integration", strlen("integration")) == 0)
 		return "merges are proven in it";
 	if (team_find(c, dir + n + 1))
 		return "a teammate's slot";

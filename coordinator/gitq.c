@@ -1,6 +1,7 @@
 /* Questions to pleach-git: short-lived children, a few at a time, answered by events.
  * Request and answer pass through anonymous memory files, so there is nothing to pump. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,6 +34,7 @@ struct git_job {
 struct gitq {
 	struct git_job *first, **last; /* that wait for a place */
 	int running;
+	struct git_job *proofs; /* that run: by the list of those that wait nobody finds them */
 };
 
 const struct error gitq_undone = {ERROR_BUSY, "the request was undone (try again)"};
@@ -47,7 +49,17 @@ static void gitq_start(struct coordinator *c);
 
 static bool is_long(const struct git_job *job)
 {
-	return strcmp(job->verb, "prepare") == 0 || strcmp(job->verb, "judge") == 0;
+	return strcmp(job->verb, "prove") == 0 || strcmp(job->verb, "judge") == 0;
+}
+
+static void forget_proof(struct git_job *job)
+{
+	struct git_job **at = &job->c->gitq->proofs;
+
+	while (*at && *at != job)
+		at = &(*at)->next;
+	if (*at)
+		*at = job->next;
 }
 
 static json_t *read_answer(const struct git_job *job, int status, struct error *err)
@@ -126,7 +138,9 @@ static void job_ended(uv_poll_t *poll, int status, int events)
 		result = read_answer(job, exit_status, &err);
 	close(job->in);
 	close(job->out);
-	if (!is_long(job))
+	if (is_long(job))
+		forget_proof(job);
+	else
 		job->c->gitq->running--;
 	close(job->proc.pidfd);
 	if (!result && worth_another_try(job, &err)) {
@@ -191,8 +205,12 @@ static void job_run(struct git_job *job)
 		free(job);
 		return;
 	}
-	if (!is_long(job))
+	if (is_long(job)) {
+		job->next = job->c->gitq->proofs;
+		job->c->gitq->proofs = job;
+	} else {
 		job->c->gitq->running++;
+	}
 	uv_poll_init(&job->c->loop, &job->poll, job->proc.pidfd);
 	job->poll.data = job;
 	uv_poll_start(&job->poll, UV_READABLE, job_ended);
@@ -250,4 +268,11 @@ void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done
 	job->context = context;
 	job->in = job->out = -1;
 	turn_effect(c, gitq_enqueue, gitq_drop, job);
+}
+
+void gitq_cancel(struct coordinator *c, const void *context)
+{
+	for (struct git_job *job = c->gitq->proofs; job; job = job->next)
+		if (job->context == context)
+			kill(job->proc.pid, SIGTERM); /* not reaped: still its own */
 }

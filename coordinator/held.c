@@ -20,8 +20,10 @@ static bool task_rests(struct coordinator *c, int64_t id, bool *stuck)
 	_cleanup_task_ struct task_row row = {0};
 	_cleanup_free_ int64_t *roots = NULL;
 
-	if (!store_task_get(c->store, id, &row) || task_status_is_terminal(row.status))
+	if (!store_task_get(c->store, id, &row))
 		return true;
+	if (task_status_is_terminal(row.status))
+		return !landing_is_under_way(c, &row);
 	if (row.status == TASK_PENDING)
 		roots = store_task_stuck_by(c->store, id);
 	if (row.status == TASK_NEEDS_INPUT || (roots && roots[0]))

@@ -1,79 +1,180 @@
-/* Weaving: prepare (merge and prove, nothing moves) → a row that says what will move → move
- * the target by compare-and-swap → the row is closed. One landing at a time. */
+/* The queue of what waits to land: who gets into it, and what git is told of each. */
+#include "landing.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator.h"
-#include "jsonl.h"
 #include "landing_order.h"
 #include "log.h"
 #include "mem.h"
-#include "text.h"
-
-#define MOVED_TRIES 10 /* how often a target that moved meanwhile is tried again */
-
-struct landing {
-	struct later *later;
-	struct landing_order order;
-	char *target;
-	bool squash, dry_run;
-	json_t *prepared; /* what pleach-git prepare said */
-	int64_t row;      /* the open landing */
-	int tries;
-	struct landing *next;
-};
-
-struct landings {
-	struct landing *first, **last;
-	bool running;
-	bool ready; /* what an earlier process of ours left under way is settled */
-};
 
 void landings_init(struct coordinator *c)
 {
 	c->landings = xcalloc(1, sizeof *c->landings);
-	c->landings->last = &c->landings->first;
 }
 
 bool landings_busy(const struct coordinator *c)
 {
-	return c->landings->first != NULL;
+	return lanes_busy(c);
 }
 
 bool landings_are_ready(const struct coordinator *c)
 {
-	return c->landings->ready;
+	return c->landings->open;
 }
 
-static void landing_start(struct coordinator *c);
-
-/* The one that runs is the first of the queue. */
-static void landing_end(struct coordinator *c, json_t *result, const struct error *err)
+json_t *landing_policy(struct coordinator *c, int64_t plan)
 {
-	struct landings *q = c->landings;
-	struct landing *landing = q->first;
+	struct plan_row row = {0};
+	json_t *policy = NULL;
 
-	if (err)
-		later_fail(c, landing->later, err);
-	else
-		later_reply(c, landing->later, result);
-	q->first = landing->next;
-	if (!q->first)
-		q->last = &q->first;
-	q->running = false;
-	landing_order_finish(&landing->order);
-	free(landing->target);
-	json_decref(landing->prepared);
-	free(landing);
-	landing_start(c);
+	if (store_plan_get(c->store, plan, &row) && row.landing)
+		policy = jsonl_parse(row.landing, strlen(row.landing), NULL);
+	plan_row_finish(&row);
+	return json_is_object(policy) ? policy : json_object();
 }
 
-/* A blocker that landed squashed: its commits are not in the target, only what they made. */
-static bool landed_squashed(struct coordinator *c, int64_t id)
+/* ---- into the queue ---- */
+
+static void kick_effect(struct coordinator *c, void *context)
+{
+	_cleanup_free_ char *target = context;
+	_cleanup_strv_ char **targets = NULL;
+
+	if (target) {
+		lane_look(c, target);
+		return;
+	}
+	targets = store_queue_targets(c->store);
+	for (size_t i = 0; targets[i]; i++)
+		lane_look(c, targets[i]);
+}
+
+void landing_kick(struct coordinator *c, const char *target)
+{
+	turn_effect(c, kick_effect, NULL, xstrdup(target));
+}
+
+void landing_enqueue(struct coordinator *c, const struct task_row *task, const char *target,
+                     bool squash)
+{
+	struct queue_row there = {0};
+	json_t *data;
+
+	if (store_queue_get(c->store, task->id, &there)) {
+		queue_row_finish(&there);
+		return;
+	}
+	store_queue_add(c->store, task->id, target, squash);
+	/* What was landed before stays so while it is looked at again. */
+	if (task->landing != LANDING_LANDED) {
+		store_task_set_landing(c->store, task->id, LANDING_QUEUED, NULL);
+		data = json_pack("{s:{s:s, s:s}}", "landing", "state", "queued", "target", target);
+		store_event_add(c->store, "task.updated", task->id, 0, NULL, data);
+		json_decref(data);
+	}
+	landing_kick(c, target);
+}
+
+/* What conflicted or failed is not tried again by itself, nor what is built on it. */
+static bool may_land(struct coordinator *c, const struct landing_order *order)
+{
+	for (size_t i = 0; i < order->n; i++) {
+		_cleanup_task_ struct task_row task = {0};
+
+		if (!store_task_get(c->store, order->tasks[i], &task) ||
+		    task.landing == LANDING_CONFLICT || task.landing == LANDING_VERIFY_FAILED)
+			return false;
+	}
+	return true;
+}
+
+static void enqueue_with_blockers(struct coordinator *c, int64_t id)
+{
+	_cleanup_task_ struct task_row row = {0};
+	_cleanup_json_ json_t *policy = NULL;
+	struct landing_order order = {0};
+	struct plan_row plan = {0};
+
+	if (!store_task_get(c->store, id, &row) || !store_plan_get(c->store, row.plan, &plan))
+		return;
+	policy = landing_policy(c, row.plan);
+	if (plan.target && landing_order_of(c, id, &order) == 0 && may_land(c, &order))
+		for (size_t i = 0; i < order.n; i++) {
+			_cleanup_task_ struct task_row task = {0};
+
+			if (store_task_get(c->store, order.tasks[i], &task))
+				landing_enqueue(c, &task, plan.target, json_flag(policy, "squash"));
+		}
+	landing_order_finish(&order);
+	plan_row_finish(&plan);
+}
+
+void landing_enqueue_all(struct coordinator *c, const int64_t *tasks)
+{
+	for (size_t i = 0; tasks[i]; i++)
+		enqueue_with_blockers(c, tasks[i]);
+}
+
+void landing_scan(struct coordinator *c, int64_t plan)
+{
+	_cleanup_free_ int64_t *tasks = store_queue_candidates(c->store, plan);
+
+	landing_enqueue_all(c, tasks);
+}
+
+/* Whatever of its plan was refused before is looked at again, too. */
+void landing_completed(struct coordinator *c, const struct task_row *task)
+{
+	unsigned lands;
+
+	if (c->landings->cancelled && c->draining)
+		return; /* down --now */
+	lands = task->parent || !task->head ? 0 : store_plan_lands(c->store, task->plan);
+	if (lands & PLAN_LANDS_RESOLVE)
+		landing_resolver_completed(c, task);
+	if (lands & PLAN_LANDS_ALL)
+		landing_scan(c, task->plan);
+}
+
+static void forget_effect(struct coordinator *c, void *context)
+{
+	_cleanup_free_ int64_t *task = context;
+
+	lane_drop(c, *task);
+}
+
+void landing_forget(struct coordinator *c, int64_t task)
+{
+	struct queue_row row = {0};
+	int64_t *context;
+
+	if (store_queue_get(c->store, task, &row)) {
+		context = xcalloc(1, sizeof *context);
+		*context = task;
+		store_queue_remove(c->store, task);
+		turn_effect(c, forget_effect, NULL, context);
+		queue_row_finish(&row);
+	}
+	store_task_set_landing(c->store, task, LANDING_NONE, NULL);
+}
+
+/* ---- what git is told ---- */
+
+/* A blocker that lands, or landed, squashed: its commits are not in the target, only what
+ * they made. */
+static bool lands_squashed(struct coordinator *c, int64_t id)
 {
 	_cleanup_task_ struct task_row task = {0};
 	_cleanup_json_ json_t *detail = NULL;
+	struct queue_row row = {0};
+	bool squash;
 
+	if (store_queue_get(c->store, id, &row)) {
+		squash = row.squash;
+		queue_row_finish(&row);
+		return squash;
+	}
 	if (!store_task_get(c->store, id, &task) || task.landing != LANDING_LANDED ||
 	    !task.landing_detail)
 		return false;
@@ -81,294 +182,142 @@ static bool landed_squashed(struct coordinator *c, int64_t id)
 	return json_flag(detail, "squash");
 }
 
-static json_t *item_json(struct coordinator *c, int64_t id)
+/* The template with its words put in; each word is what it stands for, once. */
+static char *expand(const char *template, const json_t *words)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	while (*template) {
+		size_t n = strcspn(template, "{"), end;
+		_cleanup_free_ char *name = NULL;
+		const char *value;
+
+		buf_add(&out, template, n);
+		template += n;
+		if (!*template)
+			break;
+		end = strcspn(template, "}");
+		name = xstrndup(template + 1, end ? end - 1 : 0);
+		value = template[end] ? json_text(words, name) : NULL;
+		if (value)
+			buf_add_str(&out, value);
+		else
+			buf_add(&out, template, 1);
+		template += value ? end + 1 : 1;
+	}
+	return buf_take(&out);
+}
+
+/* Whatever the plan wants said, which task it was is always to be found. */
+static char *message_of(const struct task_row *task, const json_t *text, const json_t *policy)
+{
+	const char *subject = json_text(text, "subject"), *template = json_text(policy, "message");
+	_cleanup_free_ char *trailer = xasprintf("Pleach-Task: %s/%s", task->plan_name, task->key);
+	_cleanup_free_ char *branch = task_branch(task->plan_name, task->key), *said = NULL;
+	_cleanup_json_ json_t *words = json_pack(
+	    "{s:s, s:s, s:s, s:s?, s:s, s:s?, s:o}", "subject", subject ? subject : task->key,
+	    "key", task->key, "plan", task->plan_name, "agent", task->agent, "branch", branch,
+	    "head", task->head, "prompt", json_text_or_null(json_text(text, "prompt")));
+
+	said = expand(template ? template : "{subject}", words);
+	for (size_t n = strlen(said); n && (said[n - 1] == '\n' || said[n - 1] == ' '); n--)
+		said[n - 1] = '\0';
+	if (strstr(said, trailer))
+		return xasprintf("%s\n", said);
+	return xasprintf("%s\n\n%s\n", *said ? said : task->key, trailer);
+}
+
+json_t *landing_item(struct coordinator *c, int64_t id, bool squash)
 {
 	_cleanup_free_ int64_t *blockers = store_task_blockers(c->store, id);
 	_cleanup_task_ struct task_row task = {0};
-	_cleanup_json_ json_t *text = NULL;
-	json_t *after = json_array(), *spec;
+	_cleanup_json_ json_t *text = NULL, *policy = NULL, *resolves = NULL;
+	_cleanup_free_ char *message = NULL;
+	json_t *after = json_array();
 	bool base_landed = false;
-	const char *subject;
 
-	if (!store_task_get(c->store, id, &task))
+	if (!store_task_get(c->store, id, &task) || !task.head) {
+		json_decref(after);
 		return NULL;
+	}
 	text = store_task_text(c->store, id);
-	spec = json_object_get(text, "spec");
-	subject = json_text(text, "subject");
+	policy = landing_policy(c, task.plan);
+	message = message_of(&task, text, policy);
+	resolves = landing_resolves(text);
 	for (size_t i = 0; blockers[i]; i++) {
 		json_array_append_new(after, json_integer(blockers[i]));
-		base_landed = base_landed || landed_squashed(c, blockers[i]);
+		base_landed = base_landed || lands_squashed(c, blockers[i]);
 	}
-	return json_pack(
-	    "{s:I, s:s, s:s, s:s?, s:s?, s:b, s:o, s:o, s:O?, s:O?, s:O?, s:O?}", "task",
-	    (json_int_t)id, "key", task.key, "head", task.head, "base", task.base, "verified_tree",
-	    task.tree, "base_landed", base_landed, "after", after, "message",
-	    json_sprintf("%s\n\nPleach-Task: %s/%s\n", subject ? subject : task.key, task.plan_name,
-	                 task.key),
-	    "verify", json_object_get(spec, "verify"), "setup", json_object_get(spec, "setup"),
-	    "copy", json_object_get(spec, "copy"), "link", json_object_get(spec, "link"));
+	/* What resolves a conflict is both sides already: it can only be merged whole. */
+	return json_pack("{s:I, s:s, s:s, s:s?, s:b, s:o, s:o, s:b, s:b, s:b, s:O?}", "task",
+	                 (json_int_t)id, "key", task.key, "head", task.head, "base", task.base,
+	                 "base_landed", base_landed && !resolves, "after", after, "message",
+	                 json_text_or_null(message), "squash", squash && !resolves, "commit",
+	                 json_text(policy, "message") || json_flag(policy, "sign"), "resolve",
+	                 json_text(policy, "resolve") && !resolves, "resolves", resolves);
 }
 
-static json_t *merged_keys(const json_t *prepared)
+json_t *landing_weave_request(struct coordinator *c, const char *target, json_t *items,
+                              int64_t plan)
 {
-	json_t *keys = json_array(), *item;
-	size_t i;
+	_cleanup_json_ json_t *policy = landing_policy(c, plan);
+	struct plan_row row = {0};
+	json_t *request;
 
-	json_array_foreach (json_object_get(prepared, "merged"), i, item)
-		json_array_append(keys, json_object_get(item, "key"));
-	return keys;
+	store_plan_get(c->store, plan, &row);
+	request = json_pack("{s:s, s:o, s:o, s:b, s:o}", "target", target, "items", items, "landed",
+	                    store_landed_on(c->store, target, LANDING_NAMED), "sign",
+	                    json_flag(policy, "sign"), "env",
+	                    environment_for(c, row.name ? row.name : "", ""));
+	plan_row_finish(&row);
+	return request;
 }
 
-static json_t *result_json(const struct landing *landing)
+bool landing_is_under_way(struct coordinator *c, const struct task_row *task)
 {
-	const json_t *p = landing->prepared;
+	_cleanup_task_ struct task_row resolver = {0};
+	_cleanup_json_ json_t *detail = NULL;
 
-	return json_pack("{s:s, s:O?, s:O?, s:o, s:O?, s:O?, s:O?, s:b}", "target", landing->target,
-	                 "before", json_object_get(p, "before"), "after",
-	                 json_object_get(p, "after"), "merged", merged_keys(p), "conflicts",
-	                 json_object_get(p, "conflicts"), "verify_failed",
-	                 json_object_get(p, "verify_failed"), "verify",
-	                 json_object_get(p, "verify"), "dry_run", landing->dry_run);
+	if (task->landing != LANDING_CONFLICT || !task->landing_detail)
+		return task->landing == LANDING_QUEUED;
+	detail = jsonl_parse(task->landing_detail, strlen(task->landing_detail), NULL);
+	return store_task_get(c->store, json_int(detail, "resolve", 0), &resolver) &&
+	       (resolver.status == TASK_PENDING || resolver.status == TASK_IN_PROGRESS ||
+	        resolver.landing == LANDING_QUEUED);
 }
 
-/* Conflicts and failed proofs are facts about tasks: stored, with their files. */
-static void record_refusals(struct coordinator *c, const json_t *prepared)
+/* ---- what people see ---- */
+
+json_t *landings_json(struct coordinator *c)
 {
-	json_t *item;
-	size_t i;
+	_cleanup_free_ int64_t *tasks = store_queue_tasks(c->store, NULL);
+	json_t *list = json_array();
 
-	json_array_foreach (json_object_get(prepared, "conflicts"), i, item) {
-		_cleanup_free_ char *detail = jsonl_text(item);
-		json_t *data = json_pack("{s:{s:s, s:O?}}", "landing", "state", "conflict", "paths",
-		                         json_object_get(item, "paths"));
+	for (size_t i = 0; tasks[i]; i++) {
+		_cleanup_task_ struct task_row task = {0};
+		struct queue_row row = {0};
 
-		store_task_set_landing(c->store, json_int(item, "task", 0), LANDING_CONFLICT,
-		                       detail);
-		store_event_add(c->store, "task.updated", json_int(item, "task", 0), 0, NULL, data);
-		json_decref(data);
+		if (store_task_get(c->store, tasks[i], &task) &&
+		    store_queue_get(c->store, tasks[i], &row))
+			json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s}", "task",
+			                                      (json_int_t)task.id, "key", task.key,
+			                                      "target", row.target, "state",
+			                                      lane_state_of(c, task.id)));
+		queue_row_finish(&row);
 	}
-	json_array_foreach (json_object_get(prepared, "verify_failed"), i, item) {
-		_cleanup_free_ char *detail = jsonl_text(item);
-		json_t *data = json_pack("{s:{s:s}}", "landing", "state", "verify_failed");
-
-		store_task_set_landing(c->store, json_int(item, "task", 0), LANDING_VERIFY_FAILED,
-		                       detail);
-		store_event_add(c->store, "task.updated", json_int(item, "task", 0), 0, NULL, data);
-		json_decref(data);
-	}
+	return list;
 }
 
-static void record_landed(struct coordinator *c, const struct landing *landing)
+void landings_end(struct coordinator *c)
 {
-	const char *before = json_text(landing->prepared, "before");
-	const char *after = json_text(landing->prepared, "after");
-	const json_t *merged = json_object_get(landing->prepared, "merged");
-	json_t *item, *data;
-	char at[32];
-	size_t i;
+	_cleanup_strv_ char **targets = store_queue_targets(c->store);
+	_cleanup_json_ json_t *told = json_array();
+	struct error why = ERROR_INIT;
 
-	text_format_time(time_now_ms(), at);
-	json_array_foreach (merged, i, item) {
-		json_t *detail =
-		    json_pack("{s:O?, s:s, s:b}", "commit", json_object_get(item, "commit"), "at",
-		              at, "squash", landing->squash);
-		_cleanup_free_ char *text = jsonl_text(detail);
-
-		store_task_set_landing(c->store, json_int(item, "task", 0), LANDING_LANDED, text);
-		data = json_pack("{s:{s:s, s:O?}}", "landing", "state", "landed", "commit",
-		                 json_object_get(item, "commit"));
-		store_event_add(c->store, "task.updated", json_int(item, "task", 0), 0, NULL, data);
-		json_decref(data);
-		json_decref(detail);
-	}
-	data = json_pack("{s:s, s:s, s:s}", "target", landing->target, "before", before, "after",
-	                 after);
-	store_event_add(c->store, "target.moved", 0, 0, NULL, data);
-	json_decref(data);
-}
-
-static int close_step(struct coordinator *c, void *context, struct error *err)
-{
-	const struct landing *landing = context;
-	(void)err;
-	record_landed(c, landing);
-	store_landing_close(c->store, landing->row, true);
-	return 0;
-}
-
-static int give_up_step(struct coordinator *c, void *context, struct error *err)
-{
-	const struct landing *landing = context;
-
-	(void)err;
-	store_landing_close(c->store, landing->row, false);
-	return 0;
-}
-
-static void landing_prepare(struct coordinator *c);
-
-static void moved(struct coordinator *c, const json_t *result, const struct error *why,
-                  void *context)
-{
-	struct landing *landing = c->landings->first;
-	struct error err = ERROR_INIT;
-	bool again = why && why->code == ERROR_CONFLICT && ++landing->tries < MOVED_TRIES;
-
-	(void)context;
-	if (why == &gitq_undone)
-		return; /* whoever opened the step ends the landing */
-	if (turn_step(c, result ? close_step : give_up_step, landing, &err) < 0) {
-		/* The target has moved but nobody wrote it down: recovery will, from the row. */
-		landing_end(c, NULL, &err);
-	} else if (again) {
-		log_info("landing", "%s moved meanwhile: again", landing->target);
-		landing_prepare(c);
-	} else if (why) {
-		landing_end(c, NULL, why);
-	} else {
-		landing_end(c, result_json(landing), NULL);
-	}
-}
-
-static int row_step(struct coordinator *c, void *context, struct error *err)
-{
-	struct landing *landing = context;
-	const json_t *p = landing->prepared;
-	_cleanup_free_ char *tasks = jsonl_text(json_object_get(p, "merged"));
-	const struct landing_row row = {.target = landing->target,
-	                                .before = (char *)json_text(p, "before"),
-	                                .after = (char *)json_text(p, "after"),
-	                                .tasks = tasks};
-
-	(void)err;
-	landing->row = store_landing_open(c->store, &row);
-	gitq_ask(c, "move",
-	         json_pack("{s:s, s:s, s:s}", "target", landing->target, "before", row.before,
-	                   "after", row.after),
-	         moved, NULL);
-	return 0;
-}
-
-static int refuse_step(struct coordinator *c, void *context, struct error *err)
-{
-	const struct landing *landing = context;
-
-	(void)err;
-	record_refusals(c, landing->prepared);
-	return 0;
-}
-
-/* Nothing to move, but what is contained already has landed. */
-static int contained_step(struct coordinator *c, void *context, struct error *err)
-{
-	const struct landing *landing = context;
-	(void)err;
-	record_landed(c, landing);
-	return 0;
-}
-
-static void prepared(struct coordinator *c, const json_t *result, const struct error *why,
-                     void *context)
-{
-	struct landing *landing = c->landings->first;
-	const char *before = json_text(result, "before"), *after = json_text(result, "after");
-	struct error err = ERROR_INIT;
-	bool moves = before && after && strcmp(before, after) != 0;
-
-	(void)context;
-	if (why == &gitq_undone)
-		return;
-	if (!result) {
-		landing_end(c, NULL, why);
-		return;
-	}
-	json_decref(landing->prepared);
-	landing->prepared = json_incref((json_t *)result);
-	if (landing->dry_run) {
-		landing_end(c, result_json(landing), NULL);
-		return;
-	}
-	if (turn_step(c, refuse_step, landing, &err) < 0)
-		landing_end(c, NULL, &err);
-	else if (moves && turn_step(c, row_step, landing, &err) < 0)
-		landing_end(c, NULL, &err);
-	else if (!moves && json_array_size(json_object_get(result, "merged")) &&
-	         turn_step(c, contained_step, landing, &err) < 0)
-		landing_end(c, NULL, &err);
-	else if (!moves)
-		landing_end(c, result_json(landing), NULL);
-}
-
-static void landing_prepare(struct coordinator *c)
-{
-	struct landing *landing = c->landings->first;
-	_cleanup_free_ char *slots = team_slots_dir(c);
-	json_t *items = json_array();
-
-	landing->row = 0;
-	for (size_t i = 0; i < landing->order.n; i++)
-		json_array_append_new(items, item_json(c, landing->order.tasks[i]));
-	gitq_ask(c, "prepare",
-	         json_pack("{s:s, s:o, s:b, s:b, s:o, s:o, s:o}", "target", landing->target,
-	                   "items", items, "squash", landing->squash, "dry_run", landing->dry_run,
-	                   "slot", json_sprintf("%s/integration", slots), "env",
-	                   environment_for(c, landing->order.plan, ""), "log",
-	                   json_sprintf("%s/landing.log", c->place.state_dir)),
-	         prepared, NULL);
-}
-
-static void landing_start(struct coordinator *c)
-{
-	struct landings *q = c->landings;
-
-	if (q->running || !q->ready || !q->first)
-		return;
-	q->running = true;
-	landing_prepare(c);
-}
-
-void landings_ready(struct coordinator *c)
-{
-	c->landings->ready = true;
-	landing_start(c);
-	judges_resume(c);
-}
-
-static void queue_effect(struct coordinator *c, void *context)
-{
-	struct landing *landing = context;
-
-	*c->landings->last = landing;
-	c->landings->last = &landing->next;
-	landing_start(c);
-}
-
-int method_task_merge(struct request *r, struct error *err)
-{
-	const char *into = json_text(r->params, "into");
-	struct landing_order order;
-	struct landing *landing;
-
-	if (landing_order_make(r, json_sub(r->params, "tasks"), json_flag(r->params, "all"),
-	                       into != NULL, &order, err) < 0)
-		return -1;
-	if (!into && !order.target && order.n) {
-		landing_order_finish(&order);
-		return error_set(err, ERROR_INVALID,
-		                 "no target: HEAD was detached (--into BRANCH)");
-	}
-	if (!order.n) {
-		landing_order_finish(&order);
-		request_reply(r, json_pack("{s:s?, s:n, s:n, s:[], s:[], s:n}", "target", into,
-		                           "before", "after", "merged", "conflicts", "verify"));
-		return 0;
-	}
-	landing = xcalloc(1, sizeof *landing);
-	landing->order = order;
-	landing->target = xstrdup(into ? into : order.target);
-	landing->squash = json_flag(r->params, "squash");
-	landing->dry_run = json_flag(r->params, "dry_run");
-	landing->later = request_later(r);
-	turn_effect(r->c, queue_effect, NULL, landing);
-	return 0;
+	error_set(&why, ERROR_BUSY, "pleach was told to end (down --now): it has not landed");
+	for (size_t i = 0; targets[i]; i++)
+		landing_record_end(c, targets[i], &why, told);
+	c->landings->cancelled = true;
+	lanes_end(c);
+	landing_tell(c, told);
 }

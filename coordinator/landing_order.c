@@ -134,6 +134,18 @@ static int check_asked(struct coordinator *c, int64_t *id, struct error *err)
 	return 0;
 }
 
+int landing_order_of(struct coordinator *c, int64_t task, struct landing_order *out)
+{
+	struct landing_order order = {.tasks = xcalloc(1, sizeof *order.tasks)};
+	struct walk walk = {.c = c, .order = &order, .into = true, .seen = json_object()};
+	int rc = walk_from(&walk, task, NULL);
+
+	json_decref(walk.seen);
+	free(walk.stack);
+	*out = order;
+	return rc;
+}
+
 int landing_order_make(struct request *r, const json_t *refs, bool all, bool into,
                        struct landing_order *out, struct error *err)
 {

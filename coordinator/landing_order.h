@@ -18,4 +18,7 @@ void landing_order_finish(struct landing_order *order);
 int landing_order_make(struct request *r, const json_t *refs, bool all, bool into,
                        struct landing_order *out, struct error *err);
 
+/* One completed task and its blockers that have not landed, whatever their targets. */
+int landing_order_of(struct coordinator *c, int64_t task, struct landing_order *out);
+
 #endif

@@ -21,6 +21,8 @@ static const struct method methods[] = {
     {"task.more", BY_PEOPLE, method_task_more},
     {"task.locate", BY_ALL, method_task_locate},
     {"task.merge", BY_PEOPLE, method_task_merge},
+    {"task.undo", BY_PEOPLE, method_task_undo},
+    {"task.clashes", BY_ALL, method_task_clashes},
     {"task.log", BY_ALL, method_task_log},
     {"team.up", BY_PEOPLE, method_team_up},
     {"team.list", BY_ALL, method_team_list},

@@ -105,6 +105,7 @@ int method_team_up(struct request *r, struct error *err)
 		json_array_append_new(started, json_string(t->name));
 	}
 	turn_effect(c, start_all, NULL, NULL);
+	landing_scan(c, 0);
 	request_reply(r, json_pack("{s:o, s:O, s:o}", "teammates", team_json(c), "started", started,
 	                           "tmux",
 	                           json_text_or_null(c->views ? views_socket(c->views) : NULL)));
@@ -261,6 +262,8 @@ int method_coordinator_down(struct request *r, struct error *err)
 
 	(void)err;
 	c->draining = true;
+	if (json_flag(r->params, "now"))
+		landings_end(c);
 	for (size_t i = 0; attempts[i] && json_flag(r->params, "now"); i++) {
 		_cleanup_attempt_ struct attempt_row row = {0};
 		_cleanup_task_ struct task_row task = {0};

@@ -16,8 +16,6 @@ struct recovering {
 	uv_work_t work;
 	struct coordinator *c;
 	char *marker;
-	bool pending;
-	struct landing_row landing;
 };
 
 /* Back-off counts awake time: what remained when we died is waited again. */
@@ -125,59 +123,6 @@ static void recover_team(struct coordinator *c)
 	free(rows);
 }
 
-static int land_step(struct coordinator *c, void *context, struct error *err)
-{
-	const struct recovering *re = context;
-	_cleanup_json_ json_t *merged =
-	    jsonl_parse(re->landing.tasks, strlen(re->landing.tasks), NULL);
-	json_t *item, *data;
-	size_t i;
-
-	(void)err;
-	json_array_foreach (merged, i, item) {
-		json_t *detail = json_pack("{s:O?}", "commit", json_object_get(item, "commit"));
-		_cleanup_free_ char *text = jsonl_text(detail);
-
-		json_decref(detail);
-		store_task_set_landing(c->store, json_int(item, "task", 0), LANDING_LANDED, text);
-	}
-	data = json_pack("{s:s, s:s, s:s}", "target", re->landing.target, "before",
-	                 re->landing.before, "after", re->landing.after);
-	store_event_add(c->store, "target.moved", 0, 0, NULL, data);
-	json_decref(data);
-	store_landing_close(c->store, re->landing.id, true);
-	return 0;
-}
-
-static int drop_step(struct coordinator *c, void *context, struct error *err)
-{
-	const struct recovering *re = context;
-
-	(void)err;
-	store_landing_close(c->store, re->landing.id, false);
-	return 0;
-}
-
-/* The target contains what was to be landed: then it was. Else it was not, and whoever asked
- * asks again. */
-static void landing_looked_at(struct coordinator *c, const json_t *result, const struct error *why,
-                              void *context)
-{
-	struct recovering *re = context;
-	struct error err = ERROR_INIT;
-
-	if (why == &gitq_undone || !result) {
-		log_error("recovery", "landing %lld: %s", (long long)re->landing.id,
-		          why ? why->text : "no answer");
-	} else if (turn_step(c, json_flag(result, "contains") ? land_step : drop_step, re, &err) <
-	           0) {
-		log_error("recovery", "landing %lld: %s", (long long)re->landing.id, err.text);
-	}
-	landing_row_finish(&re->landing);
-	free(re);
-	landings_ready(c);
-}
-
 static void landing_sweep(uv_work_t *work)
 {
 	const struct recovering *re = work->data;
@@ -188,22 +133,14 @@ static void landing_sweep(uv_work_t *work)
 static void landing_swept(uv_work_t *work, int status)
 {
 	struct recovering *re = work->data;
-	struct coordinator *c = re->c;
 
 	(void)status;
+	landing_recover(re->c);
 	free(re->marker);
-	if (re->pending) {
-		gitq_ask(c, "contains",
-		         json_pack("{s:s, s:s}", "target", re->landing.target, "commit",
-		                   re->landing.after),
-		         landing_looked_at, re);
-		return;
-	}
 	free(re);
-	landings_ready(c);
 }
 
-/* A prepare that outlived us would hold the integration slot: it is ended first. On a thread,
+/* A proof that outlived us would hold its integration slot: it is ended first. On a thread,
  * for reading /proc takes longer than all the rest of a restart; no landing starts before. */
 static void recover_landing(struct coordinator *c)
 {
@@ -212,7 +149,6 @@ static void recover_landing(struct coordinator *c)
 	re->c = c;
 	re->work.data = re;
 	re->marker = xasprintf("PLEACH_LANDING=%s", c->place.id);
-	re->pending = store_landing_pending(c->store, &re->landing);
 	uv_queue_work(&c->loop, &re->work, landing_sweep, landing_swept);
 }
 

@@ -147,8 +147,10 @@ static size_t assign_page(struct coordinator *c, struct ready_row *rows, size_t 
 	size_t assigned;
 
 	for (size_t i = 0; i < n; i++) {
-		tasks[i] = (struct sched_task){
-		    .id = rows[i].id, .priority = rows[i].priority, .agent = rows[i].agent};
+		tasks[i] = (struct sched_task){.id = rows[i].id,
+		                               .priority = rows[i].priority,
+		                               .clashes = clashes_with_running(c, rows[i].id),
+		                               .agent = rows[i].agent};
 		limits_of(c, &limits, &rows[i], &tasks[i]);
 	}
 	assigned = schedule_assign(tasks, n, teammates, n_idle, limits.items, limits.n, made);

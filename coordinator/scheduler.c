@@ -18,6 +18,8 @@ static int order_compare(const void *a, const void *b)
 
 	if (x->priority != y->priority)
 		return x->priority > y->priority ? -1 : 1;
+	if (x->clashes != y->clashes)
+		return x->clashes ? 1 : -1;
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 

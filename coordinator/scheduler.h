@@ -8,7 +8,8 @@
 
 struct sched_task {
 	int64_t id;
-	int64_t priority;   /* higher first, then lower id */
+	int64_t priority;   /* higher first, then what does not clash, then lower id */
+	bool clashes;       /* what it made before conflicts with work that is under way */
 	const char *agent;  /* NULL: that of the teammate, which must have one */
 	size_t total_limit; /* index into limits, SIZE_MAX: none */
 	size_t agent_limit; /* likewise, when the task names its agent */
@@ -30,8 +31,9 @@ struct sched_assignment {
 };
 
 /* tasks in any order. `out` has room for n_teammates. limits' left are counted down.
- * Tasks go in order of priority, then id; each to the first teammate (in the order given) of
- * its very agent, else to the first that takes any. Returns how many were assigned. */
+ * Tasks go in order of priority, those that clash behind the others, then id; each to the first
+ * teammate (in the order given) of its very agent, else to the first that takes any. Returns how
+ * many were assigned. */
 size_t schedule_assign(const struct sched_task *tasks, size_t n_tasks,
                        const struct sched_teammate *teammates, size_t n_teammates,
                        struct sched_limit *limits, size_t n_limits, struct sched_assignment *out);

@@ -17,7 +17,7 @@
 
 struct store;
 
-#define STORE_SCHEMA 3 /* number of migrations; PRAGMA user_version */
+#define STORE_SCHEMA 4 /* number of migrations; PRAGMA user_version */
 
 /* Opens or creates the file and migrates it. Errors: EXTERNAL (disk, corrupt, newer). */
 int store_open(const char *file, struct store **out, struct error *err);
@@ -42,14 +42,18 @@ char *store_setting(struct store *store, const char *key);
 void store_set_setting(struct store *store, const char *key, const char *value);
 
 /* ---- plans (store_plan.c) ---- */
+#define PLAN_LANDS_ALL     1u /* merge: auto */
+#define PLAN_LANDS_RESOLVE 2u /* resolve: what resolves a conflict */
 struct plan_row {
 	int64_t id;
 	char *name;
 	char *source;
-	char *base;   /* commit, hex; NULL in an unborn repository */
-	char *target; /* branch; NULL: none given, HEAD detached */
-	char *agents; /* JSON: name → profile */
-	char *limits; /* JSON */
+	char *base;     /* commit, hex; NULL in an unborn repository */
+	char *target;   /* branch; NULL: none given, HEAD detached */
+	char *agents;   /* JSON: name → profile */
+	char *limits;   /* JSON */
+	char *landing;  /* JSON: what the plan says of landing; NULL: nothing */
+	unsigned lands; /* what its tasks do by themselves when completed: PLAN_LANDS */
 };
 void plan_row_finish(struct plan_row *row);
 bool store_plan_find(struct store *store, const char *name, struct plan_row *out);
@@ -228,7 +232,7 @@ void store_message_delivered(struct store *store, int64_t id);
 /* [{"id","text"}] not yet typed, for that teammate or its task. New reference. */
 json_t *store_message_waiting(struct store *store, const char *teammate, int64_t task);
 
-/* ---- the team and landings (store_team.c) ---- */
+/* ---- the team (store_team.c) ---- */
 struct teammate_row {
 	char *name;
 	int64_t number;
@@ -246,16 +250,44 @@ void store_team_set_process(struct store *store, const char *name, int64_t pid, 
                             const char *boot);
 void store_team_remove(struct store *store, const char *name);
 
+/* ---- landings (store_landing.c) ---- */
 struct landing_row {
 	int64_t id;
 	char *target, *before, *after;
-	char *tasks; /* JSON: [{"task","commit"}] */
+	char *tasks;  /* JSON: [{"task","key","commit",…}] */
+	char *undoes; /* JSON: [id] of the landings that this one takes back; NULL: it lands */
 };
 void landing_row_finish(struct landing_row *row);
 int64_t store_landing_open(struct store *store, const struct landing_row *row);
 void store_landing_close(struct store *store, int64_t id, bool landed);
-/* The open landing, if any: there is one at a time. */
-bool store_landing_pending(struct store *store, struct landing_row *out);
+void store_landing_undone(struct store *store, int64_t id);
+/* The open landing after the one with that id, if any: one a target at a time. */
+bool store_landing_pending(struct store *store, int64_t after, struct landing_row *out);
+/* The newest landing of a target that stands, older than that one (0: the newest). */
+bool store_landing_last(struct store *store, const char *target, int64_t before,
+                        struct landing_row *out);
+/* The target of the newest landing that stands. Caller frees; NULL: none. */
+char *store_landing_newest_target(struct store *store);
+
+/* The queue of what waits to land. */
+struct queue_row {
+	int64_t id, task;
+	char *target;
+	bool squash;
+};
+void queue_row_finish(struct queue_row *row);
+/* Nothing when the task is in it. */
+void store_queue_add(struct store *store, int64_t task, const char *target, bool squash);
+void store_queue_remove(struct store *store, int64_t task);
+bool store_queue_get(struct store *store, int64_t task, struct queue_row *out);
+int64_t *store_queue_tasks(struct store *store, const char *target); /* NULL: of all; in order */
+char **store_queue_targets(struct store *store); /* caller frees with strv_free */
+bool store_queue_any(struct store *store);
+/* Completed tasks of plans with merge: auto (0: of all) that nobody has queued or undone. */
+int64_t *store_queue_candidates(struct store *store, int64_t plan);
+unsigned store_plan_lands(struct store *store, int64_t plan);
+/* [{"key","base","head"}] of the newest tasks that landed on a target. New reference. */
+json_t *store_landed_on(struct store *store, const char *target, int64_t limit);
 
 /* ---- views of it all for people (store_view.c) ---- */
 json_t *store_task_json(struct store *store, int64_t id); /* Task; new reference, NULL: none */

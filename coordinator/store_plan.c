@@ -5,7 +5,7 @@
 #include "store_sql.h"
 #include "text.h"
 
-#define PLAN_COLUMNS "id, name, source, base, target, agents, limits"
+#define PLAN_COLUMNS "id, name, source, base, target, agents, limits, policy, lands"
 
 void plan_row_finish(struct plan_row *row)
 {
@@ -15,6 +15,7 @@ void plan_row_finish(struct plan_row *row)
 	free(row->target);
 	free(row->agents);
 	free(row->limits);
+	free(row->landing);
 	*row = (struct plan_row){0};
 }
 
@@ -30,6 +31,8 @@ static bool plan_take(struct store *store, sqlite3_stmt *stmt, struct plan_row *
 	    .target = sql_column_text(stmt, 4),
 	    .agents = sql_column_text(stmt, 5),
 	    .limits = sql_column_text(stmt, 6),
+	    .landing = sql_column_text(stmt, 7),
+	    .lands = (unsigned)sqlite3_column_int(stmt, 8),
 	};
 	sql_done(stmt);
 	return true;
@@ -52,12 +55,17 @@ bool store_plan_get(struct store *store, int64_t id, struct plan_row *out)
 int64_t store_plan_put(struct store *store, const struct plan_row *row)
 {
 	return sql_int(store, 0,
-	               "INSERT INTO plan(name, source, base, target, agents, limits, created_at)"
-	               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+	               "INSERT INTO plan(name, source, base, target, agents, limits, created_at,"
+	               " policy, lands) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
 	               " ON CONFLICT(name) DO UPDATE SET source = ?2, base = ?3, target = ?4,"
-	               " agents = ?5, limits = ?6 RETURNING id",
-	               "tttttti", row->name, row->source, row->base, row->target, row->agents,
-	               row->limits, time_now_ms());
+	               " agents = ?5, limits = ?6, policy = ?8, lands = ?9 RETURNING id",
+	               "ttttttiti", row->name, row->source, row->base, row->target, row->agents,
+	               row->limits, time_now_ms(), row->landing, (int64_t)row->lands);
+}
+
+unsigned store_plan_lands(struct store *store, int64_t plan)
+{
+	return (unsigned)sql_int(store, 0, "SELECT lands FROM plan WHERE id = ?1", "i", plan);
 }
 
 json_t *store_plan_list(struct store *store)

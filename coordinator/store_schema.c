@@ -154,4 +154,20 @@ const char *const store_migrations[STORE_SCHEMA] = {
     "ALTER TABLE attempt ADD COLUMN measures TEXT;"
     "CREATE TABLE verdict(choice INTEGER PRIMARY KEY REFERENCES task(id), text TEXT NOT NULL)"
     " STRICT;",
+
+    /* What a plan says of landing, and the queue of what waits to land: oldest first, each
+     * behind its blockers. A row goes when its task has landed or cannot. */
+    "ALTER TABLE plan ADD COLUMN policy TEXT;" /* JSON: squash, message, sign, resolve… */
+    "ALTER TABLE plan ADD COLUMN lands INTEGER NOT NULL DEFAULT 0;" /* 1 auto, 2 resolve */
+    /* Of a move back: the ids of the landings that it undoes. State 3: undone. */
+    "ALTER TABLE landing ADD COLUMN undoes TEXT;"
+    "CREATE INDEX landing_target ON landing(target, id);"
+    "CREATE INDEX task_landed ON task(finished_at) WHERE landing = 2;"
+    "CREATE TABLE landing_queue("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  task INTEGER NOT NULL UNIQUE REFERENCES task(id),"
+    "  target TEXT NOT NULL,"
+    "  squash INTEGER NOT NULL DEFAULT 0,"
+    "  created_at INTEGER NOT NULL"
+    ") STRICT;",
 };

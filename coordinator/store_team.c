@@ -1,4 +1,4 @@
-/* Teammates and landings in the store. */
+/* Teammates in the store. */
 #include <stdlib.h>
 
 #include "mem.h"
@@ -63,48 +63,4 @@ void store_team_set_process(struct store *store, const char *name, int64_t pid, 
 void store_team_remove(struct store *store, const char *name)
 {
 	sql_run(store, "DELETE FROM teammate WHERE name = ?1", "t", name);
-}
-
-void landing_row_finish(struct landing_row *row)
-{
-	free(row->target);
-	free(row->before);
-	free(row->after);
-	free(row->tasks);
-	*row = (struct landing_row){0};
-}
-
-int64_t store_landing_open(struct store *store, const struct landing_row *row)
-{
-	return sql_int(store, 0,
-	               "INSERT INTO landing(target, before_commit, after_commit, tasks, created_at)"
-	               " VALUES(?1, ?2, ?3, ?4, ?5) RETURNING id",
-	               "tttti", row->target, row->before, row->after, row->tasks, time_now_ms());
-}
-
-void store_landing_close(struct store *store, int64_t id, bool landed)
-{
-	sql_run(store, "UPDATE landing SET state = ?2, closed_at = ?3 WHERE id = ?1", "iii", id,
-	        (int64_t)(landed ? 1 : 2), time_now_ms());
-}
-
-bool store_landing_pending(struct store *store, struct landing_row *out)
-{
-	sqlite3_stmt *row =
-	    sql_bind(store,
-	             "SELECT id, target, before_commit, after_commit, tasks FROM landing"
-	             " WHERE state = 0 ORDER BY id LIMIT 1",
-	             "");
-
-	if (!sql_step(store, row))
-		return false;
-	*out = (struct landing_row){
-	    .id = sqlite3_column_int64(row, 0),
-	    .target = sql_column_text(row, 1),
-	    .before = sql_column_text(row, 2),
-	    .after = sql_column_text(row, 3),
-	    .tasks = sql_column_text(row, 4),
-	};
-	sql_done(row);
-	return true;
 }

@@ -39,9 +39,13 @@ static json_t *landing_json(const struct task_row *task)
 	_cleanup_json_ json_t *detail = json_of(task->landing_detail);
 	json_t *paths = json_object_get(detail, "paths");
 
-	return json_pack("{s:s, s:O?, s:O?, s:O?}", "state", landing_state_word(task->landing),
-	                 "commit", json_object_get(detail, "commit"), "at",
-	                 json_object_get(detail, "at"), "paths", paths);
+	return json_pack(
+	    "{s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?}", "state",
+	    landing_state_word(task->landing), "commit", json_object_get(detail, "commit"), "at",
+	    json_object_get(detail, "at"), "paths", paths, "with", json_object_get(detail, "with"),
+	    "target", json_object_get(detail, "target"), "resolve",
+	    json_object_get(detail, "resolve"), "message", json_object_get(detail, "message"),
+	    "verify", json_object_get(detail, "verify"));
 }
 
 static json_t *error_json(const struct task_row *task)

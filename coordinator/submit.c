@@ -43,7 +43,8 @@ static int put_plan(struct coordinator *c, const struct submission *sub, const j
 	const char *name = json_text(plan, "name");
 	_cleanup_json_ json_t *agents = json_object();
 	struct plan_row old = {0}, row = {0};
-	_cleanup_free_ char *agents_text = NULL, *limits = NULL;
+	_cleanup_free_ char *agents_text = NULL, *limits = NULL, *landing = NULL;
+	const json_t *lands = json_sub(plan, "landing");
 	bool known;
 
 	if (!name || !*name || strlen(name) > 200)
@@ -59,12 +60,20 @@ static int put_plan(struct coordinator *c, const struct submission *sub, const j
 	agents_text = jsonl_text(agents);
 	limits = json_sub(plan, "limits") ? jsonl_text(json_sub(plan, "limits"))
 	                                  : xstrdup(known && old.limits ? old.limits : "{}");
+	landing = lands ? jsonl_text(lands) : xstrdup(old.landing);
 	row = (struct plan_row){.name = (char *)name,
 	                        .source = (char *)json_text(plan, "source"),
 	                        .base = sub->base ? sub->base : old.base,
 	                        .target = sub->target ? sub->target : old.target,
 	                        .agents = agents_text,
-	                        .limits = limits};
+	                        .limits = limits,
+	                        .landing = landing};
+	if (lands && json_flag(lands, "auto"))
+		row.lands |= PLAN_LANDS_ALL;
+	if (lands && json_text(lands, "resolve"))
+		row.lands |= PLAN_LANDS_RESOLVE;
+	if (!lands) /* one task more of a plan */
+		row.lands = old.lands;
 	if (!row.source)
 		row.source = old.source;
 	*id = store_plan_put(c->store, &row);
@@ -230,6 +239,8 @@ static int submit_step(struct coordinator *c, void *context, struct error *err)
 	s.blocker_ids = sub->blocker_ids;
 	results_init(&s);
 	rc = submit_tasks(&s, err);
+	if (rc == 0)
+		landing_scan(c, s.plan_id);
 	sub->result = results_take(c, &s);
 	if (rc == 0 && json_flag(sub->params, "dry_run")) {
 		sub->rehearsed = true;

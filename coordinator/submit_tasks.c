@@ -333,7 +333,8 @@ static int handle_removed(struct submit *s, struct error *err)
 		_cleanup_task_ struct task_row row = {0};
 
 		if (!store_task_get(s->c->store, all[i], &row) ||
-		    json_object_get(s->ids, row.key) || row.status == TASK_CANCELLED)
+		    json_object_get(s->ids, row.key) || row.status == TASK_CANCELLED ||
+		    landing_is_resolver(s->c, row.id))
 			continue;
 		if (row.parent && was_added_later(s, row.id))
 			continue;

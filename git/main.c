@@ -20,22 +20,29 @@
  * judge {"command":COMMAND,"input":JSON,"timeout":SECONDS,"env":{NAME:VALUE},"log":FILE|null} →
  *     {"exit_code","seconds","timed_out":bool,"output":TEXT,"tail":TEXT}: the user's command in
  *     the main worktree, with `input` on its stdin; its stdout, and the end of its stderr.
- * prepare {"target":BRANCH,"onto":HEX|null,"items":[{"task","key","head":HEX,"base":HEX|null,
- *     "message":TEXT|null,"squash":bool,"after":[task],"verify":VERIFY|null,
- *     "verified_tree":HEX|null,"base_landed":bool,"setup","copy","link"}],"squash":bool,
- *     "verify":VERIFY|null,"setup":COMMAND|null,"copy":[PATH],"link":[PATH],"slot":DIR,
- *     "env":{NAME:VALUE},"log":FILE|null,"dry_run":bool} →
- * {"before":HEX,"after":HEX,"merged":[{"task","key",
- *     "commit":HEX,"skipped":bool}],"conflicts":[{"task","key","paths":[PATH],"with":[key]}],
- *     "verify_failed":[{"task","key","exit_code","tail"}],"stopped":[{"task","key","after":
- *     [key]}],"verify":{"command","exit_code","seconds"}|null}. Merges onto the target's tip
- *     (or onto) in memory, item after item, each verified in the integration slot; an item
- *     that conflicts or fails leaves the tip where it was and stops those that name it in
- *     "after". A head that the target contains is skipped; a fast-forward makes no commit.
- *     Nothing moves; the result is held by refs/pleach/landing/BRANCH until `move`.
+ * weave {"target":BRANCH,"onto":HEX|null,"items":[{"task","key","head":HEX,"base":HEX|null,
+ *     "message":TEXT|null,"squash":bool,"commit":bool,"after":[task],"base_landed":bool,
+ *     "resolve":bool,"resolves":[PATH]}],"landed":[{"key","base","head"}],"sign":bool,"env":{},
+ *     "dry_run":bool} → {"before":HEX,"after":HEX,"steps":[{"task","key","kind","head","before":
+ *     HEX,…}]}. Merges onto the target's tip (or onto) in memory, item after item; kind is
+ *     merge: "commit","tree","squash"; contained: "commit", the target has it; conflict:
+ *     "paths","with":[key] and, asked to resolve, "marked": both sides as a commit with git's
+ *     marks; refused: "paths","message", the user's own files are in the way; stopped:
+ *     "after":[key], one that it comes after did not merge. Only a merge moves the assumed tip
+ *     on. A fast-forward makes no commit unless "commit". Nothing moves; the last commit is
+ *     held by refs/pleach/landing/BRANCH until `move`.
+ * prove {"slot":DIR,"commit":HEX,"base":HEX,"items":[{"verify":VERIFY|null,"verified_tree":HEX,
+ *     "setup","copy","link"}],"env":{NAME:VALUE},"log":FILE|null} → {"passed":bool,"verify":
+ *     {"command","exit_code","seconds"}|null,"tail"}. Runs each different verify on the commit in
+ *     an integration slot, protected paths as in base. SIGTERM ends it and what it started.
  * move {"target":BRANCH,"before":HEX,"after":HEX} → {"moved":true,"worktree":DIR|null}.
  *     CONFLICT: the target is not at before. BUSY: a rebase or bisect of it, two worktrees
  *     on it, or changed files of the user in the way. Moved already: done again is done.
+ * back: as move, to a commit that before was built on.
+ * clash {"target":BRANCH|null,"items":[{"task","group":id|0,"base":HEX,"head":HEX|null,"dir":DIR|
+ *     null}]} → {"pairs":[{"a":task,"b":task,"paths":[PATH]}],"target":[{"task","paths"}]}. What
+ *     the slots at dir hold now, and heads, merged pairwise (not within a group) and with the
+ *     target's tip: what conflicts. Nothing is kept of it.
  * contains {"target":BRANCH,"commit":HEX} → {"contains":bool,"tip":HEX}
  * diff {"base":HEX,"head":HEX|null,"slot":DIR|null,"stat":bool,"color":bool}: no JSON, the
  *     patch itself (binary included) on stdout. With slot, base to its files as they are.

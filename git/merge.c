@@ -117,10 +117,9 @@ static int read_answer(const struct buf *text, int code, char tree[HEX_SIZE], ch
 
 	if (code > 1 || !text->len || !hex_is_id(text->data))
 		return -1;
-	if (code == 0) {
-		memcpy(tree, text->data, at);
+	memcpy(tree, text->data, at);
+	if (code == 0)
 		return 0;
-	}
 	*paths = NULL;
 	while (at < text->len) {
 		const char *path = text->data + at;

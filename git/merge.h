@@ -6,7 +6,7 @@
 #include "repo.h"
 
 /* Merges two commits to a tree. 0 with `tree`, 1 with `*paths` (conflicting; caller frees with
- * strv_free), -1. */
+ * strv_free), -1. Of a conflict `tree` holds the files with git's marks in them. */
 int merge_commits(const struct repo *repo, const char *ours, const char *theirs,
                   char tree[HEX_SIZE], char ***paths, struct error *err);
 /* As merge_commits, with `base` as the commit that both are taken to come from: the change

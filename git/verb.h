@@ -18,9 +18,12 @@ int verb_resolve(const json_t *request, json_t **answer, struct error *err);
 int verb_base(const json_t *request, json_t **answer, struct error *err);
 int verb_compare(const json_t *request, json_t **answer, struct error *err);
 int verb_judge(const json_t *request, json_t **answer, struct error *err);
-int verb_prepare(const json_t *request, json_t **answer, struct error *err);
+int verb_weave(const json_t *request, json_t **answer, struct error *err);
+int verb_prove(const json_t *request, json_t **answer, struct error *err);
+int verb_back(const json_t *request, json_t **answer, struct error *err);
 int verb_move(const json_t *request, json_t **answer, struct error *err);
 int verb_contains(const json_t *request, json_t **answer, struct error *err);
+int verb_clash(const json_t *request, json_t **answer, struct error *err);
 int verb_diff(const json_t *request, json_t **answer, struct error *err);
 int verb_open(const json_t *request, json_t **answer, struct error *err);
 int verb_worktrees(const json_t *request, json_t **answer, struct error *err);
@@ -41,6 +44,10 @@ const char *verb_id(const json_t *object, const char *key, struct error *err);
  * as \xNN. New reference. */
 json_t *verb_text(const char *text);
 json_t *verb_texts(char *const *strv);
+/* A commit of a landing, by the user; signed as their git does where the request says "sign". */
+int verb_commit(const struct repo *repo, const json_t *request, const char *tree,
+                const char *const *parents, const char *message, char hex[HEX_SIZE],
+                struct error *err);
 /* refs/heads/NAME. Caller frees; NULL with err INVALID where it is no name for a branch. */
 char *verb_branch(const json_t *request, const char *key, struct error *err);
 

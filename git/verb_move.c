@@ -1,4 +1,5 @@
-/* move: the target branch to a prepared commit; contains: whether it got there.
+/* move: the target branch to a prepared commit; back: to where it was before; contains:
+ * whether it got there.
  *
  * Where somebody has the target checked out, their files move with it, and what they
  * changed and did not commit is never touched. */
@@ -9,101 +10,52 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "refs.h"
-#include "stat.h"
+#include "target.h"
 #include "verb.h"
-#include "worktree.h"
-
-#define NAMES_MAX 5 /* paths named in an error */
 
 struct move {
 	struct repo *repo;
-	char *ref;
-	const char *target, *before, *after;
+	struct target target;
+	const char *before, *after;
+	bool back; /* after is what before was built on */
 };
 
-/* The one worktree that is on the branch, or NULL. */
-static int find_worktree(const struct move *move, const struct worktrees *list,
-                         const struct worktree **out, struct error *err)
+/* The files in the way of a move by their names; 0 where there are none. */
+static int refuse_in_way(struct move *move, const struct changes *changes, struct error *err)
 {
-	*out = NULL;
-	for (size_t i = 0; i < list->count; i++) {
-		const struct worktree *tree = &list->items[i];
+	_cleanup_strv_ char **paths = NULL;
+	_cleanup_free_ char *names = NULL;
 
-		if (!tree->dir || tree->missing)
-			continue;
-		if (tree->in_use && strcmp(tree->in_use, move->ref) == 0)
-			return error_set(err, ERROR_BUSY,
-			                 "%s is in a %s in %s (finish it there first)",
-			                 move->target, tree->doing, tree->dir);
-		if (!tree->branch || strcmp(tree->branch, move->ref) != 0)
-			continue;
-		if (*out)
-			return error_set(err, ERROR_BUSY,
-			                 "%s is checked out in two worktrees, %s and %s",
-			                 move->target, (*out)->dir, tree->dir);
-		*out = tree;
-	}
-	return 0;
-}
-
-/* Paths that the user has changed, added or lets git ignore, as `status` lists them. */
-static int dirty_paths(const struct move *move, const struct worktree *tree, char ***out,
-                       struct error *err)
-{
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct git_run run = {.git_dir = tree->git_dir, .work_tree = tree->dir, .out = &text};
-
-	if (git_run(move->repo, &run,
-	            GIT_ARGS("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all",
-	                     "--ignored=matching", "--ignore-submodules=all"),
-	            err) < 0)
+	if (target_in_way(&move->target, changes, &paths, err) < 0)
 		return -1;
-	for (size_t at = 0; at < text.len;) {
-		const char *item = text.data + at;
-		size_t n = strlen(item);
-
-		at += n + 1;
-		if (n > 3)
-			strv_push(out, xstrdup(item + 3));
-	}
-	return 0;
+	if (!paths)
+		return 0;
+	names = target_name_paths(paths);
+	return error_set(err, ERROR_BUSY,
+	                 "%s is checked out in %s, where your changes are in the way: %s (commit "
+	                 "or move them)",
+	                 move->target.name, move->target.tree->dir, names);
 }
 
 /* Turns git's refusal into the names of the files that are in the way. */
-static int explain(const struct move *move, const struct worktree *tree, struct error *err)
+static void explain(struct move *move, struct error *err)
 {
-	_cleanup_strv_ char **dirty = NULL;
+	_cleanup_free_ char *lock = repo_path(move->target.tree->git_dir, "index.lock");
 	_cleanup_changes_ struct changes changes = CHANGES_INIT;
-	_cleanup_buf_ struct buf names = BUF_INIT;
-	_cleanup_free_ char *lock = repo_path(tree->git_dir, "index.lock");
-	size_t count = 0;
+	struct error why = ERROR_INIT;
 
 	if (file_exists(lock))
-		return error_set(err, ERROR_BUSY, "another git is at work in %s", tree->dir);
-	if (dirty_paths(move, tree, &dirty, NULL) < 0 ||
-	    changes_read(move->repo, move->before, move->after, &changes, NULL) < 0)
-		return -1;
-	for (size_t i = 0; i < changes.count; i++) {
-		bool meets = false;
-
-		for (size_t k = 0; dirty && dirty[k] && !meets; k++)
-			meets = path_is_below(changes.items[i].path, dirty[k]) ||
-			        path_is_below(dirty[k], changes.items[i].path);
-		if (meets && count++ < NAMES_MAX)
-			buf_printf(&names, "%s%s", names.len ? ", " : "", changes.items[i].path);
-	}
-	if (!count)
-		return -1;
-	return error_set(err, ERROR_BUSY,
-	                 "%s is checked out in %s, where your changes are in the way: %s%s (commit "
-	                 "or move them)",
-	                 move->target, tree->dir, names.data, count > NAMES_MAX ? ", …" : "");
+		error_set(err, ERROR_BUSY, "another git is at work in %s", move->target.tree->dir);
+	else if (changes_read(move->repo, move->before, move->after, &changes, NULL) == 0 &&
+	         refuse_in_way(move, &changes, &why) < 0 && why.code == ERROR_BUSY)
+		*err = why;
 }
 
-static int move_checked_out(const struct move *move, const struct worktree *tree, struct error *err)
+static int move_forth(struct move *move, struct error *err)
 {
 	static const char *const set[] = {"GIT_REFLOG_ACTION", "pleach merge", "GIT_MERGE_AUTOEDIT",
 	                                  "no", NULL};
+	const struct worktree *tree = move->target.tree;
 	struct git_run run = {.git_dir = tree->git_dir, .work_tree = tree->dir, .set = set};
 
 	if (git_run(move->repo, &run,
@@ -112,66 +64,134 @@ static int move_checked_out(const struct move *move, const struct worktree *tree
 	                     "-q", move->after),
 	            err) == 0)
 		return 0;
-	explain(move, tree, err);
+	explain(move, err);
 	return -1;
 }
 
-static int run_move(const struct move *move, json_t **answer, struct error *err)
+static int two_way(const struct move *move, const char *from, const char *to, struct error *err)
 {
-	_cleanup_worktrees_ struct worktrees list = WORKTREES_INIT;
-	_cleanup_free_ char *landing = xasprintf("refs/pleach/landing/%s", move->target);
-	const struct worktree *tree;
-	char now[HEX_SIZE];
-	int found = ref_read(move->repo, move->ref, now, err), rc;
+	const struct worktree *tree = move->target.tree;
+	struct git_run run = {.git_dir = tree->git_dir, .work_tree = tree->dir};
 
-	if (found < 0)
+	return git_run(move->repo, &run, GIT_ARGS("read-tree", "-m", "-u", from, to), err);
+}
+
+/* Dead between the files and the branch, and asked again: they are at `after` already. */
+static int is_there(const struct move *move, const struct changes *changes, struct error *err)
+{
+	const struct worktree *tree = move->target.tree;
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct git_run run = {.git_dir = tree->git_dir, .work_tree = tree->dir, .out = &text};
+
+	if (git_run(move->repo, &run,
+	            GIT_ARGS("diff-index", "-z", "--name-only", "--ignore-submodules", move->after),
+	            err) < 0)
 		return -1;
-	if (!found)
-		return error_set(err, ERROR_NOT_FOUND, "branch %s: no such branch", move->target);
-	rc = commit_contains(move->repo, move->after, move->before, err);
+	for (size_t at = 0; at < text.len; at += strlen(text.data + at) + 1)
+		if (changes_find(changes, text.data + at))
+			return 0;
+	return 1;
+}
+
+/* As `git checkout` goes from one commit to another: what the user staged or changed
+ * elsewhere stays as it is. The files first: dead in between, doing it again finds them
+ * there already. A branch that moved at that very moment takes its files back. */
+static int move_back(struct move *move, struct error *err)
+{
+	const struct worktree *tree = move->target.tree;
+	struct git_run run = {.git_dir = tree->git_dir, .work_tree = tree->dir};
+	_cleanup_changes_ struct changes changes = CHANGES_INIT;
+	int there;
+
+	if (changes_read(move->repo, move->before, move->after, &changes, err) < 0 ||
+	    (there = is_there(move, &changes, err)) < 0 ||
+	    (!there && refuse_in_way(move, &changes, err) < 0))
+		return -1;
+	if (!there && two_way(move, move->before, move->after, err) < 0) {
+		explain(move, err);
+		return -1;
+	}
+	if (git_run(move->repo, &run,
+	            GIT_ARGS("update-ref", "-m", "pleach undo", "HEAD", move->after, move->before),
+	            err) == 0)
+		return 0;
+	two_way(move, move->after, move->before, NULL);
+	return error_set(err, ERROR_CONFLICT, "%s moved meanwhile", move->target.name);
+}
+
+static int move_ref(struct move *move, struct error *err)
+{
+	if (move->target.tree)
+		return move->back ? move_back(move, err) : move_forth(move, err);
+	return ref_write(move->repo, move->target.ref, move->after, move->before,
+	                 move->back ? "pleach undo" : "pleach merge", err);
+}
+
+static int check_order(const struct move *move, struct error *err)
+{
+	const char *newer = move->back ? move->before : move->after;
+	const char *older = move->back ? move->after : move->before;
+	int rc = commit_contains(move->repo, newer, older, err);
+
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
-		return error_set(err, ERROR_INVALID, "%.12s does not come after %.12s", move->after,
-		                 move->before);
-	if (worktrees_read(move->repo, &list, err) < 0 ||
-	    find_worktree(move, &list, &tree, err) < 0)
+		return error_set(err, ERROR_INVALID, "%.12s does not come after %.12s", newer,
+		                 older);
+	return 0;
+}
+
+static int run_move(struct move *move, const json_t *request, json_t **answer, struct error *err)
+{
+	_cleanup_free_ char *held = NULL;
+	char now[HEX_SIZE];
+
+	if (check_order(move, err) < 0 ||
+	    target_open(move->repo, request, &move->target, err) < 0 ||
+	    target_tip(&move->target, now, err) < 0)
 		return -1;
 	/* Asked again after an answer that was lost. */
 	if (strcmp(now, move->after) != 0) {
 		if (strcmp(now, move->before) != 0)
 			return error_set(err, ERROR_CONFLICT,
 			                 "%s moved meanwhile (it is at %.12s, not %.12s)",
-			                 move->target, now, move->before);
-		rc = tree ? move_checked_out(move, tree, err)
-		          : ref_write(move->repo, move->ref, move->after, move->before,
-		                      "pleach merge", err);
-		if (rc < 0)
+			                 move->target.name, now, move->before);
+		if (move_ref(move, err) < 0)
 			return -1;
 	}
 	if (repo_sync(move->repo, err) < 0)
 		return -1;
-	if (ref_read(move->repo, landing, now, NULL) == 1 && strcmp(now, move->after) == 0)
-		ref_delete(move->repo, landing, now, NULL);
+	held = xasprintf("refs/pleach/landing/%s", move->target.name);
+	if (ref_read(move->repo, held, now, NULL) == 1 && strcmp(now, move->after) == 0)
+		ref_delete(move->repo, held, now, NULL);
 	*answer = json_pack("{s:b, s:o}", "moved", 1, "worktree",
-	                    tree ? verb_text(tree->dir) : json_null());
+	                    move->target.tree ? verb_text(move->target.tree->dir) : json_null());
 	return 0;
+}
+
+static int move_verb(const json_t *request, bool back, json_t **answer, struct error *err)
+{
+	_cleanup_repo_ struct repo repo = REPO_INIT;
+	struct move move = {.repo = &repo, .target = TARGET_INIT, .back = back};
+	int rc;
+
+	move.before = verb_id(request, "before", err);
+	move.after = verb_id(request, "after", err);
+	rc = move.before && move.after && verb_open_repo(request, &repo, err) == 0
+	         ? run_move(&move, request, answer, err)
+	         : -1;
+	target_finish(&move.target);
+	return rc;
 }
 
 int verb_move(const json_t *request, json_t **answer, struct error *err)
 {
-	_cleanup_repo_ struct repo repo = REPO_INIT;
-	struct move move = {.repo = &repo, .target = json_text(request, "target")};
-	int rc;
+	return move_verb(request, false, answer, err);
+}
 
-	move.ref = verb_branch(request, "target", err);
-	move.before = verb_id(request, "before", err);
-	move.after = verb_id(request, "after", err);
-	rc = move.ref && move.before && move.after && verb_open_repo(request, &repo, err) == 0
-	         ? run_move(&move, answer, err)
-	         : -1;
-	free(move.ref);
-	return rc;
+int verb_back(const json_t *request, json_t **answer, struct error *err)
+{
+	return move_verb(request, true, answer, err);
 }
 
 int verb_contains(const json_t *request, json_t **answer, struct error *err)

@@ -106,6 +106,29 @@ static bool drain(int fd, struct output *output)
 	return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
+static volatile sig_atomic_t told_to_end;
+static sigset_t while_waiting; /* SIGTERM comes in only there */
+static bool heeds;
+
+static void on_term(int signal_number)
+{
+	(void)signal_number;
+	told_to_end = 1;
+}
+
+void verify_heed_term(void)
+{
+	struct sigaction action = {.sa_handler = on_term};
+	sigset_t term;
+
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigaction(SIGTERM, &action, NULL);
+	sigprocmask(SIG_BLOCK, &term, &while_waiting);
+	sigdelset(&while_waiting, SIGTERM);
+	heeds = true;
+}
+
 /* Until the program has ended; what it left behind may hold the pipe open for ever. */
 static bool watch(const struct proc *proc, int fd, double timeout_s, struct output *output)
 {
@@ -115,11 +138,14 @@ static bool watch(const struct proc *proc, int fd, double timeout_s, struct outp
 
 	for (;;) {
 		int64_t left = end ? end - time_mono_ms() : -1;
+		struct timespec most = {.tv_sec = 60};
 		int n;
 
-		if (end && left <= 0)
+		if (told_to_end || (end && left <= 0))
 			return false;
-		n = poll(polls, 2, left > 60000 || left < 0 ? 60000 : (int)left);
+		if (left >= 0 && left < 60000)
+			most = (struct timespec){left / 1000, left % 1000 * 1000000};
+		n = ppoll(polls, 2, &most, heeds ? &while_waiting : NULL);
 		if (n < 0 && errno != EINTR)
 			return false;
 		if (n <= 0)
@@ -202,6 +228,11 @@ int verify_run(const struct verify_run *run, struct verify_result *out, struct e
 	if (output.log >= 0)
 		close(output.log);
 	buf_finish(&output.tail);
+	if (told_to_end) {
+		free(out->tail);
+		out->tail = NULL;
+		return error_set(err, ERROR_BUSY, "told to end");
+	}
 	out->seconds = (double)(time_mono_ms() - start) / 1000.0;
 	out->exit_code = !ended                ? VERIFY_TIMED_OUT
 	                 : WIFEXITED(status)   ? WEXITSTATUS(status)

@@ -10,6 +10,9 @@
 
 #define VERIFY_TIMED_OUT 124
 
+/* From now on SIGTERM ends the command that runs, or is about to: BUSY. */
+void verify_heed_term(void);
+
 struct verify_run {
 	const json_t *command; /* a string for /bin/sh -c, or an array: argv */
 	const char *dir;
@@ -24,7 +27,7 @@ struct verify_result {
 	char *tail; /* the last of its output, safe to show; caller frees */
 };
 
-/* Errors: INVALID (no command), EXTERNAL (it cannot be started). */
+/* Errors: INVALID (no command), EXTERNAL (it cannot be started), BUSY (told to end). */
 int verify_run(const struct verify_run *run, struct verify_result *out, struct error *err);
 /* Our environment with `env` over it, without what would lead git elsewhere; `marker` (may be
  * NULL) is the value by which survivors are found. Caller frees. */

@@ -9,6 +9,7 @@ set(names
   ALTERNATIVES "alternatives of a task" TEAM "teammates" RETRIES "retries"
   PRIORITY "priority, and its negative" SECONDS "seconds of any time limit"
   ITEMS "items of a for_each" MEASURES "measures of a task"
+  AHEAD "merges that are proven at once" BATCH "tasks that are proven as one"
   NAME "bytes of a plan's or agent's name" COMMAND "bytes of a command or an argument")
 set(list "")
 foreach(line IN LISTS lines)

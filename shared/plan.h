@@ -25,6 +25,8 @@
 #define PLAN_MEASURES_MAX     8            /* numbers that are measured of one task */
 #define PLAN_TEAM_MAX         128          /* teammates */
 #define PLAN_RETRIES_MAX      100
+#define PLAN_AHEAD_MAX        16              /* merges that are proven at once */
+#define PLAN_BATCH_MAX        64              /* tasks that are proven as one */
 #define PLAN_PRIORITY_MAX     1000000         /* and its negative */
 #define PLAN_SECONDS_MAX      (366.0 * 86400) /* any time limit */
 #define PLAN_NAME_MAX         64              /* bytes of a plan's or an agent's name */

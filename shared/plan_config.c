@@ -6,11 +6,10 @@
 #include "plan_internal.h"
 #include "text.h"
 
-static const char *const top_keys[] = {"name",     "base",        "target",  "merge", "verify",
-                                       "setup",    "copy",        "link",    "env",   "limits",
-                                       "defaults", "permissions", "agents",  "team",  "slots",
-                                       "keys",     "tasks",       "measure", NULL};
-static const char *const merge_words[] = {"manual", "auto", NULL};
+static const char *const top_keys[] = {"name",     "base",        "target",  "merge",   "verify",
+                                       "setup",    "copy",        "link",    "env",     "limits",
+                                       "defaults", "permissions", "agents",  "team",    "slots",
+                                       "keys",     "tasks",       "measure", "resolve", NULL};
 static const char *const permission_words[] = {"edit", "ask", "all", NULL};
 
 #define LIMIT_MAX 1000
@@ -38,19 +37,6 @@ static int read_revision(struct plan_reader *r, const struct yaml_node *n, const
 	_cleanup_free_ char *at = plan_place(r, n);
 	_cleanup_free_ char *at_key = xasprintf("%s_at", key);
 	json_object_set_new(r->settings, at_key, json_string_nocheck(at));
-	return 0;
-}
-
-static int read_merge(struct plan_reader *r, const struct yaml_node *n)
-{
-	json_t *word = NULL;
-	if (plan_value_choice(r, n, "merge", merge_words, &word))
-		return -1;
-	json_decref(word);
-	if (strcmp(n->text, "auto") == 0)
-		return plan_fail(r, n,
-		                 "merge: auto is not available in this version (use manual, "
-		                 "and pleach merge --all)");
 	return 0;
 }
 
@@ -259,8 +245,8 @@ static int read_setting(struct plan_reader *r, const char *key, const struct yam
 		return read_name(r, n);
 	if (strcmp(key, "base") == 0 || strcmp(key, "target") == 0)
 		return read_revision(r, n, key);
-	if (strcmp(key, "merge") == 0)
-		return read_merge(r, n);
+	if (strcmp(key, "merge") == 0 || strcmp(key, "resolve") == 0)
+		return plan_landing_read(r, key, n);
 	if (strcmp(key, "env") == 0)
 		return read_env(r, n);
 	if (strcmp(key, "limits") == 0)

@@ -164,6 +164,11 @@ int plan_file_read(struct plan_reader *r, const struct yaml_node *n, const char 
                    struct buf *out);
 int plan_prompt_read(struct plan_reader *r, const struct yaml_node *map, struct buf *out);
 
+/* plan_landing.c: `merge:` and `resolve:`, the nearest key by key. */
+int plan_landing_read(struct plan_reader *r, const char *key, const struct yaml_node *n);
+/* {"auto","squash","message","sign","ahead","batch","resolve"}. New reference. */
+json_t *plan_landing(struct plan_reader *r);
+
 /* plan_tasks.c */
 int plan_tasks_read(struct plan_reader *r, json_t **tasks, json_t **task_secrets);
 /* Fails when the agent needs a prompt and there is none, or one that does not fit. */

@@ -200,14 +200,3 @@ clash() {
 	has "$(cat "$W/patch")" +changed
 	has "$(expect 0 pleach diff b --stat)" new
 }
-
-@test "merge: auto, which this version has not, is refused with its place" {
-	plan <<-'Y'
-	merge: auto
-	tasks:
-	  - {id: a, prompt: 'echo a >fa'}
-	Y
-	expect 2 pleach run --headless
-	has "$(stderr)" ":8: merge: auto is not available"
-	holds "$(pleach --json task list)" '.tasks == []'
-}

@@ -112,7 +112,11 @@ static void test_values(void **state)
 	read_bad(f, "tasks: [{id: a, prompt: 7}]\n", "plan.yaml:1:25: ", "text");
 	read_bad(f, "tasks: [{id: a}]\n", "plan.yaml:1:9: ", "no prompt");
 	read_bad(f, "tasks: [{id: a, prompt: ' '}]\n", "plan.yaml:1:9: ", "no prompt");
-	read_bad(f, "merge: auto\n" TASK, "plan.yaml:1:8: ", "not available in this version");
+	read_bad(f, "merge: often\n" TASK, "plan.yaml:1:8: ", "manual");
+	read_bad(f, "merge: {squish: true}\n" TASK, "plan.yaml:1:9: ", "squash");
+	read_bad(f, "merge: {ahead: 0}\n" TASK, "plan.yaml:1:16: ", "range");
+	read_bad(f, "merge: {message: ''}\n" TASK, "plan.yaml:1:18: ", "message");
+	read_bad(f, "resolve: nobody\n" TASK, "plan.yaml:1:10: ", "nobody");
 	read_bad(f, "team: 0\n" TASK, "plan.yaml:1:7: ", "range");
 	read_bad(f, "limits: {total: 0}\n" TASK, "plan.yaml:1:17: ", "range");
 	read_bad(f, "agents: {z: {command: 'x {prompt}'}}\n" TASK, "plan.yaml:1:23: ", "{prompt}");

@@ -1,0 +1,120 @@
+/* Proofs of a lane: the user's verify on each merge of the chain, several at a time, each in an
+ * integration slot of its own. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "landing_lane.h"
+#include "mem.h"
+
+static unsigned take_slot(struct coordinator *c)
+{
+	unsigned slot = 0;
+
+	while (c->landings->slots & 1u << slot)
+		slot++;
+	c->landings->slots |= 1u << slot;
+	return slot;
+}
+
+static bool slots_left(const struct coordinator *c)
+{
+	return c->landings->slots != (1u << LANDING_AHEAD_MAX) - 1;
+}
+
+static void proved(struct coordinator *c, const json_t *result, const struct error *why,
+                   void *context)
+{
+	struct proof *proof = context;
+	struct lane *lane = proof->lane;
+	struct step *step = proof->step;
+
+	c->landings->slots &= ~(1u << proof->slot);
+	lane->proofs--;
+	free(proof);
+	if (step) {
+		step->proof = NULL;
+		step->result = json_incref((json_t *)result);
+		step->state = json_flag(result, "passed") ? STEP_PASSED : STEP_FAILED;
+		if (result && step->state == STEP_FAILED) /* whatever is built on it fails, too */
+			chain_cut(lane, &step->next);
+		if (!result)
+			lane_fail(lane, why);
+	}
+	lane_advance(lane);
+}
+
+/* What the tasks of a step want run. New reference; NULL where none wants anything. */
+static json_t *proof_items(struct coordinator *c, const struct step *step, int64_t *plan)
+{
+	json_t *items = json_array(), *item;
+	bool any = false;
+	size_t i;
+
+	json_array_foreach (step->items, i, item) {
+		int64_t id = json_int(item, "task", 0);
+		_cleanup_json_ json_t *spec = store_task_spec(c->store, id);
+		_cleanup_task_ struct task_row task = {0};
+
+		if (!store_task_get(c->store, id, &task))
+			continue;
+		*plan = task.plan;
+		any = any || json_sub(spec, "verify");
+		json_array_append_new(items,
+		                      json_pack("{s:O?, s:s?, s:O?, s:O?, s:O?}", "verify",
+		                                json_object_get(spec, "verify"), "verified_tree",
+		                                task.tree, "setup", json_object_get(spec, "setup"),
+		                                "copy", json_object_get(spec, "copy"), "link",
+		                                json_object_get(spec, "link")));
+	}
+	if (any)
+		return items;
+	json_decref(items);
+	return NULL;
+}
+
+static void start_proof(struct lane *lane, struct step *step)
+{
+	struct coordinator *c = lane->c;
+	_cleanup_free_ char *slots = team_slots_dir(c), *name = NULL;
+	struct plan_row plan = {0};
+	struct proof *proof;
+	int64_t plan_id = 0;
+	json_t *items = proof_items(c, step, &plan_id);
+
+	if (!items) { /* nothing proves it: it lands, and is shown as unverified */
+		step->state = STEP_PASSED;
+		return;
+	}
+	proof = xcalloc(1, sizeof *proof);
+	*proof = (struct proof){.c = c, .lane = lane, .step = step, .slot = take_slot(c)};
+	step->proof = proof;
+	step->state = STEP_PROVING;
+	lane->proofs++;
+	name = proof->slot ? xasprintf("integration-%u", proof->slot + 1) : xstrdup("integration");
+	store_plan_get(c->store, plan_id, &plan);
+	gitq_ask(c, "prove",
+	         json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "commit", step->commit, "base",
+	                   step->before, "items", items, "slot", json_sprintf("%s/%s", slots, name),
+	                   "env", environment_for(c, plan.name ? plan.name : "", ""), "log",
+	                   json_sprintf("%s/landing.log", c->place.state_dir)),
+	         proved, proof);
+	plan_row_finish(&plan);
+}
+
+/* The next one that may be proven, as long as none before it has failed. */
+static struct step *next_unproven(struct lane *lane)
+{
+	for (struct step *step = lane->chain; step && step->state != STEP_FAILED; step = step->next)
+		if (step->merges && step->state == STEP_NEW)
+			return step;
+	return NULL;
+}
+
+void proofs_start(struct lane *lane)
+{
+	size_t ahead = lane_limit(lane, "ahead", LANDING_AHEAD, LANDING_AHEAD_MAX);
+	struct step *step;
+
+	while (lane->proofs < ahead && slots_left(lane->c) && (step = next_unproven(lane)))
+		start_proof(lane, step);
+}

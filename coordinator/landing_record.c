@@ -1,0 +1,197 @@
+/* What is written of a task that has landed, or cannot. In a step; who asked for it is told
+ * after the step, from what is noted here. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "landing.h"
+#include "log.h"
+#include "mem.h"
+#include "text.h"
+
+/* Takes entry. */
+static void note(json_t *told, int64_t task, enum landing_fate fate, json_t *entry)
+{
+	json_array_append_new(told, json_pack("{s:I, s:i, s:o}", "task", (json_int_t)task, "fate",
+	                                      (int)fate, "entry", entry));
+}
+
+/* Takes detail. What people see of it is in the event. */
+static void set_landing(struct coordinator *c, int64_t task, enum landing_state state,
+                        json_t *detail)
+{
+	static const char *const seen[] = {"commit", "paths",   "with",    "target",
+	                                   "verify", "resolve", "message", "after"};
+	_cleanup_free_ char *text = jsonl_text(detail);
+	json_t *landing = json_pack("{s:s}", "state", landing_state_word(state));
+	json_t *data = json_pack("{s:o}", "landing", landing);
+
+	for (size_t i = 0; i < ARRAY_LEN(seen); i++)
+		if (json_object_get(detail, seen[i]))
+			json_object_set(landing, seen[i], json_object_get(detail, seen[i]));
+	store_task_set_landing(c->store, task, state, text);
+	store_event_add(c->store, "task.updated", task, 0, NULL, data);
+	json_decref(data);
+	json_decref(detail);
+}
+
+static json_t *now_json(void)
+{
+	char at[32];
+
+	text_format_time(time_now_ms(), at);
+	return json_string(at);
+}
+
+/* ---- landed ---- */
+
+/* Redone meanwhile, it is other work that has not landed. */
+static bool is_still(const struct task_row *task, const json_t *step)
+{
+	const char *head = json_text(step, "head");
+
+	return task->status == TASK_COMPLETED && task->head && head &&
+	       strcmp(task->head, head) == 0;
+}
+
+void landing_record_landed(struct coordinator *c, const char *target, const json_t *steps,
+                           const json_t *verify, json_t *told)
+{
+	const json_t *first = json_array_get(steps, 0);
+	const char *after = NULL, *kind = json_text(first, "kind");
+	json_t *keys = json_array(), *step, *data;
+	size_t i;
+
+	json_array_foreach (steps, i, step) {
+		int64_t id = json_int(step, "task", 0);
+		_cleanup_task_ struct task_row task = {0};
+
+		after = json_text(step, "commit");
+		json_array_append(keys, json_object_get(step, "key"));
+		store_queue_remove(c->store, id);
+		note(told, id, FATE_LANDED, json_incref(step));
+		if (!store_task_get(c->store, id, &task) || !is_still(&task, step))
+			continue;
+		set_landing(c, id, LANDING_LANDED,
+		            json_pack("{s:s?, s:o, s:b, s:s, s:O?}", "commit", after, "at",
+		                      now_json(), "squash", json_flag(step, "squash"), "target",
+		                      target, "verify", verify));
+		landing_resolved(c, id, target, after, told);
+	}
+	if (!kind || strcmp(kind, "contained") != 0) {
+		data = json_pack("{s:s, s:O?, s:s?, s:O}", "target", target, "before",
+		                 json_object_get(first, "before"), "after", after, "tasks", keys);
+		store_event_add(c->store, "target.moved", 0, 0, NULL, data);
+		log_info("landing", "target=%s at %.12s", target, after ? after : "?");
+		json_decref(data);
+	}
+	json_decref(keys);
+}
+
+/* ---- not landed ---- */
+
+static void set_stopped(struct coordinator *c, int64_t task, const char *key, const char *target,
+                        json_t *told)
+{
+	json_t *entry = json_pack("{s:[s], s:s}", "after", key, "target", target);
+	_cleanup_task_ struct task_row row = {0};
+
+	store_queue_remove(c->store, task);
+	if (!store_task_get(c->store, task, &row)) {
+		json_decref(entry);
+		return;
+	}
+	set_landing(c, task, LANDING_NONE, json_copy(entry));
+	json_object_set_new(entry, "key", json_string(row.key));
+	json_object_set_new(entry, "task", json_integer(task));
+	note(told, task, FATE_STOPPED, entry);
+}
+
+/* What is queued and waits for the task, at any distance, cannot land without it. */
+static void stop_behind(struct coordinator *c, int64_t task, const char *target, json_t *told)
+{
+	_cleanup_json_ json_t *stopped = json_pack("[I]", (json_int_t)task);
+
+	for (size_t at = 0; at < json_array_size(stopped); at++) {
+		int64_t id = json_integer_value(json_array_get(stopped, at));
+		_cleanup_free_ int64_t *blocks = store_task_blocks(c->store, id);
+		_cleanup_task_ struct task_row row = {0};
+
+		store_task_get(c->store, id, &row);
+		for (size_t i = 0; blocks[i]; i++) {
+			struct queue_row queued = {0};
+
+			if (!store_queue_get(c->store, blocks[i], &queued))
+				continue;
+			if (strcmp(queued.target, target) == 0) {
+				set_stopped(c, blocks[i], row.key, target, told);
+				json_array_append_new(stopped, json_integer(blocks[i]));
+			}
+			queue_row_finish(&queued);
+		}
+	}
+}
+
+static enum landing_state state_of(enum landing_fate fate)
+{
+	if (fate == FATE_CONFLICT)
+		return LANDING_CONFLICT;
+	return fate == FATE_VERIFY_FAILED ? LANDING_VERIFY_FAILED : LANDING_NONE;
+}
+
+void landing_record_aside(struct coordinator *c, const char *target, const json_t *step,
+                          enum landing_fate fate, json_t *told)
+{
+	int64_t id = json_int(step, "task", 0), resolver = 0;
+	_cleanup_task_ struct task_row task = {0};
+	struct queue_row queued = {0};
+	json_t *entry, *detail;
+
+	/* Gone from the queue already: with one that it waits for. */
+	if (!store_queue_get(c->store, id, &queued) || !store_task_get(c->store, id, &task)) {
+		queue_row_finish(&queued);
+		return;
+	}
+	queue_row_finish(&queued);
+	entry = json_copy((json_t *)step);
+	store_queue_remove(c->store, id);
+	if (fate == FATE_CONFLICT && is_still(&task, step))
+		resolver = landing_resolve(c, &task, target, step);
+	if (resolver)
+		json_object_set_new(entry, "resolve", json_integer(resolver));
+	detail = json_copy(entry);
+	json_object_set_new(detail, "target", json_string(target));
+	json_object_del(detail, "marked");
+	if (is_still(&task, step))
+		set_landing(c, id, state_of(fate), detail);
+	else
+		json_decref(detail);
+	log_info("landing", "target=%s task=%lld %s", target, (long long)id,
+	         fate == FATE_CONFLICT        ? "conflicts"
+	         : fate == FATE_VERIFY_FAILED ? "verify failed"
+	                                      : "does not land");
+	note(told, id, fate, entry);
+	stop_behind(c, id, target, told);
+}
+
+void landing_record_end(struct coordinator *c, const char *target, const struct error *why,
+                        json_t *told)
+{
+	_cleanup_free_ int64_t *tasks = store_queue_tasks(c->store, target);
+
+	for (size_t i = 0; tasks[i]; i++) {
+		_cleanup_task_ struct task_row task = {0};
+		json_t *entry;
+
+		store_queue_remove(c->store, tasks[i]);
+		if (!store_task_get(c->store, tasks[i], &task))
+			continue;
+		entry = json_pack("{s:I, s:s, s:o, s:s}", "task", (json_int_t)task.id, "key",
+		                  task.key, "message", json_text_or_null(why->text), "code",
+		                  error_code_word(why->code));
+		if (task.landing == LANDING_QUEUED)
+			set_landing(c, task.id, LANDING_NONE,
+			            json_pack("{s:O, s:s}", "message",
+			                      json_object_get(entry, "message"), "target", target));
+		note(told, task.id, FATE_REFUSED, entry);
+	}
+}

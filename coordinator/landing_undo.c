@@ -1,0 +1,281 @@
+/* Moving a target back to before what landed last, and settling what was under way when we
+ * died: the row that says so is on disk before anything moves, in either direction. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "landing.h"
+#include "log.h"
+#include "mem.h"
+
+struct undo {
+	struct later *later; /* NULL: recovery asks */
+	struct landing_row row;
+};
+
+static void undo_free(struct undo *undo)
+{
+	landing_row_finish(&undo->row);
+	free(undo);
+}
+
+/* ---- once the target has moved ---- */
+
+static json_t *parse(const char *text)
+{
+	json_t *value = text ? jsonl_parse(text, strlen(text), NULL) : NULL;
+
+	return value ? value : json_array();
+}
+
+/* Landed is what the target contains: these tasks are as before. They are not taken up by
+ * merge: auto again, until somebody asks. */
+static void record_undone(struct coordinator *c, const struct landing_row *row)
+{
+	_cleanup_json_ json_t *tasks = parse(row->tasks), *undoes = parse(row->undoes);
+	_cleanup_json_ json_t *keys = json_array();
+	json_t *item, *data;
+	size_t i;
+
+	json_array_foreach (undoes, i, item)
+		store_landing_undone(c->store, json_integer_value(item));
+	json_array_foreach (tasks, i, item) {
+		int64_t task = json_int(item, "task", 0), resolved = landing_resolved_task(c, task);
+
+		store_task_set_landing(c->store, task, LANDING_NONE, "{\"undone\":true}");
+		if (resolved)
+			store_task_set_landing(c->store, resolved, LANDING_NONE,
+			                       "{\"undone\":true}");
+		json_array_append(keys, json_object_get(item, "key"));
+		data = json_pack("{s:{s:s, s:b}}", "landing", "state", "none", "undone", 1);
+		store_event_add(c->store, "task.updated", task, 0, NULL, data);
+		json_decref(data);
+	}
+	data = json_pack("{s:s, s:s, s:s, s:O, s:b}", "target", row->target, "before", row->before,
+	                 "after", row->after, "tasks", keys, "undo", 1);
+	store_event_add(c->store, "target.moved", 0, 0, NULL, data);
+	log_info("landing", "target=%s back at %.12s", row->target, row->after);
+	json_decref(data);
+}
+
+struct closing {
+	const struct landing_row *row;
+	bool moved;
+};
+
+static int close_step(struct coordinator *c, void *context, struct error *err)
+{
+	const struct closing *closing = context;
+	const struct landing_row *row = closing->row;
+	_cleanup_json_ json_t *told = json_array(), *tasks = parse(row->tasks);
+
+	(void)err;
+	store_landing_close(c->store, row->id, closing->moved);
+	if (closing->moved && row->undoes)
+		record_undone(c, row);
+	else if (closing->moved)
+		landing_record_landed(c, row->target, tasks, NULL, told);
+	return 0;
+}
+
+static int close_row(struct coordinator *c, const struct landing_row *row, bool is_moved,
+                     struct error *err)
+{
+	struct closing closing = {.row = row, .moved = is_moved};
+
+	return turn_step(c, close_step, &closing, err);
+}
+
+/* ---- undo ---- */
+
+static json_t *undone_json(const struct landing_row *row)
+{
+	_cleanup_json_ json_t *tasks = parse(row->tasks);
+	json_t *keys = json_array(), *item;
+	size_t i;
+
+	json_array_foreach (tasks, i, item)
+		json_array_append(keys, json_object_get(item, "key"));
+	return json_pack("{s:s, s:s, s:s, s:o}", "target", row->target, "before", row->before,
+	                 "after", row->after, "undone", keys);
+}
+
+static void went_back(struct coordinator *c, const json_t *result, const struct error *why,
+                      void *context)
+{
+	struct undo *undo = context;
+	struct error err = ERROR_INIT;
+
+	if (!result) {
+		err = *why;
+		if (why->code == ERROR_CONFLICT)
+			error_wrap(&err, "something was built on it since");
+	}
+	free(c->landings->undoing);
+	c->landings->undoing = NULL;
+	if (why != &gitq_undone) {
+		if (close_row(c, &undo->row, result != NULL, &err) < 0 || !result)
+			later_fail(c, undo->later, &err);
+		else
+			later_reply(c, undo->later, undone_json(&undo->row));
+		landing_kick(c, undo->row.target);
+	}
+	undo_free(undo);
+}
+
+/* The newest landing, and what landed before it as far back as `task` (0: that one alone).
+ * Each has to stand on the one before. */
+static int collect(struct coordinator *c, const char *target, int64_t task, struct landing_row *out,
+                   struct error *err)
+{
+	_cleanup_json_ json_t *tasks = json_array(), *undoes = json_array();
+	int64_t last = 0;
+	bool found = false;
+
+	while (!found) {
+		struct landing_row row = {0};
+		_cleanup_json_ json_t *landed = NULL;
+		json_t *item;
+		size_t i;
+
+		if (!store_landing_last(c->store, target, last, &row))
+			return error_set(err, ERROR_NOT_FOUND, "nothing has landed on %s%s", target,
+			                 last ? " by that" : "");
+		landed = parse(row.tasks);
+		last = row.id;
+		found = !task;
+		json_array_foreach (landed, i, item)
+			found = found || json_int(item, "task", 0) == task;
+		if (out->after && strcmp(out->after, row.after) != 0) {
+			landing_row_finish(&row);
+			return error_set(err, ERROR_CONFLICT,
+			                 "something else was built on %s in between (git revert "
+			                 "takes back a single commit)",
+			                 target);
+		}
+		json_array_extend(tasks, landed);
+		json_array_append_new(undoes, json_integer(row.id));
+		if (!out->before)
+			out->before = xstrdup(row.after);
+		free(out->after);
+		out->after = xstrdup(row.before);
+		landing_row_finish(&row);
+	}
+	out->target = xstrdup(target);
+	out->tasks = jsonl_text(tasks);
+	out->undoes = jsonl_text(undoes);
+	return 0;
+}
+
+/* Where the task landed, or where anything did last. Caller frees; NULL with err. */
+static char *target_of(struct request *r, int64_t task, struct error *err)
+{
+	const char *into = json_text(r->params, "into");
+	_cleanup_task_ struct task_row row = {0};
+	_cleanup_json_ json_t *detail = NULL;
+	char *target = NULL;
+
+	if (into)
+		return xstrdup(into);
+	if (task && store_task_get(r->c->store, task, &row)) {
+		if (row.landing != LANDING_LANDED) {
+			error_set(err, ERROR_CONFLICT, "%s has not landed", row.key);
+			return NULL;
+		}
+		detail = jsonl_parse(row.landing_detail, strlen(row.landing_detail), NULL);
+		target = xstrdup(json_text(detail, "target"));
+	}
+	if (!target)
+		target = store_landing_newest_target(r->c->store);
+	if (!target)
+		error_set(err, ERROR_NOT_FOUND, "nothing has landed yet");
+	return target;
+}
+
+int method_task_undo(struct request *r, struct error *err)
+{
+	const char *ref = json_text(r->params, "task");
+	_cleanup_free_ char *target = NULL;
+	struct landing_row row = {0};
+	struct undo *undo;
+	int64_t task = 0;
+
+	if (ref && resolve_task(r, ref, &task, err) < 0)
+		return -1;
+	target = target_of(r, task, err);
+	if (!target)
+		return -1;
+	if (lane_is_open(r->c, target) || r->c->landings->undoing || !r->c->landings->open)
+		return error_set(err, ERROR_BUSY, "%s is being moved (wait for it: pleach status)",
+		                 target);
+	if (collect(r->c, target, task, &row, err) < 0) {
+		landing_row_finish(&row);
+		return -1;
+	}
+	row.id = store_landing_open(r->c->store, &row);
+	undo = xcalloc(1, sizeof *undo);
+	undo->row = row;
+	undo->later = request_later(r);
+	r->c->landings->undoing = xstrdup(target);
+	gitq_ask(r->c, "back",
+	         json_pack("{s:s, s:s, s:s}", "target", row.target, "before", row.before, "after",
+	                   row.after),
+	         went_back, undo);
+	return 0;
+}
+
+/* ---- recovery ---- */
+
+static void recover_next(struct coordinator *c, int64_t after);
+
+static void looked_at(struct coordinator *c, const json_t *result, const struct error *why,
+                      void *context)
+{
+	struct undo *undo = context;
+	int64_t id = undo->row.id;
+	bool is_moved = undo->row.undoes ? result != NULL : json_flag(result, "contains");
+	struct error err = ERROR_INIT;
+
+	/* An undo that finds the target elsewhere has nothing to do any more; what else fails
+	 * is looked at again when we start anew. */
+	if (!result && (!undo->row.undoes || why == &gitq_undone || why->code == ERROR_EXTERNAL))
+		log_error("recovery", "landing %lld: %s", (long long)id, why->text);
+	else if (close_row(c, &undo->row, is_moved, &err) < 0)
+		log_error("recovery", "landing %lld: %s", (long long)id, err.text);
+	undo_free(undo);
+	recover_next(c, id);
+}
+
+static int open_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)context;
+	(void)err;
+	landing_kick(c, NULL);
+	return 0;
+}
+
+/* The target contains what was to be landed: then it was. Else it was not, and it is in the
+ * queue still. What was to be undone is. */
+static void recover_next(struct coordinator *c, int64_t after)
+{
+	struct undo *undo = xcalloc(1, sizeof *undo);
+	struct error err = ERROR_INIT;
+
+	if (store_landing_pending(c->store, after, &undo->row)) {
+		gitq_ask(c, undo->row.undoes ? "back" : "contains",
+		         json_pack("{s:s, s:s, s:s, s:s}", "target", undo->row.target, "commit",
+		                   undo->row.after, "before", undo->row.before, "after",
+		                   undo->row.after),
+		         looked_at, undo);
+		return;
+	}
+	undo_free(undo);
+	c->landings->open = true;
+	if (turn_step(c, open_step, NULL, &err) < 0)
+		log_error("recovery", "landings: %s", err.text);
+	judges_resume(c);
+}
+
+void landing_recover(struct coordinator *c)
+{
+	recover_next(c, 0);
+}

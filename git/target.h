@@ -1,0 +1,41 @@
+/* The target of a landing: a branch, the worktree that has it checked out, and what its user
+ * has changed there. Private to git/. */
+#ifndef PLEACH_GIT_TARGET_H
+#define PLEACH_GIT_TARGET_H
+
+#include <jansson.h>
+
+#include "repo.h"
+#include "stat.h"
+#include "worktree.h"
+
+struct target {
+	const struct repo *repo;
+	char *ref;        /* refs/heads/NAME */
+	const char *name; /* borrowed from the request */
+	struct worktrees list;
+	const struct worktree *tree; /* who is on it; NULL: nobody */
+	char **dirty;                /* what its user has changed or never added; NULL: not read */
+	bool dirty_read;
+};
+
+#define TARGET_INIT                                                                                \
+	{                                                                                          \
+		.list = WORKTREES_INIT                                                             \
+	}
+/* Reads "target" of a request. Errors: INVALID (no name for a branch), BUSY (a rebase or bisect
+ * of it is under way, or two worktrees are on it). Release with target_finish. */
+int target_open(const struct repo *repo, const json_t *request, struct target *out,
+                struct error *err);
+void target_finish(struct target *target);
+#define _cleanup_target_ __attribute__((cleanup(target_finish)))
+/* The commit it is at. Errors: NOT_FOUND (no such branch). */
+int target_tip(const struct target *target, char hex[HEX_SIZE], struct error *err);
+/* The paths of `changes` that the user of the checked-out target has changed, or that would
+ * overwrite a file git does not know: NULL when none. Caller frees with strv_free. */
+int target_in_way(struct target *target, const struct changes *changes, char ***paths,
+                  struct error *err);
+/* Names a few of the paths: "a, b, …". Caller frees. */
+char *target_name_paths(char *const *paths);
+
+#endif
