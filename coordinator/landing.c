@@ -11,6 +11,7 @@
 void landings_init(struct coordinator *c)
 {
 	c->landings = xcalloc(1, sizeof *c->landings);
+	clashes_init(c); /* what will not land beside what: known before it is tried */
 }
 
 bool landings_busy(const struct coordinator *c)

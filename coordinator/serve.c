@@ -317,8 +317,7 @@ static void take_status(struct coordinator *c, const char *data, size_t len)
 		free(t->last_output);
 		t->last_output = text_safe(last, 400);
 	}
-	if (t->attempt)
-		clashes_changed(c);
+	clashes_changed(c);
 }
 
 static void on_bus(uv_poll_t *poll, int status, int events)
@@ -568,7 +567,6 @@ static int start(struct coordinator *c, int listen_fd, struct error *err)
 		return -1;
 	gitq_init(c);
 	landings_init(c);
-	clashes_init(c);
 	if (recovery_run(c, err) < 0)
 		return -1;
 	reopen_views(c);
