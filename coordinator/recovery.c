@@ -74,7 +74,7 @@ static void kill_unrecorded(struct coordinator *c, const char *name)
 {
 	_cleanup_free_ char *marker = teammate_marker(c, name);
 
-	proc_kill_survivors(marker, NULL, 0, SWEEP_TRIES);
+	proc_kill_family(marker, marker, NULL, 0, SWEEP_TRIES);
 }
 
 static void recover_teammate(struct coordinator *c, const struct teammate_row *row)

@@ -181,7 +181,7 @@ struct sweep {
 	struct coordinator *c;
 	char name[TEXT_TEAMMATE_MAX + 1];
 	char marker[TOKEN_TEXT_MAX + 16];
-	char *slot;
+	char *family, *slot;
 	int killed;
 };
 
@@ -191,8 +191,8 @@ static void sweep_work(uv_work_t *work)
 
 	if (control_off("sweep"))
 		return;
-	sweep->killed = proc_kill_survivors(sweep->marker[0] ? sweep->marker : NULL, sweep->slot, 0,
-	                                    SWEEP_TRIES);
+	sweep->killed = proc_kill_family(sweep->family, sweep->marker[0] ? sweep->marker : NULL,
+	                                 sweep->slot, 0, SWEEP_TRIES);
 }
 
 static int lose_step(struct coordinator *c, void *context, struct error *err)
@@ -271,6 +271,7 @@ static void sweep_done(uv_work_t *work, int status)
 		         settled, xstrdup(t->name));
 	else if (t)
 		lost_for_good(c, t);
+	free(sweep->family);
 	free(sweep->slot);
 	free(sweep);
 }
@@ -295,6 +296,7 @@ void team_worker_died(struct coordinator *c, struct teammate *t)
 	sweep->c = c;
 	sweep->work.data = sweep;
 	snprintf(sweep->name, sizeof sweep->name, "%s", t->name);
+	sweep->family = teammate_marker(c, t->name);
 	sweep->slot = teammate_slot(c, t->name);
 	if (attempt) {
 		char token[TOKEN_TEXT_MAX];

@@ -83,6 +83,14 @@ const char *proc_status_text(int status);
  * Returns how many were killed, or -1 when some still live after the last try. */
 int proc_kill_survivors(const char *marker, const char *dir, pid_t keep, int tries);
 
+/* From now on whatever this process starts belongs to the family of that name, for good: through
+ * fork, exec, setsid, another directory and an empty environment. (The name's number is kept in a
+ * resource limit which only matters to real-time processes, and is beyond any use.) 0 or -1. */
+int proc_family_join(const char *name);
+/* As proc_kill_survivors, and everybody of that family (NULL: not asked). */
+int proc_kill_family(const char *family, const char *marker, const char *dir, pid_t keep,
+                     int tries);
+
 /* SIGTERM (or another) to the process group of a session leader that we started. */
 void proc_signal_group(const struct proc *proc, int signal);
 

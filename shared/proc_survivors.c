@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -139,22 +140,74 @@ static bool cwd_is_in(pid_t pid, const char *dir)
 	       (strcmp(cwd + n, " (deleted)") == 0 && stat(path, &st) == 0 && st.st_nlink == 0);
 }
 
+/* A family's number: a limit of 73,000 years and more, another one for every name (FNV-1a). */
+static rlim_t family_number(const char *name)
+{
+	uint64_t hash = 14695981039346656037u;
+
+	for (const char *p = name; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+	return (rlim_t)((hash & ((1ull << 61) - 1)) | 1ull << 61);
+}
+
+int proc_family_join(const char *name)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_RTTIME, &limit) < 0)
+		return -1;
+	limit.rlim_cur = family_number(name);
+	return setrlimit(RLIMIT_RTTIME, &limit);
+}
+
+static bool is_of_family(pid_t pid, rlim_t number)
+{
+	static const char title[] = "Max realtime timeout";
+	char path[64], text[4096], *line;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/limits", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	line = strstr(text, title);
+	return line && strtoull(line + sizeof title - 1, NULL, 10) == number;
+}
+
+/* Who is looked for. */
+struct wanted {
+	const char *marker, *dir;
+	rlim_t family; /* 0: not asked */
+	pid_t keep;
+};
+
+static bool is_wanted(pid_t pid, const struct wanted *wanted)
+{
+	return (wanted->family && is_of_family(pid, wanted->family)) ||
+	       (wanted->marker && environ_has(pid, wanted->marker)) ||
+	       (wanted->dir && cwd_is_in(pid, wanted->dir));
+}
+
 /* Kills through a pidfd opened before the last look, so that a pid that was reused
  * between the look and the kill is never hit. */
-static bool survivor_kill(pid_t pid, const char *marker, const char *dir)
+static bool survivor_kill(pid_t pid, const struct wanted *wanted)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	bool killed = false;
 
 	if (pidfd < 0)
 		return false;
-	if ((marker && environ_has(pid, marker)) || (dir && cwd_is_in(pid, dir)))
+	if (is_wanted(pid, wanted))
 		killed = syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
 	close(pidfd);
 	return killed;
 }
 
-static int survivors_scan(const char *marker, const char *dir, pid_t keep)
+static int survivors_scan(const struct wanted *wanted)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
@@ -170,13 +223,11 @@ static int survivors_scan(const char *marker, const char *dir, pid_t keep)
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
 		pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (pid <= 1 || pid == keep || pid == getpid())
-			continue;
-		if (!((marker && environ_has(pid, marker)) || (dir && cwd_is_in(pid, dir))))
+		if (pid <= 1 || pid == wanted->keep || pid == getpid() || !is_wanted(pid, wanted))
 			continue;
 		if (stat_read(pid, &state, &start_time) < 0 || state == 'Z' || state == 'X')
 			continue;
-		killed += survivor_kill(pid, marker, dir);
+		killed += survivor_kill(pid, wanted);
 	}
 	closedir(proc);
 	return killed;
@@ -202,16 +253,22 @@ static char *survivors_dir(const char *dir)
 
 int proc_kill_survivors(const char *marker, const char *dir, pid_t keep, int tries)
 {
+	return proc_kill_family(NULL, marker, dir, keep, tries);
+}
+
+int proc_kill_family(const char *family, const char *marker, const char *dir, pid_t keep, int tries)
+{
 	_cleanup_free_ char *folder = dir ? survivors_dir(dir) : NULL;
+	struct wanted wanted = {marker, folder, family ? family_number(family) : 0, keep};
 	int total = 0, clean = 0;
 
 	/* NAME=VALUE, or it names nobody in particular */
 	if (marker && (marker[0] == '=' || !strchr(marker, '=')))
-		marker = NULL;
-	if (!marker && !folder)
+		wanted.marker = NULL;
+	if (!wanted.marker && !folder && !family)
 		return 0;
 	for (int i = 0; i < tries; i++) {
-		int killed = survivors_scan(marker, folder, keep);
+		int killed = survivors_scan(&wanted);
 
 		total += killed;
 		clean = killed ? 0 : clean + 1;

@@ -1,4 +1,5 @@
 /* pleach-worker: options, and which of its two lives it leads: a worker, or a view of one. */
+#include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
@@ -7,8 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "mem.h"
 #include "output.h"
+#include "proc.h"
 #include "text.h"
 #include "view.h"
 #include "worker.h"
@@ -79,6 +82,16 @@ static uint64_t log_cap(void)
 	return text && cap && !*end ? cap : OUTPUT_CAP_DEFAULT;
 }
 
+/* All that we start is found after our death by the mark that the coordinator gave us. */
+static void join_family(void)
+{
+	const char *mark = getenv("PLEACH_WORKER");
+	_cleanup_free_ char *family = mark ? xasprintf("PLEACH_WORKER=%s", mark) : NULL;
+
+	if (family && proc_family_join(family) < 0)
+		log_warn("worker", "cannot mark what it starts: %s", strerror(errno));
+}
+
 static int run_worker(struct worker_options *o)
 {
 	if (!o->name || !text_is_teammate(o->name))
@@ -87,6 +100,7 @@ static int run_worker(struct worker_options *o)
 		return refuse("an option is missing");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	join_family();
 	/* One heap for all threads (nng starts a dozen): each further one costs memory that is
 	 * never used. Two threads of libuv's pool: one for the slot, one for the bus's probe. */
 	mallopt(M_ARENA_MAX, 1);

@@ -161,15 +161,25 @@ static _Noreturn void linger(const struct witness *w)
 	}
 }
 
-/* The process left behind: a grandchild, whose parent is gone when the agent goes on. */
+/* The process left behind: a grandchild, whose parent is gone when the agent goes on. It has said
+ * that it is there by then. */
 static void leave_child(const struct witness *w, const char *ways)
 {
 	const char *argv[] = {w->self, "--linger", w->log,   w->key,
 	                      w->task, w->attempt, w->nonce, NULL};
-	pid_t pid = fork();
+	int there[2];
+	char byte;
+	pid_t pid;
 
+	if (pipe2(there, O_CLOEXEC) < 0)
+		fail("pipe");
+	pid = fork();
 	if (pid > 0) {
+		close(there[1]);
 		waitpid(pid, NULL, 0);
+		while (read(there[0], &byte, 1) < 0 && errno == EINTR)
+			;
+		close(there[0]);
 		return;
 	}
 	if (strstr(ways, "setsid"))
@@ -177,6 +187,7 @@ static void leave_child(const struct witness *w, const char *ways)
 	if (fork() != 0)
 		_exit(0);
 	say(w, "child %s", *ways ? ways : "-");
+	close(there[1]);
 	if (strstr(ways, "ignore"))
 		ignore_signals();
 	if (strstr(ways, "chdir") && chdir("/") < 0)

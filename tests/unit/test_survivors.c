@@ -213,6 +213,27 @@ static void test_other_names_of_the_folder(void **state)
 	must_die(PLAIN, NULL, slot, NULL, slash);
 }
 
+/* Neither its environment nor its directory, its session or its parent tell whose it is. */
+static void test_by_family(void **state)
+{
+	static const char script[] = "(cd /; exec setsid env -i sh -c 'echo ready; exec sleep 1000'"
+	                             " >&1 &) & exit 0";
+	struct victim victim, other;
+
+	(void)state;
+	assert_int_equal(proc_family_join("MARK=ash"), 0);
+	victim = start(script, NULL, "/");
+	assert_int_equal(proc_family_join("MARK=elm"), 0);
+	other = start(PLAIN, NULL, "/");
+	assert_int_equal(proc_kill_family("MARK=birch", NULL, NULL, 0, TRIES), 0);
+	assert_false(is_dead(&victim, 0));
+	assert_int_equal(proc_kill_family("MARK=ash", NULL, NULL, 0, TRIES), 1);
+	assert_true(is_dead(&victim, WAIT_MS));
+	assert_false(is_dead(&other, 0));
+	reap(&victim);
+	reap(&other);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temp_setup, temp_teardown)
@@ -226,6 +247,7 @@ int main(void)
 	    TEST(test_keep_is_kept),
 	    TEST(test_not_myself),
 	    TEST(test_other_names_of_the_folder),
+	    TEST(test_by_family),
 	};
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
