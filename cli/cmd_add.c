@@ -198,6 +198,7 @@ static int add_exec(struct cli *cli, struct error *err)
 	                      err) < 0)
 		return -1;
 	add_names(cli, params);
+	cli_stand_here(cli, params);
 	if (cli_ask(cli, "task.add", json_incref(params), true, &task, err) < 0)
 		return -1;
 	print_added(cli, task);

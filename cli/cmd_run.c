@@ -87,6 +87,7 @@ static int read_plan(struct run_job *job, struct error *err)
 	if (module->read(file, &context, &job->plan, &job->secrets, &warnings, err) < 0)
 		return -1;
 	report_warnings(cli, warnings);
+	cli_stand_here(cli, job->plan);
 	job->keys = json_array();
 	for (size_t i = first_key; i < cli->options.arg_count; i++)
 		if (json_array_append_new(job->keys, json_string(cli->options.args[i])) < 0)

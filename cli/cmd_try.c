@@ -148,6 +148,7 @@ static int add_task(struct try_job *job, int64_t *since, struct error *err)
 		return -1;
 	text_random_hex(nonce, 16);
 	json_object_set_new(job->params, "nonce", json_string(nonce));
+	cli_stand_here(job->cli, job->params);
 	if (cli_ask(job->cli, "task.add", json_incref(job->params), true, &job->task, err) < 0)
 		return -1;
 	read_ids(job);

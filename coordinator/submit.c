@@ -434,10 +434,11 @@ int method_task_add(struct request *r, struct error *err)
 		json_array_append_new(tasks, json_deep_copy(alternative));
 	sub = submission_new(
 	    r,
-	    json_pack("{s:{s:s, s:O?, s:O?, s:o}, s:s?, s:O?, s:b}", "plan", "name",
-	              name ? name : "adhoc", "base", json_object_get(r->params, "base"), "agents",
-	              json_sub(r->params, "agents"), "tasks", tasks, "nonce", nonce, "secrets",
-	              json_sub(r->params, "secrets"), "key_free", json_flag(r->params, "key_free")),
+	    json_pack("{s:{s:s, s:O?, s:O?, s:O?, s:o}, s:s?, s:O?, s:b}", "plan", "name",
+	              name ? name : "adhoc", "base", json_object_get(r->params, "base"), "target",
+	              json_object_get(r->params, "target"), "agents", json_sub(r->params, "agents"),
+	              "tasks", tasks, "nonce", nonce, "secrets", json_sub(r->params, "secrets"),
+	              "key_free", json_flag(r->params, "key_free")),
 	    true);
 	sub->blocker_ids = blockers;
 	ask_base(r->c, sub);

@@ -465,30 +465,6 @@ char **pinned_environment(const char *dir, const char *pinned_file, char ***unkn
 	return env;
 }
 
-/* git refuses to work for us in a repository of somebody else; with GIT_DIR set it
- * would not ask, so it is asked once here, where the user starts. */
-static int check_owner(const char *root, struct error *err)
-{
-	static const char *const argv[] = {"git", "rev-parse", "--git-dir", NULL};
-	_cleanup_strv_ char **env = base_environment();
-	_cleanup_buf_ struct buf why = BUF_INIT;
-	struct proc_run run = {.spec = PROC_SPEC_INIT};
-	int status;
-
-	run.spec.argv = argv;
-	run.spec.env = (const char *const *)env;
-	run.spec.cwd = root;
-	run.err_out = &why;
-	if (proc_run(&run, &status, err) < 0)
-		return -1;
-	if (status == 0)
-		return 0;
-	if (why.len)
-		why.data[strcspn(why.data, "\n")] = '\0';
-	return error_set(err, ERROR_EXTERNAL, "git refuses %s: %s", root,
-	                 why.len ? why.data : proc_status_text(status));
-}
-
 int pinned_write(const char *root, const char *pinned_file, struct error *err)
 {
 	_cleanup_settings_ struct settings now = {NULL, 0};
@@ -500,7 +476,7 @@ int pinned_write(const char *root, const char *pinned_file, struct error *err)
 
 	if (place_find(root, &place, err) < 0)
 		return -1;
-	rc = check_owner(place.root, err);
+	rc = place_check_owner(&place, err);
 	if (rc == 0)
 		rc = read_settings(place.common_dir, &now, NULL, err);
 	place_finish(&place);

@@ -74,8 +74,11 @@ static int users_patterns(const struct slot *slot, char **patterns, struct error
 int slot_sparse_choose(struct slot *slot, const char *const *paths, struct error *err)
 {
 	char *patterns = NULL;
-	int rc = paths && paths[0] ? cone_of(paths, &patterns, err)
-	                           : users_patterns(slot, &patterns, err);
+	int rc = 0;
+
+	/* No directories at all: everything. */
+	if (!paths || paths[0])
+		rc = paths ? cone_of(paths, &patterns, err) : users_patterns(slot, &patterns, err);
 
 	if (rc < 0)
 		return -1;

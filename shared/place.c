@@ -424,6 +424,8 @@ int place_claim(const char *dir, struct place *out, bool *moved, struct error *e
 		          "the repository's path is not UTF-8 (move it to one that is)");
 		goto fail;
 	}
+	if (place_check_owner(&place, err) < 0)
+		goto fail;
 	folder = xasprintf("%s/pleach", place.common_dir);
 	if (place_make_private_dir(folder, err) < 0)
 		goto fail;

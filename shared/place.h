@@ -31,6 +31,8 @@ int place_find(const char *dir, struct place *out, struct error *err);
  * and runtime_dir (0700, owner checked, symlinks refused). `moved` (may be NULL) is set when
  * the repository was moved. */
 int place_claim(const char *dir, struct place *out, bool *moved, struct error *err);
+/* An error when git would refuse the repository as somebody else's. Part of place_claim. */
+int place_check_owner(const struct place *place, struct error *err);
 void place_finish(struct place *place);
 
 /* Makes a directory with its parents, the last one 0700 and ours. Errors: EXTERNAL. */

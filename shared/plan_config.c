@@ -6,10 +6,10 @@
 #include "plan_internal.h"
 #include "text.h"
 
-static const char *const top_keys[] = {"name",     "base",        "target",  "merge",   "verify",
-                                       "setup",    "copy",        "link",    "env",     "limits",
-                                       "defaults", "permissions", "agents",  "team",    "slots",
-                                       "keys",     "tasks",       "measure", "resolve", NULL};
+static const char *const top_keys[] = {
+    "name",  "base",    "target",   "merge",       "verify",     "setup", "copy",  "link",
+    "env",   "limits",  "defaults", "permissions", "agents",     "team",  "slots", "keys",
+    "tasks", "measure", "resolve",  "paths",       "setup_when", NULL};
 static const char *const permission_words[] = {"edit", "ask", "all", NULL};
 
 #define LIMIT_MAX 1000
@@ -283,7 +283,8 @@ static int check_defaults(struct plan_reader *r, const struct yaml_node *n)
 /* The task keys at the top of a file, and nearer, its `defaults`. */
 static int read_fields(struct plan_reader *r)
 {
-	static const char *const shared[] = {"verify", "setup", "copy", "link", "measure"};
+	static const char *const shared[] = {"verify",  "setup", "copy",      "link",
+	                                     "measure", "paths", "setup_when"};
 	const struct yaml_node *defaults = yaml_get(r->at->root, "defaults");
 	_cleanup_json_ json_t *all = NULL, *top = json_object(), *nearer = NULL;
 	if (plan_fields_read(r, r->at->root, &all))

@@ -199,8 +199,8 @@ static void set_number(struct yaml_node *n, const struct plan_item *item)
 
 static bool is_number_key(const char *key)
 {
-	static const char *const keys[] = {"priority", "retries", "repeat", "timeout",
-	                                   "expect_changes"};
+	static const char *const keys[] = {"priority", "retries",        "repeat",
+	                                   "timeout",  "expect_changes", "fresh"};
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		if (strcmp(key, keys[i]) == 0)

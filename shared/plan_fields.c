@@ -5,8 +5,9 @@
 #include "plan_internal.h"
 
 const char *const plan_field_names[] = {
-    "agent",  "timeout", "retries", "priority", "when", "choose",   "slot",    "expect_changes",
-    "verify", "setup",   "copy",    "link",     "env",  "metadata", "measure", NULL};
+    "agent",          "timeout", "retries",    "priority", "when", "choose", "slot",
+    "expect_changes", "verify",  "setup",      "copy",     "link", "env",    "metadata",
+    "measure",        "paths",   "setup_when", "fresh",    NULL};
 
 static const char *const when_words[] = {"completed", "settled", NULL};
 static const char *const slot_words[] = {"own", "none", NULL};
@@ -54,7 +55,7 @@ static int read_field(struct plan_reader *r, const char *key, const struct yaml_
 		return plan_value_choose(r, n, key, out);
 	if (strcmp(key, "slot") == 0)
 		return read_slot(r, n, out);
-	if (strcmp(key, "expect_changes") == 0)
+	if (strcmp(key, "expect_changes") == 0 || strcmp(key, "fresh") == 0)
 		return plan_value_bool(r, n, key, out);
 	if (strcmp(key, "verify") == 0)
 		return plan_value_verify(r, n, key, out);
@@ -66,7 +67,7 @@ static int read_field(struct plan_reader *r, const char *key, const struct yaml_
 		return plan_value_env(r, n, key, out);
 	if (strcmp(key, "metadata") == 0)
 		return read_metadata(r, n, out);
-	return plan_value_paths(r, n, key, out); /* copy, link */
+	return plan_value_paths(r, n, key, out); /* copy, link, paths, setup_when */
 }
 
 static bool is_field(const char *key)
@@ -139,6 +140,7 @@ static void take(json_t *spec, const json_t *fields, const char *key, json_t *ot
 
 json_t *plan_fields_spec(const json_t *fields)
 {
+	static const char *const lists[] = {"paths", "setup_when"};
 	json_t *spec = json_object();
 	json_t *verify = json_object_get(fields, "verify");
 	take(spec, fields, "slot", json_string("own"));
@@ -161,6 +163,11 @@ json_t *plan_fields_spec(const json_t *fields)
 	take(spec, fields, "copy", json_array());
 	take(spec, fields, "link", json_array());
 	/* Only where there is one: a task without is what it always was. */
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		if (json_object_get(fields, lists[i]))
+			json_object_set(spec, lists[i], json_object_get(fields, lists[i]));
+	if (json_is_true(json_object_get(fields, "fresh")))
+		json_object_set_new(spec, "fresh", json_true());
 	if (json_object_size(json_object_get(fields, "measure")))
 		json_object_set(spec, "measure", json_object_get(fields, "measure"));
 	return spec;

@@ -476,7 +476,8 @@ static void attempt_prepare(struct attempt *a)
 
 	a->copy = json_strv(json_sub(a->spec, "copy"));
 	a->link = json_strv(json_sub(a->spec, "link"));
-	a->paths = json_strv(json_sub(a->spec, "paths"));
+	if (json_sub(a->spec, "paths"))
+		a->paths = json_strv(json_sub(a->spec, "paths"));
 	a->setup_when = json_strv(json_sub(a->spec, "setup_when"));
 	a->protect = json_strv(json_sub(a->verify, "protect"));
 	a->overlay = xstrdup(overlay);
