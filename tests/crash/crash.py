@@ -18,7 +18,7 @@ import time
 
 import plans
 from evidence import Evidence
-from world import Failure, LIMIT, Rpc, check, gone, percentile, run
+from world import Failure, LIMIT, Rpc, check, percentile, run, stat_fields
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Who, and how often. "all": everything but the agents at once.
@@ -26,7 +26,7 @@ TARGETS = {"serving": 26, "worker": 26, "agent": 16, "git": 10, "supervisor": 6,
            "pause": 4, "command": 3, "stop": 2, "all": 1}
 # What must be found broken when a guard is switched off (shared/controls.h).
 NOTICED = {"fence": "nothing twice", "idempotent-finish": "nothing twice", "sweep": "nobody left"}
-STUCK_S = 90  # so long nothing completes: something hangs
+STUCK_S = int(os.environ.get("PLEACH_CRASH_STUCK", 90))  # so long nothing completes: something hangs
 
 
 def role(line):
@@ -378,6 +378,9 @@ def test(world, options):
     driver.follower.over = True
     if hung:
         print(world.pleach("status", want=None)[-2000:])
+        print("\n".join(f"{pid} {stat_fields(pid)[0]} {line}" for pid, line in world.processes().items()))
+        if os.environ.get("PLEACH_TEST_KEEP"):
+            input("the universe is kept as it is: ")
     world.pleach("down", "--now", want=None)
     evidence = Evidence(world, driver.log, {"workers": driver.worker_kills,
                                             "agents": driver.kills["agent"]})

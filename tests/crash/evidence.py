@@ -193,7 +193,10 @@ class Evidence:
                 yield f"a worktree is gone: {value}"
         for ref in self.world.git("for-each-ref", "--format=%(refname)").splitlines():
             kept = re.fullmatch(r"refs/pleach/(kept|base)/(\d+)([-/].*)?", ref)
-            if kept:
+            slot = ref.removeprefix("refs/pleach/kept/slot-")
+            if slot != ref:  # what was found in it, and no attempt had made
+                known = slot.startswith(tuple(row["teammate"] for row in self.attempts.values()))
+            elif kept:
                 known = int(kept[2]) in (self.attempts if kept[1] == "kept" else self.tasks)
             else:
                 known = ref == "refs/heads/main" or (
