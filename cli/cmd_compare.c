@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compare_branches.h"
 #include "compare_view.h"
 #include "connect.h"
 #include "diff_view.h"
@@ -15,6 +16,11 @@
 static const struct option compare_options[] = {
     {.name = "stat", .help = "also the files that each one changed"},
     {.name = "diff", .help = "also the patch of each one"},
+    {.name = "verify", .value = "CMD", .help = "verify branches, each different tree once"},
+    {.name = "base",
+     .value = "REV",
+     .help = "of branches: where they started (else: left the target)"},
+    {.name = "jobs", .letter = 'j', .value = "N", .help = "so many at once (at most 4 by default)"},
     {.name = "plan", .value = "PLAN", .help = "count all results of a plan"},
     {.name = "by",
      .value = "WHAT",
@@ -90,11 +96,38 @@ static int compare_plan(struct cli *cli, const char *plan, struct error *err)
 	return cli->json ? print_json(counted) : experiment_print(cli, counted, format, err);
 }
 
+/* Tasks, unless one of the names is none: then they may be branches. */
+static int compare_names(struct cli *cli, json_t **out, bool *branches, struct error *err)
+{
+	_cleanup_json_ json_t *names = NULL;
+	struct error why = ERROR_INIT;
+
+	*branches = options_text(&cli->options, "verify") || options_text(&cli->options, "base");
+	if (*branches)
+		return compare_branches(cli, out, err);
+	if (names_json(cli, 0, &names, err) < 0)
+		return -1;
+	if (cli_ask(cli, "task.compare", json_pack("{s:O}", "tasks", names), true, out, &why) == 0)
+		return 0;
+	*err = why;
+	if (why.code != ERROR_NOT_FOUND)
+		return -1;
+	*branches = true;
+	/* Neither: the nearest task is what helps. */
+	if (compare_branches(cli, out, &why) == 0)
+		return 0;
+	if (why.code != ERROR_NOT_FOUND)
+		*err = why;
+	return -1;
+}
+
 static int compare_exec(struct cli *cli, struct error *err)
 {
 	bool stat = options_flag(&cli->options, "stat"), diff = options_flag(&cli->options, "diff");
 	const char *plan = options_text(&cli->options, "plan");
-	_cleanup_json_ json_t *comparison = NULL, *names = NULL;
+	_cleanup_json_ json_t *comparison = NULL;
+	bool branches = false;
+	int rc;
 
 	if (plan)
 		return compare_plan(cli, plan, err);
@@ -102,10 +135,11 @@ static int compare_exec(struct cli *cli, struct error *err)
 		return error_set(err, ERROR_INVALID, "compare: --by and --format go with --plan");
 	if (!cli->options.arg_count)
 		return error_set(err, ERROR_INVALID, "compare: which tasks? (or --plan PLAN)");
-	if (names_json(cli, 0, &names, err) < 0 ||
-	    cli_ask(cli, "task.compare", json_pack("{s:O}", "tasks", names), true, &comparison,
-	            err) < 0)
-		return -1;
+	rc = compare_names(cli, &comparison, &branches, err);
+	if (rc)
+		return rc;
+	if (cli->json && branches)
+		compare_branches_named(comparison);
 	if (cli->json)
 		return print_json(comparison);
 	if (compare_print(cli, comparison, err) < 0)
@@ -117,7 +151,8 @@ static int compare_exec(struct cli *cli, struct error *err)
 
 const struct command command_compare = {
     .name = "compare",
-    .usage = "TASK… [--stat] [--diff] | --plan PLAN [--by agent|task] [--format table|csv|md]",
+    .usage = "TASK…|BRANCH… [--verify CMD] [--stat] [--diff] | --plan PLAN [--by agent|task] "
+             "[--format table|csv|md]",
     .summary = "alternatives of a task, or any tasks, in one table",
     .options = compare_options,
     .most_args = ARGS_ANY,

@@ -302,7 +302,7 @@ static void print_next(const struct cli *cli, const json_t *comparison)
 		if (json_int(row, "rank", 0) == 1)
 			best = json_text(row, "key");
 	}
-	if (cli->quiet || !best)
+	if (cli->quiet || !best || json_flag(comparison, "branches"))
 		return;
 	line_begin(&line, print_width(cli), cli->colored);
 	line_addf(&line, STYLE_DIM, "pleach diff %s", best);

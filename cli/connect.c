@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -264,8 +265,8 @@ int cli_wait_for_end(const struct place *place, struct error *err)
 	return 0;
 }
 
-static int git_answer(const struct buf *out, const struct buf *why, int status, json_t **result,
-                      struct error *err)
+int cli_git_answer(const struct buf *out, const struct buf *why, int status, json_t **result,
+                   struct error *err)
 {
 	_cleanup_json_ json_t *answer = out->len ? jsonl_parse(out->data, out->len, err) : NULL;
 	const json_t *error = json_object_get(answer, "error");
@@ -297,6 +298,21 @@ int cli_git_request(struct cli *cli, json_t *request, struct error *err)
 	return 0;
 }
 
+int cli_git_file(const json_t *request, struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	int fd = memfd_create("request", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(err, "cannot make a file in memory");
+	jsonl_add(&text, request);
+	if (write_all(fd, text.data, text.len) < 0 || lseek(fd, 0, SEEK_SET) < 0) {
+		close(fd);
+		return error_errno(err, "cannot write a file in memory");
+	}
+	return fd;
+}
+
 int cli_git(struct cli *cli, const char *verb, json_t *request, json_t **result, struct error *err)
 {
 	_cleanup_json_ json_t *taken = request ? request : json_object();
@@ -314,5 +330,5 @@ int cli_git(struct cli *cli, const char *verb, json_t *request, json_t **result,
 	run.in_len = in.len;
 	if (proc_run(&run, &status, err) < 0)
 		return -1;
-	return git_answer(&out, &why, status, result, err);
+	return cli_git_answer(&out, &why, status, result, err);
 }

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "buf.h"
 #include "command.h"
 
 /* Finds the repository, once. Errors: EXTERNAL (there is none). */
@@ -27,6 +28,11 @@ int cli_wait_for_end(const struct place *place, struct error *err);
 char *cli_program(const char *name, struct error *err);
 /* Adds what every request to pleach-git has: root, pinned. */
 int cli_git_request(struct cli *cli, json_t *request, struct error *err);
+/* A request as a file in memory, so that nothing has to be written while the answer is read. */
+int cli_git_file(const json_t *request, struct error *err);
+/* What a pleach-git said: `out` its answer, `why` what it complained about. New reference. */
+int cli_git_answer(const struct buf *out, const struct buf *why, int status, json_t **result,
+                   struct error *err);
 /* Asks `pleach-git VERB`; `request` is taken and given root. New reference. */
 int cli_git(struct cli *cli, const char *verb, json_t *request, json_t **result, struct error *err);
 

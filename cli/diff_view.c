@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,22 +26,6 @@ struct sink {
 	struct safe_stream safe;
 };
 
-/* A request as a file, so that nothing has to be written while the answer is read. */
-static int request_file(const json_t *request, struct error *err)
-{
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	int fd = memfd_create("request", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return error_errno(err, "cannot make a file in memory");
-	jsonl_add(&text, request);
-	if (write_all(fd, text.data, text.len) < 0 || lseek(fd, 0, SEEK_SET) < 0) {
-		close(fd);
-		return error_errno(err, "cannot write a file in memory");
-	}
-	return fd;
-}
-
 static int spawn_git(struct cli *cli, json_t *request, struct proc *proc, int *from,
                      struct error *err)
 {
@@ -54,7 +37,7 @@ static int spawn_git(struct cli *cli, json_t *request, struct proc *proc, int *f
 
 	if (!program || cli_git_request(cli, request, err) < 0)
 		return -1;
-	in = request_file(request, err);
+	in = cli_git_file(request, err);
 	if (in < 0)
 		return -1;
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)

@@ -42,15 +42,7 @@ char *teammate_view_socket(const struct coordinator *c, const char *name)
 
 char *team_slots_dir(const struct coordinator *c)
 {
-	_cleanup_free_ char *beside = xasprintf("%s.pleach", c->place.root);
-	_cleanup_free_ char *parent = xstrdup(c->place.root);
-	char *slash = strrchr(parent, '/');
-
-	if (slash)
-		slash[slash == parent] = '\0';
-	if (access(beside, W_OK) == 0 || (access(beside, F_OK) < 0 && access(parent, W_OK) == 0))
-		return xstrdup(beside);
-	return xasprintf("%s/slots", c->place.state_dir);
+	return place_slots_dir(&c->place);
 }
 
 char *teammate_slot(const struct coordinator *c, const char *name)

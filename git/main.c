@@ -11,12 +11,12 @@
  * base {"base":HEX,"heads":[{"task","key","head":HEX}],"attempt_ref":REF|null} →
  *     {"commit":HEX} or {"conflict":{"paths":[PATH],"tasks":[{"task","key"}]}}. Merges the
  *     heads in the order of their ids; the same inputs give the same commit.
- * compare {"target":HEX|null,"protect":[PATH],"patch":BYTES|null,"items":[{"id","base":HEX,
+ * compare {"target":HEX|null,"protect":[PATH],"patch":BYTES|null,"items":[{"id","base":HEX|null,
  *     "head":HEX}]} → {"items":[{"id","files_changed","insertions","deletions","commits","tree",
  *     "conflicts":[PATH],"same_as":[id],"tests_edited":bool,"tests_added":N,"files":[PATH],
- *     "tests":PART,"source":PART,"protected":[PATH],"patch":TEXT?,"patch_cut":bool?}],
+ *     "tests":PART,"source":PART,"protected":[PATH],"patch":TEXT?,"patch_cut":bool?,"base":HEX}],
  *     "overlaps":[{"a":id,"b":id,"paths":[PATH],"hunks":N}]}; PART = {"files","insertions",
- *     "deletions"}
+ *     "deletions"}. Without a base: where the head left the target.
  * judge {"command":COMMAND,"input":JSON,"timeout":SECONDS,"env":{NAME:VALUE},"log":FILE|null} →
  *     {"exit_code","seconds","timed_out":bool,"output":TEXT,"tail":TEXT}: the user's command in
  *     the main worktree, with `input` on its stdin; its stdout, and the end of its stderr.

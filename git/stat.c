@@ -199,3 +199,27 @@ int commits_between(const struct repo *repo, const char *base, const char *head,
 	buf_add(&text, "", 0);
 	return atoi(text.data);
 }
+
+int commits_merge_base(const struct repo *repo, const char *a, const char *b, char out[HEX_SIZE],
+                       struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	int code = 0;
+	struct git_run run = {.out = &text, .exit_code = &code};
+	git_oid x, y, found;
+
+	if (repo->git && git_oid_fromstr(&x, a) == 0 && git_oid_fromstr(&y, b) == 0 &&
+	    git_merge_base(&found, repo->git, &x, &y) == 0) {
+		git_oid_tostr(out, HEX_SIZE, &found);
+		return 0;
+	}
+	if (git_run(repo, &run, GIT_ARGS("merge-base", a, b), err) < 0)
+		return -1;
+	buf_add(&text, "", 0);
+	text.data[strcspn(text.data, "\n")] = '\0';
+	if (code != 0 || !hex_is_id(text.data))
+		return error_set(err, ERROR_NOT_FOUND,
+		                 "%.12s and %.12s have no commit in common (--base REV)", a, b);
+	memcpy(out, text.data, strlen(text.data) + 1);
+	return 0;
+}

@@ -38,4 +38,8 @@ const struct change *changes_find(const struct changes *changes, const char *pat
 /* Number of commits in head that are not in base, or -1. */
 int commits_between(const struct repo *repo, const char *base, const char *head, struct error *err);
 
+/* Where two histories parted. NOT_FOUND: they have nothing in common. */
+int commits_merge_base(const struct repo *repo, const char *a, const char *b, char out[HEX_SIZE],
+                       struct error *err);
+
 #endif

@@ -17,6 +17,7 @@
 struct entry {
 	json_int_t id;
 	const char *base, *head;
+	char left[HEX_SIZE]; /* where it left the target, when no base was given */
 	char tree[HEX_SIZE];
 	struct changes changes;
 };
@@ -26,9 +27,23 @@ struct entries {
 	size_t count;
 };
 
+static int find_base(const struct repo *repo, const json_t *item, const char *target,
+                     struct entry *entry, struct error *err)
+{
+	if (json_text(item, "base")) {
+		entry->base = verb_id(item, "base", err);
+		return entry->base ? 0 : -1;
+	}
+	if (!target)
+		return error_set(err, ERROR_INVALID, "no base, and no target to find one");
+	entry->base = entry->left;
+	return commits_merge_base(repo, target, entry->head, entry->left, err);
+}
+
 static int read_entries(const struct repo *repo, const json_t *request, struct entries *out,
                         struct error *err)
 {
+	const char *target = json_text(request, "target");
 	const json_t *list = json_sub(request, "items"), *item;
 	size_t i;
 
@@ -37,9 +52,8 @@ static int read_entries(const struct repo *repo, const json_t *request, struct e
 		struct entry *entry = &out->items[out->count++];
 
 		entry->id = json_int(item, "id", 0);
-		entry->base = verb_id(item, "base", err);
 		entry->head = verb_id(item, "head", err);
-		if (!entry->base || !entry->head ||
+		if (!entry->head || find_base(repo, item, target, entry, err) < 0 ||
 		    commit_tree(repo, entry->head, entry->tree, err) < 0 ||
 		    changes_read(repo, entry->base, entry->head, &entry->changes, err) < 0)
 			return -1;
@@ -181,14 +195,15 @@ static int describe(const struct repo *repo, const struct entries *all, const st
 	sums.protected = json_array();
 	for (size_t i = 0; i < entry->changes.count; i++)
 		add_change(&sums, &entry->changes.items[i], protect);
-	*out = json_pack("{s:I, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:b, s:i, s:o, s:o, s:o, s:o}",
-	                 "id", entry->id, "files_changed", (int)entry->changes.count, "insertions",
-	                 sums.tests.insertions + sums.source.insertions, "deletions",
-	                 sums.tests.deletions + sums.source.deletions, "commits", commits, "tree",
-	                 entry->tree, "conflicts", conflicts, "same_as", same_as(all, entry),
-	                 "tests_edited", sums.tests_edited, "tests_added", sums.tests_added,
-	                 "files", sums.files, "protected", sums.protected, "tests",
-	                 part_json(&sums.tests), "source", part_json(&sums.source));
+	*out =
+	    json_pack("{s:I, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:b, s:i, s:o, s:o, s:o, s:o, s:s}",
+	              "id", entry->id, "files_changed", (int)entry->changes.count, "insertions",
+	              sums.tests.insertions + sums.source.insertions, "deletions",
+	              sums.tests.deletions + sums.source.deletions, "commits", commits, "tree",
+	              entry->tree, "conflicts", conflicts, "same_as", same_as(all, entry),
+	              "tests_edited", sums.tests_edited, "tests_added", sums.tests_added, "files",
+	              sums.files, "protected", sums.protected, "tests", part_json(&sums.tests),
+	              "source", part_json(&sums.source), "base", entry->base);
 	return 0;
 }
 

@@ -472,3 +472,16 @@ char *place_config_dir(void)
 
 	return xasprintf("%s/pleach", config);
 }
+
+char *place_slots_dir(const struct place *place)
+{
+	_cleanup_free_ char *beside = xasprintf("%s.pleach", place->root);
+	_cleanup_free_ char *parent = xstrdup(place->root);
+	char *slash = strrchr(parent, '/');
+
+	if (slash)
+		slash[slash == parent] = '\0';
+	if (access(beside, W_OK) == 0 || (access(beside, F_OK) < 0 && access(parent, W_OK) == 0))
+		return xstrdup(beside);
+	return xasprintf("%s/slots", place->state_dir);
+}

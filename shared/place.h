@@ -35,6 +35,10 @@ int place_claim(const char *dir, struct place *out, bool *moved, struct error *e
 int place_check_owner(const struct place *place, struct error *err);
 void place_finish(struct place *place);
 
+/* Where slots are made: beside the repository, or below its state where that cannot be written.
+ * Caller frees. */
+char *place_slots_dir(const struct place *place);
+
 /* Makes a directory with its parents, the last one 0700 and ours. Errors: EXTERNAL. */
 int place_make_private_dir(const char *dir, struct error *err);
 /* Writes a 0600 file whole: temporary file, fsync, rename, fsync of the directory. */

@@ -65,8 +65,8 @@ struct attempt {
 	bool committed, proving;
 	struct slot_result result;
 	json_t *evidence;
-	json_t *measures; /* what was measured, or NULL */
-	size_t measured;  /* how many of them */
+	json_t *measures;  /* what was measured, or NULL */
+	size_t measured;   /* how many of them */
 	json_t *tampering; /* what the slot told of, or NULL */
 	char **git_env;    /* what the agent's git must know of the slot */
 	char *kept;

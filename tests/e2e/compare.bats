@@ -260,3 +260,64 @@ experiment() {
 	expect 0 pleach try --more "$key" --agent sh --headless >/dev/null
 	is "completed $key.3" "$(task "$key" .status) $(pleach --json task show "$(task "$key" .chosen)" | jq -r .key)"
 }
+
+# a feature that passes, one that fails, one with the same tree as the first, one that conflicts
+branches() {
+	local name
+	for name in good bad twin clash; do
+		git checkout -q -b "$name" main
+		case $name in
+		good | twin) echo fine >x ;;
+		bad) echo broken >x ;;
+		clash) echo fine >x && echo mine >file ;;
+		esac
+		git add -A && git commit -qm "$name"
+	done
+	git checkout -q main && echo theirs >file && git commit -qam theirs
+}
+
+@test "compare --verify of branches that pleach did not make: each tree once, nothing left" {
+	branches
+	before=$(git for-each-ref; git worktree list)
+	json=$(expect 0 pleach --json compare --verify 'echo run >>"$W/runs"; grep -q fine x' good bad twin clash)
+	is 3 "$(wc -l <"$W/runs")"
+	holds "$json" '[.alternatives[] | [.key, .verify_exit_code, .rank]] ==
+		[["good",0,1],["bad",1,null],["twin",0,2],["clash",0,3]]'
+	holds "$json" '.alternatives[3].conflicts == ["file"] and .alternatives[0].same_as == ["twin"] and .alternatives[0].id == null'
+	holds "$json" ".base == \"$(git merge-base main good)\" and .target == \"main\" and .task == null"
+	is "$before" "$(git for-each-ref; git worktree list)"
+	[[ ! -e ${REPO}.pleach || -z $(ls -A "$REPO.pleach") ]]
+	out=$(expect 0 pleach compare --verify 'grep -q fine x' good bad twin clash -q)
+	for word in "pass" "exit 1" "clash: clash: file against main" "good has the same content as twin"; do
+		has "$out" "$word"
+	done
+	# Without a proof, and with a task among them.
+	plan <<<$'tasks:\n  - {id: fix, prompt: "echo z >z"}'
+	expect 0 pleach run --headless >/dev/null
+	holds "$(expect 0 pleach --json compare good fix)" '[.alternatives[].verify_exit_code] == [null, null] and .alternatives[1].key == "fix"'
+	expect 4 pleach compare good nothing
+	expect 4 pleach compare fixx
+	has "$(stderr)" fix
+}
+
+@test "compare --verify: protected paths, setup, an interrupt ends and removes all of it" {
+	mkdir tests && echo good >tests/t && git add tests && git commit -qm tests
+	git checkout -q -b cheat && echo bad >tests/t && git commit -qam cheat && git checkout -q main
+	raw_plan <<-'Y'
+	verify: {command: 'false', protect: [tests/]}
+	setup: 'echo ready >ignored-by-nobody'
+	env: {GOOD: good}
+	Y
+	json=$(expect 0 pleach --json compare --verify 'grep -q "$GOOD" tests/t && test -f ignored-by-nobody' cheat)
+	holds "$json" '.alternatives[0] | .verify_exit_code == 0 and .protected == ["tests/t"]'
+	gate never
+	background pleach compare --verify 'echo $$ >"$W/pid"; sh -c "echo \$\$ >$W/child; read x <$W/never"' cheat
+	eventually test -s "$W/child"
+	kill -INT "$BG"
+	finished "$BG"
+	is 130 "$STATUS"
+	process_gone "$(cat "$W/pid")"
+	process_gone "$(cat "$W/child")"
+	is 1 "$(git worktree list | wc -l)"
+	holds "$(expect 0 pleach --json compare --verify 'nosuchcommand' cheat)" '.alternatives[0].verify_exit_code == 127'
+}
