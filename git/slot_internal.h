@@ -47,6 +47,8 @@ int slot_keep_content(struct slot *slot, int64_t attempt, struct capture *captur
                       struct error *err);
 /* Forgets half-done operations (merge, rebase, bisect) and the reflog of HEAD, once kept. */
 int slot_forget_state(struct slot *slot, struct error *err);
+/* Locks that a git left which was killed in here: the slot is ours alone. */
+void slot_forget_locks(const struct slot *slot);
 /* Moves something of the slot out of the way, to <slots>/.kept/: on the same file system, and
  * where nothing of git or of an agent destroys it. */
 int slot_move_aside(const struct slot *slot, int64_t attempt, const char *path, struct error *err);

@@ -122,6 +122,7 @@ int slot_snapshot(struct slot *slot, int64_t attempt, char **head, struct error 
 	if (slot_prepare(slot, err) < 0 ||
 	    slot_keep_content(slot, attempt, &capture, &kept, err) < 0)
 		return error_wrap(err, "snapshot of %s", slot->dir);
+	slot_forget_locks(slot);
 	if (slot_sync(slot, err) < 0)
 		return -1;
 	slot->marker.phase = SLOT_SNAPSHOTTED;
@@ -132,6 +133,17 @@ int slot_snapshot(struct slot *slot, int64_t attempt, char **head, struct error 
 		kept = NULL;
 	}
 	return 0;
+}
+
+void slot_forget_locks(const struct slot *slot)
+{
+	static const char *const names[] = {"index.lock", "HEAD.lock"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		_cleanup_free_ char *path = repo_path(slot->git_dir, names[i]);
+
+		file_remove_all(path, NULL);
+	}
 }
 
 int slot_forget_state(struct slot *slot, struct error *err)

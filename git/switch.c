@@ -262,7 +262,9 @@ int slot_switch(struct slot *slot, int64_t attempt, const struct slot_order *ord
 	    take_branch(slot, attempt, full, hex, err) < 0 ||
 	    slot_place_private(slot, (const char *const *)copy, (const char *const *)link,
 	                       (const char *const *)old, err) < 0 ||
-	    slot_sync(slot, err) < 0)
+	    slot_sync(slot, err) < 0) {
+		slot_forget_locks(slot);
 		return error_wrap(err, "switch of %s", slot->dir);
+	}
 	return finish(slot, &paths, err);
 }

@@ -171,8 +171,12 @@ class Driver:
 
     def victims(self):
         found = collections.defaultdict(list)
-        for pid, line in self.world.processes().items():
-            found[role(line)].append((pid, line))
+        roles = {pid: (role(line), line) for pid, line in self.world.processes().items()}
+        for pid, (name, line) in roles.items():
+            parent = int((stat_fields(pid) or (0, 0))[1])
+            if name in ("worker", "serving") and roles.get(parent, ("",))[0] == name:
+                name = "agent" if name == "worker" else "git"  # it has not called exec yet
+            found[name].append((pid, line))
         return {name: sorted(those) for name, those in found.items()}
 
     def kill(self, pid, number=signal.SIGKILL):

@@ -169,6 +169,22 @@ static void test_clean_slot_keeps_nothing(void **state)
 	slot_close(slot);
 }
 
+/* A git that was killed leaves its locks behind; a person who looks into the slot must not trip
+ * over them. */
+static void test_locks_of_the_dead_are_removed(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+	char *head = NULL;
+
+	start_attempt(u, slot, 1, "one");
+	run_sh(u->slot, "touch $(git rev-parse --git-path index.lock HEAD.lock)");
+	snapshot(slot, 1, &head);
+	free(head);
+	run_sh(u->slot, "echo mine > mine; git add mine; git reset -q");
+	slot_close(slot);
+}
+
 /* Every state that an agent can leave: the commands, and the contents that must survive. */
 static const struct {
 	const char *name, *commands;
@@ -357,6 +373,7 @@ int main(void)
 	    universe_test(test_other_worktrees_are_left_alone),
 	    universe_test(test_switch_is_on_the_branch_at_base),
 	    universe_test(test_clean_slot_keeps_nothing),
+	    universe_test(test_locks_of_the_dead_are_removed),
 	    cmocka_unit_test(test_every_state_is_kept),
 	    cmocka_unit_test(test_every_state_is_committed),
 	};
