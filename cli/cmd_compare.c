@@ -5,6 +5,7 @@
 #include "compare_branches.h"
 #include "compare_view.h"
 #include "connect.h"
+#include "diff_columns.h"
 #include "diff_view.h"
 #include "experiment.h"
 #include "experiment_view.h"
@@ -15,7 +16,7 @@
 
 static const struct option compare_options[] = {
     {.name = "stat", .help = "also the files that each one changed"},
-    {.name = "diff", .help = "also the patch of each one"},
+    {.name = "diff", .help = "also the changes side by side; of two: how they differ"},
     {.name = "verify", .value = "CMD", .help = "verify branches, each different tree once"},
     {.name = "base",
      .value = "REV",
@@ -34,7 +35,8 @@ static const struct option compare_options[] = {
      .words = "table csv md"},
     {0}};
 
-static int show_patches(struct cli *cli, const json_t *comparison, bool stat, struct error *err)
+/* The files that each one changed. */
+static int show_stats(struct cli *cli, const json_t *comparison, struct error *err)
 {
 	json_t *row;
 	size_t i;
@@ -43,8 +45,6 @@ static int show_patches(struct cli *cli, const json_t *comparison, bool stat, st
 		const char *base = json_text(row, "base"), *head = json_text(row, "head");
 		struct line line;
 
-		if (!base)
-			base = json_text(comparison, "base");
 		if (!base || !head)
 			continue;
 		line_begin(&line, 0, cli->colored);
@@ -52,9 +52,9 @@ static int show_patches(struct cli *cli, const json_t *comparison, bool stat, st
 		putchar('\n');
 		line_print(&line);
 		line_finish(&line);
-		if (diff_show(
-		        cli, json_pack("{s:s, s:s, s:b}", "base", base, "head", head, "stat", stat),
-		        false, err) < 0)
+		if (diff_show(cli,
+		              json_pack("{s:s, s:s, s:b}", "base", base, "head", head, "stat", 1),
+		              false, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -144,9 +144,13 @@ static int compare_exec(struct cli *cli, struct error *err)
 		return print_json(comparison);
 	if (compare_print(cli, comparison, err) < 0)
 		return -1;
-	if (stat && show_patches(cli, comparison, true, err) < 0)
+	if (stat && show_stats(cli, comparison, err) < 0)
 		return -1;
-	return diff ? show_patches(cli, comparison, false, err) : 0;
+	if (!diff)
+		return 0;
+	/* Two that were named: how they differ. All of a task: each against the base. */
+	return cli->options.arg_count == 2 ? diff_columns_between(cli, comparison, err)
+	                                   : diff_columns_print(cli, comparison, err);
 }
 
 const struct command command_compare = {

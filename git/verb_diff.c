@@ -59,6 +59,10 @@ static void add_options(char ***args, const json_t *request)
 		strv_push(args, xstrdup(fixed[i]));
 	if (json_flag(request, "stat")) {
 		strv_push(args, xstrdup("--stat"));
+	} else if (json_flag(request, "plain")) {
+		strv_push(args, xstrdup("--patch"));
+		strv_push(args, xstrdup("--unified=3"));
+		strv_push(args, xstrdup("--no-renames"));
 	} else {
 		strv_push(args, xstrdup("--patch"));
 		strv_push(args, xstrdup("--binary"));

@@ -321,3 +321,34 @@ branches() {
 	is 1 "$(git worktree list | wc -l)"
 	holds "$(expect 0 pleach --json compare --verify 'nosuchcommand' cheat)" '.alternatives[0].verify_exit_code == 127'
 }
+
+@test "compare --diff: side by side at the lines of the base, and between two" {
+	seq 30 >numbers && git add numbers && git commit -qm numbers
+	plan <<-'Y'
+	tasks:
+	  - id: edit
+	    prompt: 'true'
+	    alternatives:
+	      - {prompt: 'sed -i "5s/.*/five/" numbers'}
+	      - {prompt: 'sed -i "5d; 20a twenty and a half" numbers; printf "a\tb\033[31m\n" >new'}
+	      - {prompt: 'sed -i "5s/.*/FIVE/" numbers; echo x >"odd name"'}
+	Y
+	expect 3 pleach run --headless >/dev/null
+	out=$(COLUMNS=130 expect 0 pleach compare edit --diff -q)
+	rows=$(sed 's/ *│ */|/g; s/ *$//' <<<"$out")
+	has "$rows" "edit.1|edit.2|edit.3"
+	has "$rows" "    5 -5|-5|-5"
+	has "$rows" "+five||+FIVE"
+	has "$rows" "   20  20|20|20"$'\n'"|+twenty and a half|"
+	has "$out" "── odd name  (new)"
+	lacks "$out" $'\033'
+	# Two columns on a screen for two: the third below.
+	narrow=$(COLUMNS=80 pleach compare edit --diff -q | sed 's/ *│ */|/g; s/ *$//')
+	has "$narrow" "edit.1|edit.2"$'\n'
+	has "$narrow" $'\n'"       edit.3"
+	between=$(COLUMNS=100 expect 0 pleach compare edit.1 edit.3 --diff -q | sed 's/ *│ */|/g; s/ *$//')
+	has "$between" "    5 -five|+FIVE"
+	has "$between" "    4  4|4"
+	has "$(pleach compare edit.1 edit.1 --diff 2>&1)" "the same"
+	has "$(expect 0 pleach compare edit --stat)" "odd name"
+}
