@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controls.h"
 #include "files.h"
 #include "jsonl.h"
 #include "mem.h"
@@ -53,8 +54,11 @@ static void explain(struct move *move, struct error *err)
 
 static int move_forth(struct move *move, struct error *err)
 {
-	static const char *const set[] = {"GIT_REFLOG_ACTION", "pleach merge", "GIT_MERGE_AUTOEDIT",
-	                                  "no", NULL};
+	const char *const set[] = {"GIT_REFLOG_ACTION", "pleach merge", "GIT_MERGE_AUTOEDIT", "no",
+	                           /* Their index, too: a power cut must not leave them
+	                            * an empty one. */
+	                           control_off("fsync-git") ? NULL : "GIT_CONFIG_PARAMETERS",
+	                           "'core.fsync'='committed,loose-object,reference,index'", NULL};
 	const struct worktree *tree = move->target.tree;
 	struct git_run run = {.git_dir = tree->git_dir, .work_tree = tree->dir, .set = set};
 
