@@ -35,7 +35,7 @@ static void arm_delays(struct coordinator *c)
 static int release_step(struct coordinator *c, void *context, struct error *err)
 {
 	_cleanup_free_ int64_t *attempts = store_attempts_running(c->store);
-	bool rebooted = *(bool *)context;
+	bool rebooted = *(const bool *)context;
 
 	(void)err;
 	for (size_t i = 0; attempts[i]; i++) {
@@ -102,17 +102,12 @@ static void recover_teammate(struct coordinator *c, const struct teammate_row *r
 		team_start(c, t);
 }
 
-static void recover_team(struct coordinator *c)
+static void recover_members(struct coordinator *c, bool rebooted)
 {
 	struct teammate_row *rows;
 	size_t n = store_team_list(c->store, &rows);
 	struct error err = ERROR_INIT;
-	bool rebooted = false;
 
-	for (size_t i = 0; i < n; i++)
-		rebooted = rebooted || (rows[i].boot && strcmp(rows[i].boot, c->boot) != 0);
-	if (rebooted)
-		log_info("recovery", "the machine was restarted: running attempts are released");
 	if (turn_step(c, release_step, &rebooted, &err) < 0 ||
 	    turn_step(c, orphans_step, NULL, &err) < 0)
 		log_error("recovery", "%s", err.text);
@@ -121,6 +116,64 @@ static void recover_team(struct coordinator *c)
 		teammate_row_finish(&rows[i]);
 	}
 	free(rows);
+}
+
+static void mended(struct coordinator *c, const json_t *result, const struct error *why,
+                   void *context)
+{
+	json_t *item;
+	size_t i;
+
+	(void)context;
+	if (!result)
+		log_error("recovery", "after the restart of the machine: %s", why->text);
+	json_array_foreach (json_sub(result, "removed"), i, item)
+		log_warn("recovery", "removed what the restart of the machine had left: %s",
+		         json_string_value(item));
+	json_array_foreach (json_sub(result, "problems"), i, item)
+		log_error("recovery", "after the restart of the machine: %s",
+		          json_string_value(item));
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		t->sweeping = false;
+	recover_members(c, true);
+}
+
+/* The slots of attempts that ran when the machine stopped. New reference. */
+static json_t *running_slots(struct coordinator *c)
+{
+	_cleanup_free_ int64_t *attempts = store_attempts_running(c->store);
+	json_t *dirs = json_array();
+
+	for (size_t i = 0; attempts[i]; i++) {
+		_cleanup_attempt_ struct attempt_row row = {0};
+
+		if (store_attempt_get(c->store, attempts[i], &row) && row.slot)
+			json_array_append_new(dirs, json_string(row.slot));
+	}
+	return dirs;
+}
+
+/* After a reboot nothing runs, and nothing starts before the repository is mended and every
+ * slot has let go of its branch: till then the teammates count as being swept after. */
+static void recover_team(struct coordinator *c)
+{
+	struct teammate_row *rows;
+	size_t n = store_team_list(c->store, &rows);
+	bool rebooted = false;
+
+	for (size_t i = 0; i < n; i++) {
+		rebooted = rebooted || (rows[i].boot && strcmp(rows[i].boot, c->boot) != 0);
+		teammate_row_finish(&rows[i]);
+	}
+	free(rows);
+	if (!rebooted) {
+		recover_members(c, false);
+		return;
+	}
+	log_info("recovery", "the machine was restarted: running attempts are released");
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		t->sweeping = true;
+	gitq_ask(c, "mend", json_pack("{s:o}", "dirs", running_slots(c)), mended, NULL);
 }
 
 static void landing_sweep(uv_work_t *work)

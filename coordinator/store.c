@@ -11,6 +11,7 @@
 #include "controls.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "place.h"
 #include "store_sql.h"
 #include "store_stuck.h"
 
@@ -216,12 +217,12 @@ bool store_failed(const struct store *store, struct error *err)
 	return store->failed;
 }
 
-/* SQLite does not sync what it vacuums into. */
+/* SQLite syncs neither what it vacuums into nor its name. */
 static int sync_file(const char *file)
 {
 	_cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC);
 
-	return fd < 0 ? -1 : fsync(fd);
+	return fd < 0 || fsync(fd) < 0 ? -1 : place_sync_name(file);
 }
 
 int store_snapshot(struct store *store, const char *file, struct error *err)

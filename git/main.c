@@ -52,6 +52,7 @@
  *     "doing":"rebase"|"bisect"|null,"main":bool}]}
  * remove {"dir":DIR} → {"removed":bool,"kept":HEX|null}: a slot, once its content is kept.
  * settle {"dir":DIR} → {"kept":HEX|null}: the slot of a dead worker; its branch is let go of.
+ * mend {"dirs":[DIR]} → {"removed":[PATH],"problems":[TEXT]}: after a restart of the machine.
  * worktree_commit {"dir":DIR} → {"commit":HEX,"changed":bool}: uncommitted work as a commit.
  * repair {"dirs":[DIR]} → {}: `git worktree repair`, after a repository (or these) moved.
  * kept {} → {"refs":[{"ref","commit"}]}: everything below refs/pleach/.

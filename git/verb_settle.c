@@ -16,9 +16,12 @@ static int settle(struct slot *slot, char **kept, struct error *err)
 	if (slot_snapshot(slot, slot_attempt(slot), kept, err) < 0)
 		return -1;
 	found = worktree_head(&slot->repo, slot->git_dir, head, NULL, err);
-	if (found <= 0)
-		return found;
-	return worktree_set_head(slot->git_dir, head, err);
+	if (found < 0)
+		return -1;
+	/* On a branch that is not there (a power cut took what its commit said): let go of, too. */
+	if (!found && (!slot->marker.base || !commit_exists(&slot->repo, slot->marker.base)))
+		return 0;
+	return worktree_set_head(slot->git_dir, found ? head : slot->marker.base, err);
 }
 
 int verb_settle(const json_t *request, json_t **answer, struct error *err)

@@ -14,27 +14,17 @@
 #include "verbs.h"
 
 static const struct verb verbs[] = {
-    {"resolve", verb_resolve},
-    {"base", verb_base},
-    {"compare", verb_compare},
-    {"weave", verb_weave},
-    {"clash", verb_clash},
-    {"prove", verb_prove},
-    {"back", verb_back},
-    {"move", verb_move},
-    {"contains", verb_contains},
-    {"diff", verb_diff},
-    {"open", verb_open},
-    {"worktrees", verb_worktrees},
-    {"remove", verb_remove},
-    {"repair", verb_repair},
-    {"kept", verb_kept},
-    {"settle", verb_settle},
-    {"worktree_commit", verb_worktree_commit},
-    {"drop_refs", verb_drop_refs},
-    {"pin", verb_pin},
-    {"identity", verb_identity},
-    {"judge", verb_judge},
+    {"resolve", verb_resolve},     {"base", verb_base},
+    {"compare", verb_compare},     {"weave", verb_weave},
+    {"clash", verb_clash},         {"prove", verb_prove},
+    {"back", verb_back},           {"move", verb_move},
+    {"contains", verb_contains},   {"diff", verb_diff},
+    {"open", verb_open},           {"worktrees", verb_worktrees},
+    {"remove", verb_remove},       {"repair", verb_repair},
+    {"kept", verb_kept},           {"settle", verb_settle},
+    {"mend", verb_mend},           {"worktree_commit", verb_worktree_commit},
+    {"drop_refs", verb_drop_refs}, {"pin", verb_pin},
+    {"identity", verb_identity},   {"judge", verb_judge},
 };
 
 int verb_open_repo(const json_t *request, struct repo *out, struct error *err)

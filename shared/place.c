@@ -45,7 +45,7 @@ int place_read_file(const char *path, size_t max, char **data, size_t *len, stru
 	return 0;
 }
 
-static int sync_dir_of(const char *path)
+int place_sync_name(const char *path)
 {
 	_cleanup_free_ char *copy = xstrdup(path);
 	_cleanup_close_ int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -72,12 +72,20 @@ int place_write_file(const char *path, const void *data, size_t len, struct erro
 	if (rc == 0)
 		rc = rename(tmp, path);
 	if (rc == 0)
-		rc = sync_dir_of(path);
+		rc = place_sync_name(path);
 	if (rc < 0) {
 		error_errno(err, "cannot write %s", path);
 		unlink(tmp);
 	}
 	return rc;
+}
+
+/* A new folder is as durable as what will be in it. */
+static int make_dir(const char *path, struct error *err)
+{
+	if (mkdir(path, 0700) == 0 ? place_sync_name(path) == 0 : errno == EEXIST)
+		return 0;
+	return error_errno(err, "cannot make directory %s", path);
 }
 
 int place_make_private_dir(const char *dir, struct error *err)
@@ -89,12 +97,12 @@ int place_make_private_dir(const char *dir, struct error *err)
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		if (mkdir(path, 0700) < 0 && errno != EEXIST)
-			return error_errno(err, "cannot make directory %s", path);
+		if (make_dir(path, err) < 0)
+			return -1;
 		*p = '/';
 	}
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return error_errno(err, "cannot make directory %s", path);
+	if (make_dir(path, err) < 0)
+		return -1;
 	/* Somebody else may have been here first, in /tmp above all. */
 	if (lstat(path, &st) < 0)
 		return error_errno(err, "cannot look at %s", path);

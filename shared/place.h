@@ -41,6 +41,8 @@ char *place_slots_dir(const struct place *place);
 
 /* Makes a directory with its parents, the last one 0700 and ours. Errors: EXTERNAL. */
 int place_make_private_dir(const char *dir, struct error *err);
+/* The name of a file or folder is on the disk when its folder was synced. -1 with errno. */
+int place_sync_name(const char *path);
 /* Writes a 0600 file whole: temporary file, fsync, rename, fsync of the directory. */
 int place_write_file(const char *path, const void *data, size_t len, struct error *err);
 /* Reads a whole file, at most max bytes. NOT_FOUND, INVALID (too long), EXTERNAL. `*data` is

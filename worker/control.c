@@ -92,7 +92,7 @@ void control_save_result(struct worker *w)
 	dir = result_dir(w);
 	path = xasprintf("%s/result.json", dir);
 	text = jsonl_text(w->result);
-	if (place_make_private_dir(dir, &err) != 0 ||
+	if (place_make_private_dir(dir, &err) != 0 || place_sync_name(dir) != 0 ||
 	    place_write_file(path, text, strlen(text), &err) != 0) {
 		/* It stays in memory and is delivered when the coordinator is back. */
 		log_error("control", "%s", err.text);

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "preload.h"
@@ -129,12 +130,23 @@ int refuse_fd(const char *call, int fd)
 		}                                                                                  \
 	} while (0)
 
-/* Another boot of the machine is a file of the test's. */
+/* Another boot of the machine is a file of the test's, written when it starts. */
 static const char *opened_path(const char *path)
 {
 	const char *boot = getenv("PLEACH_FAULT_BOOT");
 
 	return boot && strcmp(path, BOOT_ID) == 0 ? boot : path;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+	const char *boot = clock == CLOCK_BOOTTIME ? getenv("PLEACH_FAULT_BOOT") : NULL;
+	int rc = REAL(clock_gettime)(boot ? CLOCK_REALTIME : clock, out);
+	struct stat st;
+
+	if (boot && stat(boot, &st) == 0)
+		out->tv_sec -= st.st_mtim.tv_sec;
+	return rc;
 }
 
 static int refuse_open(const char *path, int flags)
