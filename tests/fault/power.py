@@ -91,6 +91,7 @@ class Power:
         self.boot_file = self.outside + "/boot"
         self.disk = Disk(world.dir, world.build + "/faults.so")
         self.heads = 0
+        self.refused = []  # why merge would not
         self.modes = dict.fromkeys(MODES, 0)
 
     def env(self):
@@ -154,9 +155,8 @@ class Power:
         try:
             answer = rpc.ask("task.merge", tasks=[str(self.rng.choice(done[-20:]))], all=False,
                              squash=False, dry_run=False)
-        except Failure as problem:  # it says why; what it did not do is not acknowledged
-            if "clean" not in str(problem) and "busy" not in str(problem):
-                self.refused = str(problem)
+        except Failure as problem:  # what it did not do is not acknowledged
+            self.refused.append(str(problem))
             return
         if answer["merged"] and answer["after"]:
             self.seen.landed.append(answer["after"])
@@ -374,6 +374,8 @@ def run(world, options):
     print(f"acknowledged: {len(seen.events)} events, {len(seen.tasks)} tasks added,"
           f" {len(seen.ended)} waited for, {len(seen.cancelled)} stopped,"
           f" {len(seen.landed)} landings, {len(seen.snapshots)} snapshots")
+    for why in sorted(set(power.refused)) if options.verbose else ():
+        print(f"merge refused {power.refused.count(why)} times: {why}")
     print(f"0 lost; {power.heads} times a recorded head was found whole")
 
 
