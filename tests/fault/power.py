@@ -326,7 +326,7 @@ class Power:
         rpc.close()
         self.check_witness(rows)
         self.check_store()
-        fsck = subprocess.run(("git", "fsck", "--no-dangling", "--no-progress"),
+        fsck = subprocess.run(("git", "fsck", "--no-dangling", "--no-progress", "--no-reflogs"),
                               cwd=self.world.repo, env=self.world.env, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         check(fsck.returncode == 0, f"git fsck: {fsck.stdout.strip()[-1000:]}")
