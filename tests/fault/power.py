@@ -238,7 +238,8 @@ class Power:
         for task, (was, head) in seen.ended.items():
             self.lost(status[task] == was, f"task {task} was {was}, is {status[task]}")
             # What a stopped attempt left is kept a little after the stop.
-            self.lost(not head or heads[task] == head, f"task {task} ended at {head}, not {heads[task]}")
+            self.lost(not head or heads[task] == head,
+                      f"task {task} ended at {head}, not {heads[task]}")
         for task in seen.cancelled:
             self.lost(status[task] == "cancelled", f"task {task} was cancelled: {status[task]}")
         kept = {seq: (kind, task) for seq, kind, task in
