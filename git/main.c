@@ -44,8 +44,9 @@
  *     the slots at dir hold now, and heads, merged pairwise (not within a group) and with the
  *     target's tip: what conflicts. Nothing is kept of it.
  * contains {"target":BRANCH,"commit":HEX} → {"contains":bool,"tip":HEX}
- * diff {"base":HEX,"head":HEX|null,"slot":DIR|null,"stat":bool,"plain":bool,"color":bool}: no JSON, the
- *     patch itself (binary included, unless plain) on stdout. With slot, base to its files as they are.
+ * diff {"base":HEX,"head":HEX|null,"slot":DIR|null,"stat":bool,"plain":bool,"color":bool}: no
+ *     JSON, the patch itself on stdout; binary files too, unless plain. With slot, base to its
+ *     files as they are.
  * open {"branch":NAME|null,"commit":HEX|null,"dir":DIR} → {"dir","created":bool,
  *     "branch":NAME|null}. A branch that is checked out somewhere: that worktree.
  * worktrees {} → {"worktrees":[{"dir","branch","head","locked":TEXT|null,"missing":bool,
