@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@
 #include "mem.h"
 #include "text.h"
 
-#define ID_LEN 16
+#define ID_LEN     16
+#define HALF_TRIES 1000 /* a millisecond each: so long may another one write the same file */
 
 int place_read_file(const char *path, size_t max, char **data, size_t *len, struct error *err)
 {
@@ -53,30 +55,64 @@ int place_sync_name(const char *path)
 	return fd < 0 ? -1 : fsync(fd);
 }
 
+static bool is_file_at(int fd, const char *path)
+{
+	struct stat ours, there;
+
+	return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_ino == there.st_ino &&
+	       ours.st_dev == there.st_dev;
+}
+
+/* Removes what a writer that died left. One that lives holds its lock, for a moment. */
+static void remove_half(const char *half)
+{
+	_cleanup_close_ int fd = open(half, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+		poll(NULL, 0, 1);
+	else if (fd < 0 || is_file_at(fd, half))
+		unlink(half);
+}
+
+/* A new file at `half`, locked for as long as it is written: its name is always the same, so
+ * that the next writer finds what a dead one left. */
+static int open_half(const char *half)
+{
+	for (int i = 0; i < HALF_TRIES; i++) {
+		int fd = open(half, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+		if (fd < 0 && errno != EEXIST)
+			return -1;
+		if (fd >= 0 && flock(fd, LOCK_EX) == 0 && is_file_at(fd, half))
+			return fd;
+		if (fd >= 0)
+			close(fd); /* somebody took it for a dead one's before we had the lock */
+		else
+			remove_half(half);
+	}
+	errno = EBUSY;
+	return -1;
+}
+
 int place_write_file(const char *path, const void *data, size_t len, struct error *err)
 {
-	char suffix[9];
-	_cleanup_free_ char *tmp = NULL;
-	int fd, rc;
+	_cleanup_free_ char *half = xasprintf("%s" PLACE_HALF, path);
+	int fd = open_half(half), rc;
 
-	text_random_hex(suffix, 4);
-	tmp = xasprintf("%s.%s", path, suffix);
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return error_errno(err, "cannot write %s", path);
 	rc = write_all(fd, data, len);
 	if (rc == 0)
 		rc = fsync(fd);
-	if (close(fd) < 0)
-		rc = -1;
 	if (rc == 0)
-		rc = rename(tmp, path);
+		rc = rename(half, path);
 	if (rc == 0)
 		rc = place_sync_name(path);
 	if (rc < 0) {
 		error_errno(err, "cannot write %s", path);
-		unlink(tmp);
+		unlink(half);
 	}
+	close(fd);
 	return rc;
 }
 

@@ -43,7 +43,9 @@ char *place_slots_dir(const struct place *place);
 int place_make_private_dir(const char *dir, struct error *err);
 /* The name of a file or folder is on the disk when its folder was synced. -1 with errno. */
 int place_sync_name(const char *path);
-/* Writes a 0600 file whole: temporary file, fsync, rename, fsync of the directory. */
+/* Writes a 0600 file whole: temporary file, fsync, rename, fsync of the directory. What a writer
+ * that died left as the temporary file goes with the next write. */
+#define PLACE_HALF ".half" /* behind the name of a file: its temporary one */
 int place_write_file(const char *path, const void *data, size_t len, struct error *err);
 /* Reads a whole file, at most max bytes. NOT_FOUND, INVALID (too long), EXTERNAL. `*data` is
  * NUL-terminated; caller frees. */

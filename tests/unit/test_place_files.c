@@ -49,10 +49,35 @@ static void test_files_are_written_whole(void **state)
 	assert_string_equal(data, "mine");
 }
 
+/* Whatever lies where the temporary file goes, the next write takes its place. */
+static void test_half_files_go_with_the_next_write(void **state)
+{
+	_cleanup_free_ char *file = path(*state, "file"), *half = path(*state, "file" PLACE_HALF),
+	                    *target = path(*state, "target"), *data = NULL;
+	struct error err = ERROR_INIT;
+
+	assert_ok(place_write_file(target, "mine", 4, &err));
+	assert_ok(place_write_file(half, "half a wo", 9, &err)); /* its writer died */
+	assert_ok(place_write_file(file, "whole", 5, &err));
+	assert_int_equal(access(half, F_OK), -1);
+	assert_int_equal(link(target, half), 0); /* planted: what it names keeps its content */
+	assert_ok(place_write_file(file, "whole", 5, &err));
+	assert_int_equal(symlink(target, half), 0);
+	assert_ok(place_write_file(file, "whole", 5, &err));
+	assert_int_equal(mkfifo(half, 0600), 0);
+	assert_ok(place_write_file(file, "whole", 5, &err));
+	assert_int_equal(access(half, F_OK), -1);
+	assert_ok(place_read_file(target, 9, &data, NULL, &err));
+	assert_string_equal(data, "mine");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(
-	    test_files_are_written_whole, temp_setup, temp_teardown)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_files_are_written_whole, temp_setup,
+	                                    temp_teardown),
+	    cmocka_unit_test_setup_teardown(test_half_files_go_with_the_next_write, temp_setup,
+	                                    temp_teardown)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
