@@ -265,6 +265,6 @@ int supervise(struct place *place, void (*ready)(void), struct error *err)
 			pause_ms = RESTART_MAX_MS;
 	}
 	unlink(place->socket);
-	close(lock);
+	/* The lock goes with the process: whoever waits for it finds nobody left. */
 	return 0;
 }

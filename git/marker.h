@@ -11,6 +11,7 @@ struct marker {
 	int64_t attempt;  /* whose content it is, or in SWITCHING will be; 0: nobody's */
 	int64_t previous; /* in SWITCHING: whose content it was */
 	bool set_up;
+	bool made;            /* by us, empty: until it is checked out it holds nobody's work */
 	bool checked_out;     /* the first checkout was complete */
 	char *branch;         /* full name, or NULL */
 	char *base;           /* hex, or NULL */

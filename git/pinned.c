@@ -18,6 +18,7 @@
 #include "pinned_rules.h"
 #include "place.h"
 #include "proc.h"
+#include "program.h"
 
 #define LISTING_MAX  (16u << 20)
 #define PIN_FILE_MAX (4u << 20)
@@ -222,7 +223,7 @@ static int read_settings(const char *git_dir, struct settings *out, struct pinne
 	run.out = &text;
 	run.err_out = &why;
 	run.max_out = LISTING_MAX;
-	if (proc_run(&run, &status, err) < 0)
+	if (git_program(&run, NULL, &status, err) < 0)
 		return -1;
 	if (status != 0) {
 		if (why.len)

@@ -10,6 +10,7 @@
 #include "controls.h"
 #include "mem.h"
 #include "proc.h"
+#include "program.h"
 
 static int read_environment(struct repo *repo, struct error *err)
 {
@@ -187,9 +188,21 @@ static const char *last_line(struct buf *text)
 	return line;
 }
 
+/* The file that a git program holds while it writes an index that is ours alone: not that of
+ * the user's own working tree. NULL where there is none; caller frees. */
+static char *own_lock(const struct repo *repo, const struct git_run *run)
+{
+	if (run->index)
+		return xasprintf("%s.lock", run->index);
+	if (run->git_dir && strcmp(run->git_dir, repo->place.common_dir) != 0)
+		return repo_path(run->git_dir, "index.lock");
+	return NULL;
+}
+
 int git_run(const struct repo *repo, const struct git_run *run, const char *const *args,
             struct error *err)
 {
+	_cleanup_free_ char *lock = own_lock(repo, run);
 	size_t n = strv_len(args);
 	_cleanup_free_ const char **argv = xcalloc(n + 2, sizeof *argv);
 	_cleanup_strv_ char **env = git_run_environment(repo, run, err);
@@ -214,7 +227,8 @@ int git_run(const struct repo *repo, const struct git_run *run, const char *cons
 	proc.out = run->out;
 	proc.err_out = why;
 	proc.max_out = (size_t)1 << 30;
-	if (proc_run(&proc, &status, err) < 0)
+	if ((run->once ? proc_run(&proc, &status, err) : git_program(&proc, lock, &status, err)) <
+	    0)
 		return error_wrap(err, "git %s", args[0]);
 	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || run->exit_code)) {
 		if (run->exit_code)

@@ -57,6 +57,7 @@ struct git_run {
 	size_t in_len;
 	struct buf *out;
 	struct buf *why; /* what it wrote to stderr; may be NULL */
+	bool once;       /* it may not be run again by itself, should it be killed */
 	int *exit_code;  /* when given, an exit status other than 0 is not an error */
 };
 

@@ -291,7 +291,6 @@ static int make_slot(struct slot *slot, const char *base, struct error *err)
 	}
 	if (worktree_add(&slot->repo, slot->dir, hex, reason, &slot->git_dir, err) < 0)
 		return error_wrap(err, "cannot make slot %s", slot->dir);
-	slot->made = true;
 	return 0;
 }
 
@@ -363,8 +362,9 @@ static int find_or_make(struct slot *slot, const char *base, struct error *err)
 	return make_slot(slot, base, err);
 }
 
-/* The first checkout, outside the metadata lock: slots are filled side by side. Content
- * that is there already (an entry that was registered anew, a user's own worktree) is kept. */
+/* The first checkout, outside the metadata lock: slots are filled side by side. It is begun
+ * anew where its process died. Content that is there already (an entry that was registered anew, a
+ * user's own worktree) is kept. */
 static int first_checkout(struct slot *slot, const char *const *paths, struct error *err)
 {
 	_cleanup_free_ char *kept = NULL;
@@ -378,7 +378,7 @@ static int first_checkout(struct slot *slot, const char *const *paths, struct er
 		return -1;
 	if (!found)
 		return error_set(err, ERROR_EXTERNAL, "slot %s has no HEAD", slot->dir);
-	if (!slot->made) {
+	if (!slot->marker.made) {
 		if (slot_keep_content(slot, slot->marker.attempt, &capture, &kept, err) < 0)
 			return -1;
 	} else {
@@ -395,36 +395,20 @@ static int first_checkout(struct slot *slot, const char *const *paths, struct er
 	return marker_write(slot->git_dir, &slot->marker, err);
 }
 
-/* NAME.xxxxxxxx: what place_write_file leaves when its process dies. */
-static bool is_unfinished(const char *file, const char *name)
-{
-	size_t n = strlen(name);
-
-	return strncmp(file, name, n) == 0 && file[n] == '.' &&
-	       strspn(file + n + 1, "0123456789abcdef") == 8 && file[n + 9] == '\0';
-}
-
-static void remove_unfinished(const char *path, const char *const *names)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir)))
-		for (size_t i = 0; names[i]; i++)
-			if (is_unfinished(entry->d_name, names[i]))
-				unlinkat(dirfd(dir), entry->d_name, 0);
-	if (dir)
-		closedir(dir);
-}
-
 /* Temporary files of a process that died. */
 static void remove_temporary(const struct slot *slot)
 {
-	static const char *const names[] = {
-	    "pleach.index", "pleach.index.lock", "pleach.staged", "pleach.staged.lock",
-	    "pleach.proof", "pleach.proof.lock", "HEAD.new"};
-	static const char *const ours[] = {"pleach-slot", "commondir", "pleach.exclude", NULL};
-	static const char *const link[] = {".git", NULL};
+	static const char *const names[] = {"pleach.index",
+	                                    "pleach.index.lock",
+	                                    "pleach.staged",
+	                                    "pleach.staged.lock",
+	                                    "pleach.proof",
+	                                    "pleach.proof.lock",
+	                                    "HEAD.new",
+	                                    "pleach-slot" PLACE_HALF,
+	                                    "commondir" PLACE_HALF,
+	                                    "pleach.exclude" PLACE_HALF};
+	_cleanup_free_ char *link = repo_path(slot->dir, ".git" PLACE_HALF);
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		_cleanup_free_ char *file = repo_path(slot->git_dir, names[i]);
@@ -432,8 +416,7 @@ static void remove_temporary(const struct slot *slot)
 		if (file_exists(file))
 			file_remove_all(file, NULL);
 	}
-	remove_unfinished(slot->git_dir, ours);
-	remove_unfinished(slot->dir, link);
+	unlink(link);
 }
 
 /* A worktree that the user made at the slot's place is theirs. */
@@ -450,6 +433,22 @@ static int check_ours(const struct slot *slot, struct error *err)
 	                 slot->dir);
 }
 
+/* Nothing in it but its link, and never was. */
+static bool holds_nothing(const struct slot *slot)
+{
+	_cleanup_free_ char *index = repo_path(slot->git_dir, "index");
+	DIR *dir = file_exists(index) ? NULL : opendir(slot->dir);
+	struct dirent *entry;
+	bool nothing = dir != NULL;
+
+	while (nothing && (entry = readdir(dir)))
+		nothing = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+		          strcmp(entry->d_name, ".git") == 0;
+	if (dir)
+		closedir(dir);
+	return nothing;
+}
+
 static int open_slot(struct slot *slot, const char *base, const char *const *paths, bool any,
                      struct error *err)
 {
@@ -464,8 +463,11 @@ static int open_slot(struct slot *slot, const char *base, const char *const *pat
 		return -1;
 	remove_temporary(slot);
 	/* Before anything is in it, so that a half-made slot is known as one. */
-	if (rc == 0 && marker_write(slot->git_dir, &slot->marker, err) < 0)
-		return -1;
+	if (rc == 0) {
+		slot->marker.made = holds_nothing(slot);
+		if (marker_write(slot->git_dir, &slot->marker, err) < 0)
+			return -1;
+	}
 	if (slot_prepare(slot, err) < 0)
 		return -1;
 	if (slot->marker.overlay && slot_undo_overlay(slot, err) < 0)

@@ -15,7 +15,6 @@ struct slot {
 	char *git_dir; /* <common>/worktrees/<name> */
 	char *teammate;
 	int lock_fd;
-	bool made;     /* by this process: there is nothing in it yet */
 	bool scratch;  /* what verify changes in it is not kept */
 	bool unsynced; /* refs were written that must outlive a power cut */
 	struct marker marker;

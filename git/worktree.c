@@ -15,6 +15,8 @@
 #include "mem.h"
 #include "refs.h"
 
+#define BEING_MADE "being made" /* why a worktree that will not be locked is */
+
 static void read_head(const char *git_dir, struct worktree *tree)
 {
 	_cleanup_free_ char *file = repo_path(git_dir, "HEAD");
@@ -242,6 +244,25 @@ int worktree_remove(const struct repo *repo, const char *dir, struct error *err)
 	return lock < 0 ? -1 : remove_locked(repo, dir, err);
 }
 
+/* What we left when we died before the entry named its worktree: nobody else would take it
+ * away, git keeps for ever what is locked. Somebody else's says another reason. */
+static void remove_half(const char *entry)
+{
+	_cleanup_free_ char *where = entry_dir(entry);
+	_cleanup_free_ char *locked = repo_path(entry, "locked");
+	_cleanup_free_ char *reason = file_line(locked);
+
+	if (where)
+		return;
+	if (reason && (strncmp(reason, "pleach", 6) == 0 || strcmp(reason, BEING_MADE) == 0)) {
+		file_remove_all(entry, NULL);
+		return;
+	}
+	if (!reason || !*reason)
+		unlink(locked);
+	rmdir(entry);
+}
+
 /* A directory for the entry, named after the worktree's. */
 static char *make_entry(const struct repo *repo, const char *dir, struct error *err)
 {
@@ -255,6 +276,7 @@ static char *make_entry(const struct repo *repo, const char *dir, struct error *
 	for (int i = 0; i < 1000; i++) {
 		char *entry = i ? xasprintf("%s/%s%d", parent, name, i) : repo_path(parent, name);
 
+		remove_half(entry);
 		if (mkdir(entry, 0777) == 0)
 			return entry;
 		if (errno != EEXIST) {
@@ -312,7 +334,7 @@ int worktree_register(const struct repo *repo, const char *dir, const char *head
 
 	if (!entry)
 		return -1;
-	if (fill_entry(repo, entry, dir, head, reason ? reason : "being made", err) < 0 ||
+	if (fill_entry(repo, entry, dir, head, reason ? reason : BEING_MADE, err) < 0 ||
 	    worktree_link_repair(dir, entry, err) < 0) {
 		file_remove_all(entry, NULL);
 		free(entry);
