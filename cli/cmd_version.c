@@ -3,9 +3,9 @@
 
 #include "print.h"
 #include "rpc.h"
+#include "schema.h"
 
-#define STORE_SCHEMA 3 /* user_version that this version's coordinator writes */
-#define INTERFACE    1
+#define INTERFACE 1
 
 static int version_exec(struct cli *cli, struct error *err)
 {

@@ -13,11 +13,10 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "schema.h"
 #include "words.h"
 
 struct store;
-
-#define STORE_SCHEMA 4 /* number of migrations; PRAGMA user_version */
 
 /* Opens or creates the file and migrates it. Errors: EXTERNAL (disk, corrupt, newer). */
 int store_open(const char *file, struct store **out, struct error *err);
