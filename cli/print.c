@@ -110,11 +110,19 @@ void line_print(struct line *line)
 	line->full = false;
 }
 
+void print_add_json(struct buf *out, const json_t *value, int fd)
+{
+	if (isatty(fd))
+		jsonl_add_ascii(out, value);
+	else
+		jsonl_add(out, value);
+}
+
 int print_json(const json_t *value)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
 
-	jsonl_add(&out, value);
+	print_add_json(&out, value, STDOUT_FILENO);
 	fwrite(out.data, 1, out.len, stdout);
 	return 0;
 }

@@ -37,6 +37,8 @@ void line_print(struct line *line);
 
 /* One object as one line of JSON on stdout. Returns 0, the exit status. */
 int print_json(const json_t *value);
+/* The line that goes to fd: on a terminal all but ASCII is escaped. */
+void print_add_json(struct buf *out, const json_t *value, int fd);
 /* Text of any length, its lines kept, made safe; a newline at its end. */
 void print_text(const char *text);
 /* Columns of the terminal; 0 where stdout is none. */

@@ -6,10 +6,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "buf.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "print.h"
 #include "text.h"
 
 static void write_stderr(const char *text, size_t len)
@@ -43,11 +45,14 @@ int report_error(const struct cli *cli, const struct error *err)
 	_cleanup_buf_ struct buf out = BUF_INIT;
 
 	if (cli->json) {
+		_cleanup_free_ char *text = text_is_utf8(err->text, strlen(err->text))
+		                                ? xstrdup(err->text)
+		                                : text_safe(err->text, 0);
 		_cleanup_json_ json_t *error =
-		    json_pack("{s:{s:s, s:o, s:n}}", "error", "code", error_code_word(err->code),
-		              "message", json_text_or_null(err->text), "data");
+		    json_pack("{s:{s:s, s:s, s:n}}", "error", "code", error_code_word(err->code),
+		              "message", text, "data");
 
-		jsonl_add(&out, error);
+		print_add_json(&out, error, STDERR_FILENO);
 	} else {
 		if (!has_place(err))
 			buf_add_str(&out, "pleach: ");

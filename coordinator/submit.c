@@ -407,6 +407,8 @@ static int find_blockers(struct request *r, json_t **out, struct error *err)
 		const char *ref = json_string_value(item);
 		int64_t id;
 
+		if (!ref)
+			error_set(err, ERROR_INVALID, "blocked_by: not a name");
 		if (!ref || resolve_task(r, ref, &id, err) < 0) {
 			json_decref(ids);
 			return -1;

@@ -106,6 +106,24 @@ void jsonl_add(struct buf *out, const json_t *value)
 	buf_add(out, "\n", 1);
 }
 
+static int dump_ascii(const char *text, size_t len, void *out)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == 0x7f)
+			buf_add_str(out, "\\u007f");
+		else
+			buf_add(out, &text[i], 1);
+	}
+	return 0;
+}
+
+void jsonl_add_ascii(struct buf *out, const json_t *value)
+{
+	json_dump_callback(value, dump_ascii, out,
+	                   JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+	buf_add(out, "\n", 1);
+}
+
 char *jsonl_text(const json_t *value)
 {
 	struct buf out = BUF_INIT;

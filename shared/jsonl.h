@@ -30,6 +30,8 @@ int jsonl_next(struct jsonl_reader *reader, json_t **out, struct error *err);
 json_t *jsonl_parse(const char *text, size_t len, struct error *err);
 /* Appends compact JSON and a newline. */
 void jsonl_add(struct buf *out, const json_t *value);
+/* The same value, for a terminal: printable ASCII, everything else escaped. */
+void jsonl_add_ascii(struct buf *out, const json_t *value);
 /* Compact text, keys in order of insertion; caller frees. */
 char *jsonl_text(const json_t *value);
 

@@ -453,6 +453,36 @@ static int claim_id(struct place *place, bool *moved, struct error *err)
 	return 0;
 }
 
+static bool is_trusted(uid_t uid)
+{
+	return uid == geteuid() || uid == 0;
+}
+
+/* A folder that the user names may be shared (/tmp) or not be there yet, but nobody else may be
+ * able to put another one in the place of what we make in it. */
+static int check_named_dir(const char *dir, struct error *err)
+{
+	struct stat st;
+
+	if (lstat(dir, &st) < 0)
+		return 0;
+	if (!is_trusted(st.st_uid))
+		return error_set(err, ERROR_EXTERNAL,
+		                 "PLEACH_RUNTIME_DIR %s belongs to another user (uid %d)", dir,
+		                 (int)st.st_uid);
+	if (S_ISLNK(st.st_mode) && stat(dir, &st) < 0)
+		return error_errno(err, "PLEACH_RUNTIME_DIR %s", dir);
+	if (!is_trusted(st.st_uid))
+		return error_set(err, ERROR_EXTERNAL,
+		                 "PLEACH_RUNTIME_DIR %s leads to a folder of another user (uid %d)",
+		                 dir, (int)st.st_uid);
+	if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX))
+		return error_set(err, ERROR_EXTERNAL,
+		                 "PLEACH_RUNTIME_DIR %s can be written by others (chmod go-w it)",
+		                 dir);
+	return 0;
+}
+
 int place_claim(const char *dir, struct place *out, bool *moved, struct error *err)
 {
 	_cleanup_free_ char *folder = NULL, *top = NULL;
@@ -482,8 +512,7 @@ int place_claim(const char *dir, struct place *out, bool *moved, struct error *e
 	    place_make_private_dir(place.state_dir, err) < 0)
 		goto fail;
 	top = runtime_top(&ours);
-	/* A folder that the user names may be anything; only ours is checked and closed. */
-	if ((ours && place_make_private_dir(top, err) < 0) ||
+	if ((ours ? place_make_private_dir(top, err) : check_named_dir(top, err)) < 0 ||
 	    place_make_private_dir(place.runtime_dir, err) < 0)
 		goto fail;
 	if (moved)
