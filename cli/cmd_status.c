@@ -175,11 +175,26 @@ static void print_line(const struct cli *cli, const json_t *status)
 	line_finish(&line);
 }
 
+/* Why nothing starts though it could. */
+static void print_disk(const struct cli *cli, const json_t *status)
+{
+	const char *story = json_text(json_sub(status, "coordinator"), "disk");
+	struct line line;
+
+	if (!story)
+		return;
+	line_begin(&line, print_width(cli), cli->colored);
+	line_addf(&line, STYLE_RED, "! %s", story);
+	line_print(&line);
+	line_finish(&line);
+}
+
 static void print_status(const struct cli *cli, const json_t *status)
 {
 	const json_t *waiting = json_sub(status, "waiting"), *team = json_sub(status, "teammates");
 	const json_t *plans = json_sub(status, "plans");
 
+	print_disk(cli, status);
 	print_waiting(cli, waiting);
 	if (json_array_size(waiting) && (json_array_size(team) || json_array_size(plans)))
 		putchar('\n');

@@ -204,6 +204,17 @@ static void mark_event(struct run *run, const json_t *event)
 		mark_changed(run, json_int(task, "parent", 0));
 }
 
+/* Nothing starts for want of disk, or it does again. */
+static void take_disk(struct run *run, const json_t *event)
+{
+	const char *story = json_text(json_sub(event, "data"), "message");
+
+	free(run->notice);
+	run->notice = xstrdup(story);
+	if (run->show == SHOW_LINES)
+		report_note(run->cli, "%s", story ? story : "there is room on the disk again");
+}
+
 static void take_events(struct run *run, const json_t *result)
 {
 	json_t *events = json_sub(result, "events"), *event;
@@ -214,10 +225,13 @@ static void take_events(struct run *run, const json_t *result)
 			run->since = json_int(event, "seq", 0);
 		if (!is_ours(run, event))
 			continue;
-		if (run->show == SHOW_JSON)
+		if (run->show == SHOW_JSON) {
 			print_json(event);
-		else
-			mark_event(run, event);
+			continue;
+		}
+		if (strcmp(json_text(event, "kind"), "disk.changed") == 0)
+			take_disk(run, event);
+		mark_event(run, event);
 	}
 	if (run->show == SHOW_JSON)
 		fflush(stdout);
@@ -487,6 +501,7 @@ static void run_finish(struct run *run)
 	json_decref(run->told);
 	json_decref(run->changed);
 	strv_free(run->frame);
+	free(run->notice);
 }
 
 int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t **tasks,

@@ -22,6 +22,7 @@ struct run {
 	json_t *told;      /* {id: what was last told of it}, for lines */
 	json_t *changed;   /* {id: true} since the last reading */
 	bool all_changed, team_changed;
+	char *notice; /* why nothing starts, or NULL */
 	char **frame; /* what the terminal shows */
 	bool resized;
 	bool settled;

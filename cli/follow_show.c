@@ -30,6 +30,7 @@ static void fill_screen(const struct run *run, json_t *index, struct screen *scr
 	    .seconds = (double)(time_mono_ms() - run->began_ms) / 1000.0,
 	    .width = terminal ? print_width(run->cli) : 0,
 	    .height = terminal ? print_height() : 0,
+	    .notice = run->notice,
 	    .colored = run->cli->colored,
 	    .flat = !terminal,
 	    .final = run->settled,

@@ -270,6 +270,8 @@ char *screen_hint(const struct screen *screen)
 	const json_t *failed = first_failure(screen);
 	struct buf out = BUF_INIT;
 
+	if (screen->notice && !screen->final)
+		return xstrdup(screen->notice);
 	if (waits)
 		hint_for_person(&out, waits);
 	if (screen->final && failed) {

@@ -20,6 +20,7 @@ struct screen {
 	int64_t read_ms, now_ms; /* time_mono_ms when the tasks were read, and now */
 	double seconds;          /* since the run began */
 	size_t width, height;    /* of the terminal; 0: no limit */
+	const char *notice;      /* why nothing starts, or NULL */
 	bool colored;
 	bool flat;  /* lines one after the other, not a screen: whole keys, no indent */
 	bool final; /* nothing moves any more: what to type next, no Ctrl-C */

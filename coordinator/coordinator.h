@@ -57,7 +57,14 @@ struct coordinator {
 	uv_poll_t bus_poll;
 	uv_timer_t bus_timer;
 	json_t *environment; /* environment.c */
-	int64_t published;   /* the last event that was sent on the bus */
+	struct disk {
+		uint64_t reserve, room; /* bytes; room of the fullest, while it is low */
+		bool low;               /* nothing starts */
+		char *path;             /* where */
+		int64_t looked_ms;
+		uv_timer_t timer;
+	} disk;
+	int64_t published; /* the last event that was sent on the bus */
 	uv_work_t heal;
 	bool healing;
 	int64_t healed; /* as of the last look after its listener */
@@ -65,6 +72,13 @@ struct coordinator {
 	bool ending;    /* the end has begun: workers exit */
 	bool ended;     /* they have; the views are closed last */
 };
+
+/* ---- the reserve of disk (disk.c) ---- */
+void disk_init(struct coordinator *c);
+/* Whether an attempt may start; tells when that changes, and looks again by itself. */
+bool disk_has_room(struct coordinator *c);
+/* Why nothing starts, ready to print; NULL where it does. Caller frees. */
+char *disk_story(const struct coordinator *c);
 
 /* ---- connections and requests (serve.c) ---- */
 enum role { ROLE_NONE, ROLE_CLI, ROLE_AGENT, ROLE_WORKER };

@@ -173,7 +173,7 @@ void schedule_turn(struct coordinator *c)
 	n_idle = collect_idle(c, idle, teammates);
 	while (n_idle && !assigned) {
 		n = store_tasks_ready(c->store, page, &rows);
-		if (n)
+		if (n && disk_has_room(c))
 			assigned = assign_page(c, rows, n, idle, teammates, n_idle);
 		ready_rows_free(rows, n);
 		if ((int64_t)n < page)

@@ -216,6 +216,15 @@ static bool prepare_add(struct coordinator *c, struct submission *sub, json_t *p
 	return !sub->known;
 }
 
+/* Stored it is all the same: it starts when there is room. */
+static void warn_of_disk(struct coordinator *c, json_t *result)
+{
+	_cleanup_free_ char *story = disk_has_room(c) ? NULL : disk_story(c);
+
+	if (story)
+		json_array_append_new(json_object_get(result, "warnings"), json_string(story));
+}
+
 static int submit_step(struct coordinator *c, void *context, struct error *err)
 {
 	struct submission *sub = context;
@@ -242,6 +251,7 @@ static int submit_step(struct coordinator *c, void *context, struct error *err)
 	if (rc == 0)
 		landing_scan(c, s.plan_id);
 	sub->result = results_take(c, &s);
+	warn_of_disk(c, sub->result);
 	if (rc == 0 && json_flag(sub->params, "dry_run")) {
 		sub->rehearsed = true;
 		return error_set(err, ERROR_BUSY, "a dry run is undone");

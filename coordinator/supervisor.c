@@ -164,6 +164,8 @@ static int watch(const struct place *place, const struct proc *proc, int signals
 		}
 		if (n > 0 && fds[0].revents & POLLIN)
 			break;
+		if (n == 0)
+			log_rotate(STDERR_FILENO); /* ours, the serving process's, the workers' */
 		if (n == 0 && access(place->socket, F_OK) < 0) {
 			/* Somebody cleaned up /tmp: workers hold what they run and come back. */
 			log_warn("supervisor", "%s has vanished: listening again", place->socket);
