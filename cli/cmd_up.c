@@ -82,7 +82,8 @@ static void print_up(const struct cli *cli, const json_t *result)
 static int up_exec(struct cli *cli, struct error *err)
 {
 	_cleanup_json_ json_t *defaults = NULL, *secrets = NULL, *used = NULL, *result = NULL;
-	struct team_start start = {.headless = options_flag(&cli->options, "headless")};
+	struct team_start start = {.headless = options_flag(&cli->options, "headless"),
+	                           .accept = true};
 	const json_t *team;
 	long asked;
 

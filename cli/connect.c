@@ -294,7 +294,7 @@ int cli_git_request(struct cli *cli, json_t *request, struct error *err)
 	json_object_set_new(request, "root", json_text_or_null(cli->place.root));
 	if (cli->place.runtime_dir)
 		json_object_set_new(request, "pinned",
-		                    json_sprintf("%s/pinned.json", cli->place.runtime_dir));
+		                    json_sprintf("%s/pinned.json", cli->place.state_dir));
 	return 0;
 }
 

@@ -120,6 +120,8 @@ int team_start(struct cli *cli, const struct team_start *start, json_t **result,
 	    "{s:b, s:o, s:o}", "headless", start->headless, "environment", team_environment(cli),
 	    "profiles", start->profiles ? json_incref((json_t *)start->profiles) : json_object());
 
+	if (start->accept)
+		json_object_set_new(params, "accept", json_true());
 	if (start->size > 0)
 		json_object_set_new(params, "size", json_integer(start->size));
 	if (start->teammates && json_array_size(start->teammates))

@@ -26,6 +26,7 @@ struct team_start {
 	const json_t *teammates; /* [{"name","agent"}] or NULL */
 	const json_t *profiles;  /* {NAME:PROFILE} or NULL */
 	bool headless;
+	bool accept; /* git's drivers as they are configured now are the user's */
 };
 /* Asks team.up with our whole environment. New reference: its result. */
 int team_start(struct cli *cli, const struct team_start *start, json_t **result, struct error *err);

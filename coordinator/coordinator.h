@@ -37,7 +37,7 @@ struct coordinator {
 	uv_timer_t idle_timer, accept_timer;
 	int listen_fd;
 	struct place place;
-	char *pinned_file; /* <runtime>/pinned.json */
+	char *pinned_file; /* <state>/pinned.json */
 	char boot[37];
 	int64_t started_at; /* ms since the epoch */
 	int64_t supervisor; /* its pid */

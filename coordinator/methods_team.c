@@ -41,10 +41,16 @@ int team_views_open(struct coordinator *c, struct error *err)
 static void pinned(struct coordinator *c, const json_t *result, const struct error *why,
                    void *context)
 {
-	(void)c;
+	json_t *changed = json_sub(result, "changed"), *data;
+
 	(void)context;
 	if (!result && why != &gitq_undone)
 		log_warn("git", "the configuration could not be pinned: %s", why->text);
+	if (!json_array_size(changed))
+		return;
+	data = json_pack("{s:O}", "what", changed);
+	store_event_add(c->store, "slot.tampered", 0, 0, NULL, data);
+	json_decref(data);
 }
 
 /* Listed teammates that are not there yet; profiles hold what their agents are. */
@@ -91,7 +97,8 @@ int method_team_up(struct request *r, struct error *err)
 		return -1;
 	if (!headless && team_views_open(c, err) < 0)
 		return -1;
-	gitq_ask(c, "pin", json_object(), pinned, NULL);
+	gitq_ask(c, "pin", json_pack("{s:b}", "keep", !json_flag(r->params, "accept")), pinned,
+	         NULL);
 	store_set_setting(c->store, "team.boot", c->boot);
 	store_set_setting(c->store, "team.views", c->views ? "1" : "0");
 	c->team.wanted = true;
@@ -132,7 +139,7 @@ int method_team_add(struct request *r, struct error *err)
 	    team_add(r->c, name, agent, text, &t, err) < 0)
 		return -1;
 	if (!r->c->team.wanted)
-		gitq_ask(r->c, "pin", json_object(), pinned, NULL);
+		gitq_ask(r->c, "pin", json_pack("{s:b}", "keep", 1), pinned, NULL);
 	r->c->team.wanted = true;
 	store_set_setting(r->c->store, "team.boot", r->c->boot);
 	request_reply(r, teammate_json(r->c, t));

@@ -561,7 +561,7 @@ static int start(struct coordinator *c, int listen_fd, struct error *err)
 {
 	proc_boot_id(c->boot);
 	c->started_at = time_now_ms();
-	c->pinned_file = xasprintf("%s/pinned.json", c->place.runtime_dir);
+	c->pinned_file = xasprintf("%s/pinned.json", c->place.state_dir);
 	loop_init(c);
 	if (open_parts(c, err) < 0)
 		return -1;

@@ -247,6 +247,19 @@ bool path_is_below(const char *path, const char *prefix)
 	return strncmp(path, prefix, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
+char *path_settle_parent(const char *path)
+{
+	_cleanup_free_ char *copy = path_plain(path), *parent = NULL;
+	char *slash = strrchr(copy, '/');
+
+	if (!slash || !slash[1])
+		return path_settle(path);
+	*slash = '\0';
+	parent = path_settle(*copy ? copy : "/");
+	return parent ? xasprintf("%s/%s", strcmp(parent, "/") == 0 ? "" : parent, slash + 1)
+	              : NULL;
+}
+
 char *path_settle(const char *path)
 {
 	_cleanup_free_ char *copy = xstrdup(path), *parent = NULL;

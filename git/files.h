@@ -36,5 +36,7 @@ bool path_is_inside(const char *path);
 bool path_is_below(const char *path, const char *prefix);
 /* The absolute path with links resolved in all but the last part. Caller frees; NULL with errno. */
 char *path_settle(const char *path);
+/* As path_settle; but a link in the last part stays one: somebody else may have put it there. */
+char *path_settle_parent(const char *path);
 
 #endif

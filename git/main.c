@@ -58,7 +58,8 @@
  * repair {"dirs":[DIR]} → {}: `git worktree repair`, after a repository (or these) moved.
  * kept {} → {"refs":[{"ref","commit"}]}: everything below refs/pleach/.
  * drop_refs {"refs":[REF]} → {"dropped":[REF]}: only below refs/pleach/.
- * pin {} → {}: writes the pin file from the configuration as it is now.
+ * pin {"keep":bool} → {"changed":[NAME]}: writes the pin file from the configuration as it is
+ *     now; with keep one that is there stays, and what differs is named.
  * identity {} → {"name","email"}: who our commits are by. */
 #include <signal.h>
 #include <stdio.h>

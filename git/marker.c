@@ -38,6 +38,7 @@ int marker_read(const char *git_dir, struct marker *out, struct error *err)
 			marker.phase = (enum slot_phase)i;
 	marker.attempt = json_int(root, "attempt", 0);
 	marker.previous = json_int(root, "previous", 0);
+	marker.inode = (unsigned long long)json_int(root, "inode", 0);
 	marker.set_up = json_flag(root, "set_up");
 	marker.made = json_flag(root, "made");
 	marker.checked_out = json_flag(root, "checked_out");
@@ -62,12 +63,13 @@ int marker_write(const char *git_dir, const struct marker *marker, struct error 
 	for (size_t i = 0; marker->private_paths && marker->private_paths[i]; i++)
 		json_array_append_new(paths, json_string(marker->private_paths[i]));
 	root = json_pack(
-	    "{s:i, s:s, s:I, s:I, s:b, s:b, s:b, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o}",
+	    "{s:i, s:s, s:I, s:I, s:I, s:b, s:b, s:b, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o}",
 	    "version", 1, "phase", phases[marker->phase], "attempt", (json_int_t)marker->attempt,
-	    "previous", (json_int_t)marker->previous, "set_up", marker->set_up, "made",
-	    marker->made, "checked_out", marker->checked_out, "branch", marker->branch, "base",
-	    marker->base, "overlay", marker->overlay, "sparse", marker->sparse, "setup_key",
-	    marker->setup_key, "setup_next", marker->setup_next, "private", paths);
+	    "previous", (json_int_t)marker->previous, "inode", (json_int_t)marker->inode, "set_up",
+	    marker->set_up, "made", marker->made, "checked_out", marker->checked_out, "branch",
+	    marker->branch, "base", marker->base, "overlay", marker->overlay, "sparse",
+	    marker->sparse, "setup_key", marker->setup_key, "setup_next", marker->setup_next,
+	    "private", paths);
 	if (!root)
 		return error_set(err, ERROR_INVALID, "slot: a name that is not UTF-8");
 	text = jsonl_text(root);

@@ -11,15 +11,16 @@ struct marker {
 	int64_t attempt;  /* whose content it is, or in SWITCHING will be; 0: nobody's */
 	int64_t previous; /* in SWITCHING: whose content it was */
 	bool set_up;
-	bool made;            /* by us, empty: until it is checked out it holds nobody's work */
-	bool checked_out;     /* the first checkout was complete */
-	char *branch;         /* full name, or NULL */
-	char *base;           /* hex, or NULL */
-	char *overlay;        /* laid over the content for a proof that has not ended */
-	char **private_paths; /* copied and linked: never in a commit */
-	char *sparse;         /* patterns of what is checked out (sparse.c); NULL: everything */
-	char *setup_key;      /* what setup_when's files were at the last setup, or NULL */
-	char *setup_next;     /* and what they are now */
+	bool made;                /* by us, empty: until it is checked out it holds nobody's work */
+	bool checked_out;         /* the first checkout was complete */
+	unsigned long long inode; /* of the slot's directory; 0: not known */
+	char *branch;             /* full name, or NULL */
+	char *base;               /* hex, or NULL */
+	char *overlay;            /* laid over the content for a proof that has not ended */
+	char **private_paths;     /* copied and linked: never in a commit */
+	char *sparse;             /* patterns of what is checked out (sparse.c); NULL: everything */
+	char *setup_key;          /* what setup_when's files were at the last setup, or NULL */
+	char *setup_next;         /* and what they are now */
 };
 
 #define MARKER_INIT                                                                                \

@@ -92,6 +92,14 @@ void pinned_watch_free(struct pinned_watch *watch)
 	free(watch);
 }
 
+bool pinned_watch_knows(const struct pinned_watch *watch, const char *path)
+{
+	for (size_t i = 0; watch && i < watch->count; i++)
+		if (strcmp(watch->items[i].path, path) == 0)
+			return true;
+	return false;
+}
+
 bool pinned_watch_same(const struct pinned_watch *watch)
 {
 	for (size_t i = 0; watch && i < watch->count; i++) {
@@ -417,8 +425,21 @@ static const char *allowed_protocols(const struct settings *pins)
 	return "none";
 }
 
-char **pinned_environment_at(const char *git_dir, const char *pinned_file, char ***unknown,
-                             struct pinned_watch **watch, struct error *err)
+/* What a linked worktree's own file says (extensions.worktreeConfig), where it has one. */
+static int read_also(const char *also, struct settings *now, struct pinned_watch *seen,
+                     struct error *err)
+{
+	_cleanup_free_ char *file = also ? xasprintf("%s/config.worktree", also) : NULL;
+
+	if (!file)
+		return 0;
+	if (seen)
+		watch_add(seen, file);
+	return access(file, F_OK) == 0 ? read_settings(also, now, seen, err) : 0;
+}
+
+char **pinned_environment_at(const char *git_dir, const char *also, const char *pinned_file,
+                             char ***unknown, struct pinned_watch **watch, struct error *err)
 {
 	_cleanup_settings_ struct settings now = {NULL, 0}, pins = {NULL, 0};
 	struct pinned_watch *seen = watch ? xcalloc(1, sizeof *seen) : NULL;
@@ -427,7 +448,7 @@ char **pinned_environment_at(const char *git_dir, const char *pinned_file, char 
 
 	if (seen && pinned_file)
 		watch_add(seen, pinned_file);
-	if (read_settings(git_dir, &now, seen, err) < 0 ||
+	if (read_settings(git_dir, &now, seen, err) < 0 || read_also(also, &now, seen, err) < 0 ||
 	    read_pins(pinned_file, &now, &pins, err) < 0 ||
 	    add_rules(&now, &pins, &list, &names, err) < 0) {
 		strv_free(list.env);
@@ -461,9 +482,24 @@ char **pinned_environment(const char *dir, const char *pinned_file, char ***unkn
 
 	if (place_find(dir, &place, err) < 0)
 		return NULL;
-	env = pinned_environment_at(place.git_dir, pinned_file, unknown, NULL, err);
+	env = pinned_environment_at(place.git_dir, NULL, pinned_file, unknown, NULL, err);
 	place_finish(&place);
 	return env;
+}
+
+int pinned_keep(const char *root, const char *pinned_file, char ***changed, struct error *err)
+{
+	struct place place;
+	char **env;
+
+	if (access(pinned_file, F_OK) < 0)
+		return pinned_write(root, pinned_file, err);
+	if (place_find(root, &place, err) < 0)
+		return -1;
+	env = pinned_environment_at(place.common_dir, NULL, pinned_file, changed, NULL, err);
+	place_finish(&place);
+	strv_free(env);
+	return env ? 0 : -1;
 }
 
 int pinned_write(const char *root, const char *pinned_file, struct error *err)

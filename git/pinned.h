@@ -15,6 +15,9 @@
 /* Reads the repository's present configuration and writes the pin file (atomically).
  * Called by `pleach-git pin` when the user runs up or run, outside any slot. */
 int pinned_write(const char *root, const char *pinned_file, struct error *err);
+/* As pinned_write where there is no pin file; where there is one it stays, and `*changed` (caller
+ * frees with strv_free; NULL when nothing) names what would be another with a new one. */
+int pinned_keep(const char *root, const char *pinned_file, char ***changed, struct error *err);
 
 /* The environment for git programs run in `dir`: ours without GIT_*, plus
  * GIT_CONFIG_COUNT/KEY/VALUE overrides. pinned_file NULL or missing: the safe
@@ -30,12 +33,14 @@ char **pinned_environment(const char *dir, const char *pinned_file, char ***unkn
 /* The configuration files that an environment was made from. */
 struct pinned_watch;
 void pinned_watch_free(struct pinned_watch *watch); /* NULL is accepted */
+bool pinned_watch_knows(const struct pinned_watch *watch, const char *path);
 /* True while none of them has changed. */
 bool pinned_watch_same(const struct pinned_watch *watch);
 
-/* As pinned_environment, for a git directory that is known; `watch` may be NULL, else
+/* As pinned_environment, for a git directory that is known; `also` (may be NULL) is that of a
+ * linked worktree, whose own settings count too; `watch` may be NULL, else
  * caller frees with pinned_watch_free. */
-char **pinned_environment_at(const char *git_dir, const char *pinned_file, char ***unknown,
-                             struct pinned_watch **watch, struct error *err);
+char **pinned_environment_at(const char *git_dir, const char *also, const char *pinned_file,
+                             char ***unknown, struct pinned_watch **watch, struct error *err);
 
 #endif

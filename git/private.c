@@ -107,7 +107,8 @@ static int copy_regular(int from, int to, const char *name, const struct stat *s
 static int copy_directory(int from, int to, const char *name, int depth, struct error *err)
 {
 	int source = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_close_ int target = dir_open_below(to, name, DIR_MAKE);
+	/* What an agent put in its place is not followed. */
+	_cleanup_close_ int target = dir_open_below(to, name, DIR_REPLACE);
 	struct dirent *entry;
 	DIR *dir = source < 0 ? NULL : fdopendir(source);
 	int rc = 0;

@@ -16,8 +16,8 @@ static int read_environment(struct repo *repo, struct error *err)
 {
 	struct pinned_watch *watch = NULL;
 	char **unknown = NULL;
-	char **env =
-	    pinned_environment_at(repo->place.common_dir, repo->pinned_file, &unknown, &watch, err);
+	char **env = pinned_environment_at(repo->place.common_dir, repo->also, repo->pinned_file,
+	                                   &unknown, &watch, err);
 
 	if (!env)
 		return -1;
@@ -71,6 +71,7 @@ void repo_close(struct repo *repo)
 	strv_free(repo->unknown);
 	pinned_watch_free(repo->watch);
 	free(repo->pinned_file);
+	free(repo->also);
 	if (repo->place.common_dir)
 		place_finish(&repo->place);
 	*repo = (struct repo)REPO_INIT;
@@ -82,8 +83,28 @@ int repo_environment(const struct repo *repo, struct error *err)
 	return repo->env ? 0 : read_environment((struct repo *)repo, err);
 }
 
+int repo_look_at(struct repo *repo, const char *git_dir, struct error *err)
+{
+	_cleanup_free_ char *file = repo_path(git_dir, "config.worktree");
+
+	if (repo->also && strcmp(repo->also, git_dir) == 0)
+		return 0;
+	free(repo->also);
+	repo->also = xstrdup(git_dir);
+	/* Nothing there: from the next reading on it is watched. */
+	if (!repo->watch || access(file, F_OK) < 0)
+		return 0;
+	return read_environment(repo, err);
+}
+
 int repo_refresh(struct repo *repo, struct error *err)
 {
+	_cleanup_free_ char *file = repo->also ? repo_path(repo->also, "config.worktree") : NULL;
+
+	if (file && repo->watch && !pinned_watch_knows(repo->watch, file) &&
+	    access(file, F_OK) == 0)
+		return read_environment(repo, err);
+
 	return pinned_watch_same(repo->watch) ? 0 : read_environment(repo, err);
 }
 

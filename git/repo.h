@@ -21,6 +21,7 @@
 struct repo {
 	struct place place;
 	char *pinned_file; /* NULL: none */
+	char *also;        /* git directory of a linked worktree whose settings count; NULL: none */
 	char **env;        /* for git programs, without GIT_DIR; NULL until it is needed */
 	char **unknown;    /* drivers that were not pinned */
 	struct pinned_watch *watch;
@@ -38,6 +39,8 @@ struct repo {
  * Errors: EXTERNAL (no repository, git fails). Release with repo_close. */
 int repo_open(const char *root, const char *pinned_file, struct repo *out, struct error *err);
 void repo_close(struct repo *repo);
+/* From now on the settings of that linked worktree count too. */
+int repo_look_at(struct repo *repo, const char *git_dir, struct error *err);
 /* Reads the configuration again when a file of it has changed since. */
 int repo_refresh(struct repo *repo, struct error *err);
 #define _cleanup_repo_ __attribute__((cleanup(repo_close)))

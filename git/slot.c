@@ -169,6 +169,10 @@ static int take_lock(struct slot *slot, struct error *err)
 	for (int i = 0; i < 10; i++) {
 		int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
+		/* A link or a directory in its place is nobody's lock. */
+		if (fd < 0 && (errno == ELOOP || errno == EISDIR || errno == ENXIO) &&
+		    file_remove_all(file, err) == 0)
+			continue;
 		if (fd < 0)
 			return error_errno(err, "cannot open %s", file);
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -229,15 +233,42 @@ static int restore_git_dir(struct slot *slot, struct error *err)
 	return marker_write(slot->git_dir, &slot->marker, err);
 }
 
+static unsigned long long inode_of(const char *dir)
+{
+	struct stat st;
+
+	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) ? (unsigned long long)st.st_ino : 0;
+}
+
+/* The directory that was opened, and no other that was put in its place. */
+static bool is_same_place(const struct slot *slot)
+{
+	return slot->marker.inode && inode_of(slot->dir) == slot->marker.inode;
+}
+
+/* Another directory than the marker's is the slot after a move to another disk; then it has our
+ * .git. Without it it is somebody's files. */
+static int check_place(struct slot *slot, struct error *err)
+{
+	unsigned long long inode = inode_of(slot->dir);
+
+	if (slot->marker.inode && slot->marker.inode != inode &&
+	    !worktree_link_is_right(slot->dir, slot->git_dir))
+		return error_set(err, ERROR_INVALID,
+		                 "%s is not the worktree that was there (move it away)", slot->dir);
+	slot->marker.inode = inode;
+	return 0;
+}
+
 int slot_prepare(struct slot *slot, struct error *err)
 {
 	_cleanup_free_ char *link = repo_path(slot->dir, ".git");
 
-	if (repo_refresh(&slot->repo, err) < 0)
+	if (repo_look_at(&slot->repo, slot->git_dir, err) < 0 || repo_refresh(&slot->repo, err) < 0)
 		return -1;
 	for (size_t i = 0; slot->repo.unknown && slot->repo.unknown[i]; i++)
 		slot_note_tampering(slot, slot->repo.unknown[i]);
-	if (!file_is_dir(slot->dir))
+	if (!is_same_place(slot))
 		return error_set(err, ERROR_EXTERNAL,
 		                 "slot %s is gone (it is made anew when its "
 		                 "teammate starts again)",
@@ -341,6 +372,12 @@ static int find_or_make(struct slot *slot, const char *base, struct error *err)
 {
 	struct stat st;
 
+	/* An agent's link in place of the slot would lead us into somebody's files. */
+	if (lstat(slot->dir, &st) == 0 && S_ISLNK(st.st_mode)) {
+		slot_note_tampering(slot, "slot");
+		if (slot_move_aside(slot, 0, slot->dir, err) < 0)
+			return -1;
+	}
 	if (lstat(slot->dir, &st) == 0) {
 		if (!S_ISDIR(st.st_mode))
 			return error_set(err, ERROR_INVALID, "%s exists and is no directory",
@@ -461,6 +498,8 @@ static int open_slot(struct slot *slot, const char *base, const char *const *pat
 		return -1;
 	if (rc == 0 && !any && check_ours(slot, err) < 0)
 		return -1;
+	if (check_place(slot, err) < 0)
+		return -1;
 	remove_temporary(slot);
 	/* Before anything is in it, so that a half-made slot is known as one. */
 	if (rc == 0) {
@@ -488,7 +527,7 @@ int slot_open_any(const char *root, const char *dir, const char *teammate, const
 		slot_close(slot);
 		return -1;
 	}
-	slot->dir = path_settle(dir);
+	slot->dir = path_settle_parent(dir);
 	if (!slot->dir) {
 		error_errno(err, "slot %s", dir);
 		slot_close(slot);

@@ -55,7 +55,7 @@ struct slot_order {
 	 * and are untracked; always excluded from what is committed. */
 	const char *const *copy, *const *link;
 	const char *const *paths;      /* directories to check out; an empty list: everything;
-	                           * NULL: what the main worktree has */
+	                                * NULL: what the main worktree has */
 	const char *const *setup_when; /* files whose change makes setup due again */
 	bool fresh;                    /* ignored files go too */
 };

@@ -63,12 +63,18 @@ int verb_drop_refs(const json_t *request, json_t **answer, struct error *err)
 int verb_pin(const json_t *request, json_t **answer, struct error *err)
 {
 	const char *root = json_text(request, "root"), *file = json_text(request, "pinned");
+	_cleanup_strv_ char **changed = NULL;
+	json_t *list;
 
 	if (!root || !file || *file != '/')
 		return error_set(err, ERROR_INVALID, "pin: root and pinned (absolute) are needed");
-	if (pinned_write(root, file, err) < 0)
+	if ((json_flag(request, "keep") ? pinned_keep(root, file, &changed, err)
+	                                : pinned_write(root, file, err)) < 0)
 		return -1;
-	*answer = json_object();
+	list = json_array();
+	for (size_t i = 0; changed && changed[i]; i++)
+		json_array_append_new(list, verb_text(changed[i]));
+	*answer = json_pack("{s:o}", "changed", list);
 	return 0;
 }
 

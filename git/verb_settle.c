@@ -27,7 +27,7 @@ static int settle(struct slot *slot, char **kept, struct error *err)
 int verb_settle(const json_t *request, json_t **answer, struct error *err)
 {
 	const char *wanted = json_text(request, "dir");
-	_cleanup_free_ char *dir = wanted ? path_settle(wanted) : NULL, *kept = NULL,
+	_cleanup_free_ char *dir = wanted ? path_settle_parent(wanted) : NULL, *kept = NULL,
 	                    *git_dir = NULL;
 	const char *name = dir ? strrchr(dir, '/') : NULL;
 	_cleanup_repo_ struct repo repo = REPO_INIT;

@@ -171,14 +171,14 @@ static int empty_slot(struct slot *slot, char **kept, struct error *err)
 int verb_remove(const json_t *request, json_t **answer, struct error *err)
 {
 	const char *wanted = json_text(request, "dir");
-	_cleanup_free_ char *dir = wanted ? path_settle(wanted) : NULL, *kept = NULL;
+	_cleanup_free_ char *dir = wanted ? path_settle_parent(wanted) : NULL, *kept = NULL;
 	const char *name = dir ? strrchr(dir, '/') : NULL;
 	struct slot *slot = NULL;
 	int rc;
 
 	if (!name)
 		return error_set(err, ERROR_INVALID, "dir must be an absolute path");
-	if (!file_exists(dir)) {
+	if (!file_is_dir(dir)) {
 		rc = remove_vanished(request, dir, err);
 	} else {
 		_cleanup_repo_ struct repo repo = REPO_INIT;

@@ -147,7 +147,7 @@ char *worktree_git_dir(const struct repo *repo, const char *dir)
 	while (entries && !found && (entry = readdir(entries))) {
 		_cleanup_free_ char *git_dir = repo_path(base, entry->d_name);
 		_cleanup_free_ char *where = entry->d_name[0] == '.' ? NULL : entry_dir(git_dir);
-		_cleanup_free_ char *settled = where ? path_settle(where) : NULL;
+		_cleanup_free_ char *settled = where ? path_settle_parent(where) : NULL;
 
 		if (settled && strcmp(settled, dir) == 0)
 			found = xstrdup(git_dir);

@@ -303,7 +303,7 @@ static int worker_start(struct worker *w, struct error *err)
 	static const struct views_handler handler = {view_keys, view_size, view_recent};
 	const struct worker_options *o = &w->options;
 	_cleanup_free_ char *socket = xasprintf("%s/w-%s.sock", o->runtime, o->name);
-	_cleanup_free_ char *pinned = xasprintf("%s/pinned.json", o->runtime);
+	_cleanup_free_ char *pinned = xasprintf("%s/pinned.json", o->state);
 
 	if (worker_files(w, err) != 0)
 		return -1;

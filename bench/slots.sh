@@ -1,0 +1,95 @@
+#!/bin/bash
+# Slots against `git worktree add`, both sides in turn in the same run.
+#   bench/slots.sh [FILES=10000] [ROUNDS=7]
+# S5: the first slot of a teammate. S6: its next one, clean. S4: the whole path on a tenth of the
+# files, against the same by shell (worktree add, tmux new-window, run, add, commit, remove).
+# Trees are moved aside between rounds and removed at the end. BUILD names the build folder.
+set -euo pipefail
+files=${1:-10000} rounds=${2:-7}
+build=$(realpath "${BUILD:-build}")
+work=$(mktemp -d "${TMPDIR:-/tmp}/bench-XXXXXX")
+export HOME=$work XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config PLEACH_RUNTIME_DIR=$work/run
+unset PLEACH_SOCKET PLEACH_TOKEN TMUX
+repo=$work/repo
+pleach() { "$build/pleach" -C "$repo" "$@"; }
+cleanup() {
+	pleach down --now >/dev/null 2>&1 || true
+	tmux -S "$work/tmux" kill-server 2>/dev/null || true
+	rm -rf "$work"
+}
+trap cleanup EXIT
+git config --global user.name bench
+git config --global user.email bench@localhost
+git config --global init.defaultBranch main
+
+make_repo() { # make_repo COUNT: files of about 2 kB, a hundred a directory
+	mkdir -p "$repo"
+	git init -q "$repo"
+	awk -v n="$1" -v dir="$repo" 'BEGIN {
+		for (i = 0; i < n; i++) {
+			d = dir "/d" int(i / 100)
+			if (i % 100 == 0) system("mkdir -p " d)
+			f = d "/f" i
+			for (k = 0; k < 40; k++) print "line " k " of file " i " with some words in it" >f
+			close(f)
+		}
+	}'
+	git -C "$repo" add -A
+	git -C "$repo" commit -qm start
+}
+
+us() { date +%s%6N; }
+median() { sort -n "$1" | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
+
+# How long the teammate was between getting a task and running its agent, from the events.
+prepare_us() {
+	pleach events --json | jq -rs '
+		def us: capture("(?<s>.*)\\.(?<m>...)Z") | (.s + "Z" | fromdateiso8601) * 1000 + (.m | tonumber);
+		map(select(.kind == "attempt.started")) | last | .at | us'
+}
+
+plan() { # plan NAME
+	cat >"$work/$1.yaml" <<-Y
+	name: $1
+	agents: {a: {command: [sh, -c, 'date +%s%6N >$work/ran; echo x >>d0/f0']}}
+	tasks: [{id: t, prompt: x, agent: a}]
+	Y
+}
+
+aside() { # aside DIR
+	mkdir -p "$work/aside"
+	mv "$1" "$work/aside/$RANDOM$RANDOM"
+}
+
+make_repo "$files"
+# The team's processes are there; only the slot is not.
+plan warm
+sed -i 's/agent: a}/agent: a, slot: none}/; s/; echo x >>d0.f0//' "$work/warm.yaml"
+pleach run "$work/warm.yaml" --headless --team 1 >/dev/null
+name=$(pleach team list --json | jq -r '.teammates[0].name')
+for ((i = 0; i < rounds; i++)); do
+	start=$(us)
+	git -C "$repo" worktree add -q --detach "$work/add$i"
+	echo $(($(us) - start)) >>"$work/add"
+	git -C "$repo" worktree list >/dev/null
+	aside "$work/add$i"
+	git -C "$repo" worktree prune
+	# S5: a new teammate, so that its slot is new. The time of its worker is taken off: from the
+	# assignment (in the events) to the agent's first act.
+	pleach team add "n$i" >/dev/null
+	pleach team remove "$name" >/dev/null
+	name=n$i
+	plan "first$i"
+	pleach run "$work/first$i.yaml" --headless >/dev/null
+	echo $(($(cat "$work/ran") - $(prepare_us) * 1000)) >>"$work/first"
+	plan "next$i"
+	pleach run "$work/next$i.yaml" --headless >/dev/null
+	echo $(($(cat "$work/ran") - $(prepare_us) * 1000)) >>"$work/next"
+done
+add=$(median "$work/add") first=$(median "$work/first") next=$(median "$work/next")
+echo "files $files, rounds $rounds, medians (assignment to the agent's first act)"
+echo "git worktree add $((add / 1000)) ms"
+awk -v a="$add" -v f="$first" -v n="$next" 'BEGIN {
+	printf "S5 first slot %.0f ms, ratio %.2f\n", f / 1000, f / a
+	printf "S6 next slot %.0f ms, ratio %.3f\n", n / 1000, n / a
+}'
