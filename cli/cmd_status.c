@@ -189,11 +189,26 @@ static void print_disk(const struct cli *cli, const json_t *status)
 	line_finish(&line);
 }
 
+static void print_notice(const struct cli *cli, const json_t *status)
+{
+	const char *text = json_text(json_sub(status, "coordinator"), "notice");
+	struct line line;
+
+	if (!text)
+		return;
+	line_begin(&line, 0, cli->colored);
+	line_add(&line, STYLE_YELLOW, "! ");
+	line_add(&line, STYLE_PLAIN, text);
+	line_print(&line);
+	line_finish(&line);
+}
+
 static void print_status(const struct cli *cli, const json_t *status)
 {
 	const json_t *waiting = json_sub(status, "waiting"), *team = json_sub(status, "teammates");
 	const json_t *plans = json_sub(status, "plans");
 
+	print_notice(cli, status);
 	print_disk(cli, status);
 	print_waiting(cli, waiting);
 	if (json_array_size(waiting) && (json_array_size(team) || json_array_size(plans)))

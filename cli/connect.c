@@ -15,12 +15,14 @@
 #include <unistd.h>
 
 #include "jsonl.h"
+#include "machine.h"
 #include "mem.h"
 #include "proc.h"
 #include "text.h"
 
-#define CONNECT_MS 10000
-#define WHY_MAX    4096
+#define CONNECT_MS    10000
+#define WHY_MAX       4096
+#define LOCK_TEXT_MAX 16384
 
 int cli_place(struct cli *cli, struct error *err)
 {
@@ -165,6 +167,15 @@ static bool lock_is_held(const struct place *place)
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
+/* On another machine it will never serve us: its socket is there. */
+static bool lock_is_elsewhere(const struct place *place)
+{
+	_cleanup_free_ char *path = xasprintf("%s/pleach/lock", place->common_dir), *text = NULL;
+
+	return place_read_file(path, LOCK_TEXT_MAX, &text, NULL, NULL) == 0 &&
+	       machine_is_other(text);
+}
+
 static int start_and_connect(struct cli *cli, struct error *err)
 {
 	_cleanup_buf_ struct buf why = BUF_INIT;
@@ -179,7 +190,7 @@ static int start_and_connect(struct cli *cli, struct error *err)
 	/* Another one may be about to serve: who holds the lock will. */
 	if (place_again(cli, err) < 0)
 		return -1;
-	if (lock_is_held(&cli->place))
+	if (lock_is_held(&cli->place) && !lock_is_elsewhere(&cli->place))
 		return connect_patiently(cli, &why, err);
 	if (cli->place.socket && try_connect(cli, cli->place.socket, err) == 0)
 		return 0;

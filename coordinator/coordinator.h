@@ -27,6 +27,7 @@ struct held;
 struct gitq;
 struct landings;
 struct clashes;
+struct places;
 struct transition;
 
 struct coordinator {
@@ -49,6 +50,7 @@ struct coordinator {
 	struct gitq *gitq;
 	struct landings *landings;
 	struct clashes *clashes;
+	struct places *places;
 	struct team team;
 	struct views *views; /* NULL: headless, or no tmux */
 	char *views_problem; /* why there are none, to be said once */
@@ -68,6 +70,7 @@ struct coordinator {
 	uv_work_t heal;
 	bool healing;
 	int64_t healed; /* as of the last look after its listener */
+	bool moving;    /* the repository was: slots are settled before anything is assigned */
 	bool draining;  /* down was asked: nothing is assigned any more */
 	bool ending;    /* the end has begun: workers exit */
 	bool ended;     /* they have; the views are closed last */
@@ -133,8 +136,12 @@ const struct method *method_find(const char *name);
 /* Runs to the end. `ready` is called when requests are answered. Takes what place holds. */
 int serve(struct place *place, int listen_fd, int64_t supervisor, void (*ready)(void),
           struct error *err);
+/* Opens the bus a moment from now (serve_bus.c). */
+void serve_bus_later(struct coordinator *c);
 /* Something was published: the bus is looked after for a while. */
 void serve_published(struct coordinator *c);
+/* As `down --now`, without anybody to answer. */
+void serve_release_all(struct coordinator *c);
 /* Begins the end: workers exit, views close, then the process ends with DOWN. */
 void serve_end(struct coordinator *c);
 
@@ -146,7 +153,15 @@ int resolve_task_text(struct coordinator *c, const char *ref, int64_t *out, stru
 /* WHO → teammate: its name, or the one on a task. */
 int resolve_who(struct request *r, const char *who, struct teammate **out, struct error *err);
 
+/* ---- what lies on the disk (places.c) ---- */
+/* From now on it is looked after: every 10 s, and when SIGUSR1 asks. */
+void places_watch(struct coordinator *c);
+/* pinned.json was written: it is remembered. */
+void places_pinned(struct coordinator *c);
+
 /* ---- environment (environment.c) ---- */
+/* Writes the file anew. */
+int environment_write(struct coordinator *c, struct error *err);
 void environment_load(struct coordinator *c);
 /* Borrowed params; both are written to environment.json at once. */
 int environment_set_base(struct coordinator *c, const json_t *base, struct error *err);
@@ -279,6 +294,9 @@ void clashes_changed(struct coordinator *c);
 bool clashes_with_running(struct coordinator *c, int64_t task);
 
 /* ---- what people see (status.c, team_json.c) ---- */
+/* What happened to the team that a person should know: shown by `status` until the next `up` or
+ * `run`. Opens a step. */
+void notice_set(struct coordinator *c, const char *text);
 int method_status(struct request *r, struct error *err);
 json_t *team_json(struct coordinator *c);
 json_t *teammate_json(struct coordinator *c, const struct teammate *t);

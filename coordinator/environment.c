@@ -28,7 +28,7 @@ void environment_load(struct coordinator *c)
 	}
 }
 
-static int environment_write(struct coordinator *c, struct error *err)
+int environment_write(struct coordinator *c, struct error *err)
 {
 	_cleanup_free_ char *file = environment_file(c), *text = jsonl_text(c->environment);
 

@@ -44,7 +44,9 @@ static void pinned(struct coordinator *c, const json_t *result, const struct err
 	json_t *changed = json_sub(result, "changed"), *data;
 
 	(void)context;
-	if (!result && why != &gitq_undone)
+	if (result)
+		places_pinned(c);
+	else if (why != &gitq_undone)
 		log_warn("git", "the configuration could not be pinned: %s", why->text);
 	if (!json_array_size(changed))
 		return;
@@ -102,6 +104,7 @@ int method_team_up(struct request *r, struct error *err)
 	store_set_setting(c->store, "team.boot", c->boot);
 	store_set_setting(c->store, "team.views", c->views ? "1" : "0");
 	c->team.wanted = true;
+	store_set_setting(c->store, "notice", "");
 	if (add_listed(r, started, err) < 0)
 		return -1;
 	while ((int64_t)team_size(c) < size) {

@@ -170,7 +170,8 @@ static void recover_team(struct coordinator *c)
 		recover_members(c, false);
 		return;
 	}
-	log_info("recovery", "the machine was restarted: running attempts are released");
+	notice_set(c, "the machine was restarted: what ran is pending again, nobody is to blame "
+	              "(pleach run, or pleach up, goes on)");
 	for (struct teammate *t = c->team.first; t; t = t->next)
 		t->sweeping = true;
 	gitq_ask(c, "mend", json_pack("{s:o}", "dirs", running_slots(c)), mended, NULL);
@@ -205,13 +206,75 @@ static void recover_landing(struct coordinator *c)
 	uv_queue_work(&c->loop, &re->work, landing_sweep, landing_swept);
 }
 
+/* Nothing is assigned until the slots of before have let go of their branches. */
+struct moving {
+	size_t left;
+};
+
+static int go_on_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)context;
+	(void)err;
+	c->moving = false;
+	return 0;
+}
+
+static void moved_settled(struct coordinator *c, const json_t *result, const struct error *why,
+                          void *context)
+{
+	struct moving *moving = context;
+	struct error err = ERROR_INIT;
+
+	if (!result)
+		log_warn("recovery", "a slot after the move: %s", why->text);
+	if (--moving->left)
+		return;
+	free(moving);
+	if (turn_step(c, go_on_step, NULL, &err) < 0) {
+		log_error("recovery", "%s", err.text);
+		c->moving = false;
+	}
+}
+
+/* A teammate that runs something: what it holds is its own until it is dead. */
+static bool is_slot_of_worker(struct coordinator *c, const char *dir)
+{
+	for (const struct teammate *t = c->team.first; t; t = t->next) {
+		_cleanup_attempt_ struct attempt_row row = {0};
+
+		if (store_attempt_get(c->store, store_attempt_running_of(c->store, t->name),
+		                      &row) &&
+		    row.slot && strcmp(row.slot, dir) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Workers that live were started for the old place: what they would commit cannot be found from
+ * there. They end, blamed for nothing; their slots, which git knows again by now, are kept. */
 static void repaired(struct coordinator *c, const json_t *result, const struct error *why,
                      void *context)
 {
-	(void)c;
-	(void)context;
+	_cleanup_json_ json_t *dirs = context;
+	struct moving *moving = xcalloc(1, sizeof *moving);
+	json_t *dir;
+	size_t i;
+
 	if (!result)
 		log_warn("recovery", "worktrees after the move: %s", why->text);
+	json_array_foreach (dirs, i, dir) {
+		if (is_slot_of_worker(c, json_string_value(dir)))
+			continue; /* settled after its worker's death */
+		moving->left++;
+		gitq_ask(c, "settle", json_pack("{s:O}", "dir", dir), moved_settled, moving);
+	}
+	moving->left++;
+	moved_settled(c, dirs, NULL, moving);
+	for (struct teammate *t = c->team.first; t; t = t->next) {
+		t->released = store_attempt_running_of(c->store, t->name);
+		if (t->proc.pid)
+			proc_kill_pid(&t->proc);
+	}
 }
 
 static int root_step(struct coordinator *c, void *context, struct error *err)
@@ -227,13 +290,20 @@ static void recover_place(struct coordinator *c)
 {
 	_cleanup_free_ char *was = store_setting(c->store, "place.root");
 	struct error err = ERROR_INIT;
+	json_t *dirs;
 
 	if (was && strcmp(was, c->place.root) == 0)
 		return;
 	if (was) {
-		log_info("recovery", "the repository was moved here from %s", was);
-		gitq_ask(c, "repair", json_pack("{s:o}", "dirs", store_attempt_slots(c->store)),
-		         repaired, NULL);
+		_cleanup_free_ char *notice =
+		    xasprintf("the repository was moved here from %s: what ran there is "
+		              "pending again, its work is kept",
+		              was);
+
+		notice_set(c, notice);
+		dirs = store_attempt_slots(c->store);
+		c->moving = true;
+		gitq_ask(c, "repair", json_pack("{s:O}", "dirs", dirs), repaired, dirs);
 	}
 	if (turn_step(c, root_step, NULL, &err) < 0)
 		log_error("recovery", "%s", err.text);

@@ -3,6 +3,7 @@
 
 #include "coordinator.h"
 #include "jsonl.h"
+#include "log.h"
 #include "mem.h"
 #include "text.h"
 
@@ -16,23 +17,41 @@ static json_t *waiting_tasks(struct coordinator *c)
 	return tasks;
 }
 
+static int notice_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)err;
+	store_set_setting(c->store, "notice", context);
+	return 0;
+}
+
+void notice_set(struct coordinator *c, const char *text)
+{
+	_cleanup_free_ char *copy = xstrdup(text);
+	struct error err = ERROR_INIT;
+
+	log_warn("notice", "%s", text);
+	if (turn_step(c, notice_step, copy, &err) < 0)
+		log_error("notice", "%s", err.text);
+}
+
 int method_status(struct request *r, struct error *err)
 {
 	struct coordinator *c = r->c;
 	_cleanup_free_ char *bus = xasprintf("ipc://%s/bus", c->place.runtime_dir);
 	_cleanup_free_ char *disk = disk_story(c);
+	_cleanup_free_ char *notice = store_setting(c->store, "notice");
 	char started[32];
 
 	(void)err;
 	text_format_time(c->started_at, started);
-	request_reply(r,
-	              json_pack("{s:{s:i, s:s, s:s, s:o, s:s, s:b, s:s?}, s:o, s:o, s:o, s:o, s:o}",
-	                        "coordinator", "pid", (int)getpid(), "version", PLEACH_VERSION,
-	                        "started_at", started, "tmux",
-	                        json_text_or_null(c->views ? views_socket(c->views) : NULL), "bus",
-	                        bus, "draining", c->draining, "disk", disk, "tasks",
-	                        store_status_counts(c->store, 0), "teammates", team_json(c),
-	                        "plans", store_plan_list(c->store), "waiting", waiting_tasks(c),
-	                        "landings", landings_json(c)));
+	request_reply(
+	    r,
+	    json_pack("{s:{s:i, s:s, s:s, s:o, s:s, s:b, s:s?, s:s?}, s:o, s:o, s:o, s:o, s:o}",
+	              "coordinator", "pid", (int)getpid(), "version", PLEACH_VERSION, "started_at",
+	              started, "tmux", json_text_or_null(c->views ? views_socket(c->views) : NULL),
+	              "bus", bus, "draining", c->draining, "disk", disk, "notice",
+	              notice && *notice ? notice : NULL, "tasks", store_status_counts(c->store, 0),
+	              "teammates", team_json(c), "plans", store_plan_list(c->store), "waiting",
+	              waiting_tasks(c), "landings", landings_json(c)));
 	return 0;
 }

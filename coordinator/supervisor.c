@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #include "coordinator.h"
 #include "log.h"
+#include "machine.h"
 #include "mem.h"
 #include "proc.h"
 #include "text.h"
@@ -25,50 +27,125 @@
 #define LOOK_MS          10000 /* how often the socket is looked after */
 #define RESTART_FIRST_MS 10
 #define RESTART_MAX_MS   1000
+#define LOCK_TEXT_MAX    (PATH_MAX + 1024)
+#define MOVED_WAIT_MS    20000 /* until it has let go where the repository was */
 #define STABLE_MS        1000
 #define FIRST_TRIES      5 /* before it served once: then it cannot */
 
-/* What the lock's file says, for whoever is refused. */
-static int refuse(int fd, struct error *err)
+static char *lock_file(const struct place *place)
 {
-	char text[512];
+	return xasprintf("%s/pleach/lock", place->common_dir);
+}
+
+/* What the lock's file says, for whoever is refused. Caller frees. */
+static char *lock_text(int fd)
+{
+	char text[2 * LOCK_TEXT_MAX];
 	ssize_t n = pread(fd, text, sizeof text - 1, 0);
-	char *line;
 
 	text[n > 0 ? n : 0] = '\0';
-	line = text_safe(text, 300);
-	error_set(err, ERROR_BUSY, "another coordinator serves this repository: %s",
-	          *line ? line : "it has not said who");
-	free(line);
-	return -1;
+	return xstrdup(text);
+}
+
+static int refuse(const char *text, struct error *err)
+{
+	_cleanup_free_ char *first = xstrndup(text, strcspn(text, "\n"));
+	_cleanup_free_ char *line = text_safe(first, 300);
+
+	return error_set(err, ERROR_BUSY, "another coordinator serves this repository: %s%s",
+	                 *line ? line : "it has not said who",
+	                 machine_is_other(text) ? " (use pleach there, or pleach down there first)"
+	                                        : "");
+}
+
+/* The lock is free, but its last owner did not end by itself, and where it ran nobody can look
+ * from here: its team may work still. */
+static int check_last_owner(const struct place *place, const char *text, struct error *err)
+{
+	_cleanup_free_ char *file = NULL, *name = NULL;
+
+	if (!machine_is_other(text))
+		return 0;
+	file = lock_file(place);
+	name = machine_name(text);
+	return error_set(err, ERROR_BUSY,
+	                 "the team of this repository may still run on %s, or in another "
+	                 "container: its coordinator did not end by itself (pleach down there; "
+	                 "if all of it is gone for good: rm %s)",
+	                 name, file);
+}
+
+/* A coordinator on this machine that holds the lock is asked to look after its places: it may be
+ * that its socket has vanished, or that the repository is not where it knows it. */
+static void nudge(const char *text)
+{
+	_cleanup_free_ char *path = NULL, *name = NULL;
+	const char *at = strstr(text, "pid ");
+	long pid = at && !machine_is_other(text) ? strtol(at + 4, NULL, 10) : 0;
+
+	if (pid <= 1)
+		return;
+	path = xasprintf("/proc/%ld/comm", pid);
+	if (place_read_file(path, 64, &name, NULL, NULL) == 0 &&
+	    strncmp(name, "pleach-coordinat", 15) == 0)
+		kill((pid_t)pid, SIGUSR1);
+}
+
+/* True when its owner serves the repository at another place: it was moved meanwhile. */
+static bool serves_elsewhere(const struct place *place, const char *text)
+{
+	_cleanup_free_ char *line = xasprintf("\nroot %s\n", place->root);
+
+	return !machine_is_other(text) && strstr(text, "\nroot ") && !strstr(text, line);
+}
+
+static int lock_fd(const struct place *place, int fd, struct error *err)
+{
+	int64_t end = time_mono_ms() + MOVED_WAIT_MS;
+	bool nudged = false;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		_cleanup_free_ char *text = NULL;
+
+		if (errno != EWOULDBLOCK)
+			return error_errno(err, "cannot lock %s/pleach/lock", place->common_dir);
+		text = lock_text(fd);
+		if (!nudged)
+			nudge(text);
+		nudged = true;
+		if (!serves_elsewhere(place, text) || time_mono_ms() >= end)
+			return refuse(text, err);
+		poll(NULL, 0, 20);
+	}
+	return 0;
 }
 
 static int take_lock(const struct place *place, int *out, struct error *err)
 {
-	_cleanup_free_ char *file = xasprintf("%s/pleach/lock", place->common_dir), *text = NULL;
+	_cleanup_free_ char *file = lock_file(place), *text = NULL, *was = NULL, *machine = NULL;
 	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	char host[256] = "";
 
 	if (fd < 0)
 		return error_errno(err, "cannot open %s", file);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
-			refuse(fd, err);
-		else
-			error_errno(err, "cannot lock %s", file);
-		close(fd);
-		return -1;
-	}
+	if (lock_fd(place, fd, err) < 0)
+		goto fail;
+	was = lock_text(fd);
+	if (check_last_owner(place, was, err) < 0)
+		goto fail;
 	gethostname(host, sizeof host - 1);
-	text = xasprintf("uid %d on %s, pid %d, socket %s\n", (int)geteuid(), host, (int)getpid(),
-	                 place->socket);
+	machine = machine_here();
+	text = xasprintf("uid %d on %s, pid %d, socket %s\n%s\nroot %s\n", (int)geteuid(), host,
+	                 (int)getpid(), place->socket, machine, place->root);
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) < 0) {
 		error_errno(err, "cannot write %s", file);
-		close(fd);
-		return -1;
+		goto fail;
 	}
 	*out = fd;
 	return 0;
+fail:
+	close(fd);
+	return -1;
 }
 
 /* With the lock held, a socket that is there is a dead coordinator's; anything else is not
@@ -149,7 +226,7 @@ static int watch(const struct place *place, const struct proc *proc, int signals
 {
 	struct pollfd fds[2] = {{.fd = proc->pidfd, .events = POLLIN},
 	                        {.fd = signals, .events = POLLIN}};
-	int status = 0;
+	int status = 0, vanished = 0;
 
 	for (;;) {
 		int n = poll(fds, 2, LOOK_MS);
@@ -159,15 +236,17 @@ static int watch(const struct place *place, const struct proc *proc, int signals
 		if (n > 0 && fds[1].revents & POLLIN) {
 			struct signalfd_siginfo info;
 
+			/* USR1: somebody cannot reach us; the serving process looks why. */
 			if (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
-				kill(proc->pid, SIGTERM);
+				kill(proc->pid, info.ssi_signo == SIGUSR1 ? SIGUSR1 : SIGTERM);
 		}
 		if (n > 0 && fds[0].revents & POLLIN)
 			break;
 		if (n == 0)
 			log_rotate(STDERR_FILENO); /* ours, the serving process's, the workers' */
-		if (n == 0 && access(place->socket, F_OK) < 0) {
-			/* Somebody cleaned up /tmp: workers hold what they run and come back. */
+		if (n == 0 && access(place->socket, F_OK) < 0 && ++vanished > 1) {
+			/* Somebody cleaned up /tmp, and the serving process did not see to it:
+			 * workers hold what they run and come back. */
 			log_warn("supervisor", "%s has vanished: listening again", place->socket);
 			kill(proc->pid, SIGKILL);
 		}
@@ -184,6 +263,7 @@ static int signals_open(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
@@ -233,13 +313,13 @@ int supervise(struct place *place, void (*ready)(void), struct error *err)
 	int lock = -1, listen_fd = -1, signals, pause_ms = 0, wordless = 0;
 	bool ended = false, served = false;
 
+	signals = signals_open(); /* before anybody can know our pid */
 	if (take_lock(place, &lock, err) < 0)
 		return -1;
 	if (listen_at(place->socket, &listen_fd, err) < 0) {
 		close(lock);
 		return -1;
 	}
-	signals = signals_open();
 	while (!ended) {
 		int64_t started = time_mono_ms();
 		struct error why = ERROR_INIT;
@@ -256,6 +336,8 @@ int supervise(struct place *place, void (*ready)(void), struct error *err)
 			return -1;
 		} else {
 			log_error("supervisor", "%s", why.text);
+			if (access(place->common_dir, F_OK) < 0 && errno == ENOENT)
+				break; /* nobody can ask for us any more */
 		}
 		if (ended)
 			break;
@@ -267,6 +349,8 @@ int supervise(struct place *place, void (*ready)(void), struct error *err)
 			pause_ms = RESTART_MAX_MS;
 	}
 	unlink(place->socket);
+	if (ended && ftruncate(lock, 0) < 0) /* ended by itself: nothing of it runs */
+		log_warn("supervisor", "its lock still names it: %s", strerror(errno));
 	/* The lock goes with the process: whoever waits for it finds nobody left. */
 	return 0;
 }

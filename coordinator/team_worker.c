@@ -278,6 +278,7 @@ static void sweep_done(uv_work_t *work, int status)
 
 void team_worker_died(struct coordinator *c, struct teammate *t)
 {
+	_cleanup_attempt_ struct attempt_row row = {0};
 	struct sweep *sweep;
 	int64_t attempt;
 
@@ -297,7 +298,10 @@ void team_worker_died(struct coordinator *c, struct teammate *t)
 	sweep->work.data = sweep;
 	snprintf(sweep->name, sizeof sweep->name, "%s", t->name);
 	sweep->family = teammate_marker(c, t->name);
-	sweep->slot = teammate_slot(c, t->name);
+	if (store_attempt_get(c->store, attempt, &row) && row.slot)
+		sweep->slot = xstrdup(row.slot); /* where it was then */
+	else
+		sweep->slot = teammate_slot(c, t->name);
 	if (attempt) {
 		char token[TOKEN_TEXT_MAX];
 

@@ -197,6 +197,9 @@ static void link_up(struct views *views)
 
 	log_info("views", "tmux server %s", views->link == LINK_CREATING ? "started" : "attached");
 	views->link = LINK_UP;
+	views->server.pid = tmux_server_pid(views->socket);
+	if (proc_start_time(views->server.pid, &views->server.start_time) < 0)
+		views->server.pid = 0;
 	views->link_failures = 0;
 	views->link_since = views_now(views);
 	views->listed = false;
@@ -493,6 +496,9 @@ static void end_server(struct views *views)
 		tmux_client_close(views->client, part_ended, views);
 	views->client = NULL;
 	uv_close((uv_handle_t *)&views->timer, on_timer_closed);
+	/* Its socket may have vanished: then nobody would find it by that. */
+	if (views->server.pid && access(views->socket, F_OK) < 0)
+		proc_kill_pid(&views->server);
 	tmux_server_end(views->loop, views->socket, pids, n, part_ended, views);
 }
 

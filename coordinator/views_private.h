@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proc.h"
 #include "text.h"
 #include "tmux_client.h"
 #include "tmux_panes.h"
@@ -43,7 +44,8 @@ struct views {
 	char *tmux_program, *socket, *worker_program;
 	struct tmux_client *client; /* NULL: LINK_NONE */
 	enum link link;
-	bool adopt; /* look for a server even if nothing is to be shown */
+	struct proc server; /* as of the last connection; pid 0: not known */
+	bool adopt;         /* look for a server even if nothing is to be shown */
 	uint64_t link_since, link_due;
 	unsigned link_backoff;
 	unsigned link_failures; /* in a row, without a connection between them */

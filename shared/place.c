@@ -429,6 +429,67 @@ static int id_write(const struct place *place, const char *id, struct error *err
 	return place_write_file(file, text, strlen(text), err);
 }
 
+/* The repository that a state directory says it belongs to. Caller frees; NULL: it does not say. */
+static char *owner_read(const char *state_dir)
+{
+	_cleanup_free_ char *file = xasprintf("%s/owner", state_dir);
+	char *text = NULL;
+
+	if (read_plain_file(file, 2 * PATH_MAX, &text) == 0)
+		cut_end_of_line(text);
+	return text;
+}
+
+/* What a copy shows when its original was moved away: both name a place that is gone. Whoever came
+ * first has the id; two coordinators on one store must never be. */
+static bool id_is_taken(const struct place *place, const char *id)
+{
+	_cleanup_free_ char *dir = state_dir_of(place->name, id), *owner = owner_read(dir);
+	_cleanup_free_ char *where = NULL;
+	char theirs[ID_LEN + 1];
+
+	return owner && strcmp(owner, place->common_dir) != 0 &&
+	       id_read(owner, theirs, &where) == 0 && strcmp(theirs, id) == 0 &&
+	       strcmp(where, owner) == 0;
+}
+
+/* An id file that cannot be read is not the end of the history: the state directory still says
+ * whose it is. */
+static bool id_from_owner(const struct place *place, char id[ID_LEN + 1])
+{
+	_cleanup_free_ char *state = xdg_dir("XDG_STATE_HOME", "/.local/state");
+	_cleanup_free_ char *top = xasprintf("%s/pleach", state);
+	_cleanup_free_ char *file = xasprintf("%s/pleach/id", place->common_dir);
+	struct dirent *entry;
+	bool found = false;
+	DIR *all = access(file, F_OK) == 0 ? opendir(top) : NULL;
+
+	while (all && !found && (entry = readdir(all))) {
+		_cleanup_free_ char *dir = xasprintf("%s/%s", top, entry->d_name);
+		_cleanup_free_ char *owner = owner_read(dir);
+		size_t n = strlen(entry->d_name);
+
+		found = owner && n > ID_LEN && strcmp(owner, place->common_dir) == 0 &&
+		        strspn(entry->d_name + n - ID_LEN, "0123456789abcdef") == ID_LEN;
+		if (found)
+			memcpy(id, entry->d_name + n - ID_LEN, ID_LEN + 1);
+	}
+	if (all)
+		closedir(all);
+	return found;
+}
+
+static int owner_write(const struct place *place, struct error *err)
+{
+	_cleanup_free_ char *was = owner_read(place->state_dir), *file = NULL, *text = NULL;
+
+	if (was && strcmp(was, place->common_dir) == 0)
+		return 0;
+	file = xasprintf("%s/owner", place->state_dir);
+	text = xasprintf("%s\n", place->common_dir);
+	return place_write_file(file, text, strlen(text), err);
+}
+
 /* Under the lock of the folder: two first commands at once must agree on one id. */
 static int claim_id(struct place *place, bool *moved, struct error *err)
 {
@@ -438,12 +499,15 @@ static int claim_id(struct place *place, bool *moved, struct error *err)
 	if (place->id)
 		return 0;
 	if (id_read(place->common_dir, id, &where) < 0) {
-		text_random_hex(id, ID_LEN / 2);
+		if (!id_from_owner(place, id))
+			text_random_hex(id, ID_LEN / 2);
 	} else if (strcmp(where, place->common_dir) == 0) {
 		place_fill(place, id);
 		return 0;
 	} else if (id_read(where, old_id, &old_where) == 0 && strcmp(old_id, id) == 0) {
 		text_random_hex(id, ID_LEN / 2); /* a copy: the original is still there */
+	} else if (id_is_taken(place, id)) {
+		text_random_hex(id, ID_LEN / 2); /* a copy, and the original was moved */
 	} else if (moved) {
 		*moved = true;
 	}
@@ -509,7 +573,7 @@ int place_claim(const char *dir, struct place *out, bool *moved, struct error *e
 		goto fail;
 	}
 	if (claim_id(&place, &was_moved, err) < 0 ||
-	    place_make_private_dir(place.state_dir, err) < 0)
+	    place_make_private_dir(place.state_dir, err) < 0 || owner_write(&place, err) < 0)
 		goto fail;
 	top = runtime_top(&ours);
 	if ((ours ? place_make_private_dir(top, err) : check_named_dir(top, err)) < 0 ||

@@ -296,6 +296,7 @@ static void hello_replied(struct rpc_peer *peer, const json_t *result, const str
 	}
 	w->link = LINK_READY;
 	w->retry_ms = 0;
+	views_heal(w->views); /* ours may have vanished together with the coordinator's */
 	log_info("control", "connected, order %s",
 	         json_text(result, "order") ? json_text(result, "order") : "next");
 	hello_order(w, json_text(result, "order"));

@@ -509,7 +509,9 @@ static void test_planted_state_folder(void **state)
 {
 	_cleanup_free_ char *repo = make_repository(*state, "r"), *target = path(*state, "target");
 	struct place place = claim(repo, NULL);
+	_cleanup_free_ char *owner = path(place.state_dir, "owner");
 
+	assert_int_equal(unlink(owner), 0);
 	assert_int_equal(rmdir(place.state_dir), 0);
 	assert_int_equal(mkdir(target, 0700), 0);
 	assert_int_equal(symlink("/no/such", place.state_dir), 0);
