@@ -13,6 +13,7 @@
 #include "mem.h"
 #include "names.h"
 #include "print.h"
+#include "text.h"
 
 static const struct option compare_options[] = {
     {.name = "stat", .help = "also the files that each one changed"},
@@ -87,6 +88,8 @@ static int compare_plan(struct cli *cli, const char *plan, struct error *err)
 
 	if (cli->options.arg_count)
 		return error_set(err, ERROR_INVALID, "compare: tasks or --plan, one of them");
+	if (!text_is_utf8(plan, strlen(plan)))
+		return error_set(err, ERROR_NOT_FOUND, "--plan: there is no such plan");
 	if (word_option(cli, "by", groups, &by, err) < 0 ||
 	    word_option(cli, "format", formats, &format, err) < 0 ||
 	    cli_ask(cli, "task.list", json_pack("{s:s}", "plan", plan), true, &answer, err) < 0)

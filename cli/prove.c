@@ -279,8 +279,9 @@ static void remove_places(struct queue *q)
 		if (!q->places[i].used)
 			continue;
 		if (cli_git(q->cli, "remove",
-		            json_pack("{s:o}", "dir", json_text_or_null(q->places[i].dir)), &answer,
-		            &err) < 0 &&
+		            json_pack("{s:o, s:b}", "dir", json_text_or_null(q->places[i].dir),
+		                      "scratch", 1),
+		            &answer, &err) < 0 &&
 		    err.code != ERROR_NOT_FOUND) {
 			_cleanup_free_ char *shown = text_safe(err.text, 0);
 

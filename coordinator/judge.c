@@ -56,7 +56,7 @@ struct verdict {
 	int64_t choice;
 	const json_t *answer; /* of pleach-git; NULL: why */
 	const struct error *why;
-	char problem[256];
+	char *problem; /* why there is none */
 };
 
 /* The alternative that a judge means by its key or its id, 0: none. */
@@ -103,7 +103,7 @@ static json_t *read_order(struct coordinator *c, struct verdict *v, const json_t
 	size_t i, j;
 
 	if (!json_is_array(list) || !json_array_size(list)) {
-		snprintf(v->problem, sizeof v->problem, "the judge named no order");
+		v->problem = xstrdup("the judge named no order");
 		json_decref(order);
 		return NULL;
 	}
@@ -122,9 +122,8 @@ static json_t *read_order(struct coordinator *c, struct verdict *v, const json_t
 			_cleanup_free_ char *text = jsonl_text(name ? name : item);
 			_cleanup_free_ char *shown = text_safe(text, 60);
 
-			snprintf(v->problem, sizeof v->problem,
-			         "the judge named %s, which is no alternative (or named twice)",
-			         shown);
+			v->problem = xasprintf(
+			    "the judge named %s, which is no alternative (or named twice)", shown);
 			json_decref(order);
 			return NULL;
 		}
@@ -147,7 +146,7 @@ static json_t *read_verdict(struct coordinator *c, struct verdict *v)
 	if (!v->answer) {
 		_cleanup_free_ char *shown = text_safe(v->why->text, 160);
 
-		snprintf(v->problem, sizeof v->problem, "the judge could not be asked: %s", shown);
+		v->problem = xasprintf("the judge could not be asked: %s", shown);
 		return NULL;
 	}
 	if (json_flag(v->answer, "timed_out") || code != 0) {
@@ -155,15 +154,15 @@ static json_t *read_verdict(struct coordinator *c, struct verdict *v)
 		_cleanup_free_ char *shown = text_safe(tail ? tail : "", 120);
 
 		if (json_flag(v->answer, "timed_out"))
-			snprintf(v->problem, sizeof v->problem, "the judge did not answer in time");
+			v->problem = xstrdup("the judge did not answer in time");
 		else
-			snprintf(v->problem, sizeof v->problem, "the judge: exit %lld%s%s",
-			         (long long)code, *shown ? ": " : "", shown);
+			v->problem = xasprintf("the judge: exit %lld%s%s", (long long)code,
+			                       *shown ? ": " : "", shown);
 		return NULL;
 	}
 	said = output ? jsonl_parse(output, strlen(output), &err) : NULL;
 	if (!said) {
-		snprintf(v->problem, sizeof v->problem, "what the judge said is no JSON");
+		v->problem = xstrdup("what the judge said is no JSON");
 		return NULL;
 	}
 	order = read_order(c, v, said, alternatives);
@@ -209,6 +208,7 @@ static void judged(struct coordinator *c, const json_t *result, const struct err
 	}
 	if (turn_step(c, verdict_step, &v, &err) < 0)
 		log_error("judge", "task=%lld: %s", (long long)*choice, err.text);
+	free(v.problem);
 }
 
 /* ---- asking ---- */

@@ -144,8 +144,8 @@ void store_verdict_put(struct store *store, int64_t choice, const json_t *verdic
 int64_t *store_choices_judged(struct store *store)
 {
 	return sql_ints(store,
-	                "SELECT id FROM task WHERE kind = 1 AND status = 0"
-	                " AND choose LIKE '{%judge%' ORDER BY id",
+	                "SELECT id FROM task WHERE status = 0 AND choose LIKE '{%judge%' AND id IN"
+	                " (SELECT DISTINCT parent FROM task WHERE parent IS NOT NULL) ORDER BY id",
 	                "");
 }
 

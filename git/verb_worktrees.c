@@ -194,7 +194,10 @@ int verb_remove(const json_t *request, json_t **answer, struct error *err)
 		if (slot_open_any(json_text(request, "root"), dir, name + 1,
 		                  json_text(request, "pinned"), NULL, NULL, true, &slot, err) < 0)
 			return -1;
-		rc = empty_slot(slot, &kept, err);
+		/* A worktree that only proofs ran in holds nobody's work (cli/prove.c). */
+		rc = json_flag(request, "scratch") && strncmp(name + 1, "compare_", 8) == 0
+		         ? 0
+		         : empty_slot(slot, &kept, err);
 		if (rc == 0)
 			rc = worktree_remove(&slot->repo, dir, err);
 		slot_close(slot);

@@ -318,7 +318,7 @@ branches() {
 	is 130 "$STATUS"
 	process_gone "$(cat "$W/pid")"
 	process_gone "$(cat "$W/child")"
-	is 1 "$(git worktree list | wc -l)"
+	is "1 " "$(git worktree list | wc -l) $(git for-each-ref refs/pleach/kept)"
 	holds "$(expect 0 pleach --json compare --verify 'nosuchcommand' cheat)" '.alternatives[0].verify_exit_code == 127'
 }
 
