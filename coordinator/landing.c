@@ -250,12 +250,13 @@ json_t *landing_item(struct coordinator *c, int64_t id, bool squash)
 		base_landed = base_landed || lands_squashed(c, blockers[i]);
 	}
 	/* What resolves a conflict is both sides already: it can only be merged whole. */
-	return json_pack("{s:I, s:s, s:s, s:s?, s:b, s:o, s:o, s:b, s:b, s:b, s:O?}", "task",
-	                 (json_int_t)id, "key", task.key, "head", task.head, "base", task.base,
-	                 "base_landed", base_landed && !resolves, "after", after, "message",
-	                 json_text_or_null(message), "squash", squash && !resolves, "commit",
-	                 json_text(policy, "message") || json_flag(policy, "sign"), "resolve",
-	                 json_text(policy, "resolve") && !resolves, "resolves", resolves);
+	return json_pack(
+	    "{s:I, s:s, s:s, s:s?, s:b, s:o, s:o, s:b, s:b, s:b, s:O?}", "task", (json_int_t)id,
+	    "key", task.key, "head", task.head, "base", task.base, "base_landed",
+	    base_landed && !resolves, "after", after, "message", json_text_or_null(message),
+	    "squash", squash && !resolves, "commit",
+	    json_text(policy, "message") || json_flag(policy, "sign") || json_flag(policy, "hooks"),
+	    "resolve", json_text(policy, "resolve") && !resolves, "resolves", resolves);
 }
 
 json_t *landing_weave_request(struct coordinator *c, const char *target, json_t *items,

@@ -149,18 +149,33 @@ void lane_fail(struct lane *lane, const struct error *why)
 		landing_tell(lane->c, told);
 }
 
-size_t lane_limit(struct lane *lane, const char *key, size_t otherwise, size_t most)
+/* What the plan of the first that waits says. New reference. */
+static json_t *lane_policy(struct lane *lane)
 {
 	_cleanup_free_ int64_t *tasks = store_queue_tasks(lane->c->store, lane->target);
 	_cleanup_task_ struct task_row task = {0};
-	_cleanup_json_ json_t *policy = NULL;
-	int64_t said;
 
 	if (!tasks[0] || !store_task_get(lane->c->store, tasks[0], &task))
-		return otherwise;
-	policy = landing_policy(lane->c, task.plan);
-	said = json_int(policy, key, (int64_t)otherwise);
-	return said < 1 ? 1 : (size_t)said > most ? most : (size_t)said;
+		return json_object();
+	return landing_policy(lane->c, task.plan);
+}
+
+size_t lane_limit(struct lane *lane, const char *key, size_t otherwise, size_t most)
+{
+	_cleanup_json_ json_t *policy = lane_policy(lane);
+	int64_t said = json_int(policy, key, (int64_t)otherwise);
+
+	/* What hooks make of a commit is only known afterwards: one by one. */
+	if (said < 1 || json_flag(policy, "hooks"))
+		return 1;
+	return (size_t)said > most ? most : (size_t)said;
+}
+
+bool lane_flag(struct lane *lane, const char *key)
+{
+	_cleanup_json_ json_t *policy = lane_policy(lane);
+
+	return json_flag(policy, key);
 }
 
 /* ---- moving ---- */

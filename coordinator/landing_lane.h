@@ -48,6 +48,8 @@ void lane_fail(struct lane *lane, const struct error *why);
 /* A number of the plan of the first that waits. */
 size_t lane_limit(struct lane *lane, const char *key, size_t otherwise, size_t most);
 
+bool lane_flag(struct lane *lane, const char *key);
+
 /* ---- landing_chain.c ---- */
 /* Frees the steps from there on; their proofs are told to end. */
 void chain_cut(struct lane *lane, struct step **from);

@@ -21,6 +21,19 @@ static bool slots_left(const struct coordinator *c)
 	return c->landings->slots != (1u << LANDING_AHEAD_MAX) - 1;
 }
 
+/* Hooks may have made another commit of it: what was merged onto the first is merged anew. */
+static void take_commit(struct lane *lane, struct step *step)
+{
+	const char *commit = json_text(step->result, "commit");
+
+	if (!commit || strcmp(commit, step->commit) == 0)
+		return;
+	free(step->commit);
+	step->commit = xstrdup(commit);
+	json_object_set_new(json_array_get(step->items, 0), "commit", json_string(commit));
+	chain_cut(lane, &step->next);
+}
+
 static void proved(struct coordinator *c, const json_t *result, const struct error *why,
                    void *context)
 {
@@ -34,6 +47,7 @@ static void proved(struct coordinator *c, const json_t *result, const struct err
 	if (step) {
 		step->proof = NULL;
 		step->result = json_incref((json_t *)result);
+		take_commit(lane, step);
 		step->state = json_flag(result, "passed") ? STEP_PASSED : STEP_FAILED;
 		if (result && step->state == STEP_FAILED) /* whatever is built on it fails, too */
 			chain_cut(lane, &step->next);
@@ -43,8 +57,23 @@ static void proved(struct coordinator *c, const json_t *result, const struct err
 	lane_advance(lane);
 }
 
+/* How a task is proven, as its plan says, and what hooks are told of it. New reference. */
+static json_t *proof_item(const json_t *step, const json_t *spec, const char *verified_tree)
+{
+	static const char *const of_spec[] = {"verify", "setup", "setup_when", "copy", "link"};
+	static const char *const of_step[] = {"text", "head", "squash"};
+	json_t *item = json_pack("{s:s?}", "verified_tree", verified_tree);
+
+	for (size_t i = 0; i < ARRAY_LEN(of_spec); i++)
+		json_object_set(item, of_spec[i], json_object_get(spec, of_spec[i]));
+	for (size_t i = 0; i < ARRAY_LEN(of_step); i++)
+		json_object_set(item, of_step[i], json_object_get(step, of_step[i]));
+	return item;
+}
+
 /* What the tasks of a step want run. New reference; NULL where none wants anything. */
-static json_t *proof_items(struct coordinator *c, const struct step *step, int64_t *plan)
+static json_t *proof_items(struct coordinator *c, const struct step *step, bool hooks,
+                           int64_t *plan)
 {
 	json_t *items = json_array(), *item;
 	bool any = false;
@@ -59,14 +88,9 @@ static json_t *proof_items(struct coordinator *c, const struct step *step, int64
 			continue;
 		*plan = task.plan;
 		any = any || json_sub(spec, "verify");
-		json_array_append_new(items,
-		                      json_pack("{s:O?, s:s?, s:O?, s:O?, s:O?}", "verify",
-		                                json_object_get(spec, "verify"), "verified_tree",
-		                                task.tree, "setup", json_object_get(spec, "setup"),
-		                                "copy", json_object_get(spec, "copy"), "link",
-		                                json_object_get(spec, "link")));
+		json_array_append_new(items, proof_item(item, spec, task.tree));
 	}
-	if (any)
+	if (any || hooks)
 		return items;
 	json_decref(items);
 	return NULL;
@@ -79,7 +103,8 @@ static void start_proof(struct lane *lane, struct step *step)
 	struct plan_row plan = {0};
 	struct proof *proof;
 	int64_t plan_id = 0;
-	json_t *items = proof_items(c, step, &plan_id);
+	bool hooks = lane_flag(lane, "hooks");
+	json_t *items = proof_items(c, step, hooks, &plan_id);
 
 	if (!items) { /* nothing proves it: it lands, and is shown as unverified */
 		step->state = STEP_PASSED;
@@ -93,8 +118,9 @@ static void start_proof(struct lane *lane, struct step *step)
 	name = proof->slot ? xasprintf("integration-%u", proof->slot + 1) : xstrdup("integration");
 	store_plan_get(c->store, plan_id, &plan);
 	gitq_ask(c, "prove",
-	         json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "commit", step->commit, "base",
-	                   step->before, "items", items, "slot", json_sprintf("%s/%s", slots, name),
+	         json_pack("{s:s, s:s, s:o, s:b, s:b, s:o, s:o, s:o}", "commit", step->commit,
+	                   "base", step->before, "items", items, "hooks", hooks, "sign",
+	                   lane_flag(lane, "sign"), "slot", json_sprintf("%s/%s", slots, name),
 	                   "env", environment_for(c, plan.name ? plan.name : "", ""), "log",
 	                   json_sprintf("%s/landing.log", c->place.state_dir)),
 	         proved, proof);

@@ -161,6 +161,7 @@ void landing_record_aside(struct coordinator *c, const char *target, const json_
 	detail = json_copy(entry);
 	json_object_set_new(detail, "target", json_string(target));
 	json_object_del(detail, "marked");
+	json_object_del(detail, "text");
 	if (is_still(&task, step))
 		set_landing(c, id, state_of(fate), detail);
 	else

@@ -120,6 +120,7 @@ static json_t *shown(const json_t *entry, enum landing_fate fate)
 
 	json_object_del(item, "kind");
 	json_object_del(item, "marked");
+	json_object_del(item, "text");
 	json_object_del(item, "tree");
 	if (fate == FATE_VERIFY_FAILED)
 		json_object_set_new(item, "exit_code",

@@ -60,29 +60,37 @@ static void record_undone(struct coordinator *c, const struct landing_row *row)
 struct closing {
 	const struct landing_row *row;
 	bool moved;
+	json_t *told;
 };
 
 static int close_step(struct coordinator *c, void *context, struct error *err)
 {
 	const struct closing *closing = context;
 	const struct landing_row *row = closing->row;
-	_cleanup_json_ json_t *told = json_array(), *tasks = parse(row->tasks);
+	_cleanup_json_ json_t *tasks = parse(row->tasks);
 
 	(void)err;
 	store_landing_close(c->store, row->id, closing->moved);
 	if (closing->moved && row->undoes)
 		record_undone(c, row);
 	else if (closing->moved)
-		landing_record_landed(c, row->target, tasks, NULL, told);
+		landing_record_landed(c, row->target, tasks, NULL, closing->told);
 	return 0;
 }
 
 static int close_row(struct coordinator *c, const struct landing_row *row, bool is_moved,
                      struct error *err)
 {
-	struct closing closing = {.row = row, .moved = is_moved};
+	_cleanup_json_ json_t *told = json_array();
+	struct closing closing = {.row = row, .moved = is_moved, .told = told};
 
-	return turn_step(c, close_step, &closing, err);
+	if (turn_step(c, close_step, &closing, err) < 0)
+		return -1;
+	/* Whoever asked has asked again by now. */
+	if (json_array_size(told))
+		landing_tell_moved(c, row->target, row->before, row->after, NULL);
+	landing_tell(c, told);
+	return 0;
 }
 
 /* ---- undo ---- */

@@ -1,20 +1,14 @@
 /* The integration slot: a slot of its own, detached, for proofs of merged commits. */
-#include "integrate.h"
+#include "integrate_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "jsonl.h"
 #include "mem.h"
-#include "slot_internal.h"
 #include "verify.h"
 
 #define TEAMMATE "integration"
-
-struct integration {
-	struct slot *slot;
-	const json_t *request;
-};
 
 int integration_open(const json_t *request, const char *base, struct integration **out,
                      struct error *err)
@@ -97,12 +91,15 @@ int integration_verify(struct integration *integration, const json_t *item, cons
 	_cleanup_strv_ char **protect = json_strv(json_sub(verify, "protect"));
 	_cleanup_strv_ char **copy = json_strv(field(integration, item, "copy"));
 	_cleanup_strv_ char **link = json_strv(field(integration, item, "link"));
+	_cleanup_strv_ char **when = json_strv(field(integration, item, "setup_when"));
 	const json_t *command = json_object_get(verify, "command");
 	struct slot *slot = integration->slot;
 	struct verify_result result = {.tail = NULL};
 
-	const struct slot_order order = {
-	    .base = commit, .copy = (const char *const *)copy, .link = (const char *const *)link};
+	const struct slot_order order = {.base = commit,
+	                                 .copy = (const char *const *)copy,
+	                                 .link = (const char *const *)link,
+	                                 .setup_when = (const char *const *)when};
 
 	if (slot_switch(slot, 0, &order, err) < 0 || set_up(integration, item, err) < 0 ||
 	    slot_prove_begin(slot, base, (const char *const *)protect, json_text(verify, "overlay"),

@@ -27,4 +27,11 @@ int integration_verify(struct integration *integration, const json_t *item, cons
                        const char *base, const char *commit, struct integration_result *out,
                        struct error *err);
 
+/* Runs the user's commit hooks on a commit that was made on `base` for an item ("text","head",
+ * "squash"). 0 with the commit, which may be another one (hex); 1 when a hook refused: out says
+ * which; -1. Errors: CONFLICT (a hook's file has changed), EXTERNAL. */
+int integration_hooks(struct integration *integration, const json_t *item, const char *base,
+                      const char *commit, char hex[65], struct integration_result *out,
+                      struct error *err);
+
 #endif

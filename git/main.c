@@ -25,16 +25,18 @@
  *     "resolve":bool,"resolves":[PATH]}],"landed":[{"key","base","head"}],"sign":bool,"env":{},
  *     "dry_run":bool} → {"before":HEX,"after":HEX,"steps":[{"task","key","kind","head","before":
  *     HEX,…}]}. Merges onto the target's tip (or onto) in memory, item after item; kind is
- *     merge: "commit","tree","squash"; contained: "commit", the target has it; conflict:
- *     "paths","with":[key] and, asked to resolve, "marked": both sides as a commit with git's
+ *     merge: "commit","tree","squash","text": its message; contained: "commit", the target has it;
+ * conflict: "paths","with":[key] and, asked to resolve, "marked": both sides as a commit with git's
  *     marks; refused: "paths","message", the user's own files are in the way; stopped:
  *     "after":[key], one that it comes after did not merge. Only a merge moves the assumed tip
  *     on. A fast-forward makes no commit unless "commit". Nothing moves; the last commit is
  *     held by refs/pleach/landing/BRANCH until `move`.
  * prove {"slot":DIR,"commit":HEX,"base":HEX,"items":[{"verify":VERIFY|null,"verified_tree":HEX,
- *     "setup","copy","link"}],"env":{NAME:VALUE},"log":FILE|null} → {"passed":bool,"verify":
+ *     "setup","setup_when","copy","link"}],"env":{},"log":FILE|null} → {"passed":bool,"verify":
  *     {"command","exit_code","seconds"}|null,"tail"}. Runs each different verify on the commit in
- *     an integration slot, protected paths as in base. SIGTERM ends it and what it started.
+ *     an integration slot, protected paths as in base. SIGTERM ends it and what it started. With
+ *     "hooks" the user's commit hooks run first, on the one item's "text","head","squash":
+ *     "commit" in the answer is what they made of it.
  * move {"target":BRANCH,"before":HEX,"after":HEX} → {"moved":true,"worktree":DIR|null}.
  *     CONFLICT: the target is not at before. BUSY: a rebase or bisect of it, two worktrees
  *     on it, or changed files of the user in the way. Moved already: done again is done.

@@ -1,6 +1,7 @@
 /* kept, drop_refs, pin, identity: what pleach keeps in the repository, and as whom. */
 #include <string.h>
 
+#include "hooks.h"
 #include "jsonl.h"
 #include "mem.h"
 #include "pinned.h"
@@ -64,12 +65,14 @@ int verb_pin(const json_t *request, json_t **answer, struct error *err)
 {
 	const char *root = json_text(request, "root"), *file = json_text(request, "pinned");
 	_cleanup_strv_ char **changed = NULL;
+	_cleanup_repo_ struct repo repo = REPO_INIT;
+	bool keep = json_flag(request, "keep");
 	json_t *list;
 
 	if (!root || !file || *file != '/')
 		return error_set(err, ERROR_INVALID, "pin: root and pinned (absolute) are needed");
-	if ((json_flag(request, "keep") ? pinned_keep(root, file, &changed, err)
-	                                : pinned_write(root, file, err)) < 0)
+	if ((keep ? pinned_keep(root, file, &changed, err) : pinned_write(root, file, err)) < 0 ||
+	    verb_open_repo(request, &repo, err) < 0 || hooks_pin(&repo, file, keep, err) < 0)
 		return -1;
 	list = json_array();
 	for (size_t i = 0; changed && changed[i]; i++)

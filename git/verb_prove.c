@@ -12,6 +12,7 @@
 struct proof {
 	const json_t *request;
 	const char *commit, *base;
+	char made[HEX_SIZE];             /* the commit as hooks made it anew */
 	struct integration *integration; /* opened for the first one that has to run */
 	json_t *done;                    /* the VERIFYs that have passed */
 	json_t *verify;
@@ -27,6 +28,16 @@ static bool is_done(const struct proof *proof, const json_t *verify)
 		if (json_equal(other, verify))
 			return true;
 	return false;
+}
+
+static void take_result(struct proof *proof, const struct integration_result *result)
+{
+	json_decref(proof->verify);
+	proof->verify = json_pack("{s:o, s:i, s:f}", "command", verb_text(result->command),
+	                          "exit_code", result->exit_code, "seconds", result->seconds);
+	free(result->command);
+	free(proof->tail);
+	proof->tail = result->tail;
 }
 
 /* 0 passed or nothing to run, 1 failed, -1. */
@@ -46,13 +57,28 @@ static int prove_item(struct proof *proof, const json_t *item, const char *tree,
 	                       &result, err) < 0)
 		return -1;
 	json_array_append(proof->done, verify);
-	json_decref(proof->verify);
-	proof->verify = json_pack("{s:o, s:i, s:f}", "command", verb_text(result.command),
-	                          "exit_code", result.exit_code, "seconds", result.seconds);
-	free(result.command);
-	free(proof->tail);
-	proof->tail = result.tail;
+	take_result(proof, &result);
 	return result.exit_code != 0;
+}
+
+/* What the user's hooks make of the commit is what is proven and lands. 0, 1 refused, -1. */
+static int run_hooks(struct proof *proof, struct error *err)
+{
+	const json_t *item = json_array_get(json_sub(proof->request, "items"), 0);
+	struct integration_result result = {.tail = NULL};
+	int rc;
+
+	if (!json_flag(proof->request, "hooks"))
+		return 0;
+	if (integration_open(proof->request, proof->commit, &proof->integration, err) < 0)
+		return -1;
+	rc = integration_hooks(proof->integration, item, proof->base, proof->commit, proof->made,
+	                       &result, err);
+	if (rc == 1)
+		take_result(proof, &result);
+	if (rc == 0)
+		proof->commit = proof->made;
+	return rc;
 }
 
 static int prove(struct proof *proof, json_t **answer, struct error *err)
@@ -61,9 +87,9 @@ static int prove(struct proof *proof, json_t **answer, struct error *err)
 	json_t *item;
 	char tree[HEX_SIZE];
 	size_t i;
-	int rc = 0;
+	int rc = run_hooks(proof, err);
 
-	if (verb_open_repo(proof->request, &repo, err) < 0 ||
+	if (rc < 0 || verb_open_repo(proof->request, &repo, err) < 0 ||
 	    commit_tree(&repo, proof->commit, tree, err) < 0)
 		return -1;
 	json_array_foreach (json_sub(proof->request, "items"), i, item)
@@ -71,8 +97,9 @@ static int prove(struct proof *proof, json_t **answer, struct error *err)
 			rc = prove_item(proof, item, tree, err);
 	if (rc < 0)
 		return -1;
-	*answer = json_pack("{s:b, s:O?, s:o}", "passed", rc == 0, "verify", proof->verify, "tail",
-	                    proof->tail ? verb_text(proof->tail) : json_null());
+	*answer =
+	    json_pack("{s:b, s:s, s:O?, s:o}", "passed", rc == 0, "commit", proof->commit, "verify",
+	              proof->verify, "tail", proof->tail ? verb_text(proof->tail) : json_null());
 	return 0;
 }
 

@@ -307,6 +307,7 @@ static int add_merged(struct weave *weave, struct item *item, const char *next, 
 	if (commit_tree(weave->repo, next, tree, err) < 0)
 		return -1;
 	step = add_step(weave, item, "merge");
+	json_object_set(step, "text", json_object_get(item->request, "message"));
 	json_object_set_new(step, "commit", json_string(next));
 	json_object_set_new(step, "tree", json_string(tree));
 	json_object_set_new(step, "squash", json_boolean(squash));

@@ -166,7 +166,7 @@ int plan_prompt_read(struct plan_reader *r, const struct yaml_node *map, struct 
 
 /* plan_landing.c: `merge:` and `resolve:`, the nearest key by key. */
 int plan_landing_read(struct plan_reader *r, const char *key, const struct yaml_node *n);
-/* {"auto","squash","message","sign","ahead","batch","resolve"}. New reference. */
+/* {"auto","squash","message","sign","hooks","ahead","batch","resolve"}. New reference. */
 json_t *plan_landing(struct plan_reader *r);
 
 /* plan_tasks.c */

@@ -8,7 +8,7 @@
 
 static const char *const when_words[] = {"manual", "auto", NULL};
 static const char *const merge_keys[] = {"when",  "squash", "message", "sign",
-                                         "ahead", "batch",  NULL};
+                                         "hooks", "ahead",  "batch",   NULL};
 
 static json_t *landing_of(struct plan_reader *r)
 {
@@ -57,7 +57,7 @@ static int read_key(struct plan_reader *r, const char *key, const struct yaml_no
 	else if (strcmp(key, "batch") == 0)
 		rc = plan_value_integer(r, n, key, 1, PLAN_BATCH_MAX, &value);
 	else
-		rc = plan_value_bool(r, n, key, &value); /* squash, sign */
+		rc = plan_value_bool(r, n, key, &value); /* squash, sign, hooks */
 	if (rc)
 		return -1;
 	json_object_set_new(landing_of(r), key, value);

@@ -10,7 +10,7 @@ states_of_main() {
 all_green() {
 	local state
 	git worktree add -q --detach "$W/check" "$1"
-	for state in $(states_of_main | sed "1,/$1/d"); do
+	for state in $(states_of_main | sed "0,/$1/d"); do
 		git -C "$W/check" checkout -q --detach "$state"
 		(cd "$W/check" && sh -c "$2") || {
 			echo "main was broken at $state" >&2
@@ -63,7 +63,7 @@ moves() {
 		and (.conflicts | all(.paths == ["shared"] and .with == ["t02"]))
 		and (.verify_failed | map(.key)) == ["t07", "t12"] and .refused == [] and .stopped == []'
 	is 15 "$(moves)"
-	is 15 "$(states_of_main | sed "1,/$before/d" | wc -l)"
+	is 15 "$(states_of_main | sed "0,/$before/d" | wc -l)"
 	all_green "$before" 'sh ./check'
 	is "15 landed 3 conflict 2 verify_failed" "$(pleach --json task list |
 		jq -r '.tasks | group_by(.landing.state) | map("\(length) \(.[0].landing.state)") | sort | join(" ")' |
@@ -99,7 +99,7 @@ moves() {
 	  - {id: after, prompt: 'echo after >fafter', blocked_by: [right]}
 	Y
 	gate gate
-	background pleach run --headless
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
 	run=$BG
 	wait_event '.kind == "target.moved"' >/dev/null
 	open_gate gate
@@ -122,7 +122,7 @@ moves() {
 	Y
 	agent mender 'cp "$1" "$W/prompt"; cp file "$W/marked"; printf "left\nright\n" >file'
 	gate gate
-	background pleach run --headless
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
 	run=$BG
 	wait_event '.kind == "target.moved"' >/dev/null
 	open_gate gate
@@ -251,7 +251,7 @@ moves() {
 	  - {id: three, prompt: 'echo 3 >other; echo >"$W/ready3"; read x <"$W/gate3"'}
 	Y
 	for n in 1 2 3; do gate gate$n; gate ready$n; done
-	background pleach run --headless
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
 	run=$BG
 	for n in 1 2 3; do timeout "$LIMIT" cat "$W/ready$n"; done
 	objects=$(git count-objects)
@@ -279,7 +279,7 @@ moves() {
 	gate gate
 	gate proving
 	expect 0 pleach run --headless >/dev/null
-	background pleach --json merge --all
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" --json merge --all
 	merge=$BG
 	timeout "$LIMIT" cat "$W/proving"
 	is landed "$(task a .landing.state)"
@@ -306,7 +306,7 @@ moves() {
 	expect 0 pleach run --headless >/dev/null
 	echo user >user && git add user && git commit -qm user
 	before=$(git rev-parse main)
-	background pleach merge --all
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" merge --all
 	merge=$BG
 	read -r verify < <(timeout "$LIMIT" cat "$W/proving")
 	expect 0 pleach down --now >/dev/null
@@ -335,4 +335,69 @@ moves() {
 	expect 6 pleach merge b
 	has "$(stderr)" sign
 	is "$before" "$(git rev-parse main)"
+}
+
+hook() { # hook NAME SCRIPT
+	printf '#!/bin/sh\n%s\n' "$2" >".git/hooks/$1"
+	chmod +x ".git/hooks/$1"
+}
+
+@test "a plan may ask for the user's hooks: they refuse, add and write; a planted one is not run" {
+	mkdir -p .git/hooks
+	hook pre-merge-commit 'if test -e bad; then echo "no bad files here"; exit 3; fi; echo formatted >done; git add done'
+	hook commit-msg 'echo "Hooked: yes" >>"$1"'
+	plan <<-'Y'
+	merge: {hooks: true}
+	verify: 'case $PWD in */integration*) test -e done ;; esac'
+	tasks:
+	  - {id: a, prompt: 'echo a >fa'}
+	  - {id: b, prompt: 'echo b >bad'}
+	  - {id: c, prompt: 'echo c >fc'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	json=$(expect 1 pleach --json merge --all)
+	holds "$json" '.merged == ["a", "c"] and (.verify_failed | map(.key)) == ["b"]
+		and .verify_failed[0].exit_code == 3 and (.verify_failed[0].tail | contains("no bad files here"))'
+	is formatted "$(cat done)"
+	has "$(git log -1 --format=%B main)" "Hooked: yes"
+	git merge-base --is-ancestor "$(task a .head)" main
+	git merge-base --is-ancestor "$(task c .head)" main
+	is "" "$(git status --porcelain --untracked-files=no)"
+	# Another file than the user had, as an agent could write it: it is not run, nothing lands.
+	plan <<-'Y'
+	merge: {hooks: true}
+	tasks:
+	  - {id: d, prompt: 'echo d >fd'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	hook commit-msg 'touch "$W/planted"'
+	expect 5 pleach merge d
+	has "$(stderr)" commit-msg
+	[[ ! -e $W/planted ]]
+}
+
+@test "killed at every move the queue still lands each task once" {
+	{
+		echo 'merge: {ahead: 2}'
+		echo "verify: 'test -e file'"
+		echo 'tasks:'
+		for n in 1 2 3 4 5 6; do echo "  - {id: t$n, prompt: 'echo $n >f$n'}"; done
+	} | plan
+	expect 0 pleach run --headless >/dev/null
+	before=$(git rev-parse main)
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" --json merge --all
+	merge=$BG
+	since=0
+	for n in 1 2 3 4 5; do
+		since=$(wait_event '.kind == "target.moved"' "$since" | jq .seq)
+		kill -KILL "$(serving_pid)"
+	done
+	finished "$merge"
+	is 0 "$STATUS"
+	is "1 2 3 4 5 6" "$(echo $(cat f1 f2 f3 f4 f5 f6))"
+	is 6 "$(states_of_main | sed "0,/$before/d" | wc -l)"
+	is 6 "$(moves)"
+	all_green "$before" 'test -e file'
+	holds "$(pleach --json task list)" '.tasks | all(.landing.state == "landed")'
+	git fsck --strict 2>&1 | { ! grep -v dangling; }
 }
