@@ -33,6 +33,8 @@ static void store_fail(struct store *store)
 {
 	int rc = sqlite3_extended_errcode(store->db);
 
+	if ((rc & 0xff) == SQLITE_NOMEM)
+		die("out of memory (the store)");
 	if (store->failed)
 		return;
 	store->failed = true;

@@ -7,6 +7,17 @@
 #include "mem.h"
 #include "text.h"
 
+/* jansson takes a want of memory for bad input, or leaves a member out. */
+static void *json_allocate(size_t size)
+{
+	return xrealloc(NULL, size);
+}
+
+__attribute__((constructor)) static void jsonl_init(void)
+{
+	json_set_alloc_funcs(json_allocate, free);
+}
+
 void jsonl_reader_init(struct jsonl_reader *reader, size_t max_line)
 {
 	*reader = (struct jsonl_reader){.in = BUF_INIT, .max_line = max_line};

@@ -32,6 +32,7 @@ struct output {
 	uint64_t move_from, move_to; /* the tail is being shortened: see move_some; 0: it is not */
 	uint64_t move_drop;
 	uint64_t left_out;
+	uint64_t gap; /* bytes that could not be written since */
 	uint64_t total;
 	bool complained;
 	struct buf recent; /* up to twice OUTPUT_RECENT, so that moving it is rare */
@@ -102,13 +103,30 @@ static size_t write_at(struct output *o, const char *data, size_t len, uint64_t 
 	return done;
 }
 
-static void write_marker(struct output *o)
+/* Whether all of it went. */
+static bool write_marker_at(struct output *o, uint64_t bytes, uint64_t at)
 {
 	char marker[MARKER_LEN + 16];
-	int n = snprintf(marker, sizeof marker, MARKER, o->left_out);
+	int n = snprintf(marker, sizeof marker, MARKER, bytes);
 
-	if (n > 0)
-		write_at(o, marker, (size_t)n, o->tail_start - MARKER_LEN);
+	return n > 0 && write_at(o, marker, (size_t)n, at) == (size_t)n;
+}
+
+static void write_marker(struct output *o)
+{
+	write_marker_at(o, o->left_out, o->tail_start - MARKER_LEN);
+}
+
+/* On a full disk bytes were left out: said before anything else is written. */
+static bool close_gap(struct output *o)
+{
+	if (!o->gap)
+		return true;
+	if (!write_marker_at(o, o->gap, o->size))
+		return false;
+	o->size += MARKER_LEN;
+	o->gap = 0;
+	return true;
 }
 
 /* Copies one chunk of the tail down, at most to its end. */
@@ -165,13 +183,18 @@ static void move_some(struct output *o, uint64_t bytes)
 
 static void log_bytes(struct output *o, const char *data, size_t len)
 {
-	if (open_file(o) != 0)
+	if (open_file(o) != 0 || !close_gap(o)) {
+		o->gap += len;
 		return;
+	}
 	if (!o->tail_start) {
-		size_t part = o->head_max - o->size < len ? (size_t)(o->head_max - o->size) : len;
+		uint64_t room = o->head_max > o->size ? o->head_max - o->size : 0;
+		size_t part = room < len ? (size_t)room : len;
 		size_t done = write_at(o, data, part, o->size);
 
 		o->size += done;
+		if (done < part)
+			o->gap = len - done;
 		if (done < part || part == len)
 			return;
 		data += part;
@@ -187,8 +210,10 @@ static void log_bytes(struct output *o, const char *data, size_t len)
 		done = write_at(o, data, part, o->size);
 		o->size += done;
 		move_some(o, 3 * part);
-		if (done < part)
+		if (done < part) {
+			o->gap = len - done;
 			return;
+		}
 		data += part;
 		len -= part;
 	}
@@ -198,6 +223,8 @@ void output_free(struct output *o)
 {
 	if (!o)
 		return;
+	if (o->fd >= 0)
+		close_gap(o);
 	if (o->fd >= 0 && o->move_from)
 		move_some(o, UINT64_MAX - COPY_CHUNK);
 	if (o->fd >= 0)
