@@ -21,7 +21,10 @@ static int settle(struct slot *slot, char **kept, struct error *err)
 	/* On a branch that is not there (a power cut took what its commit said): let go of, too. */
 	if (!found && (!slot->marker.base || !commit_exists(&slot->repo, slot->marker.base)))
 		return 0;
-	return worktree_set_head(slot->git_dir, found ? head : slot->marker.base, err);
+	if (worktree_set_head(slot->git_dir, found ? head : slot->marker.base, err) < 0)
+		return -1;
+	/* Before the store says that the task may go elsewhere. */
+	return repo_sync(&slot->repo, err);
 }
 
 int verb_settle(const json_t *request, json_t **answer, struct error *err)
