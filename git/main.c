@@ -53,7 +53,8 @@
  *     "branch":NAME|null}. A branch that is checked out somewhere: that worktree.
  * worktrees {} → {"worktrees":[{"dir","branch","head","locked":TEXT|null,"missing":bool,
  *     "doing":"rebase"|"bisect"|null,"main":bool}]}
- * remove {"dir":DIR,"scratch":bool} → {"removed":bool,"kept":HEX|null}: a slot, once its content is kept.
+ * remove {"dir":DIR,"scratch":bool} → {"removed":bool,"kept":HEX|null}: a slot, once its
+ *     content is kept; what only proofs ran in (compare_N) without.
  * settle {"dir":DIR} → {"kept":HEX|null}: the slot of a dead worker; its branch is let go of.
  * mend {"dirs":[DIR]} → {"removed":[PATH],"problems":[TEXT]}: after a restart of the machine.
  * worktree_commit {"dir":DIR} → {"commit":HEX,"changed":bool}: uncommitted work as a commit.
