@@ -405,7 +405,8 @@ void finish_lost(struct coordinator *c, int64_t attempt, bool innocent)
 	else
 		row.outcome = OUTCOME_CANCELLED; /* stopped by a person before its worker died */
 	row.ended_at = time_now_ms();
-	row.seconds = (double)(row.ended_at - row.started_at) / 1000.0;
+	if (row.ended_at > row.started_at) /* else the clock was set back */
+		row.seconds = (double)(row.ended_at - row.started_at) / 1000.0;
 	store_attempt_end(c->store, &row);
 	record_end(c, &row);
 	if (settle_task(c, &row, &accepted, &status, &err) < 0)
