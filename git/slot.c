@@ -427,6 +427,7 @@ static int first_checkout(struct slot *slot, const char *const *paths, struct er
 		if (git_run(&slot->repo, &run, GIT_ARGS("read-tree", "--reset", "-u", hex), err) <
 		    0)
 			return -1;
+		slot->untouched = true;
 	}
 	slot->marker.checked_out = true;
 	return marker_write(slot->git_dir, &slot->marker, err);

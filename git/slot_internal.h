@@ -15,8 +15,9 @@ struct slot {
 	char *git_dir; /* <common>/worktrees/<name> */
 	char *teammate;
 	int lock_fd;
-	bool scratch;  /* what verify changes in it is not kept */
-	bool unsynced; /* refs were written that must outlive a power cut */
+	bool scratch;   /* what verify changes in it is not kept */
+	bool untouched; /* checked out by this call of slot_open, and nobody was in it since */
+	bool unsynced;  /* refs were written that must outlive a power cut */
 	struct marker marker;
 	char **tampering; /* not yet asked for */
 	char **told;

@@ -79,14 +79,36 @@ static int is_reached(const struct slot *slot, const char *hex, struct error *er
 	return commit_is_reached(&slot->repo, hex, err);
 }
 
+/* What was just checked out needs no look: the index says it all. 0, or 1 where it does not. */
+static int capture_untouched(struct slot *slot, struct capture *out)
+{
+	_cleanup_free_ char *own = repo_path(slot->git_dir, "index");
+	_cleanup_free_ char *copy = repo_path(slot->git_dir, "pleach.index");
+	char head[HEX_SIZE], tree[HEX_SIZE];
+
+	if (worktree_head(&slot->repo, slot->git_dir, head, NULL, NULL) != 1 ||
+	    commit_tree(&slot->repo, head, tree, NULL) < 0)
+		return 1;
+	file_remove_all(copy, NULL);
+	if (file_copy(own, copy, NULL) != 1)
+		return 1;
+	memcpy(out->tree, tree, sizeof tree);
+	out->index = xstrdup(copy);
+	out->skipped = slot->marker.sparse != NULL;
+	return 0;
+}
+
 int slot_keep_content(struct slot *slot, int64_t attempt, struct capture *capture, char **head,
                       struct error *err)
 {
 	_cleanup_free_ char *stem = ref_kept_stem(attempt, slot->teammate, NULL);
 	char hex[HEX_SIZE], now[HEX_SIZE];
-	bool fresh;
+	bool fresh, untouched = slot->untouched;
 	int found, reached;
 
+	slot->untouched = false;
+	if (untouched && capture_untouched(slot, capture) == 0)
+		return 0;
 	if (slot_capture(slot, true, capture, err) < 0)
 		return -1;
 	found = worktree_head(&slot->repo, slot->git_dir, now, NULL, err);

@@ -250,8 +250,10 @@ int slot_switch(struct slot *slot, int64_t attempt, const struct slot_order *ord
 	    slot_expand(slot, order->link, &link, err) < 0 ||
 	    slot_private_paths(slot, hex, (const char *const *)copy, (const char *const *)link,
 	                       &paths, err) < 0 ||
-	    (slot->marker.overlay && slot_undo_overlay(slot, err) < 0))
+	    (slot->marker.overlay && slot_undo_overlay(slot, err) < 0)) {
+		slot->untouched = false;
 		return -1;
+	}
 	if (slot_keep_content(slot, owner, &capture, &kept, err) < 0 || slot_sync(slot, err) < 0)
 		return error_wrap(err, "snapshot of %s", slot->dir);
 	old = strv_copy((const char *const *)slot->marker.private_paths);

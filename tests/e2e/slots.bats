@@ -1,0 +1,122 @@
+# What a plan says of its slots: paths, fresh, setup_when, copy and link by patterns; many made at
+# once; a disk that is too small; and what gc removes.
+load helper
+
+@test "16 teammates on 10,000 files: made side by side, no lock in the way, all objects sound" {
+	local i
+	{
+		printf 'blob\nmark :1\ndata 2\nx\n\ncommit refs/heads/main\n'
+		printf 'committer A <a@b> 1700000000 +0000\ndata 1\ns\n'
+		seq 10000 | awk '{printf "M 100644 :1 d%d/f%d\n", $1 % 100, $1}'
+	} | git fast-import --quiet --force
+	git reset -q --hard
+	plan <<-'Y'
+	team: 16
+	tasks:
+	Y
+	for i in {1..16}; do
+		echo "  - {id: t$i, prompt: 'test \$(ls | wc -l) = 101 && echo $i >d1/new$i && echo \$PWD >>\"\$W/slots\" && until [ \$(wc -l <\"\$W/slots\") -ge 16 ]; do sleep 0.05; done'}" >>pleach.yaml
+	done
+	sed -i 's/= 101/= 100/' pleach.yaml
+	expect 0 pleach run --headless >/dev/null
+	is 16 "$(sort -u "$W/slots" | wc -l)"
+	is 16 "$(pleach --json task list | jq '[.tasks[] | select(.status == "completed" and .attempts == 1)] | length')"
+	lacks "$(cat "$XDG_STATE_HOME"/pleach/*/coordinator.log)" "lock"
+	is "" "$(git fsck --no-dangling 2>&1 | grep -v '^notice' || true)"
+	is 16 "$(git worktree list --porcelain | grep -c '^locked pleach')"
+}
+
+@test "paths: a slot has these directories alone; the commits have everything" {
+	mkdir -p a/b c
+	echo 1 >a/b/f
+	echo 2 >a/g
+	echo 3 >c/h
+	git add -A
+	git commit -qm dirs
+	plan <<-'Y'
+	team: 1
+	paths: [a/b]
+	tasks:
+	  - {id: one, prompt: 'test -e a/b/f && test -e a/g && test -e file && test ! -e c && echo x >a/b/x && git add -A && git -c user.name=a -c user.email=b commit -qm own'}
+	  - {id: all, prompt: 'test -e c/h', paths: [], blocked_by: [one]}
+	  - {id: two, prompt: 'test -e c/h && test ! -e a/b && mkdir -p d && echo y >d/y', paths: [c], blocked_by: [all]}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is "a/b/f a/b/x a/g c/h" "$(git ls-tree -r --name-only pleach/p/one a c | xargs)"
+	is "a/b/f a/b/x a/g c/h d/y" "$(git ls-tree -r --name-only pleach/p/two a c d | xargs)"
+	plan <<-'Y'
+	tasks: [{id: bad, prompt: x, paths: [../out]}]
+	Y
+	expect 2 pleach run --headless >/dev/null
+}
+
+@test "ignored files stay for the next task; fresh takes them away and sets up again" {
+	plan <<-'Y'
+	team: 1
+	setup: "mkdir -p ignored; echo s >>ignored/setup; echo x >>$W/setups"
+	tasks:
+	  - {id: a, prompt: 'echo warm >ignored/cache'}
+	  - {id: b, prompt: 'test "$(cat ignored/cache)" = warm', blocked_by: [a]}
+	  - {id: c, prompt: 'test ! -e ignored/cache && test -e ignored/setup', blocked_by: [b], fresh: true}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is 2 "$(wc -l <"$W/setups")"
+}
+
+@test "setup_when: set up again where a named file is another" {
+	echo 1 >lock.json
+	git add -A
+	git commit -qm lock
+	plan <<-'Y'
+	team: 1
+	setup: "cat lock.json >>$W/setups"
+	setup_when: [lock.json, absent]
+	tasks:
+	  - {id: a, prompt: 'echo more >>file'}
+	  - {id: b, prompt: 'echo 2 >lock.json', blocked_by: [a]}
+	  - {id: c, prompt: 'true', blocked_by: [b]}
+	  - {id: d, prompt: 'true', blocked_by: [c]}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is "1 2" "$(xargs <"$W/setups")"
+}
+
+@test "copy and link by patterns: never committed, not even by the agent, never from outside" {
+	mkdir -p conf/deep "$BATS_TEST_TMPDIR/outside"
+	echo secret >.env
+	echo local >.env.local
+	echo one >conf/a.secret
+	echo two >conf/deep/b.secret
+	echo tracked >conf/c
+	echo far >"$BATS_TEST_TMPDIR/outside/d.secret"
+	ln -s "$BATS_TEST_TMPDIR/outside" away
+	git add conf/c
+	git commit -qm conf
+	plan <<-'Y'
+	copy: [".env*", "**/*.secret"]
+	link: ["conf/[a]*"]
+	tasks:
+	  - id: a
+	    prompt: |
+	      test "$(cat .env .env.local conf/a.secret conf/deep/b.secret | xargs)" = "secret local one two"
+	      test ! -e away || exit 1
+	      echo made >made
+	      git add -A
+	      git -c user.name=a -c user.email=b commit -qm own
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is "conf/c file made .gitignore" "$(git ls-tree -r --name-only pleach/p/a | LC_ALL=C sort -r | sort -f | xargs -n1 | grep -v gitignore | xargs) .gitignore"
+	is "" "$(git log --all --format= --name-only | grep -E 'secret|env' || true)"
+	is own "$(git log -1 --format=%s pleach/p/a)"
+}
+
+@test "a disk that is too small for the tree: said, and nothing is left half made" {
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'true'}]
+	Y
+	PLEACH_TEST_DISK_FREE=4096 expect 1 pleach run --headless >/dev/null
+	has "$(task a .error.message)" "the slot needs 1 MB and its disk has 0 MB left"
+	expect 0 pleach down >/dev/null
+	expect 0 pleach run --headless --retry >/dev/null
+	is completed "$(task a .status)"
+}
