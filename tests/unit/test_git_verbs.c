@@ -309,6 +309,34 @@ static void test_settle(void **state)
 	run_sh(u->root, "git checkout -q pleach/p/one");
 }
 
+static void test_mend(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+	json_t *answer;
+
+	start_attempt(u, slot, 4, "one");
+	run_sh(u->slot, "echo wip > w");
+	slot_close(slot);
+	/* As a power cut leaves them: objects and refs by name alone, locks that nobody holds. */
+	run_sh(u->root, "o=.git/objects/$(echo lost | git hash-object --stdin | sed 's,..,&/,')\n"
+	                "mkdir -p ${o%/*}; : >$o; : >.git/refs/heads/pleach/p/empty\n"
+	                "mkdir -p .git/refs/pleach/kept\n"
+	                "printf '%040d\\n' 7 >.git/refs/pleach/kept/9; : >.git/refs/heads/theirs\n"
+	                "touch -d 2001-01-01 .git/index.lock .git/refs/heads/main.lock\n"
+	                "touch .git/HEAD.lock");
+	answer = ask_well(u, "mend", json_pack("{s:[s]}", "dirs", u->slot));
+	assert_int_equal(json_array_size(json_sub(answer, "problems")), 0);
+	assert_int_equal(json_array_size(json_sub(answer, "removed")), 5);
+	json_decref(answer);
+	/* What is not ours, or somebody may hold, stays. */
+	run_sh(u->root, "test -e .git/HEAD.lock && test -e .git/refs/heads/theirs");
+	run_sh(u->root, "rm .git/HEAD.lock .git/refs/heads/theirs; git fsck");
+	run_sh(u->root, "echo lost | git hash-object -w --stdin | xargs git cat-file -e");
+	assert_kept(u, "wip");
+	run_sh(u->root, "git checkout -q pleach/p/one");
+}
+
 static void test_bad_requests(void **state)
 {
 	struct universe *u = *state;
@@ -339,6 +367,7 @@ int main(void)
 	    universe_test(test_nothing_planted_is_run),
 	    universe_test(test_worktree_commit),
 	    universe_test(test_settle),
+	    universe_test(test_mend),
 	    universe_test(test_bad_requests),
 	};
 

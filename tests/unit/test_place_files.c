@@ -1,6 +1,7 @@
 /* Small files that are there whole or not at all, private, and never through somebody's link. */
 #include <sys/stat.h>
 
+#include "log.h"
 #include "place.h"
 #include "shared_fixture.h"
 
@@ -71,13 +72,31 @@ static void test_half_files_go_with_the_next_write(void **state)
 	assert_string_equal(data, "mine");
 }
 
+/* A log is begun anew when it is long, and the one before is there. */
+static void test_logs_are_kept_short(void **state)
+{
+	_cleanup_free_ char *file = path(*state, "a.log"), *old = path(*state, "a.log.1"),
+	                    *line = xasprintf("%01000d", 7);
+	struct stat st;
+
+	log_open(file);
+	for (int i = 0; i < 9000; i++)
+		log_info("test", "%s", line);
+	assert_int_equal(stat(file, &st), 0);
+	assert_in_range(st.st_size, 1, 2 << 20);
+	assert_int_equal(stat(old, &st), 0);
+	assert_in_range(st.st_size, 8 << 20, 9 << 20);
+	assert_mode(old, 0600);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_files_are_written_whole, temp_setup,
 	                                    temp_teardown),
 	    cmocka_unit_test_setup_teardown(test_half_files_go_with_the_next_write, temp_setup,
-	                                    temp_teardown)};
+	                                    temp_teardown),
+	    cmocka_unit_test_setup_teardown(test_logs_are_kept_short, temp_setup, temp_teardown)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
