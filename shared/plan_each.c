@@ -72,8 +72,9 @@ static int read_line(struct plan_reader *r, const struct yaml_node *n, struct pl
 	return 0;
 }
 
-static int read_items(struct plan_reader *r, const struct yaml_node *n, struct plan_each *each,
-                      struct plan_items **out)
+/* Kept by `each`; NULL: refused. */
+static const struct plan_items *read_items(struct plan_reader *r, const struct yaml_node *n,
+                                           struct plan_each *each)
 {
 	struct plan_items *file = xcalloc(1, sizeof *file);
 	_cleanup_buf_ struct buf text = BUF_INIT;
@@ -83,19 +84,18 @@ static int read_items(struct plan_reader *r, const struct yaml_node *n, struct p
 	file->next = each->files;
 	each->files = file;
 	if (plan_file_read(r, n, "for_each", ITEMS_FILE_MAX, &text))
-		return -1;
+		return NULL;
 	for (size_t at = 0; at < text.len;) {
 		const char *end = memchr(text.data + at, '\n', text.len - at);
 		size_t len = end ? (size_t)(end - text.data) - at : text.len - at;
 
 		if (read_line(r, n, file, text.data + at, len, ++number))
-			return -1;
+			return NULL;
 		at += len + 1;
 	}
 	if (!file->count)
-		return plan_fail(r, n, "for_each: %s has no items", file->file);
-	*out = file;
-	return 0;
+		plan_fail(r, n, "for_each: %s has no items", file->file);
+	return file->count ? file : NULL;
 }
 
 /* --- strings -------------------------------------------------------------------------- */
@@ -322,7 +322,7 @@ static int add_item(struct plan_reader *r, const struct yaml_node *node,
                     struct plan_each *each)
 {
 	const struct yaml_node *id = yaml_get(node, "id");
-	struct yaml_node *made, **own;
+	struct yaml_node *made = NULL, **own;
 
 	if (expand(r, node, item, each, &made))
 		return -1;
@@ -332,6 +332,8 @@ static int add_item(struct plan_reader *r, const struct yaml_node *node,
 		memcpy(made->items, node->items, node->count * sizeof(struct yaml_node *));
 	}
 	own = slot_of(made, "id");
+	if (!own)
+		return plan_fail(r, node, "a task with for_each needs an id");
 	if (*own == id)
 		*own = copy_node(r, id);
 	set_key(r, id, *own, number);
@@ -344,7 +346,7 @@ static int add_group(struct plan_reader *r, const struct yaml_node *node,
                      const struct yaml_node *from, struct plan_each *each)
 {
 	const struct yaml_node *id = yaml_get(node, "id");
-	struct plan_items *file = NULL;
+	const struct plan_items *file;
 	json_t *group;
 
 	if (!id || id->type != YAML_SCALAR)
@@ -354,7 +356,8 @@ static int add_group(struct plan_reader *r, const struct yaml_node *node,
 
 		return plan_fail(r, id, "task %s again", shown);
 	}
-	if (read_items(r, from, each, &file))
+	file = read_items(r, from, each);
+	if (!file)
 		return -1;
 	group = json_array();
 	json_object_set_new_nocheck(each->groups, id->text, group);
