@@ -398,12 +398,14 @@ void finish_lost(struct coordinator *c, int64_t attempt, bool innocent)
 	if (!store_attempt_get(c->store, attempt, &row) || row.outcome != OUTCOME_NONE ||
 	    !store_task_get(c->store, row.task, &task))
 		return;
-	if (innocent)
+	if (task.status == TASK_CANCELLED)
+		row.outcome = OUTCOME_CANCELLED; /* stopped before its worker died, or had begun */
+	else if (innocent)
 		row.outcome = OUTCOME_RELEASED;
 	else if (task.status == TASK_IN_PROGRESS || task.status == TASK_NEEDS_INPUT)
 		row.outcome = OUTCOME_LOST;
 	else
-		row.outcome = OUTCOME_CANCELLED; /* stopped by a person before its worker died */
+		row.outcome = OUTCOME_CANCELLED;
 	row.ended_at = time_now_ms();
 	if (row.ended_at > row.started_at) /* else the clock was set back */
 		row.seconds = (double)(row.ended_at - row.started_at) / 1000.0;

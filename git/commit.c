@@ -161,8 +161,10 @@ int slot_commit(struct slot *slot, int64_t attempt, const char *branch, const ch
 	int found;
 
 	if (slot_prepare(slot, err) < 0 || commit_resolve(&slot->repo, base, from, err) < 0 ||
-	    slot_capture(slot, false, &capture, err) < 0)
+	    slot_capture(slot, false, &capture, err) < 0) {
+		slot_forget_locks(slot);
 		return error_wrap(err, "commit in %s", slot->dir);
+	}
 	found = worktree_head(&slot->repo, slot->git_dir, head, NULL, err);
 	if (found < 0 ||
 	    make_head(slot, attempt, branch, from, subject, &capture, found ? head : NULL, &result,

@@ -43,7 +43,8 @@ enum slot_phase slot_phase(const struct slot *slot);
 
 /* Keeps whatever the slot holds (dirty, untracked, staged, conflicted, detached,
  * HEAD on any branch) as commits under refs/pleach/kept/<attempt>[-n] when it is
- * not already reachable from a branch or kept ref; records phase SNAPSHOTTED.
+ * not already reachable from a branch or kept ref; lets go of the branch (HEAD is
+ * detached where it is); records phase SNAPSHOTTED.
  * `*head` (caller frees) is the kept commit, or NULL when there was nothing to keep. */
 int slot_snapshot(struct slot *slot, int64_t attempt, char **head, struct error *err);
 

@@ -136,16 +136,35 @@ int slot_sync(struct slot *slot, struct error *err)
 	return 0;
 }
 
+/* HEAD on a commit: the branch is free for the next attempt, wherever that runs. On a branch that
+ * is not there (a power cut took what its commit said) HEAD goes to the base. */
+static int let_go_of_branch(struct slot *slot, struct error *err)
+{
+	char head[HEX_SIZE];
+	int found = worktree_head(&slot->repo, slot->git_dir, head, NULL, err);
+
+	if (found < 0)
+		return -1;
+	if (!found && (!slot->marker.base || !commit_exists(&slot->repo, slot->marker.base)))
+		return 0;
+	if (worktree_set_head(slot->git_dir, found ? head : slot->marker.base, err) < 0)
+		return -1;
+	slot->unsynced = true; /* before anybody says that the task may go elsewhere */
+	return 0;
+}
+
 int slot_snapshot(struct slot *slot, int64_t attempt, char **head, struct error *err)
 {
 	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
 	_cleanup_free_ char *kept = NULL;
 
 	if (slot_prepare(slot, err) < 0 ||
-	    slot_keep_content(slot, attempt, &capture, &kept, err) < 0)
+	    slot_keep_content(slot, attempt, &capture, &kept, err) < 0) {
+		slot_forget_locks(slot);
 		return error_wrap(err, "snapshot of %s", slot->dir);
+	}
 	slot_forget_locks(slot);
-	if (slot_sync(slot, err) < 0)
+	if (let_go_of_branch(slot, err) < 0 || slot_sync(slot, err) < 0)
 		return -1;
 	slot->marker.phase = SLOT_SNAPSHOTTED;
 	if (marker_write(slot->git_dir, &slot->marker, err) < 0)
@@ -159,7 +178,8 @@ int slot_snapshot(struct slot *slot, int64_t attempt, char **head, struct error 
 
 void slot_forget_locks(const struct slot *slot)
 {
-	static const char *const names[] = {"index.lock", "HEAD.lock"};
+	static const char *const names[] = {"index.lock", "HEAD.lock", "pleach.index.lock",
+	                                    "pleach.staged.lock", "pleach.proof.lock"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		_cleanup_free_ char *path = repo_path(slot->git_dir, names[i]);

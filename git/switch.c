@@ -254,8 +254,10 @@ int slot_switch(struct slot *slot, int64_t attempt, const struct slot_order *ord
 		slot->untouched = false;
 		return -1;
 	}
-	if (slot_keep_content(slot, owner, &capture, &kept, err) < 0 || slot_sync(slot, err) < 0)
+	if (slot_keep_content(slot, owner, &capture, &kept, err) < 0 || slot_sync(slot, err) < 0) {
+		slot_forget_locks(slot);
 		return error_wrap(err, "snapshot of %s", slot->dir);
+	}
 	old = strv_copy((const char *const *)slot->marker.private_paths);
 	if (slot_sparse_choose(slot, order->paths, err) < 0 ||
 	    setup_key(slot, hex, order->setup_when, err) < 0 ||

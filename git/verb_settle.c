@@ -8,25 +8,6 @@
 #include "slot_internal.h"
 #include "verb.h"
 
-static int settle(struct slot *slot, char **kept, struct error *err)
-{
-	char head[HEX_SIZE];
-	int found;
-
-	if (slot_snapshot(slot, slot_attempt(slot), kept, err) < 0)
-		return -1;
-	found = worktree_head(&slot->repo, slot->git_dir, head, NULL, err);
-	if (found < 0)
-		return -1;
-	/* On a branch that is not there (a power cut took what its commit said): let go of, too. */
-	if (!found && (!slot->marker.base || !commit_exists(&slot->repo, slot->marker.base)))
-		return 0;
-	if (worktree_set_head(slot->git_dir, found ? head : slot->marker.base, err) < 0)
-		return -1;
-	/* Before the store says that the task may go elsewhere. */
-	return repo_sync(&slot->repo, err);
-}
-
 int verb_settle(const json_t *request, json_t **answer, struct error *err)
 {
 	const char *wanted = json_text(request, "dir");
@@ -47,7 +28,7 @@ int verb_settle(const json_t *request, json_t **answer, struct error *err)
 		if (slot_open(json_text(request, "root"), dir, name + 1,
 		              json_text(request, "pinned"), NULL, NULL, &slot, err) < 0)
 			return -1;
-		rc = settle(slot, &kept, err);
+		rc = slot_snapshot(slot, slot_attempt(slot), &kept, err);
 		slot_close(slot);
 		if (rc < 0)
 			return -1;

@@ -13,6 +13,7 @@
 #include "slot_module.h"
 
 /* The worker before us may still be ending: its lock goes with it. */
+#define JOB_TRIES     3
 #define LOCK_TRIES    50
 #define LOCK_PAUSE_MS 100
 
@@ -159,15 +160,8 @@ void slots_job_finish(struct slots_job *job)
 	job->env = job->tampering = NULL;
 }
 
-static void job_run(uv_work_t *work)
+static void job_try(struct slots *s, struct slots_job *job)
 {
-	struct slots_job *job = work->data;
-	struct slots *s = job->slots;
-
-	if (!s->slot && job->verb != SLOTS_PREPARE) {
-		job->rc = error_set(&job->err, ERROR_EXTERNAL, "the slot %s is not open", s->dir);
-		return;
-	}
 	switch (job->verb) {
 	case SLOTS_PREPARE:
 		job->rc = prepare(s, job);
@@ -188,6 +182,28 @@ static void job_run(uv_work_t *work)
 	case SLOTS_KEEP:
 		job->rc = s->module->keep(s->slot, job->attempt, job->head, &job->err);
 		break;
+	}
+}
+
+static void job_run(uv_work_t *work)
+{
+	struct slots_job *job = work->data;
+	struct slots *s = job->slots;
+
+	if (!s->slot && job->verb != SLOTS_PREPARE) {
+		job->rc = error_set(&job->err, ERROR_EXTERNAL, "the slot %s is not open", s->dir);
+		return;
+	}
+	job_try(s, job);
+	/* A git that was killed in the middle costs nobody the work of hours: each of these can be
+	 * done again from where it stands. */
+	for (int i = 1; i < JOB_TRIES && job->rc != 0 && job->err.code == ERROR_EXTERNAL &&
+	                (s->slot || job->verb == SLOTS_PREPARE);
+	     i++) {
+		log_warn("slots", "attempt=%lld %s (again)", (long long)job->attempt,
+		         job->err.text);
+		job->err = (struct error)ERROR_INIT;
+		job_try(s, job);
 	}
 	ask_slot(s, job);
 }

@@ -169,7 +169,10 @@ class World:
 
     @property
     def control(self):
-        return f"{self.runtime}/{os.listdir(self.runtime)[0]}/control"
+        names = os.listdir(self.runtime)
+        if not names:
+            raise FileNotFoundError("no coordinator was here yet")
+        return f"{self.runtime}/{names[0]}/control"
 
     def connect(self, wait=LIMIT):
         return Rpc(self.control, wait)

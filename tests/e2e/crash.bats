@@ -158,6 +158,28 @@ agent_pid() {
 	ran_once
 }
 
+@test "a git that is killed while it commits costs no agent's work" {
+	local real
+	real=$(command -v git)
+	mkdir "$W/bin"
+	cat >"$W/bin/git" <<-G
+	#!/bin/bash
+	# the first one that adds a slot's files dies
+	[[ " \$* " != *" add "* ]] || ! mkdir "$W/killed" 2>/dev/null || kill -KILL \$\$
+	exec "$real" "\$@"
+	G
+	chmod +x "$W/bin/git"
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'echo x >>"$W/a"; echo work >work'}
+	Y
+	PATH=$W/bin:$PATH expect 0 pleach run --headless >/dev/null
+	test -d "$W/killed"
+	is 1 "$(wc -l <"$W/a")"
+	is "completed 1" "$(task a '"\(.status) \(.attempts)"')"
+	is work "$(git show "$(task a .head):work")"
+}
+
 @test "everything but the agents is killed at once" {
 	waiting_plan
 	eventually panes_open

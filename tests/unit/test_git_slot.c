@@ -185,6 +185,23 @@ static void test_locks_of_the_dead_are_removed(void **state)
 	slot_close(slot);
 }
 
+/* Whatever became of its attempt, a slot that was kept does not hold the branch: the task is
+ * tried again anywhere. */
+static void test_a_snapshot_lets_go_of_the_branch(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+	char *head = NULL;
+
+	start_attempt(u, slot, 1, "one");
+	run_sh(u->slot, "echo new > a.txt");
+	snapshot(slot, 1, &head);
+	assert_non_null(head);
+	free(head);
+	run_sh(u->root, "git worktree add -q ../other pleach/p/one");
+	slot_close(slot);
+}
+
 /* Every state that an agent can leave: the commands, and the contents that must survive. */
 static const struct {
 	const char *name, *commands;
@@ -374,6 +391,7 @@ int main(void)
 	    universe_test(test_switch_is_on_the_branch_at_base),
 	    universe_test(test_clean_slot_keeps_nothing),
 	    universe_test(test_locks_of_the_dead_are_removed),
+	    universe_test(test_a_snapshot_lets_go_of_the_branch),
 	    cmocka_unit_test(test_every_state_is_kept),
 	    cmocka_unit_test(test_every_state_is_committed),
 	};
