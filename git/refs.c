@@ -93,7 +93,9 @@ static bool lock_is_gone(const struct repo *repo, const char *name)
 static int write_once(const struct repo *repo, const char *name, const char *hex, const char *old,
                       const char *why, struct error *err)
 {
-	struct git_run run = {.exit_code = NULL};
+	_cleanup_free_ char *own = xasprintf("%s/%s.lock", repo->place.common_dir, name);
+	const char *const locks[] = {own, NULL};
+	struct git_run run = {.locks = locks};
 	char now[HEX_SIZE];
 	int rc = write_by_git2(repo, name, hex, old, why, err);
 
@@ -130,7 +132,10 @@ int ref_write(const struct repo *repo, const char *name, const char *hex, const 
 
 int ref_delete(const struct repo *repo, const char *name, const char *old, struct error *err)
 {
-	struct git_run run = {.exit_code = NULL};
+	_cleanup_free_ char *own = xasprintf("%s/%s.lock", repo->place.common_dir, name);
+	_cleanup_free_ char *packed = repo_path(repo->place.common_dir, "packed-refs.lock");
+	const char *const locks[] = {own, packed, NULL};
+	struct git_run run = {.locks = locks};
 
 	return git_run(repo, &run, GIT_ARGS("update-ref", "--no-deref", "-d", name, old), err);
 }

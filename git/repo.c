@@ -224,6 +224,8 @@ int git_run(const struct repo *repo, const struct git_run *run, const char *cons
             struct error *err)
 {
 	_cleanup_free_ char *lock = own_lock(repo, run);
+	const char *const index_lock[] = {lock, NULL};
+	const char *const *locks = run->locks ? run->locks : index_lock;
 	size_t n = strv_len(args);
 	_cleanup_free_ const char **argv = xcalloc(n + 2, sizeof *argv);
 	_cleanup_strv_ char **env = git_run_environment(repo, run, err);
@@ -248,9 +250,11 @@ int git_run(const struct repo *repo, const struct git_run *run, const char *cons
 	proc.out = run->out;
 	proc.err_out = why;
 	proc.max_out = (size_t)1 << 30;
-	if ((run->once ? proc_run(&proc, &status, err) : git_program(&proc, lock, &status, err)) <
-	    0)
+	if ((run->killed ? proc_run(&proc, &status, err)
+	                 : git_program(&proc, locks, &status, err)) < 0)
 		return error_wrap(err, "git %s", args[0]);
+	if (run->killed)
+		*run->killed = WIFSIGNALED(status);
 	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || run->exit_code)) {
 		if (run->exit_code)
 			*run->exit_code = WEXITSTATUS(status);

@@ -59,9 +59,10 @@ struct git_run {
 	const void *in;
 	size_t in_len;
 	struct buf *out;
-	struct buf *why; /* what it wrote to stderr; may be NULL */
-	bool once;       /* it may not be run again by itself, should it be killed */
-	int *exit_code;  /* when given, an exit status other than 0 is not an error */
+	struct buf *why;          /* what it wrote to stderr; may be NULL */
+	bool *killed;             /* when given: whether it was, and it is not run again for that */
+	const char *const *locks; /* as of git_program; NULL: that of the index, where it is ours */
+	int *exit_code;           /* when given, an exit status other than 0 is not an error */
 };
 
 /* Runs `git ARGS`. Errors: EXTERNAL with the last line that git wrote to stderr. */

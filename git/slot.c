@@ -433,6 +433,32 @@ static int first_checkout(struct slot *slot, const char *const *paths, struct er
 	return marker_write(slot->git_dir, &slot->marker, err);
 }
 
+/* The locks of refs that only the attempt of this slot writes: it held them when it died. */
+static void remove_ref_locks(const struct slot *slot)
+{
+	_cleanup_free_ char *kept = repo_path(slot->repo.place.common_dir, "refs/pleach/kept");
+	_cleanup_free_ char *own = xasprintf("%lld", (long long)slot->marker.attempt);
+	size_t len = strlen(own);
+	struct dirent *entry;
+	DIR *dir;
+
+	if (slot->marker.branch) {
+		_cleanup_free_ char *lock =
+		    xasprintf("%s/%s.lock", slot->repo.place.common_dir, slot->marker.branch);
+		unlink(lock);
+	}
+	dir = slot->marker.attempt ? opendir(kept) : NULL;
+	while (dir && (entry = readdir(dir))) {
+		const char *name = entry->d_name, *dot = strrchr(name, '.');
+
+		if (dot && strcmp(dot, ".lock") == 0 && strncmp(name, own, len) == 0 &&
+		    (name[len] == '-' || name[len] == '.'))
+			unlinkat(dirfd(dir), name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 /* Temporary files of a process that died. */
 static void remove_temporary(const struct slot *slot)
 {
@@ -502,6 +528,7 @@ static int open_slot(struct slot *slot, const char *base, const char *const *pat
 	if (check_place(slot, err) < 0)
 		return -1;
 	remove_temporary(slot);
+	remove_ref_locks(slot);
 	/* Before anything is in it, so that a half-made slot is known as one. */
 	if (rc == 0) {
 		slot->marker.made = holds_nothing(slot);

@@ -10,15 +10,19 @@
 #include "files.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "moving.h"
 #include "refs.h"
 #include "target.h"
 #include "verb.h"
+
+#define KILLED_TRIES 3
 
 struct move {
 	struct repo *repo;
 	struct target target;
 	const char *before, *after;
-	bool back; /* after is what before was built on */
+	bool back;   /* after is what before was built on */
+	bool killed; /* the last git that changed something */
 };
 
 /* The files in the way of a move by their names; 0 where there are none. */
@@ -55,12 +59,14 @@ static void explain(struct move *move, struct error *err)
 static int move_forth(struct move *move, struct error *err)
 {
 	const char *const set[] = {"GIT_REFLOG_ACTION", "pleach merge", "GIT_MERGE_AUTOEDIT", "no",
+	                           MOVING_VARIABLE, move->repo->place.common_dir,
 	                           /* Their index, too: a power cut must not leave them
 	                            * an empty one. */
 	                           control_off("fsync-git") ? NULL : "GIT_CONFIG_PARAMETERS",
 	                           "'core.fsync'='committed,loose-object,reference,index'", NULL};
 	const struct worktree *tree = move->target.tree;
-	struct git_run run = {.git_dir = tree->git_dir, .work_tree = tree->dir, .set = set};
+	struct git_run run = {
+	    .git_dir = tree->git_dir, .work_tree = tree->dir, .set = set, .killed = &move->killed};
 
 	if (git_run(move->repo, &run,
 	            GIT_ARGS("merge", "--ff-only", "--no-overwrite-ignore", "--no-stat",
@@ -68,14 +74,17 @@ static int move_forth(struct move *move, struct error *err)
 	                     "-q", move->after),
 	            err) == 0)
 		return 0;
-	explain(move, err);
+	if (!move->killed)
+		explain(move, err);
 	return -1;
 }
 
-static int two_way(const struct move *move, const char *from, const char *to, struct error *err)
+static int two_way(struct move *move, const char *from, const char *to, struct error *err)
 {
 	const struct worktree *tree = move->target.tree;
-	struct git_run run = {.git_dir = tree->git_dir, .work_tree = tree->dir};
+	const char *const set[] = {MOVING_VARIABLE, move->repo->place.common_dir, NULL};
+	struct git_run run = {
+	    .git_dir = tree->git_dir, .work_tree = tree->dir, .set = set, .killed = &move->killed};
 
 	return git_run(move->repo, &run, GIT_ARGS("read-tree", "-m", "-u", from, to), err);
 }
@@ -103,7 +112,9 @@ static int is_there(const struct move *move, const struct changes *changes, stru
 static int move_back(struct move *move, struct error *err)
 {
 	const struct worktree *tree = move->target.tree;
-	struct git_run run = {.git_dir = tree->git_dir, .work_tree = tree->dir};
+	const char *const set[] = {MOVING_VARIABLE, move->repo->place.common_dir, NULL};
+	struct git_run run = {
+	    .git_dir = tree->git_dir, .work_tree = tree->dir, .set = set, .killed = &move->killed};
 	_cleanup_changes_ struct changes changes = CHANGES_INIT;
 	int there;
 
@@ -119,14 +130,41 @@ static int move_back(struct move *move, struct error *err)
 	            GIT_ARGS("update-ref", "-m", "pleach undo", "HEAD", move->after, move->before),
 	            err) == 0)
 		return 0;
+	if (move->killed)
+		return -1;
 	two_way(move, move->after, move->before, NULL);
 	return error_set(err, ERROR_CONFLICT, "%s moved meanwhile", move->target.name);
+}
+
+/* Where a user has it checked out. A git of ours that somebody kills is undone and run again. */
+static int move_tree(struct move *move, struct error *err)
+{
+	const struct moving moving = {.repo = move->repo,
+	                              .tree = move->target.tree,
+	                              .ref = move->target.ref,
+	                              .from = move->before,
+	                              .to = move->after};
+	int rc = moving_begin(&moving, err);
+
+	if (rc < 0)
+		return -1;
+	for (int i = 0; i < KILLED_TRIES; i++) {
+		move->killed = false;
+		rc = move->back ? move_back(move, err) : move_forth(move, err);
+		if (!move->killed)
+			break;
+		if (moving_undo(&moving, err) < 0)
+			return -1;
+	}
+	if (!move->killed)
+		moving_end(&moving);
+	return rc;
 }
 
 static int move_ref(struct move *move, struct error *err)
 {
 	if (move->target.tree)
-		return move->back ? move_back(move, err) : move_forth(move, err);
+		return move_tree(move, err);
 	return ref_write(move->repo, move->target.ref, move->after, move->before,
 	                 move->back ? "pleach undo" : "pleach merge", err);
 }

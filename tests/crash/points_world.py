@@ -260,9 +260,9 @@ class Trial(World):
         known |= {f"refs/heads/pleach/{plan}/{key}" for key in keys.values() for plan in ("p", "old", "adhoc")}
         numbers = {number for list_ in attempts.values() for number in list_}
         for ref in self.git("for-each-ref", "--format=%(refname)").splitlines():
-            kept = re.match(r"refs/pleach/kept/(\d+)(-|$)", ref)
+            kept = re.match(r"refs/pleach/kept/(?:(\d+)(-|$)|slot-integration)", ref)
             base = re.match(r"refs/pleach/base/(\d+)$", ref)
-            check(ref in known or (kept and kept[1] in numbers) or (base and int(base[1]) in keys),
+            check(ref in known or (kept and (not kept[1] or kept[1] in numbers)) or (base and int(base[1]) in keys),
                   f"{ref} belongs to nothing")
         for line in self.git("worktree", "list", "--porcelain").splitlines():
             check(not line.startswith("prunable"), f"a worktree without its folder: {line}")
@@ -273,6 +273,8 @@ class Trial(World):
         top = self.repo + "/.git/worktrees"
         for name in os.listdir(top) if os.path.isdir(top) else ():
             for needed in ("gitdir", "HEAD", "commondir", "index"):
+                if needed == "index" and name.startswith("integration-"):
+                    continue  # one more place to prove landings in, filled when it is needed
                 check(os.path.exists(f"{top}/{name}/{needed}"), f"worktree {name} has no {needed}")
             with open(f"{top}/{name}/gitdir") as file:
                 link = file.read().strip()
@@ -289,6 +291,7 @@ class Trial(World):
                 for name in names + dirs:
                     check(not name.endswith(".lock") or name in ours, f"lock left: {folder}/{name}")
                     check(not re.search(r"\.half$|\.[0-9a-f]{8}$|^\.pleach-[0-9a-f]{8}", name), f"half a file left: {folder}/{name}")
+                    check(not name.startswith("pleach-moving"), f"left: {folder}/{name}")
                     check(name != "result.json", f"left: {folder}/{name}")
 
     def check_user(self, branches, dirty=""):

@@ -1,0 +1,220 @@
+/* Undoing what a killed git left in a user's working tree. Touches only paths that differ between
+ * the two commits, and of them only what a git on its way from one to the other can have left. */
+#include "moving.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "place.h"
+#include "proc.h"
+#include "stat.h"
+
+#define MARK_MAX   4096
+#define SWEEPS_MAX 100
+#define FILE_MAX   (64u << 20) /* a longer file that is half written stays as it is */
+
+static char *mark_path(const struct moving *moving)
+{
+	return repo_path(moving->tree->git_dir, "pleach-moving");
+}
+
+/* ---- locks ---- */
+
+static bool is_older(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/* Only what is not older than our move: another git's lock would have kept ours from working. */
+static void remove_locks(const struct moving *moving, const struct stat *mark)
+{
+	const char *const dirs[] = {moving->tree->git_dir, moving->tree->git_dir,
+	                            moving->tree->git_dir, moving->repo->place.common_dir};
+	const char *const names[] = {"index", "HEAD", "ORIG_HEAD", moving->ref};
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		_cleanup_free_ char *lock = xasprintf("%s/%s.lock", dirs[i], names[i]);
+
+		if (lstat(lock, &st) == 0 && !is_older(&st.st_mtim, &mark->st_mtim))
+			unlink(lock);
+	}
+}
+
+/* ---- files ---- */
+
+static void split(const struct buf *text, char ***out)
+{
+	for (size_t at = 0; at < text->len; at += strlen(text->data + at) + 1)
+		strv_push(out, xstrdup(text->data + at));
+}
+
+static bool has(char *const *paths, const char *path)
+{
+	for (; paths && *paths; paths++)
+		if (strcmp(*paths, path) == 0)
+			return true;
+	return false;
+}
+
+/* The paths of an index that the working tree has otherwise. */
+static int differing(const struct moving *moving, const char *index, char ***out, struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	int status;
+	struct git_run run = {
+	    .git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir, .index = index};
+	struct git_run refresh = run;
+
+	refresh.exit_code = &status; /* 1: something differs */
+	run.out = &text;
+	if (git_run(moving->repo, &refresh, GIT_ARGS("update-index", "-q", "--refresh"), err) < 0 ||
+	    git_run(moving->repo, &run,
+	            GIT_ARGS("diff-files", "--name-only", "-z", "--ignore-submodules"), err) < 0)
+		return -1;
+	split(&text, out);
+	return 0;
+}
+
+/* As differing, against the index as it is when all of `to` is checked out. */
+static int differing_from_target(const struct moving *moving, char ***out, struct error *err)
+{
+	_cleanup_free_ char *index = repo_path(moving->tree->git_dir, "pleach-moving.index");
+	struct git_run run = {
+	    .git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir, .index = index};
+	int rc = git_run(moving->repo, &run, GIT_ARGS("read-tree", moving->to), err);
+
+	if (rc == 0)
+		rc = differing(moving, index, out, err);
+	unlink(index);
+	return rc;
+}
+
+/* The paths that the index has otherwise than `from`. */
+static int staged(const struct moving *moving, char ***out, struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct git_run run = {
+	    .git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir, .out = &text};
+
+	if (git_run(moving->repo, &run,
+	            GIT_ARGS("diff-index", "--cached", "--name-only", "-z", "--ignore-submodules",
+	                     moving->from),
+	            err) < 0)
+		return -1;
+	split(&text, out);
+	return 0;
+}
+
+/* A file that was cut off while it was written. */
+static bool is_beginning(const struct moving *moving, const char *file, const char *path)
+{
+	_cleanup_free_ char *spec = xasprintf("%s:%s", moving->to, path);
+	_cleanup_buf_ struct buf whole = BUF_INIT, part = BUF_INIT;
+	struct git_run run = {
+	    .git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir, .out = &whole};
+	struct stat st;
+
+	return lstat(file, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= FILE_MAX &&
+	       file_read(file, FILE_MAX, &part, NULL) == 1 &&
+	       git_run(moving->repo, &run, GIT_ARGS("cat-file", "--filters", spec), NULL) == 0 &&
+	       part.len <= whole.len && (!part.len || memcmp(part.data, whole.data, part.len) == 0);
+}
+
+static int restore_files(const struct moving *moving, struct error *err)
+{
+	_cleanup_changes_ struct changes changes = CHANGES_INIT;
+	_cleanup_strv_ char **dirty = NULL, **not_there = NULL, **in_index = NULL;
+	_cleanup_buf_ struct buf restore = BUF_INIT;
+	struct git_run run = {.git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir};
+
+	if (changes_read(moving->repo, moving->from, moving->to, &changes, err) < 0 ||
+	    differing(moving, NULL, &dirty, err) < 0 ||
+	    differing_from_target(moving, &not_there, err) < 0 ||
+	    staged(moving, &in_index, err) < 0)
+		return -1;
+	for (size_t i = 0; i < changes.count; i++) {
+		const struct change *change = &changes.items[i];
+		_cleanup_free_ char *file = repo_path(moving->tree->dir, change->path);
+		struct stat st;
+		bool missing = lstat(file, &st) < 0 && errno == ENOENT;
+		bool tracked = change->status != 'A' || has(in_index, change->path);
+
+		if (tracked ? !has(dirty, change->path) : missing)
+			continue; /* as before, or as the index that was written says */
+		if (!missing &&
+		    (change->status == 'D' ||
+		     (has(not_there, change->path) && !is_beginning(moving, file, change->path))))
+			continue; /* somebody else's */
+		if (tracked)
+			buf_add(&restore, change->path, strlen(change->path) + 1);
+		else
+			unlink(file);
+	}
+	run.in = restore.data;
+	run.in_len = restore.len;
+	return restore.len ? git_run(moving->repo, &run,
+	                             GIT_ARGS("checkout-index", "-f", "-q", "-z", "--stdin"), err)
+	                   : 0;
+}
+
+/* ---- moving ---- */
+
+int moving_undo(const struct moving *moving, struct error *err)
+{
+	_cleanup_free_ char *path = mark_path(moving);
+	_cleanup_free_ char *marker =
+	    xasprintf(MOVING_VARIABLE "=%s", moving->repo->place.common_dir);
+	struct stat mark;
+
+	if (lstat(path, &mark) < 0)
+		return 0;
+	proc_kill_survivors(marker, NULL, 0, SWEEPS_MAX);
+	remove_locks(moving, &mark);
+	return restore_files(moving, err);
+}
+
+/* What was under way when a process of ours died here. */
+static int undo_earlier(const struct moving *moving, struct error *err)
+{
+	_cleanup_free_ char *path = mark_path(moving);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	_cleanup_json_ json_t *mark = NULL;
+	struct moving earlier = *moving;
+	int rc = file_read(path, MARK_MAX, &text, err);
+
+	if (rc <= 0)
+		return rc;
+	mark = jsonl_parse(text.data, text.len, NULL);
+	earlier.ref = json_text(mark, "ref");
+	earlier.from = json_text(mark, "from");
+	earlier.to = json_text(mark, "to");
+	if (!earlier.ref || !earlier.from || !earlier.to)
+		return 0;
+	return moving_undo(&earlier, err);
+}
+
+int moving_begin(const struct moving *moving, struct error *err)
+{
+	_cleanup_free_ char *path = mark_path(moving), *text = NULL;
+	_cleanup_json_ json_t *mark = json_pack("{s:s, s:s, s:s}", "ref", moving->ref, "from",
+	                                        moving->from, "to", moving->to);
+
+	if (undo_earlier(moving, err) < 0)
+		return -1;
+	text = jsonl_text(mark);
+	return place_write_file(path, text, strlen(text), err);
+}
+
+void moving_end(const struct moving *moving)
+{
+	_cleanup_free_ char *path = mark_path(moving);
+
+	unlink(path);
+}

@@ -1,0 +1,28 @@
+/* A move of a branch that a user has checked out, by a git that may be killed in the middle: its
+ * locks and half-written files must not be the user's to clean up. Private to git/. */
+#ifndef PLEACH_GIT_MOVING_H
+#define PLEACH_GIT_MOVING_H
+
+#include "repo.h"
+#include "worktree.h"
+
+struct moving {
+	const struct repo *repo;
+	const struct worktree *tree;
+	const char *ref, *from, *to; /* borrowed */
+};
+
+/* Says in the worktree's git directory that a git of ours is about to go from one commit to
+ * the other; first undoes what an earlier one, whose process died with it, left. */
+int moving_begin(const struct moving *moving, struct error *err);
+/* Our git was killed: ends what is left of it, removes its locks, and puts the files that it
+ * has written already, or was about to write, back to what the index says. What the user
+ * has changed is not among them: git would not have begun. */
+int moving_undo(const struct moving *moving, struct error *err);
+/* It ended by itself. */
+void moving_end(const struct moving *moving);
+
+/* For the environment of such a git: NAME, value. */
+#define MOVING_VARIABLE "PLEACH_MOVING"
+
+#endif
