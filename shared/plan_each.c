@@ -324,7 +324,7 @@ static int add_item(struct plan_reader *r, const struct yaml_node *node,
 	const struct yaml_node *id = yaml_get(node, "id");
 	struct yaml_node *made = NULL, **own;
 
-	if (expand(r, node, item, each, &made))
+	if (expand(r, node, item, each, &made) || !made)
 		return -1;
 	if (made == node) {
 		made = copy_node(r, node);

@@ -352,3 +352,19 @@ branches() {
 	has "$(pleach compare edit.1 edit.1 --diff 2>&1)" "the same"
 	has "$(expect 0 pleach compare edit --stat)" "odd name"
 }
+
+@test "compare --verify that was killed: the next one and gc clean up after it" {
+	branches
+	gate go
+	background pleach compare --verify 'echo $PPID >"$W/git"; read x <"$W/go"' good
+	eventually test -s "$W/git"
+	kill -KILL "$BG"
+	finished "$BG"
+	# Its proof runs on, and nobody else gets its worktree.
+	holds "$(expect 0 pleach --json compare --verify 'grep -q fine x' good)" '.alternatives[0].verify_exit_code == 0'
+	is 2 "$(git worktree list | wc -l)"
+	open_gate go
+	process_gone "$(cat "$W/git")"
+	expect 0 pleach gc --yes >/dev/null
+	is 1 "$(git worktree list | wc -l)"
+}
