@@ -82,7 +82,7 @@ static int gc_exec(struct cli *cli, struct error *err)
 		return print_json(result);
 	json_array_foreach (json_sub(result, "items"), i, item) {
 		would += json_flag(item, "remove");
-		if (json_flag(item, "remove") || cli->verbose)
+		if (!cli->quiet)
 			print_item(cli, item, yes);
 	}
 	if (!would && !cli->quiet)

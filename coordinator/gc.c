@@ -78,6 +78,27 @@ static void look_at(struct coordinator *c, struct gc *gc, const char *dir, const
 	gitq_ask(c, "remove", json_pack("{s:s}", "dir", dir), removed, removal);
 }
 
+/* What is no slot is listed and stays: only a person knows what it is worth. */
+static void left_over(struct coordinator *c, const json_t *result, const struct error *why,
+                      void *context)
+{
+	struct gc *gc = context;
+	json_t *item;
+	size_t i;
+
+	(void)why; /* no folder of slots: nothing is in it */
+	json_array_foreach (json_sub(result, "items"), i, item) {
+		json_t *kept = json_copy(item);
+
+		json_object_set_new(kept, "what", json_string("leftover"));
+		json_object_set_new(kept, "bytes", json_null());
+		json_object_set_new(kept, "remove", json_false());
+		json_array_append_new(gc->items, kept);
+	}
+	gc->waiting--;
+	gc_end(c, gc);
+}
+
 static void listed(struct coordinator *c, const json_t *result, const struct error *why,
                    void *context)
 {
@@ -92,15 +113,15 @@ static void listed(struct coordinator *c, const json_t *result, const struct err
 		free(gc);
 		return;
 	}
-	gc->waiting = 1; /* until all have been looked at */
+	gc->waiting = 1; /* until all have been looked at, and the leftovers are listed */
 	json_array_foreach (json_object_get(result, "worktrees"), i, item) {
 		const char *dir = json_text(item, "dir");
 
 		if (dir)
 			look_at(c, gc, dir, slots);
 	}
-	gc->waiting--;
-	gc_end(c, gc);
+	gitq_ask(c, "leftovers", json_pack("{s:o}", "slots", json_text_or_null(slots)), left_over,
+	         gc);
 }
 
 int method_gc(struct request *r, struct error *err)

@@ -55,6 +55,7 @@
  *     "doing":"rebase"|"bisect"|null,"main":bool}]}
  * remove {"dir":DIR,"scratch":bool} → {"removed":bool,"kept":HEX|null}: a slot, once its
  *     content is kept; what only proofs ran in (compare_N) without.
+ * leftovers {"slots":DIR} → {"items":[{"path","why"}]}: what is there and is no slot.
  * settle {"dir":DIR} → {"kept":HEX|null}: the slot of a dead worker; its branch is let go of.
  * mend {"dirs":[DIR]} → {"removed":[PATH],"problems":[TEXT]}: after a restart of the machine.
  * worktree_commit {"dir":DIR} → {"commit":HEX,"changed":bool}: uncommitted work as a commit.

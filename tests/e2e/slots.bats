@@ -120,3 +120,28 @@ load helper
 	expect 0 pleach run --headless --retry >/dev/null
 	is completed "$(task a .status)"
 }
+
+@test "gc: removes slots that nobody has, keeps the rest and says why; never the only copy" {
+	plan <<-'Y'
+	team: 1
+	tasks:
+	  - {id: a, prompt: 'git init -q sub && echo i >sub/i && git -C sub add i && git -C sub -c user.name=a -c user.email=b commit -qm i; exit 1'}
+	  - {id: b, prompt: 'echo dirty >dirty; exit 1'}
+	Y
+	expect 1 pleach run --headless >/dev/null
+	slots=$(dirname "$(git worktree list --porcelain | sed -n 's/^worktree //p' | tail -n 1)")
+	has "$(expect 0 pleach gc)" "a teammate's slot"
+	mkdir "$slots/mine"
+	echo x >"$slots/mine/x"
+	expect 0 pleach down >/dev/null
+	out=$(expect 0 pleach gc)
+	has "$out" "would remove"
+	has "$out" "not a worktree of this repository"
+	has "$out" "a repository that an agent made in its slot"
+	is 2 "$(git worktree list | wc -l)"
+	expect 0 pleach gc --yes >/dev/null
+	is 1 "$(git worktree list | wc -l)"
+	test -e "$slots/mine/x"
+	is dirty "$(git show pleach/p/b:dirty)"
+	is i "$(git show "refs/pleach/kept/1-nested:i")"
+}
