@@ -56,7 +56,7 @@ static void print_failed(const struct cli *cli, const json_t *failed)
 		line_addf(&line, STYLE_PLAIN, "  verify exit %lld when merged",
 		          (long long)json_int(item, "exit_code", -1));
 		line_print(&line);
-		if (json_text(item, "tail"))
+		if (json_text(item, "tail") && *json_text(item, "tail"))
 			print_text(json_text(item, "tail"));
 	}
 	line_finish(&line);

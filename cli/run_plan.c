@@ -122,12 +122,18 @@ json_t *run_selected(const json_t *plan, const json_t *keys)
 json_t *run_used_agents(const json_t *plan, const json_t *keys)
 {
 	_cleanup_json_ json_t *selected = run_selected(plan, keys);
+	const char *resolver = json_text(json_sub(plan, "landing"), "resolve");
 	json_t *used = json_object(), *item;
 	size_t i;
 
 	json_array_foreach (json_sub(plan, "tasks"), i, item) {
 		if (json_text(item, "agent") && json_object_get(selected, json_text(item, "key")))
 			json_object_set_new(used, json_text(item, "agent"), json_true());
+	}
+	if (resolver) { /* NAME or NAME/MODEL */
+		_cleanup_free_ char *name = xstrndup(resolver, strcspn(resolver, "/"));
+
+		json_object_set_new(used, name, json_true());
 	}
 	json_array_foreach (json_sub(json_sub(plan, "team"), "teammates"), i, item) {
 		if (json_text(item, "agent"))

@@ -145,6 +145,23 @@ static void test_priority_then_id(void **state)
 	assert_int_equal(tasks[made[1].task].id, 2);
 }
 
+/* Behind the others of its priority, and still before nothing at all. */
+static void test_clashing_last(void **state)
+{
+	const struct sched_task tasks[] = {
+	    {.id = 1, .clashes = true, .total_limit = SIZE_MAX, .agent_limit = SIZE_MAX},
+	    {.id = 2, .total_limit = SIZE_MAX, .agent_limit = SIZE_MAX},
+	    {.id = 3, .priority = -1, .total_limit = SIZE_MAX, .agent_limit = SIZE_MAX}};
+	const struct sched_teammate mates[] = {{0, "codex"}, {1, "codex"}};
+	struct sched_assignment made[2];
+
+	(void)state;
+	assert_int_equal(schedule_assign(tasks, 3, mates, 2, NULL, 0, made), 2);
+	assert_int_equal(tasks[made[0].task].id, 2);
+	assert_int_equal(tasks[made[1].task].id, 1);
+	assert_int_equal(schedule_assign(tasks, 1, mates, 2, NULL, 0, made), 1);
+}
+
 static void test_specialist_first(void **state)
 {
 	const struct sched_task task = {
@@ -168,9 +185,8 @@ static void test_nothing_to_do(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_matches_the_model),
-	    cmocka_unit_test(test_priority_then_id),
-	    cmocka_unit_test(test_specialist_first),
+	    cmocka_unit_test(test_matches_the_model), cmocka_unit_test(test_priority_then_id),
+	    cmocka_unit_test(test_clashing_last),     cmocka_unit_test(test_specialist_first),
 	    cmocka_unit_test(test_nothing_to_do),
 	};
 
