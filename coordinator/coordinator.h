@@ -257,6 +257,9 @@ int task_change(struct coordinator *c, const struct transition *t, struct error 
 int stop_task(struct coordinator *c, int64_t task, struct error *err);
 /* Ends an attempt without its fault: its task goes back to pending when the worker says so. */
 void stop_release(struct coordinator *c, int64_t attempt);
+/* Tells its worker to end that attempt, and kills the worker if it does not: now, or again after a
+ * restart or a reconnect. outcome: "cancelled" or "released". */
+void stop_tell(struct coordinator *c, struct teammate *t, int64_t attempt, const char *outcome);
 /* Arms the back-off of a task that waits to be retried. */
 void delay_arm(struct coordinator *c, int64_t task, int64_t ms);
 

@@ -92,6 +92,9 @@ static void recover_teammate(struct coordinator *c, const struct teammate_row *r
 		teammate_set_task(t, attempt, running.task, task.key);
 	if (row->pid && same_boot) {
 		team_watch(c, t, (pid_t)row->pid, (uint64_t)row->start_time);
+		/* Ended before by a coordinator that is gone; a stopped worker says no hello. */
+		if (task.id && (task.attempt != attempt || task.status == TASK_CANCELLED))
+			stop_tell(c, t, attempt, "cancelled");
 		return;
 	}
 	if (!row->pid)

@@ -41,12 +41,17 @@ static void stop_effect(struct coordinator *c, void *context)
 	}
 	if (strcmp(stop->outcome, "released") == 0)
 		t->released = stop->attempt;
+	stop_tell(c, t, stop->attempt, stop->outcome);
+}
+
+void stop_tell(struct coordinator *c, struct teammate *t, int64_t attempt, const char *outcome)
+{
 	teammate_notify(t, "attempt.stop",
-	                json_pack("{s:I, s:s, s:i}", "attempt", (json_int_t)stop->attempt,
-	                          "outcome", stop->outcome, "grace", STOP_GRACE_S));
-	team_doom(c, t, stop->attempt, DOOM_AFTER_MS);
-	log_info("stop", "attempt=%lld teammate=%s told to end: %s", (long long)stop->attempt,
-	         t->name, stop->outcome);
+	                json_pack("{s:I, s:s, s:i}", "attempt", (json_int_t)attempt, "outcome",
+	                          outcome, "grace", STOP_GRACE_S));
+	team_doom(c, t, attempt, DOOM_AFTER_MS);
+	log_info("stop", "attempt=%lld teammate=%s told to end: %s", (long long)attempt, t->name,
+	         outcome);
 }
 
 static void tell(struct coordinator *c, int64_t attempt, const char *outcome)

@@ -84,11 +84,7 @@ static void resumed_effect(struct coordinator *c, void *context)
 		return;
 	if (!store_task_get(c->store, t->task, &task) || task.attempt != t->attempt ||
 	    task.status == TASK_CANCELLED || t->released == t->attempt)
-		teammate_notify(t, "attempt.stop",
-		                json_pack("{s:I, s:s, s:i}", "attempt", (json_int_t)t->attempt,
-		                          "outcome",
-		                          t->released == t->attempt ? "released" : "cancelled",
-		                          "grace", STOP_GRACE_S));
+		stop_tell(c, t, t->attempt, t->released == t->attempt ? "released" : "cancelled");
 	else
 		send_waiting_messages(c, t);
 	if (t->removing && !t->attempt)

@@ -6,7 +6,7 @@
 
 #include "error.h"
 
-#define RPC_PROTOCOL 1
+#define RPC_PROTOCOL        1
 #define RPC_PROTOCOL_OLDEST 1 /* that a coordinator still speaks: its own and the one before */
 
 /* New references; params and result are taken (NULL: absent / null). */

@@ -223,6 +223,22 @@ agent_pid() {
 	is "$second" "$(git show "$(task a .head):mark")"
 }
 
+@test "a stopped worker whose task was cancelled is ended by the next coordinator, too" {
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'echo $$ >"$W/pid"; read x <"$W/never"'}
+	Y
+	mkfifo "$W/never"
+	expect 0 pleach run --headless --detach >/dev/null
+	pid=$(agent_pid)
+	serving=$(serving_pid)
+	kill -STOP "$(team '.teammates[0].pid')"
+	expect 0 pleach task stop a >/dev/null
+	kill -KILL "$serving" # before it could look twice
+	process_gone "$pid"
+	holds "$(pleach --json task show a)" '.status == "cancelled" and .attempts == 1'
+}
+
 @test "a worker that dies after a new coordinator took over is started again" {
 	gate go
 	plan <<-'Y'
