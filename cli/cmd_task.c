@@ -134,6 +134,15 @@ static void print_ids(const struct cli *cli, const char *name, const json_t *ids
 	print_field(cli, name, out.data);
 }
 
+static void print_texts(const struct cli *cli, const char *name, const json_t *texts)
+{
+	json_t *text;
+	size_t i;
+
+	json_array_foreach (texts, i, text)
+		print_field(cli, name, json_string_value(text));
+}
+
 static void print_block(const struct cli *cli, const char *title, const char *text)
 {
 	struct line line;
@@ -175,6 +184,7 @@ static void print_task_fields(const struct cli *cli, const json_t *task)
 		              (long long)json_int(verify, "exit_code", -1));
 		print_field(cli, "verify", proof);
 	}
+	print_texts(cli, "kept", json_sub(task, "kept"));
 	print_field(cli, "landing", json_text(json_sub(task, "landing"), "state"));
 	print_field(cli, "created", json_text(task, "created_at"));
 	print_field(cli, "finished", json_text(task, "finished_at"));
