@@ -107,8 +107,9 @@ asked() {
 	eventually test -s "$W/asked"
 	kill -KILL "$(serving_pid)"
 	eventually asked 2
-	expect 0 pleach down --now >/dev/null
+	kill -KILL "$BG" # it would wait for the coordinator to come back
 	finished "$BG"
+	expect 0 pleach down --now >/dev/null
 	is "" "$(survivors)"
 	expect 0 pleach up --headless >/dev/null
 	open_gate go
