@@ -284,6 +284,8 @@ void landing_completed(struct coordinator *c, const struct task_row *task);
 void landing_forget(struct coordinator *c, int64_t task);
 void landing_scan(struct coordinator *c, int64_t plan);
 void landings_end(struct coordinator *c);
+/* This process ends: so do its proofs; what is queued goes on with the next one. */
+void landings_stop(struct coordinator *c);
 /* Made by pleach to resolve a conflict: no file has it. */
 bool landing_is_resolver(struct coordinator *c, int64_t task);
 /* It waits to land, or for the task that resolves its conflict. */

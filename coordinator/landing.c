@@ -323,3 +323,8 @@ void landings_end(struct coordinator *c)
 	lanes_end(c);
 	landing_tell(c, told);
 }
+
+void landings_stop(struct coordinator *c)
+{
+	lanes_end(c);
+}

@@ -358,6 +358,7 @@ void serve_end(struct coordinator *c)
 	if (turn_step(c, forget_team_step, NULL, &err) < 0)
 		log_error("serve", "%s", err.text);
 	team_dismiss(c);
+	landings_stop(c);
 	uv_timer_start(&c->idle_timer, end_when_gone, END_PATIENCE_MS, 0);
 }
 
@@ -365,7 +366,7 @@ static void on_idle(uv_timer_t *timer)
 {
 	struct coordinator *c = timer->data;
 
-	if (!c->team.first && !c->conns)
+	if (!c->team.first && !c->conns && !landings_busy(c))
 		serve_end(c);
 	else
 		uv_timer_start(timer, on_idle, IDLE_END_MS, 0);
