@@ -7,8 +7,11 @@
 #include "log.h"
 #include "mem.h"
 
+#define REDO_TRIES 20 /* while the git of an earlier process of ours is still at work */
+
 struct undo {
 	struct later *later; /* NULL: recovery asks */
+	int tries;
 	struct landing_row row;
 };
 
@@ -235,22 +238,58 @@ int method_task_undo(struct request *r, struct error *err)
 
 static void recover_next(struct coordinator *c, int64_t after);
 
+/* The last word on a move that could not be made again: the target contains it or not. What
+ * fails here is looked at again when we start anew. */
 static void looked_at(struct coordinator *c, const json_t *result, const struct error *why,
                       void *context)
 {
 	struct undo *undo = context;
 	int64_t id = undo->row.id;
-	bool is_moved = undo->row.undoes ? result != NULL : json_flag(result, "contains");
 	struct error err = ERROR_INIT;
 
-	/* An undo that finds the target elsewhere has nothing to do any more; what else fails
-	 * is looked at again when we start anew. */
-	if (!result && (!undo->row.undoes || why == &gitq_undone || why->code == ERROR_EXTERNAL))
+	if (!result)
 		log_error("recovery", "landing %lld: %s", (long long)id, why->text);
-	else if (close_row(c, &undo->row, is_moved, &err) < 0)
+	else if (close_row(c, &undo->row, json_flag(result, "contains"), &err) < 0)
 		log_error("recovery", "landing %lld: %s", (long long)id, err.text);
 	undo_free(undo);
 	recover_next(c, id);
+}
+
+static void redo(struct coordinator *c, struct undo *undo);
+
+static void redone(struct coordinator *c, const json_t *result, const struct error *why,
+                   void *context)
+{
+	struct undo *undo = context;
+	int64_t id = undo->row.id;
+	struct error err = ERROR_INIT;
+
+	if (!result && why->code == ERROR_BUSY && ++undo->tries < REDO_TRIES) {
+		redo(c, undo);
+		return;
+	}
+	if (!result && !undo->row.undoes) {
+		gitq_ask(
+		    c, "contains",
+		    json_pack("{s:s, s:s}", "target", undo->row.target, "commit", undo->row.after),
+		    looked_at, undo);
+		return;
+	}
+	/* An undo that finds the target elsewhere has nothing to do any more. */
+	if (close_row(c, &undo->row, result != NULL, &err) < 0)
+		log_error("recovery", "landing %lld: %s", (long long)id, err.text);
+	undo_free(undo);
+	recover_next(c, id);
+}
+
+/* A pleach-git that outlived us may be moving the target at this moment: asking whether it has
+ * moved would be answered too early. To move it again is safe, whoever comes first. */
+static void redo(struct coordinator *c, struct undo *undo)
+{
+	gitq_ask(c, undo->row.undoes ? "back" : "move",
+	         json_pack("{s:s, s:s, s:s}", "target", undo->row.target, "before",
+	                   undo->row.before, "after", undo->row.after),
+	         redone, undo);
 }
 
 static int open_step(struct coordinator *c, void *context, struct error *err)
@@ -261,19 +300,15 @@ static int open_step(struct coordinator *c, void *context, struct error *err)
 	return 0;
 }
 
-/* The target contains what was to be landed: then it was. Else it was not, and it is in the
- * queue still. What was to be undone is. */
+/* What was proven and about to move moves; what was to be undone is. What cannot is in the queue
+ * still. */
 static void recover_next(struct coordinator *c, int64_t after)
 {
 	struct undo *undo = xcalloc(1, sizeof *undo);
 	struct error err = ERROR_INIT;
 
 	if (store_landing_pending(c->store, after, &undo->row)) {
-		gitq_ask(c, undo->row.undoes ? "back" : "contains",
-		         json_pack("{s:s, s:s, s:s, s:s}", "target", undo->row.target, "commit",
-		                   undo->row.after, "before", undo->row.before, "after",
-		                   undo->row.after),
-		         looked_at, undo);
+		redo(c, undo);
 		return;
 	}
 	undo_free(undo);
