@@ -71,6 +71,7 @@ struct coordinator {
 	bool healing;
 	int64_t healed; /* as of the last look after its listener */
 	bool moving;    /* the repository was: slots are settled before anything is assigned */
+	int pinning;    /* asked of git and not answered: nor is anything assigned before */
 	bool draining;  /* down was asked: nothing is assigned any more */
 	bool ending;    /* the end has begun: workers exit */
 	bool ended;     /* they have; the views are closed last */

@@ -38,21 +38,43 @@ int team_views_open(struct coordinator *c, struct error *err)
 	return 0;
 }
 
+static int pinned_step(struct coordinator *c, void *context, struct error *err)
+{
+	json_t *changed = context, *data;
+
+	(void)err;
+	if (json_array_size(changed)) {
+		data = json_pack("{s:O}", "what", changed);
+		store_event_add(c->store, "slot.tampered", 0, 0, NULL, data);
+		json_decref(data);
+	}
+	return 0;
+}
+
+/* The step opens a turn, at whose end there is scheduling, also where there is nothing to tell. */
 static void pinned(struct coordinator *c, const json_t *result, const struct error *why,
                    void *context)
 {
-	json_t *changed = json_sub(result, "changed"), *data;
+	struct error err = ERROR_INIT;
 
 	(void)context;
+	c->pinning--;
+	if (why == &gitq_undone)
+		return;
 	if (result)
 		places_pinned(c);
-	else if (why != &gitq_undone)
+	else
 		log_warn("git", "the configuration could not be pinned: %s", why->text);
-	if (!json_array_size(changed))
-		return;
-	data = json_pack("{s:O}", "what", changed);
-	store_event_add(c->store, "slot.tampered", 0, 0, NULL, data);
-	json_decref(data);
+	if (turn_step(c, pinned_step, json_sub(result, "changed"), &err) < 0)
+		log_error("git", "%s", err.text);
+}
+
+/* The configuration as it is now, before any agent could change it: till it is known, nothing is
+ * assigned. */
+static void pin(struct coordinator *c, bool keep)
+{
+	c->pinning++;
+	gitq_ask(c, "pin", json_pack("{s:b}", "keep", keep), pinned, NULL);
 }
 
 /* Listed teammates that are not there yet; profiles hold what their agents are. */
@@ -99,8 +121,7 @@ int method_team_up(struct request *r, struct error *err)
 		return -1;
 	if (!headless && team_views_open(c, err) < 0)
 		return -1;
-	gitq_ask(c, "pin", json_pack("{s:b}", "keep", !json_flag(r->params, "accept")), pinned,
-	         NULL);
+	pin(c, !json_flag(r->params, "accept"));
 	store_set_setting(c->store, "team.boot", c->boot);
 	store_set_setting(c->store, "team.views", c->views ? "1" : "0");
 	c->team.wanted = true;
@@ -142,7 +163,7 @@ int method_team_add(struct request *r, struct error *err)
 	    team_add(r->c, name, agent, text, &t, err) < 0)
 		return -1;
 	if (!r->c->team.wanted)
-		gitq_ask(r->c, "pin", json_pack("{s:b}", "keep", 1), pinned, NULL);
+		pin(r->c, true);
 	r->c->team.wanted = true;
 	store_set_setting(r->c->store, "team.boot", r->c->boot);
 	request_reply(r, teammate_json(r->c, t));

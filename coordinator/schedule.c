@@ -168,7 +168,7 @@ void schedule_turn(struct coordinator *c)
 	int64_t page = READY_PAGE;
 	struct ready_row *rows;
 
-	if (c->draining || c->ending || c->moving)
+	if (c->draining || c->ending || c->moving || c->pinning)
 		return;
 	n_idle = collect_idle(c, idle, teammates);
 	while (n_idle && !assigned) {

@@ -24,8 +24,9 @@ static bool read_number(const char *line, double *out)
 /* A whole number stays one: sizes and counts are compared by eye. */
 static json_t *number_json(double value)
 {
-	return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value)
-	                                                   : json_real(value);
+	bool whole = fabs(value) < 1e15 && value == (double)(json_int_t)value;
+
+	return whole ? json_integer((json_int_t)value) : json_real(value);
 }
 
 static const char *name_at(const struct attempt *a, const json_t **measure)
