@@ -67,11 +67,13 @@ static bool has(char *const *paths, const char *path)
 static int differing(const struct moving *moving, const char *index, char ***out, struct error *err)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
+	const char *const set[] = {MOVING_SYNC, NULL};
 	int status;
 	struct git_run run = {
 	    .git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir, .index = index};
 	struct git_run refresh = run;
 
+	refresh.set = set;
 	refresh.exit_code = &status; /* 1: something differs */
 	run.out = &text;
 	if (git_run(moving->repo, &refresh, GIT_ARGS("update-index", "-q", "--refresh"), err) < 0 ||

@@ -3,6 +3,7 @@
 #ifndef PLEACH_GIT_MOVING_H
 #define PLEACH_GIT_MOVING_H
 
+#include "controls.h"
 #include "repo.h"
 #include "worktree.h"
 
@@ -24,5 +25,9 @@ void moving_end(const struct moving *moving);
 
 /* For the environment of such a git: NAME, value. */
 #define MOVING_VARIABLE "PLEACH_MOVING"
+/* Likewise, the last pair: their index is synced, too, for a power cut would leave it empty. */
+#define MOVING_SYNC                                                                                \
+	control_off("fsync-git") ? NULL : "GIT_CONFIG_PARAMETERS",                                 \
+	    "'core.fsync'='committed,loose-object,reference,index'"
 
 #endif

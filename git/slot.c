@@ -370,6 +370,7 @@ static int adopt(struct slot *slot, struct error *err)
 
 static int find_or_make(struct slot *slot, const char *base, struct error *err)
 {
+	_cleanup_free_ char *half = xasprintf("%s/.git" PLACE_HALF, slot->dir);
 	struct stat st;
 
 	/* An agent's link in place of the slot would lead us into somebody's files. */
@@ -383,6 +384,7 @@ static int find_or_make(struct slot *slot, const char *base, struct error *err)
 			return error_set(err, ERROR_INVALID, "%s exists and is no directory",
 			                 slot->dir);
 		slot->git_dir = worktree_git_dir(&slot->repo, slot->dir);
+		unlink(half); /* of the link: a power cut leaves it where nothing else is yet */
 		if (slot->git_dir || !is_empty_dir(slot->dir)) {
 			free(slot->git_dir);
 			return adopt(slot, err);

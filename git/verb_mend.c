@@ -4,6 +4,7 @@
  * removed. Then the slots that were in use are settled, as after the death of a worker. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "mem.h"
 #include "refs.h"
 #include "verb.h"
+#include "worktree.h"
 
 #define DEPTH_MAX 64 /* of folders below refs/ */
 
@@ -142,8 +144,19 @@ static void mend_objects(struct mend *mend)
 	}
 }
 
+/* An index that outlived the objects it names: everything is added anew from the files. */
+static bool put_index_aside(const struct mend *mend, const char *dir)
+{
+	_cleanup_free_ char *settled = path_settle(dir);
+	_cleanup_free_ char *git_dir = settled ? worktree_git_dir(mend->repo, settled) : NULL;
+	_cleanup_free_ char *index = git_dir ? repo_path(git_dir, "index") : NULL;
+	_cleanup_free_ char *aside = git_dir ? repo_path(git_dir, "index.unusable") : NULL;
+
+	return git_dir && rename(index, aside) == 0;
+}
+
 /* One slot after the other; what cannot be settled is told and does not stop the others. */
-static json_t *settle_all(const json_t *request)
+static json_t *settle_all(const struct mend *mend, const json_t *request)
 {
 	json_t *problems = json_array(), *dir;
 	size_t i;
@@ -155,7 +168,9 @@ static json_t *settle_all(const json_t *request)
 		_cleanup_json_ json_t *answer = NULL;
 		struct error err = ERROR_INIT;
 
-		if (verb_settle(one, &answer, &err) < 0)
+		if (verb_settle(one, &answer, &err) < 0 &&
+		    (!put_index_aside(mend, json_string_value(dir)) ||
+		     verb_settle(one, &answer, &err) < 0))
 			json_array_append_new(problems, verb_text(err.text));
 	}
 	return problems;
@@ -174,7 +189,7 @@ int verb_mend(const json_t *request, json_t **answer, struct error *err)
 	mend_objects(&mend);
 	walk(&mend, refs, 0, is_our_broken_ref);
 	*answer = json_pack("{s:o, s:o}", "removed", verb_texts(mend.removed), "problems",
-	                    settle_all(request));
+	                    settle_all(&mend, request));
 	strv_free(mend.removed);
 	return 0;
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controls.h"
 #include "files.h"
 #include "jsonl.h"
 #include "mem.h"
@@ -58,12 +57,10 @@ static void explain(struct move *move, struct error *err)
 
 static int move_forth(struct move *move, struct error *err)
 {
-	const char *const set[] = {"GIT_REFLOG_ACTION", "pleach merge", "GIT_MERGE_AUTOEDIT", "no",
-	                           MOVING_VARIABLE, move->repo->place.common_dir,
-	                           /* Their index, too: a power cut must not leave them
-	                            * an empty one. */
-	                           control_off("fsync-git") ? NULL : "GIT_CONFIG_PARAMETERS",
-	                           "'core.fsync'='committed,loose-object,reference,index'", NULL};
+	const char *const set[] = {"GIT_REFLOG_ACTION",  "pleach merge",
+	                           "GIT_MERGE_AUTOEDIT", "no",
+	                           MOVING_VARIABLE,      move->repo->place.common_dir,
+	                           MOVING_SYNC,          NULL};
 	const struct worktree *tree = move->target.tree;
 	struct git_run run = {
 	    .git_dir = tree->git_dir, .work_tree = tree->dir, .set = set, .killed = &move->killed};
@@ -82,7 +79,8 @@ static int move_forth(struct move *move, struct error *err)
 static int two_way(struct move *move, const char *from, const char *to, struct error *err)
 {
 	const struct worktree *tree = move->target.tree;
-	const char *const set[] = {MOVING_VARIABLE, move->repo->place.common_dir, NULL};
+	const char *const set[] = {MOVING_VARIABLE, move->repo->place.common_dir, MOVING_SYNC,
+	                           NULL};
 	struct git_run run = {
 	    .git_dir = tree->git_dir, .work_tree = tree->dir, .set = set, .killed = &move->killed};
 
@@ -112,7 +110,8 @@ static int is_there(const struct move *move, const struct changes *changes, stru
 static int move_back(struct move *move, struct error *err)
 {
 	const struct worktree *tree = move->target.tree;
-	const char *const set[] = {MOVING_VARIABLE, move->repo->place.common_dir, NULL};
+	const char *const set[] = {MOVING_VARIABLE, move->repo->place.common_dir, MOVING_SYNC,
+	                           NULL};
 	struct git_run run = {
 	    .git_dir = tree->git_dir, .work_tree = tree->dir, .set = set, .killed = &move->killed};
 	_cleanup_changes_ struct changes changes = CHANGES_INIT;

@@ -335,7 +335,8 @@ int worktree_register(const struct repo *repo, const char *dir, const char *head
 	if (!entry)
 		return -1;
 	if (fill_entry(repo, entry, dir, head, reason ? reason : BEING_MADE, err) < 0 ||
-	    worktree_link_repair(dir, entry, err) < 0) {
+	    /* The link last: after a power cut it must not be all that there is. */
+	    repo_sync(repo, err) < 0 || worktree_link_repair(dir, entry, err) < 0) {
 		file_remove_all(entry, NULL);
 		free(entry);
 		return -1;

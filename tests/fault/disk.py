@@ -37,6 +37,13 @@ def birth_of(path):
     return f"{seconds}.{nanoseconds:09}"
 
 
+def remove(path):
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
 class Disk:
     def __init__(self, root, library):
         self.root = root
@@ -65,16 +72,13 @@ class Disk:
                 pass
 
     def restore(self, mode, rng):
-        """With every process dead: the root becomes what the machine finds."""
+        """With every process dead: the root becomes what the machine finds, in place, for what
+        was there keeps its inode."""
         self.rng = rng
         self.mode = mode
         self.names = mode == NAMES or (mode == MIXED and rng.random() < 0.5)
         self.made = {}
-        new = self.root + ".new"
-        os.mkdir(new, stat.S_IMODE(os.lstat(self.root).st_mode))
-        self.folder(identity(self.root), self.root, new)
-        shutil.rmtree(self.root)
-        os.rename(new, self.root)
+        self.folder(identity(self.root), self.root)
         shutil.rmtree(self.shadow)
         self.begin()
 
@@ -98,48 +102,51 @@ class Disk:
             kind, found, mode, name = os.fsdecode(head).split(" ", 3)
             yield kind, found, int(mode, 8), name, os.fsdecode(target)
 
-    def folder(self, ident, real, new):
-        for kind, found, mode, name, target in self.entries(ident, real):
-            to = f"{new}/{name}"
-            now = f"{real}/{name}"
+    def folder(self, ident, path):
+        entries = list(self.entries(ident, path))
+        names = {entry[3] for entry in entries}
+        for name in os.listdir(path):
+            if name not in names:
+                remove(f"{path}/{name}")
+        for kind, found, mode, name, target in entries:
+            to = f"{path}/{name}"
+            if os.path.lexists(to) and (kind == "l" or identity(to) != found):
+                remove(to)
             if kind == "l":
                 os.symlink(target, to)
-            elif kind == "d":
-                os.mkdir(to)
-                self.folder(found, now, to)
-                os.chmod(to, mode)
-            elif found in self.made:
+                continue
+            if kind == "d":
+                if not os.path.exists(to):
+                    os.mkdir(to)
+                self.folder(found, to)
+            elif found in self.made and not os.path.exists(to):
                 os.link(self.made[found], to)
-            else:
-                self.content(found, now, to)
-                os.chmod(to, mode)
+            elif found not in self.made:
+                self.content(found, to)
                 self.made[found] = to
+            os.chmod(to, mode)
 
-    def content(self, ident, now, to):
+    def content(self, ident, to):
         synced = f"{self.shadow}/i/{ident}"
+        data, stamp = b"", None
+        if os.path.exists(synced):
+            with open(synced, "rb") as source:
+                data = source.read()
+            stamp = os.stat(synced).st_mtime_ns
+        if os.path.exists(to):
+            with open(to, "rb") as source:
+                current = source.read()
+            if current == data:
+                return
+            if self.mode == MIXED:
+                data = self.torn(data, current)
         with open(to, "wb") as file:
-            if os.path.exists(synced):
-                with open(synced, "rb") as source:
-                    data = source.read()
-                stamp = os.stat(synced).st_mtime_ns
-            else:
-                data, stamp = b"", None
-            if self.mode == MIXED and self.same(now, ident):
-                data = self.torn(data, now)
             file.write(data)
         if stamp is not None:
             os.utime(to, ns=(stamp, stamp))
 
-    @staticmethod
-    def same(now, ident):
-        return os.path.isfile(now) and not os.path.islink(now) and identity(now) == ident
-
-    def torn(self, synced, now):
+    def torn(self, synced, current):
         """Of what was not synced anything may be there, in whole blocks."""
-        with open(now, "rb") as source:
-            current = source.read()
-        if current == synced:
-            return synced
         luck = self.rng.random()
         if luck < 0.4:
             return synced
