@@ -66,6 +66,12 @@ bool lane_is_open(const struct coordinator *c, const char *target);
 /* "proving" or "proven" for what is beyond waiting, else "queued". */
 const char *lane_state_of(const struct coordinator *c, int64_t task);
 
+/* ---- landing_proof.c ---- */
+/* The integration slots that are there: paths. New reference. */
+json_t *proofs_slots(const struct coordinator *c);
+/* Logs what `pleach-git tidy` said of them. */
+void proofs_tidied(const json_t *result, const struct error *why);
+
 /* ---- landing_record.c: in a step ---- */
 /* What was written, to be told after the step: [{"task","fate","entry"}]. */
 /* steps: what weave said of the tasks that the target now contains. verify may be NULL. */

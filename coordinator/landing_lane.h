@@ -24,6 +24,7 @@ struct proof {
 	struct lane *lane;
 	struct step *step; /* NULL: nobody wants to know any more */
 	unsigned slot;
+	char *dir; /* of that slot */
 };
 
 struct lane {

@@ -2,8 +2,10 @@
  * integration slot of its own. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "landing_lane.h"
+#include "log.h"
 #include "mem.h"
 
 static unsigned take_slot(struct coordinator *c)
@@ -16,9 +18,42 @@ static unsigned take_slot(struct coordinator *c)
 	return slot;
 }
 
+/* Caller frees. */
+static char *slot_path(const struct coordinator *c, unsigned slot)
+{
+	_cleanup_free_ char *slots = team_slots_dir(c);
+
+	return slot ? xasprintf("%s/integration-%u", slots, slot + 1)
+	            : xasprintf("%s/integration", slots);
+}
+
 static bool slots_left(const struct coordinator *c)
 {
 	return c->landings->slots != (1u << LANDING_AHEAD_MAX) - 1;
+}
+
+json_t *proofs_slots(const struct coordinator *c)
+{
+	json_t *dirs = json_array();
+
+	for (unsigned slot = 0; slot < LANDING_AHEAD_MAX; slot++) {
+		_cleanup_free_ char *dir = slot_path(c, slot);
+
+		if (access(dir, F_OK) == 0)
+			json_array_append_new(dirs, json_text_or_null(dir));
+	}
+	return dirs;
+}
+
+void proofs_tidied(const json_t *result, const struct error *why)
+{
+	const json_t *problem;
+	size_t i;
+
+	if (!result)
+		log_warn("landing", "after a proof that died: %s", why->text);
+	json_array_foreach (json_sub(result, "problems"), i, problem)
+		log_warn("landing", "after a proof that died: %s", json_string_value(problem));
 }
 
 /* Hooks may have made another commit of it: what was merged onto the first is merged anew. */
@@ -34,15 +69,15 @@ static void take_commit(struct lane *lane, struct step *step)
 	chain_cut(lane, &step->next);
 }
 
-static void proved(struct coordinator *c, const json_t *result, const struct error *why,
-                   void *context)
+static void ended(struct coordinator *c, struct proof *proof, const json_t *result,
+                  const struct error *why)
 {
-	struct proof *proof = context;
 	struct lane *lane = proof->lane;
 	struct step *step = proof->step;
 
 	c->landings->slots &= ~(1u << proof->slot);
 	lane->proofs--;
+	free(proof->dir);
 	free(proof);
 	if (step) {
 		step->proof = NULL;
@@ -55,6 +90,39 @@ static void proved(struct coordinator *c, const json_t *result, const struct err
 			lane_fail(lane, why);
 	}
 	lane_advance(lane);
+}
+
+struct died {
+	struct proof *proof;
+	struct error why;
+};
+
+static void tidied(struct coordinator *c, const json_t *result, const struct error *why,
+                   void *context)
+{
+	struct died *died = context;
+
+	proofs_tidied(result, why);
+	ended(c, died->proof, NULL, &died->why);
+	free(died);
+}
+
+/* What a proof that could not end left in its slot is put away first: it may be long until that
+ * slot is used again. */
+static void proved(struct coordinator *c, const json_t *result, const struct error *why,
+                   void *context)
+{
+	struct proof *proof = context;
+	struct died *died;
+
+	if (result || why == &gitq_undone || c->ending) {
+		ended(c, proof, result, why);
+		return;
+	}
+	died = xcalloc(1, sizeof *died);
+	*died = (struct died){proof, *why};
+	gitq_ask(c, "tidy", json_pack("{s:[o]}", "dirs", json_text_or_null(proof->dir)), tidied,
+	         died);
 }
 
 /* How a task is proven, as its plan says, and what hooks are told of it. New reference. */
@@ -99,7 +167,6 @@ static json_t *proof_items(struct coordinator *c, const struct step *step, bool 
 static void start_proof(struct lane *lane, struct step *step)
 {
 	struct coordinator *c = lane->c;
-	_cleanup_free_ char *slots = team_slots_dir(c), *name = NULL;
 	struct plan_row plan = {0};
 	struct proof *proof;
 	int64_t plan_id = 0;
@@ -115,13 +182,13 @@ static void start_proof(struct lane *lane, struct step *step)
 	step->proof = proof;
 	step->state = STEP_PROVING;
 	lane->proofs++;
-	name = proof->slot ? xasprintf("integration-%u", proof->slot + 1) : xstrdup("integration");
+	proof->dir = slot_path(c, proof->slot);
 	store_plan_get(c->store, plan_id, &plan);
 	gitq_ask(c, "prove",
 	         json_pack("{s:s, s:s, s:o, s:b, s:b, s:o, s:o, s:o}", "commit", step->commit,
 	                   "base", step->before, "items", items, "hooks", hooks, "sign",
-	                   lane_flag(lane, "sign"), "slot", json_sprintf("%s/%s", slots, name),
-	                   "env", environment_for(c, plan.name ? plan.name : "", ""), "log",
+	                   lane_flag(lane, "sign"), "slot", json_text_or_null(proof->dir), "env",
+	                   environment_for(c, plan.name ? plan.name : "", ""), "log",
 	                   json_sprintf("%s/landing.log", c->place.state_dir)),
 	         proved, proof);
 	plan_row_finish(&plan);

@@ -318,7 +318,22 @@ static void recover_next(struct coordinator *c, int64_t after)
 	judges_resume(c);
 }
 
+static void tidied(struct coordinator *c, const json_t *result, const struct error *why,
+                   void *context)
+{
+	(void)context;
+	proofs_tidied(result, why);
+	recover_next(c, 0);
+}
+
+/* The proofs of before are dead: what they left half done goes before anything is proven. */
 void landing_recover(struct coordinator *c)
 {
-	recover_next(c, 0);
+	json_t *dirs = proofs_slots(c);
+
+	if (json_array_size(dirs))
+		gitq_ask(c, "tidy", json_pack("{s:O}", "dirs", dirs), tidied, NULL);
+	else
+		recover_next(c, 0);
+	json_decref(dirs);
 }

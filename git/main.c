@@ -57,6 +57,7 @@
  *     content is kept; what only proofs ran in (compare_N) without.
  * leftovers {"slots":DIR} → {"items":[{"path","why"}]}: what is there and is no slot.
  * settle {"dir":DIR} → {"kept":HEX|null}: the slot of a dead worker; its branch is let go of.
+ * tidy {"dirs":[DIR]} → {"problems":[TEXT]}: integration slots in which a proof died.
  * mend {"dirs":[DIR]} → {"removed":[PATH],"problems":[TEXT]}: after a restart of the machine.
  * worktree_commit {"dir":DIR} → {"commit":HEX,"changed":bool}: uncommitted work as a commit.
  * repair {"dirs":[DIR]} → {}: `git worktree repair`, after a repository (or these) moved.

@@ -3,8 +3,10 @@
 #include "moving.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -200,6 +202,46 @@ static int undo_earlier(const struct moving *moving, struct error *err)
 	if (!earlier.ref || !earlier.from || !earlier.to)
 		return 0;
 	return moving_undo(&earlier, err);
+}
+
+int moving_lock(const struct worktree *tree, bool wait, struct error *err)
+{
+	int fd = open(tree->git_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), saved;
+
+	if (fd < 0)
+		return error_errno(err, "cannot open %s", tree->git_dir);
+	while (flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EINTR)
+			continue;
+		saved = errno;
+		close(fd);
+		errno = saved;
+		return saved == EWOULDBLOCK
+		           ? error_set(err, ERROR_BUSY, "%s is being moved", tree->dir)
+		           : error_errno(err, "cannot lock %s", tree->git_dir);
+	}
+	return fd;
+}
+
+int moving_recover(const struct repo *repo, const struct worktree *tree, struct error *err)
+{
+	const struct moving moving = {.repo = repo, .tree = tree};
+	_cleanup_free_ char *path = mark_path(&moving);
+	_cleanup_close_ int lock = -1;
+	struct error why = ERROR_INIT;
+
+	if (!file_exists(path))
+		return 0;
+	lock = moving_lock(tree, false, &why);
+	if (lock < 0 && why.code == ERROR_BUSY)
+		return 0;
+	if (lock < 0 || undo_earlier(&moving, &why) < 0) {
+		if (err)
+			*err = why;
+		return -1;
+	}
+	moving_end(&moving);
+	return 0;
 }
 
 int moving_begin(const struct moving *moving, struct error *err)

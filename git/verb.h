@@ -34,6 +34,7 @@ int verb_drop_refs(const json_t *request, json_t **answer, struct error *err);
 int verb_pin(const json_t *request, json_t **answer, struct error *err);
 int verb_leftovers(const json_t *request, json_t **answer, struct error *err);
 int verb_settle(const json_t *request, json_t **answer, struct error *err);
+int verb_tidy(const json_t *request, json_t **answer, struct error *err);
 int verb_mend(const json_t *request, json_t **answer, struct error *err);
 int verb_worktree_commit(const json_t *request, json_t **answer, struct error *err);
 int verb_identity(const json_t *request, json_t **answer, struct error *err);

@@ -143,7 +143,8 @@ static int move_tree(struct move *move, struct error *err)
 	                              .ref = move->target.ref,
 	                              .from = move->before,
 	                              .to = move->after};
-	int rc = moving_begin(&moving, err);
+	_cleanup_close_ int lock = moving_lock(move->target.tree, true, err);
+	int rc = lock < 0 ? -1 : moving_begin(&moving, err);
 
 	if (rc < 0)
 		return -1;
@@ -189,6 +190,7 @@ static int run_move(struct move *move, const json_t *request, json_t **answer, s
 
 	if (check_order(move, err) < 0 ||
 	    target_open(move->repo, request, &move->target, err) < 0 ||
+	    (move->target.tree && moving_recover(move->repo, move->target.tree, err) < 0) ||
 	    target_tip(&move->target, now, err) < 0)
 		return -1;
 	/* Asked again after an answer that was lost. */

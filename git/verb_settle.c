@@ -1,6 +1,8 @@
 /* settle: the slot of a worker that died. What it held is kept, and its branch is let go of,
- * so that the task can be tried again in another slot. */
+ * so that the task can be tried again in another slot. tidy: slots in which a proof died; what a
+ * proof of a merge changed is nobody's work, and the next one finds it as ever. */
 #include <string.h>
+#include <unistd.h>
 
 #include "files.h"
 #include "jsonl.h"
@@ -34,5 +36,47 @@ int verb_settle(const json_t *request, json_t **answer, struct error *err)
 			return -1;
 	}
 	*answer = json_pack("{s:s?}", "kept", kept);
+	return 0;
+}
+
+/* Opening a slot puts away what its last process left half done. */
+static int tidy(const json_t *request, const struct repo *repo, const char *wanted,
+                struct error *err)
+{
+	_cleanup_free_ char *dir = *wanted == '/' ? path_settle_parent(wanted) : NULL,
+	                    *git_dir = NULL;
+	struct slot *slot = NULL;
+
+	if (!dir || !file_is_dir(dir))
+		return 0;
+	if (worktree_remove_half(repo, dir, err) < 0)
+		return -1;
+	git_dir = worktree_git_dir(repo, dir);
+	if (!git_dir) {
+		rmdir(dir); /* it had got no further; what is in it is somebody else's */
+		return 0;
+	}
+	if (slot_open(json_text(request, "root"), dir, strrchr(dir, '/') + 1,
+	              json_text(request, "pinned"), NULL, NULL, &slot, err) < 0)
+		return -1;
+	slot_forget_locks(slot);
+	slot_close(slot);
+	return 0;
+}
+
+int verb_tidy(const json_t *request, json_t **answer, struct error *err)
+{
+	_cleanup_strv_ char **dirs = json_strv(json_sub(request, "dirs")), **problems = NULL;
+	_cleanup_repo_ struct repo repo = REPO_INIT;
+
+	if (verb_open_repo(request, &repo, err) < 0)
+		return -1;
+	for (size_t i = 0; dirs && dirs[i]; i++) {
+		struct error why = ERROR_INIT;
+
+		if (tidy(request, &repo, dirs[i], &why) < 0)
+			strv_push(&problems, xasprintf("%s: %s", dirs[i], why.text));
+	}
+	*answer = json_pack("{s:o}", "problems", verb_texts(problems));
 	return 0;
 }

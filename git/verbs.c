@@ -31,6 +31,7 @@ static const struct verb verbs[] = {
     {"leftovers", verb_leftovers},
     {"kept", verb_kept},
     {"settle", verb_settle},
+    {"tidy", verb_tidy},
     {"mend", verb_mend},
     {"worktree_commit", verb_worktree_commit},
     {"drop_refs", verb_drop_refs},

@@ -290,6 +290,25 @@ static char *make_entry(const struct repo *repo, const char *dir, struct error *
 	return NULL;
 }
 
+int worktree_remove_half(const struct repo *repo, const char *dir, struct error *err)
+{
+	_cleanup_free_ char *parent = repo_path(repo->place.common_dir, "worktrees");
+	_cleanup_close_ int lock = worktree_lock(repo, err);
+	const char *name = strrchr(dir, '/') + 1;
+
+	if (lock < 0)
+		return -1;
+	for (int i = 0; i < 1000; i++) {
+		_cleanup_free_ char *entry =
+		    i ? xasprintf("%s/%s%d", parent, name, i) : repo_path(parent, name);
+
+		if (!file_exists(entry))
+			break;
+		remove_half(entry);
+	}
+	return 0;
+}
+
 int worktree_reset_settings(const struct repo *repo, const char *git_dir, struct error *err)
 {
 	/* Where the main worktree is, and whether it is one. */

@@ -48,6 +48,8 @@ int worktree_add(const struct repo *repo, const char *dir, const char *head, con
                  char **git_dir, struct error *err);
 /* Removes the directory when it is there, and its entry. */
 int worktree_remove(const struct repo *repo, const char *dir, struct error *err);
+/* Removes entries for `dir` (settled path) that name no worktree yet: their maker died. */
+int worktree_remove_half(const struct repo *repo, const char *dir, struct error *err);
 /* As worktree_add for a directory that is there (settled path), without the lock. */
 int worktree_register(const struct repo *repo, const char *dir, const char *head,
                       const char *reason, char **git_dir, struct error *err);

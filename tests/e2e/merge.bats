@@ -200,3 +200,39 @@ clash() {
 	has "$(cat "$W/patch")" +changed
 	has "$(expect 0 pleach diff b --stat)" new
 }
+
+@test "a proof that dies leaves nothing half done in its slot" {
+	plan <<-'Y'
+	verify: 'case $PWD in */integration*) test -e "$W/died" || { : >"$W/died"; cd "$(git rev-parse --git-dir)"; : >index.lock; : >pleach-slot.half; kill -9 $PPID; } ;; esac'
+	tasks:
+	  - {id: a, prompt: 'echo a >fa; git add fa; git commit -qm a; echo b >fb'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	echo user >user && git add user && git commit -qm user
+	run pleach merge a
+	[[ $status != 0 && -e $W/died ]]
+	is "" "$(ls .git/worktrees/integration | grep -e half -e index.lock)"
+	expect 0 pleach merge a >/dev/null
+	is "a b" "$(echo $(cat fa fb))"
+}
+
+@test "what a proof left half done goes when the serving process died with it" {
+	plan <<-'Y'
+	verify: 'case $PWD in */integration-2) : >"$(git rev-parse --git-dir)/index.lock"; echo >"$W/proving"; sleep 1000 ;; esac'
+	tasks:
+	  - {id: a, prompt: 'echo a >fa'}
+	  - {id: b, prompt: 'echo b >fb'}
+	Y
+	gate proving
+	expect 0 pleach run --headless >/dev/null
+	echo user >user && git add user && git commit -qm user
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" merge a b
+	merge=$BG
+	timeout "$LIMIT" cat "$W/proving"
+	wait_event '.kind == "target.moved"' >/dev/null
+	kill -KILL "$(serving_pid)"
+	finished "$merge"
+	is 0 "$STATUS"
+	is "a b" "$(echo $(cat fa fb))"
+	is "" "$(ls .git/worktrees/integration-2 | grep -e half -e index.lock)"
+}

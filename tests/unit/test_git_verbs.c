@@ -309,6 +309,40 @@ static void test_settle(void **state)
 	run_sh(u->root, "git checkout -q pleach/p/one");
 }
 
+static void tidy_well(struct universe *u)
+{
+	json_t *answer = ask_well(u, "tidy", json_pack("{s:[s]}", "dirs", u->slot));
+
+	assert_int_equal(json_array_size(json_sub(answer, "problems")), 0);
+	json_decref(answer);
+}
+
+/* Slots in which a proof died: while it made them, and later. */
+static void test_tidy(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot;
+
+	run_sh(u->root,
+	       "mkdir -p %s .git/worktrees/ash; echo pleach: teammate >.git/worktrees/ash/locked",
+	       u->slot);
+	tidy_well(u);
+	run_sh(u->root, "test ! -e %s && test ! -e .git/worktrees/ash", u->slot);
+	run_sh(u->root, "mkdir %s; echo mine >%s/file", u->slot, u->slot);
+	tidy_well(u);
+	assert_sh("mine", sh(u->slot, "cat file")); /* nobody knows whose */
+	run_sh(u->root, "rm -r %s", u->slot);
+	slot = open_slot(u);
+	start_attempt(u, slot, 4, "one");
+	run_sh(u->slot, "echo wip > w; git rev-parse HEAD > ../head; cd $(git rev-parse --git-dir);"
+	                " touch index.lock HEAD.lock pleach.index.lock pleach-slot.half");
+	slot_close(slot);
+	tidy_well(u);
+	assert_sh("wip\npleach-slot.lock",
+	          sh(u->slot, "cat w; git rev-parse HEAD | cmp - ../head; "
+	                      "ls $(git rev-parse --git-dir) | grep -e '[.]lock$' -e half"));
+}
+
 static void test_mend(void **state)
 {
 	struct universe *u = *state;
@@ -367,6 +401,7 @@ int main(void)
 	    universe_test(test_nothing_planted_is_run),
 	    universe_test(test_worktree_commit),
 	    universe_test(test_settle),
+	    universe_test(test_tidy),
 	    universe_test(test_mend),
 	    universe_test(test_bad_requests),
 	};

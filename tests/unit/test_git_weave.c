@@ -1,6 +1,9 @@
 /* pleach-git, its verbs of landing: weave, prove, move, back, clash. */
 #include "verb_fixture.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 static json_t *weave(struct universe *u, json_t *request)
 {
 	json_object_set_new(request, "target", json_string("main"));
@@ -142,6 +145,65 @@ static void test_move_of_a_checked_out_branch(void **state)
 	assert_sh(one, sh(u->root, "git rev-parse main"));
 }
 
+/* As a move that was killed with its git leaves a user's tree: a new file, another one cut off,
+ * git's lock, and the mark that says what was under way. */
+static void leave_half_moved(struct universe *u, const char *from, const char *to)
+{
+	run_sh(u->root,
+	       "printf '{\"ref\":\"refs/heads/main\",\"from\":\"%s\",\"to\":\"%s\"}\n' "
+	       ">.git/pleach-moving; git show %s:one >one; printf 'chan' >a.txt; "
+	       ": >.git/index.lock; echo mine >>src/code.c",
+	       from, to, to);
+}
+
+static void test_after_a_killed_move(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *main = head_of(u, "main"), *kinds = NULL;
+	_cleanup_free_ char *one = branch(u, "one", "echo one > one; echo changed > a.txt");
+	json_t *answer;
+
+	leave_half_moved(u, main, one);
+	answer = weave(u, json_pack("{s:[o]}", "items", item(1, "one", one, main)));
+	kinds = kinds_of(answer);
+	assert_string_equal(kinds, "merge"); /* nothing of that is the user's */
+	json_decref(answer);
+	assert_sh(" M src/code.c", sh(u->root, "git status --porcelain -uall; "
+	                                       "ls .git | grep -e moving -e lock || true"));
+	leave_half_moved(u, main, one);
+	json_decref(ask_well(u, "move", move_request(u, main, one)));
+	assert_sh(" M src/code.c", sh(u->root, "git status --porcelain -uall; "
+	                                       "ls .git | grep -e moving -e lock || true"));
+	assert_sh("one", sh(u->root, "cat one"));
+	/* It had got there, and was asked again. */
+	run_sh(u->root,
+	       "printf '{\"ref\":\"refs/heads/main\",\"from\":\"%s\",\"to\":\"%s\"}\n' "
+	       ">.git/pleach-moving",
+	       main, one);
+	json_decref(ask_well(u, "move", move_request(u, main, one)));
+	assert_sh(" M src/code.c", sh(u->root, "git status --porcelain -uall; "
+	                                       "ls .git | grep -e moving -e lock || true"));
+}
+
+/* Who only looks leaves alone what another process is moving. */
+static void test_a_move_under_way(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *main = head_of(u, "main"), *kinds = NULL;
+	_cleanup_free_ char *one = branch(u, "one", "echo one > one; echo changed > a.txt");
+	_cleanup_free_ char *git_dir = xasprintf("%s/.git", u->root);
+	_cleanup_close_ int lock = open(git_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	json_t *answer;
+
+	assert_int_equal(flock(lock, LOCK_EX), 0);
+	leave_half_moved(u, main, one);
+	answer = weave(u, json_pack("{s:[o]}", "items", item(1, "one", one, main)));
+	kinds = kinds_of(answer);
+	assert_string_equal(kinds, "refused");
+	json_decref(answer);
+	assert_sh("chan", sh(u->root, "cat a.txt; test -e .git/index.lock; test -e one"));
+}
+
 static void test_move_during_rebase_or_bisect(void **state)
 {
 	struct universe *u = *state;
@@ -253,6 +315,8 @@ int main(void)
 	    universe_test(test_prove),
 	    universe_test(test_move_of_a_branch_nobody_has),
 	    universe_test(test_move_of_a_checked_out_branch),
+	    universe_test(test_after_a_killed_move),
+	    universe_test(test_a_move_under_way),
 	    universe_test(test_move_during_rebase_or_bisect),
 	    universe_test(test_squash_and_what_is_on_top),
 	    universe_test(test_back),
