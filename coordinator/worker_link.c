@@ -241,10 +241,17 @@ static int64_t deliverable(struct coordinator *c, struct teammate *t)
 	return 0;
 }
 
-static void nothing_effect(struct coordinator *c, void *context)
+/* What it finished is in the store. Where no assignment says so, it is told by itself: what it
+ * wrote down while nobody was here is not needed any more. */
+static void recorded_effect(struct coordinator *c, void *context)
 {
-	(void)c;
-	free(context);
+	_cleanup_free_ char *name = context;
+	struct teammate *t = team_find(c, name);
+
+	if (!t || !t->idle || !t->finished || store_attempt_running_of(c->store, t->name))
+		return;
+	teammate_notify(t, "attempt.recorded", t->finished);
+	t->finished = NULL;
 }
 
 /* The turn was undone: the worker asks again, with its result. */
@@ -286,7 +293,7 @@ int method_worker_next(struct request *r, struct error *err)
 	if (t->idle)
 		later_reply(c, t->idle, NULL);
 	t->idle = request_later(r);
-	turn_effect(c, nothing_effect, next_drop, xstrdup(t->name));
+	turn_effect(c, recorded_effect, next_drop, xstrdup(t->name));
 	if (attempt)
 		worker_deliver_later(c, t, attempt); /* stored before, never delivered */
 	else

@@ -364,6 +364,10 @@ void control_call(struct rpc_peer *peer, const json_t *id, const char *method, c
 
 	if (strcmp(method, "attempt.stop") == 0) {
 		take_stop(w, params);
+	} else if (strcmp(method, "attempt.recorded") == 0) {
+		if (w->result &&
+		    json_int(w->result, "attempt", 0) == json_int(params, "attempt", -1))
+			take_finish(w, params);
 	} else if (strcmp(method, "attempt.done") == 0) {
 		if (current(w, params))
 			attempt_done(w->attempt);

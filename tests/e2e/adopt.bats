@@ -77,6 +77,7 @@ each_ran_once() {
 	each_ran_once
 	is $'a\nb\nc' "$(task d .output)"
 	eventually test ! -e "$(state "attempts/$a/result.json")"
+	eventually test ! -e "$(state "attempts/$b/result.json")"
 }
 
 @test "held results survive their workers, too" {
