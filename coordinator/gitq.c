@@ -147,8 +147,8 @@ static void job_ended(uv_poll_t *poll, int status, int events)
 		log_warn("git", "%s (again)", err.text);
 		uv_close((uv_handle_t *)poll, job_again);
 	} else {
+		uv_close((uv_handle_t *)poll, job_closed); /* before anybody gets the number */
 		job_finish(job, result, &err);
-		uv_close((uv_handle_t *)poll, job_closed);
 	}
 	gitq_start(job->c);
 }

@@ -61,6 +61,15 @@ static void command_closed(uv_handle_t *handle)
 	free(c);
 }
 
+/* Both at once: libuv takes the number of the descriptor out of the kernel's list once more when
+ * its handle is closed, and somebody else, our own connection even, may have that number by then.
+ */
+static void handle_close(uv_handle_t *handle, int fd, uv_close_cb closed)
+{
+	uv_close(handle, closed);
+	close(fd);
+}
+
 static void sweep_closed(uv_handle_t *handle)
 {
 	struct sweep *s = handle->data;
@@ -92,8 +101,7 @@ static void pipe_close(struct command *c)
 {
 	if (c->pipe < 0)
 		return;
-	uv_poll_stop(&c->readable);
-	close(c->pipe);
+	handle_close((uv_handle_t *)&c->readable, c->pipe, command_closed);
 	c->pipe = -1;
 }
 
@@ -113,11 +121,9 @@ static void command_clean(void *context)
 	if (c->pipe >= 0)
 		pipe_read(c, 1024); /* bounded: a process that cannot be killed may still print */
 	pipe_close(c);
-	uv_close((uv_handle_t *)&c->ended, command_closed);
+	handle_close((uv_handle_t *)&c->ended, c->proc.pidfd, command_closed);
 	uv_close((uv_handle_t *)&c->timer, command_closed);
 	uv_close((uv_handle_t *)&c->sweep.timer, sweep_closed);
-	if (c->handles > 3)
-		uv_close((uv_handle_t *)&c->readable, command_closed);
 	c->on_end(c->context, &c->end);
 }
 
@@ -134,7 +140,6 @@ static void command_ended(uv_poll_t *poll, int status, int events)
 		log_error("command", "%s", err.text);
 		c->end.status = SIGKILL;
 	}
-	close(c->proc.pidfd);
 	c->reaped = true;
 	c->end.seconds = (double)(uv_hrtime() - c->started) / 1e9;
 	sweep_start(&c->sweep, c->marker, c->stopping, command_clean, c);

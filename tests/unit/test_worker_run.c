@@ -352,6 +352,59 @@ static void test_reconnect(void **state)
 	assert_false(fake_exists(f, "state/attempts/1/result.json"));
 }
 
+/* The worker has nothing under way any more: its title says so. */
+static void wait_idle(int view)
+{
+	struct buf seen = BUF_INIT;
+
+	do {
+		fake_wait_fd(view, POLLIN);
+		assert_true(buf_read(&seen, view, 4096) > 0);
+	} while (!memmem(seen.data, seen.len, "ash · idle", strlen("ash · idle")));
+	buf_finish(&seen);
+}
+
+/* A command that closes its output early gives back a descriptor whose number the connection gets
+ * when it is made anew. The command's end must not take that from the loop: it comes while the
+ * worker waits for the answer to its hello. */
+static void test_hello_outlives_a_command(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *views = fake_path(f, "run/w-ash.sock"), *go = fake_path(f, "go");
+	_cleanup_free_ char *line = NULL;
+	_cleanup_close_ int view = -1, fd = -1;
+	_cleanup_json_ json_t *hello = NULL;
+	json_t *task = fake_task(1, "true");
+	struct error err = ERROR_INIT;
+
+	fake_fifo(f, "said");
+	fake_fifo(f, "go");
+	json_object_set_new(
+	    fake_spec(task), "verify",
+	    json_pack(
+	        "{s:s}", "command",
+	        "exec >/dev/null 2>&1; echo > $PLEACH_ROOT/../said; read x < $PLEACH_ROOT/../go"));
+	fake_begin(f);
+	fake_assign(f, task);
+	line = fake_fifo_line(f, "said");
+	close(f->listener);
+	unlink(f->socket);
+	shutdown(f->fd, SHUT_WR);
+	while (buf_read(&f->in.in, f->fd, 4096) > 0) /* until it has let go of it */
+		;
+	fake_hang_up(f);
+	view = rpc_connect(views, &err); /* takes the number that the connection had */
+	assert_true(view >= 0);
+	fake_wait_fd(view, POLLIN);
+	f->listener = fake_listen(f->socket);
+	hello = fake_take_hello(f);
+	fd = open(go, O_RDWR | O_CLOEXEC);
+	assert_int_equal(write_all(fd, "x\n", 2), 0);
+	wait_idle(view);
+	fake_answer_hello(f, hello, "resume");
+	assert_string_equal(json_text(fake_result(f), "outcome"), "completed");
+}
+
 static void test_stale(void **state)
 {
 	struct fake *f = *state;
@@ -430,6 +483,7 @@ int main(int argc, char **argv)
 	    T(test_exit_leaves_nothing),
 	    T(test_flood),
 	    T(test_reconnect),
+	    T(test_hello_outlives_a_command),
 	    T(test_stale),
 	    T(test_exits),
 	    T(test_done),

@@ -169,8 +169,8 @@ static inline json_t *fake_wait(struct fake *f, const char *method)
 	}
 }
 
-/* Takes a connection and its hello, and answers with that order. */
-static inline void fake_greet(struct fake *f, const char *order)
+/* Takes a connection and its hello. The hello's id, a new reference. */
+static inline json_t *fake_take_hello(struct fake *f)
 {
 	_cleanup_json_ json_t *message = NULL;
 
@@ -183,9 +183,20 @@ static inline void fake_greet(struct fake *f, const char *order)
 	json_decref(f->hello);
 	f->hello = json_incref(json_object_get(message, "params"));
 	assert_string_equal(json_text(f->hello, "token"), "worker-secret");
-	fake_send(f, rpc_result(json_object_get(message, "id"),
-	                        json_pack("{s:i,s:s,s:i,s:s,s:s}", "protocol", 1, "version", "0",
-	                                  "pid", 1, "store", "x", "order", order)));
+	return json_incref(json_object_get(message, "id"));
+}
+
+static inline void fake_answer_hello(struct fake *f, const json_t *id, const char *order)
+{
+	fake_send(f, rpc_result(id, json_pack("{s:i,s:s,s:i,s:s,s:s}", "protocol", 1, "version",
+	                                      "0", "pid", 1, "store", "x", "order", order)));
+}
+
+static inline void fake_greet(struct fake *f, const char *order)
+{
+	_cleanup_json_ json_t *id = fake_take_hello(f);
+
+	fake_answer_hello(f, id, order);
 }
 
 /* `finish` says what became of the last result, when there was one. */
