@@ -354,7 +354,7 @@ static void test_mend(void **state)
 	slot_close(slot);
 	/* As a power cut leaves them: objects and refs by name alone, locks that nobody holds. */
 	run_sh(u->root, "o=.git/objects/$(echo lost | git hash-object --stdin | sed 's,..,&/,')\n"
-	                "mkdir -p ${o%/*}; : >$o; : >.git/refs/heads/pleach/p/empty\n"
+	                "mkdir -p ${o%%/*}; : >$o; : >.git/refs/heads/pleach/p/empty\n"
 	                "mkdir -p .git/refs/pleach/kept\n"
 	                "printf '%%040d\\n' 7 >.git/refs/pleach/kept/9; : >.git/refs/heads/theirs\n"
 	                "touch -d 2001-01-01 .git/index.lock .git/refs/heads/main.lock\n"
