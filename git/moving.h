@@ -20,8 +20,8 @@ int moving_lock(const struct worktree *tree, bool wait, struct error *err);
 /* Undoes what a move left whose process died with it, before anybody takes that for the user's
  * changes. Where one is under way it does nothing. */
 int moving_recover(const struct repo *repo, const struct worktree *tree, struct error *err);
-/* With the lock: says in the worktree's git directory that a git of ours is about to go from one commit to
- * the other; first undoes what an earlier one, whose process died with it, left. */
+/* With the lock: says in the worktree's git directory that a git of ours is about to go from one
+ * commit to the other; first undoes what an earlier one, whose process died with it, left. */
 int moving_begin(const struct moving *moving, struct error *err);
 /* Our git was killed: ends what is left of it, removes its locks, and puts the files that it
  * has written already, or was about to write, back to what the index says. What the user

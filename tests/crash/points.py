@@ -3,7 +3,7 @@
 as in life, and is held against what was promised.
 
 First the operation runs once with nobody dying, to count its points; then once for each point and
-role. Operations are in points_ops.py, what a trial does in points_world.py, the killing in deathat.c.
+role. (A sample takes the numbers of an earlier run, which are about right.) Operations are in points_ops.py, what a trial does in points_world.py, the killing in deathat.c.
 """
 import argparse
 import concurrent.futures
@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 
-from points_ops import OPERATIONS
+from points_ops import ABOUT, OPERATIONS
 from points_world import Trial
 from world import Failure
 
@@ -73,22 +73,27 @@ def run(build, name, roles, at, everybody):
     return result
 
 
-def sample(trials, most, seed):
-    """So many of them, spread over the operations and roles by turns."""
+def sample(counts, most, seed):
+    """So many points, the operations by turns, and of each those who die there by turns."""
     rng = random.Random(seed)
-    groups = {}
-    for trial in trials:
-        groups.setdefault((trial[1], trial[2]), []).append(trial)
-    groups = list(groups.values())
-    rng.shuffle(groups)
-    for group in groups:
-        rng.shuffle(group)
+    operations = {}
+    for (name, role), count in counts.items():
+        points = [(name, role, at) for at in range(1, count + 1)]
+        rng.shuffle(points)
+        operations.setdefault(name, []).append(points)
+    for roles in operations.values():
+        rng.shuffle(roles)
     chosen = []
-    while len(chosen) < most and any(groups):
-        for group in groups:
-            if group and len(chosen) < most:
-                chosen.append(group.pop())
-    return chosen
+    while operations and (not most or len(chosen) < most):
+        for name in rng.sample(list(operations), len(operations)):
+            roles = operations[name]
+            points = roles.pop(0)
+            if points:
+                chosen.append(points.pop())
+                roles.append(points)
+            if not roles:
+                del operations[name]
+    return chosen[:most or None]
 
 
 def count_all(pool, options, names):
@@ -126,16 +131,12 @@ def report(results, counts):
 
 
 def make_trials(options, counts):
-    trials = []
-    for (name, role), count in counts.items():
-        for at in range(1, count + 1):
-            for everybody in ((False, True) if options.all else (False,)):
-                trials.append((options.build, name, (role,), at, everybody))
-    if options.at:
-        trials = [trial for trial in trials if trial[3] in options.at]
     if options.sample or options.seconds:
-        return sample(trials, options.sample or len(trials), options.seed)
-    return trials
+        points = sample(counts, options.sample, options.seed)
+    else:
+        points = [(*group, at) for group, count in counts.items() for at in range(1, count + 1)]
+    return [(options.build, name, (role,), at, options.all) for name, role, at in points
+            if not options.at or at in options.at]
 
 
 def main():
@@ -144,10 +145,10 @@ def main():
     parser.add_argument("--operation", action="append", choices=sorted(OPERATIONS))
     parser.add_argument("--role", action="append")
     parser.add_argument("--at", action="append", type=int, help="only these points")
-    parser.add_argument("--sample", type=int, help="so many points, not all")
+    parser.add_argument("--sample", type=int, help="so many points, spread over all")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, help="begin no trial after so long")
-    parser.add_argument("--all", action="store_true", help="also: everybody dies at that point")
+    parser.add_argument("--seconds", type=float, help="spread over all, begun within so long")
+    parser.add_argument("--all", action="store_true", help="everybody dies at that point, not only whose it is")
     parser.add_argument("-j", "--jobs", type=int, default=2)
     parser.add_argument("-v", "--verbose", action="store_true")
     options = parser.parse_args()
@@ -156,11 +157,16 @@ def main():
     start = time.monotonic()
     results = []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        counts = count_all(pool, options, names)
+        if options.sample or options.seconds:
+            counts = {(name, role): count for name in names for role, count in ABOUT[name].items()
+                      if not options.role or role in options.role}
+        else:
+            counts = count_all(pool, options, names)
         if counts is None:
             return 1
         trials = make_trials(options, counts)
-        print(f"{sum(counts.values())} points; trying {len(trials)}, seed {options.seed}", flush=True)
+        what = f"{options.seconds:g} s of them" if options.seconds else f"{len(trials)}"
+        print(f"{sum(counts.values())} points; trying {what}, seed {options.seed}", flush=True)
 
         def one(trial):
             if options.seconds and time.monotonic() - start > options.seconds:

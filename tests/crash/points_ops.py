@@ -422,3 +422,24 @@ class Down(Working):
         t.until_at_gate("a")
         t.open_gate()
         t.until_status(a="completed")
+
+
+# How many points each has, about: a sample needs no counting first. (./dev points -v says it.)
+ABOUT = {
+    "submit": {"cli": 5, "serving": 44, "pleach-git": 2},
+    "add": {"cli": 5, "serving": 38, "pleach-git": 2},
+    "assign": {"serving": 28, "worker": 5},
+    "start": {"serving": 42, "worker": 46, "git": 12},
+    "slot-create": {"serving": 46, "worker": 82, "git": 9},
+    "finish": {"serving": 117, "worker": 137, "pleach-git": 29, "git": 75},
+    "cancel": {"cli": 4, "serving": 53, "worker": 41, "git": 24},
+    "snapshot": {"serving": 26, "worker": 38, "git": 24},
+    "settle": {"serving": 125, "pleach-git": 55, "git": 41},
+    "retry": {"cli": 4, "serving": 32, "worker": 37, "git": 3},
+    "pick": {"cli": 4, "serving": 56, "worker": 84, "git": 38},
+    "merge": {"cli": 6, "serving": 73, "pleach-git": 136, "git": 105, "other": 2},
+    "merge-into": {"cli": 6, "serving": 80, "pleach-git": 138, "git": 43, "other": 2},
+    "up": {"cli": 5, "supervisor": 26, "serving": 174, "worker": 15, "pleach-git": 3},
+    "migration": {"serving": 65, "supervisor": 12, "cli": 5},
+    "down": {"cli": 5, "supervisor": 3, "serving": 87, "worker": 45, "git": 24},
+}

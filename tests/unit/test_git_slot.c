@@ -3,6 +3,8 @@
 
 #include <sys/wait.h>
 
+#include "program.h"
+
 static void test_new_slot_is_at_head_and_detached(void **state)
 {
 	struct universe *u = *state;
@@ -167,6 +169,58 @@ static void test_clean_slot_keeps_nothing(void **state)
 	start_attempt(u, slot, 2, "two");
 	assert_sh("", sh(u->root, "git for-each-ref refs/pleach"));
 	slot_close(slot);
+}
+
+/* Runs a script as if it were git. Its status; what it printed is in `out`. */
+static int run_git_program(struct universe *u, const char *script, const char *lock,
+                           struct buf *out)
+{
+	const char *const locks[] = {lock, NULL};
+	struct proc_run run = {.spec = PROC_SPEC_INIT, .out = out};
+	struct error err = ERROR_INIT;
+	int status = -1;
+
+	run.spec.argv = (const char *const[]){"/bin/sh", "-c", script, NULL};
+	run.spec.cwd = u->root;
+	if (git_program(&run, locks, &status, &err) < 0)
+		fail_msg("%s", err.text);
+	return status;
+}
+
+/* Its lock and what it had said are forgotten; somebody else's lock is not. */
+static void test_a_killed_git_runs_again(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *lock = xasprintf("%s/lock", u->root);
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	int status;
+
+	buf_add_str(&out, "before ");
+	status = run_git_program(u,
+	                         "test ! -e lock && >lock && { test -e once || { >once; echo half; "
+	                         "kill -9 $$; }; echo whole; rm lock; }",
+	                         lock, &out);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_string_equal(out.data, "before whole\n");
+	status = run_git_program(u, "echo >>tries; kill -9 $$", lock, NULL);
+	assert_true(WIFSIGNALED(status));
+	assert_sh("3", sh(u->root, "wc -l <tries"));
+	run_sh(u->root, "echo theirs >lock");
+	run_git_program(u, "kill -9 $$", lock, NULL);
+	assert_sh("theirs", sh(u->root, "cat lock"));
+}
+
+/* Its first checkout was cut off: it is begun anew, and what is missing is nobody's deletion. */
+static void test_half_checked_out(void **state)
+{
+	struct universe *u = *state;
+
+	slot_close(open_slot(u));
+	run_sh(u->slot, "m=$(git rev-parse --git-dir); grep -q '\"made\":true' $m/pleach-slot; "
+	                "sed -i 's/\"checked_out\":true/\"checked_out\":false/' $m/pleach-slot; "
+	                "rm -r a.txt src $m/index");
+	slot_close(open_slot(u));
+	assert_sh("", sh(u->slot, "git status --porcelain; git for-each-ref refs/pleach"));
 }
 
 /* A git that was killed leaves its locks behind; a person who looks into the slot must not trip
@@ -379,6 +433,8 @@ static void test_every_state_is_committed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    universe_test(test_a_killed_git_runs_again),
+	    universe_test(test_half_checked_out),
 	    universe_test(test_new_slot_is_at_head_and_detached),
 	    universe_test(test_second_holder_is_busy),
 	    universe_test(test_foreign_directory_is_refused),
