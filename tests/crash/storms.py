@@ -6,7 +6,6 @@ Three proofs, each in a universe of its own (world.py): tasks that kill their wo
 workers that cannot start; a coordinator that is killed as soon as it serves.
 """
 import argparse
-import glob
 import os
 import shutil
 import sys
@@ -54,16 +53,7 @@ def doubling(times, first_ms, what):
 
 def cannot_start(world, _options):
     """A worker that ends at once is started less and less often; mended, it works."""
-    shadow = world.dir + "/build"
-    os.mkdir(shadow)
-    for path in glob.glob(world.build + "/*"):
-        if os.path.isfile(path):
-            shutil.copy(path, shadow)
-    good, world.build = world.build, shadow
-    os.unlink(shadow + "/pleach-worker")
-    with open(shadow + "/pleach-worker", "w") as file:
-        file.write('#!/bin/sh\ndate +%s.%N >>"$W/starts"\nexit 1\n')
-    os.chmod(shadow + "/pleach-worker", 0o755)
+    good = world.shadow("pleach-worker", 'date +%s.%N >>"$W/starts"\nexit 1\n')
     witness_plan(world, [{"id": "a", "prompt": "sleep:1"}], team=1)
     world.pleach("run", "--headless", "--detach")
 
@@ -75,8 +65,8 @@ def cannot_start(world, _options):
             return []
     eventually("it was tried some times", lambda: len(starts()) >= STARTS)
     gaps = doubling(starts()[:STARTS], WORKER_PAUSE_MS, "worker")
-    shutil.copy(good + "/pleach-worker", shadow + "/new")
-    os.rename(shadow + "/new", shadow + "/pleach-worker")
+    shutil.copy(good + "/pleach-worker", world.build + "/new")
+    os.rename(world.build + "/new", world.build + "/pleach-worker")
     world.pleach("wait", "a")
     check(world.json("task", "show", "a")["attempts"] == 1, "a worker that never was cost an attempt")
     print(f"a worker that cannot start: {STARTS} starts with pauses of {gaps} ms; then it worked")

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""What dies once, at a chosen moment, costs nobody anything: a git child, each the first time; the
+first serving process, before it serves; a worker whose place somebody takes before its death is
+known.
+
+Each proof in a universe of its own (world.py); deaths come from wrappers around our own programs or
+from signals to stopped processes, so each run is the same.
+"""
+import argparse
+import os
+import signal
+import socket
+import sys
+
+from evidence import read_witness
+from ghost import token
+from world import Failure, Rpc, check, eventually, gone, run, stat_fields
+
+
+def plan(world, tasks, **defaults):
+    world.plan(name="p", defaults={"agent": "witness", **defaults}, tasks=tasks, team=1, agents={
+        "witness": {"command": [world.build + "/witness", world.meet + "/log", "{prompt_file}"]}})
+
+
+def starts(world):
+    return [line.key for line in read_witness(world.meet + "/log") if line.what == "start"]
+
+
+def each_git_dies_once(world):
+    """The first child of each kind is killed: it is asked again, also for a landing."""
+    world.shadow("pleach-git", 'echo "$1" >>"$W/asked"\n'
+                 '[ -e "$W/killed-$1" ] || { : >"$W/killed-$1"; kill -KILL $$; }\n'
+                 'exec "$0.real" "$@"\n')
+    plan(world, [{"id": "a", "prompt": "write:1"},
+                 {"id": "b", "prompt": "write:1", "blocked_by": ["a"]}])
+    world.pleach("run", "--headless")
+    world.pleach("merge", "b")
+    files = world.git("ls-files").split()
+    check(len(files) == 3, f"landed: {files}")
+    check(starts(world) == ["a", "b"], f"started: {starts(world)}")
+    with open(world.meet + "/asked") as file:
+        asked = file.read().split()
+    killed = sorted(set(asked))
+    check(all(asked.count(verb) > 1 for verb in killed), f"not asked again: {asked}")
+    print(f"the first pleach-git of each kind was killed ({', '.join(killed)}): asked again, each task"
+          " started once, landed")
+
+
+def first_serving_dies(world):
+    """Killed before it said a word: started again, and whoever asked notices nothing."""
+    world.shadow("pleach-coordinator", 'case " $* " in *" --serve "*)\n'
+                 '[ -e "$W/killed" ] || { : >"$W/killed"; kill -KILL $$; };; esac\n'
+                 'exec "$0.real" "$@"\n')
+    plan(world, [{"id": "a", "prompt": "sleep:1"}], slot="none")
+    world.pleach("run", "--headless")
+    check(os.path.exists(world.meet + "/killed"), "nobody was killed")
+    check(starts(world) == ["a"], f"started: {starts(world)}")
+    print("the first serving process was killed before it served: the next one did")
+
+
+def place_of_the_dead(world):
+    """A worker's place is free once what it ran is swept and lost, not before."""
+    plan(world, [{"id": "a", "prompt": f"until:{world.meet}/go"}], slot="none")
+    world.pleach("run", "--headless", "--detach")
+    eventually("it runs", lambda: os.path.exists(world.meet + "/log") and starts(world))
+    mate = world.json("status")["teammates"][0]
+    with open(world.path("secret"), "rb") as file:
+        secret = file.read()
+    heir = Rpc.__new__(Rpc)
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    link.connect(world.control)
+    heir.adopt(link)
+    try:
+        heir.ask("status")
+        raise Failure("answered before hello")
+    except Failure as refused:  # but now it is known that we are connected
+        check("hello" in str(refused), str(refused))
+    watcher = world.connect()
+    serving = watcher.hello["pid"]
+    world.kill(serving, signal.SIGSTOP)
+    try:
+        eventually("it is stopped", lambda: stat_fields(serving)[0] == "T")
+        heir.send("hello", {"protocol": 1, "role": "worker", "version": "test", "boot": "", "phase": "idle",
+                            "teammate": mate["name"], "attempt": None,
+                            "token": token(secret, "worker", mate["name"])})
+        world.kill(mate["pid"])
+        eventually("the worker is dead", lambda: gone(mate["pid"]))
+    finally:
+        world.kill(serving, signal.SIGCONT)
+    answer = heir.receive()
+    check("cleaned up after" in answer.get("error", {}).get("message", ""), f"let in: {answer}")
+    heir.close()
+    with open(world.meet + "/go", "w"):
+        pass
+    world.pleach("wait", "a")
+    row = world.json("task", "show", "a")
+    check((row["attempts"], starts(world)) == (2, ["a", "a"]), f"{row['attempts']}: {starts(world)}")
+    print("who comes in a dead worker's place before its death is known is sent away; its task ran anew")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default="build")
+    options = parser.parse_args()
+    tests = each_git_dies_once, first_serving_dies, place_of_the_dead
+    return 1 if any([run(test, options.build) for test in tests]) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
