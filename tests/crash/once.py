@@ -7,14 +7,16 @@ Each proof in a universe of its own (world.py); deaths come from wrappers around
 from signals to stopped processes, so each run is the same.
 """
 import argparse
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 
 from evidence import read_witness
 from ghost import token
-from world import Failure, Rpc, check, eventually, gone, run, stat_fields
+from world import LIMIT, Failure, Rpc, check, eventually, gone, run, stat_fields
 
 
 def plan(world, tasks, **defaults):
@@ -98,11 +100,38 @@ def place_of_the_dead(world):
     print("who comes in a dead worker's place before its death is known is sent away; its task ran anew")
 
 
+def has_socket(pid):
+    try:
+        return any(os.readlink(fd.path).startswith("socket:") for fd in os.scandir(f"/proc/{pid}/fd"))
+    except OSError:  # closed, while we looked
+        return False
+
+
+def greeted_by_the_dead(world):
+    """A command waits for a greeting, and supervisor and serving process die: it starts others."""
+    plan(world, [{"id": "a", "prompt": "sleep:1"}], slot="none")
+    world.pleach("run", "--headless")
+    hello = world.connect().hello
+    world.kill(hello["pid"], signal.SIGSTOP)
+    command = subprocess.Popen((world.build + "/pleach", "--json", "task", "list"), cwd=world.repo,
+                               env=world.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    try:
+        eventually("it is connected", lambda: has_socket(command.pid))
+    finally:
+        for pid in hello["supervisor"], hello["pid"]:
+            world.kill(pid)
+    said, why = command.communicate(timeout=LIMIT)
+    check(command.returncode == 0, f"exit {command.returncode}: {why}")
+    check([task["status"] for task in json.loads(said)["tasks"]] == ["completed"], said)
+    print("a command whose coordinator died before it had greeted looked again and was answered")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build")
     options = parser.parse_args()
-    tests = each_git_dies_once, first_serving_dies, place_of_the_dead
+    tests = each_git_dies_once, first_serving_dies, place_of_the_dead, greeted_by_the_dead
     return 1 if any([run(test, options.build) for test in tests]) else 0
 
 
