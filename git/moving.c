@@ -15,6 +15,7 @@
 #include "mem.h"
 #include "place.h"
 #include "proc.h"
+#include "refs.h"
 #include "stat.h"
 
 #define MARK_MAX   4096
@@ -131,6 +132,31 @@ static bool is_beginning(const struct moving *moving, const char *file, const ch
 	       part.len <= whole.len && (!part.len || memcmp(part.data, whole.data, part.len) == 0);
 }
 
+static bool is_at(const struct moving *moving, const char *commit)
+{
+	char now[HEX_SIZE];
+
+	return ref_read(moving->repo, moving->ref, now, NULL) == 1 && strcmp(now, commit) == 0;
+}
+
+/* All files and the index were written, the branch was not. What somebody changed since is not
+ * lost: then it stays as it is, and is found in the way. */
+static void take_back(const struct moving *moving)
+{
+	struct git_run run = {.git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir};
+
+	git_run(moving->repo, &run, GIT_ARGS("read-tree", "-m", "-u", moving->to, moving->from),
+	        NULL);
+}
+
+static bool any_has(const struct changes *changes, char *const *paths)
+{
+	for (size_t i = 0; i < changes->count; i++)
+		if (has(paths, changes->items[i].path))
+			return true;
+	return false;
+}
+
 static int restore_files(const struct moving *moving, struct error *err)
 {
 	_cleanup_changes_ struct changes changes = CHANGES_INIT;
@@ -143,6 +169,10 @@ static int restore_files(const struct moving *moving, struct error *err)
 	    differing_from_target(moving, &not_there, err) < 0 ||
 	    staged(moving, &in_index, err) < 0)
 		return -1;
+	if (any_has(&changes, in_index) && is_at(moving, moving->from)) {
+		take_back(moving);
+		return 0;
+	}
 	for (size_t i = 0; i < changes.count; i++) {
 		const struct change *change = &changes.items[i];
 		_cleanup_free_ char *file = repo_path(moving->tree->dir, change->path);
@@ -181,7 +211,7 @@ int moving_undo(const struct moving *moving, struct error *err)
 		return 0;
 	proc_kill_survivors(marker, NULL, 0, SWEEPS_MAX);
 	remove_locks(moving, &mark);
-	return restore_files(moving, err);
+	return is_at(moving, moving->to) ? 0 : restore_files(moving, err);
 }
 
 /* What was under way when a process of ours died here. */

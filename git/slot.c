@@ -426,6 +426,8 @@ static int first_checkout(struct slot *slot, const char *const *paths, struct er
 		    slot_sparse_apply(slot, false, &set, err) < 0)
 			return -1;
 		run.set = (const char *const *)set;
+		slot_forget_locks(
+		    slot); /* of a git that died with its parent: nobody else was here */
 		if (git_run(&slot->repo, &run, GIT_ARGS("read-tree", "--reset", "-u", hex), err) <
 		    0)
 			return -1;

@@ -175,6 +175,18 @@ static void test_after_a_killed_move(void **state)
 	assert_sh(" M src/code.c", sh(u->root, "git status --porcelain -uall; "
 	                                       "ls .git | grep -e moving -e lock || true"));
 	assert_sh("one", sh(u->root, "cat one"));
+	/* All but the branch was written. */
+	run_sh(u->root,
+	       "git update-ref refs/heads/main %s; "
+	       "printf '{\"ref\":\"refs/heads/main\",\"from\":\"%s\",\"to\":\"%s\"}\\n' "
+	       ">.git/pleach-moving; echo staged >s; git add s",
+	       main, main, one);
+	answer = weave(u, json_pack("{s:[o]}", "items", item(1, "one", one, main)));
+	assert_string_equal(json_text(step_at(answer, 0), "kind"), "merge");
+	json_decref(answer);
+	assert_sh("A  s\n M src/code.c", sh(u->root, "git status --porcelain -uall"));
+	run_sh(u->root, "git rm -qf s");
+	json_decref(ask_well(u, "move", move_request(u, main, one)));
 	/* It had got there, and was asked again. */
 	run_sh(u->root,
 	       "printf '{\"ref\":\"refs/heads/main\",\"from\":\"%s\",\"to\":\"%s\"}\n' "
