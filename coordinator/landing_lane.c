@@ -31,13 +31,15 @@ static void lane_close(struct lane *lane)
 {
 	struct coordinator *c = lane->c;
 	struct lane **at = &c->landings->lanes;
+	struct error err = ERROR_INIT;
 
 	while (*at != lane)
 		at = &(*at)->next;
 	*at = lane->next;
 	free(lane->target);
 	free(lane);
-	turn_step(c, still_step, NULL, NULL);
+	if (turn_step(c, still_step, NULL, &err) < 0)
+		log_error("landing", "%s", err.text);
 }
 
 void lane_look(struct coordinator *c, const char *target)

@@ -14,6 +14,7 @@ struct step {
 	bool merges;
 	char *before, *commit;
 	enum step_state state;
+	int tries; /* proofs that died */
 	struct proof *proof;
 	json_t *result; /* of `pleach-git prove` */
 	struct step *next;

@@ -8,6 +8,8 @@
 #include "log.h"
 #include "mem.h"
 
+#define PROOF_TRIES 3
+
 static unsigned take_slot(struct coordinator *c)
 {
 	unsigned slot = 0;
@@ -69,6 +71,13 @@ static void take_commit(struct lane *lane, struct step *step)
 	chain_cut(lane, &step->next);
 }
 
+/* Somebody killed it, or its setup failed: nothing is known of the merge, and by itself nobody
+ * asks for it again. */
+static bool is_proven_again(const struct coordinator *c, struct step *step, const struct error *why)
+{
+	return why->code == ERROR_EXTERNAL && !c->ending && ++step->tries < PROOF_TRIES;
+}
+
 static void ended(struct coordinator *c, struct proof *proof, const json_t *result,
                   const struct error *why)
 {
@@ -79,7 +88,11 @@ static void ended(struct coordinator *c, struct proof *proof, const json_t *resu
 	lane->proofs--;
 	free(proof->dir);
 	free(proof);
-	if (step) {
+	if (step && !result && is_proven_again(c, step, why)) {
+		log_warn("landing", "target=%s %s (again)", lane->target, why->text);
+		step->proof = NULL;
+		step->state = STEP_NEW;
+	} else if (step) {
 		step->proof = NULL;
 		step->result = json_incref((json_t *)result);
 		take_commit(lane, step);
@@ -125,12 +138,14 @@ static void proved(struct coordinator *c, const json_t *result, const struct err
 	         died);
 }
 
-/* How a task is proven, as its plan says, and what hooks are told of it. New reference. */
-static json_t *proof_item(const json_t *step, const json_t *spec, const char *verified_tree)
+/* How a task is proven, as its plan says, and what hooks are told of it. `env`: its own. New
+ * reference. */
+static json_t *proof_item(const json_t *step, const json_t *spec, const char *verified_tree,
+                          json_t *env)
 {
 	static const char *const of_spec[] = {"verify", "setup", "setup_when", "copy", "link"};
 	static const char *const of_step[] = {"text", "head", "squash"};
-	json_t *item = json_pack("{s:s?}", "verified_tree", verified_tree);
+	json_t *item = json_pack("{s:s?, s:O?}", "verified_tree", verified_tree, "env", env);
 
 	for (size_t i = 0; i < ARRAY_LEN(of_spec); i++)
 		json_object_set(item, of_spec[i], json_object_get(spec, of_spec[i]));
@@ -150,13 +165,18 @@ static json_t *proof_items(struct coordinator *c, const struct step *step, bool 
 	json_array_foreach (step->items, i, item) {
 		int64_t id = json_int(item, "task", 0);
 		_cleanup_json_ json_t *spec = store_task_spec(c->store, id);
-		_cleanup_task_ struct task_row task = {0};
+		_cleanup_task_ struct task_row task = {0}, chosen = {0};
 
 		if (!store_task_get(c->store, id, &task))
 			continue;
+		if (task.chosen)
+			store_task_get(c->store, task.chosen, &chosen);
 		*plan = task.plan;
 		any = any || json_sub(spec, "verify");
-		json_array_append_new(items, proof_item(item, spec, task.tree));
+		json_array_append_new(
+		    items, proof_item(item, spec, task.tree,
+		                      environment_of_task(c, task.plan_name,
+		                                          chosen.key ? chosen.key : task.key)));
 	}
 	if (any || hooks)
 		return items;

@@ -122,6 +122,24 @@ static int64_t add_task(struct coordinator *c, const struct task_row *task, cons
 	return store_task_insert(c->store, &new);
 }
 
+/* Verified as the task that it resolves. */
+static void give_environment(struct coordinator *c, const struct task_row *task, const char *key)
+{
+	_cleanup_task_ struct task_row chosen = {0};
+	_cleanup_json_ json_t *secrets = NULL;
+	struct error err = ERROR_INIT;
+	json_t *env;
+
+	if (task->chosen)
+		store_task_get(c->store, task->chosen, &chosen);
+	env = environment_of_task(c, task->plan_name, chosen.key ? chosen.key : task->key);
+	if (!env)
+		return;
+	secrets = json_pack("{s:{s:O}}", "tasks", key, env);
+	if (environment_set_plan(c, task->plan_name, secrets, true, &err) < 0)
+		log_error("landing", "task=%lld %s", (long long)task->id, err.text);
+}
+
 int64_t landing_resolve(struct coordinator *c, const struct task_row *task, const char *target,
                         const json_t *step)
 {
@@ -142,6 +160,7 @@ int64_t landing_resolve(struct coordinator *c, const struct task_row *task, cons
 	    json_pack("{s:{s:I, s:s, s:s, s:O}}", "resolves", "task", (json_int_t)task->id, "key",
 	              task->key, "target", target, "paths", json_object_get(step, "paths"));
 	id = add_task(c, task, agent, key, prompt, spec, metadata, marked);
+	give_environment(c, task, key);
 	tell_created(c, id);
 	log_info("landing", "task=%lld conflicts: task=%lld is to resolve it", (long long)task->id,
 	         (long long)id);

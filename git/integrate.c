@@ -39,17 +39,20 @@ void integration_close(struct integration *integration)
 	free(integration);
 }
 
-static int run_command(struct integration *integration, const json_t *command, double timeout_s,
-                       struct verify_result *out, struct error *err)
+static int run_command(struct integration *integration, const json_t *item, const json_t *command,
+                       double timeout_s, struct verify_result *out, struct error *err)
 {
+	_cleanup_json_ json_t *env = json_object();
 	struct verify_run run = {
 	    .command = command,
 	    .dir = slot_dir(integration->slot),
-	    .env = json_sub(integration->request, "env"),
+	    .env = env,
 	    .log = json_text(integration->request, "log"),
 	    .timeout_s = timeout_s,
 	};
 
+	json_object_update(env, json_sub(integration->request, "env"));
+	json_object_update(env, json_sub(item, "env"));
 	return verify_run(&run, out, err);
 }
 
@@ -71,7 +74,7 @@ static int set_up(struct integration *integration, const json_t *item, struct er
 	if (!slot_is_new(integration->slot))
 		return 0;
 	if (json_is_string(command) || json_is_array(command)) {
-		if (run_command(integration, command, 0, &result, err) < 0)
+		if (run_command(integration, item, command, 0, &result, err) < 0)
 			return -1;
 		if (result.exit_code != 0)
 			rc = error_set(err, ERROR_EXTERNAL,
@@ -105,7 +108,8 @@ int integration_verify(struct integration *integration, const json_t *item, cons
 	    slot_prove_begin(slot, base, (const char *const *)protect, json_text(verify, "overlay"),
 	                     err) < 0)
 		return -1;
-	if (run_command(integration, command, json_num(verify, "timeout", 0), &result, err) < 0) {
+	if (run_command(integration, item, command, json_num(verify, "timeout", 0), &result, err) <
+	    0) {
 		slot_prove_end(slot, 0, commit, NULL);
 		return -1;
 	}

@@ -14,18 +14,25 @@ struct proof {
 	const char *commit, *base;
 	char made[HEX_SIZE];             /* the commit as hooks made it anew */
 	struct integration *integration; /* opened for the first one that has to run */
-	json_t *done;                    /* the VERIFYs that have passed */
+	json_t *done;                    /* the VERIFYs that have passed, each with its "env" */
 	json_t *verify;
 	char *tail;
 };
 
-static bool is_done(const struct proof *proof, const json_t *verify)
+/* What an item runs, and with what. New reference. */
+static json_t *run_of(const json_t *item)
 {
+	return json_pack("[O, O?]", json_sub(item, "verify"), json_object_get(item, "env"));
+}
+
+static bool is_done(const struct proof *proof, const json_t *item)
+{
+	_cleanup_json_ json_t *run = run_of(item);
 	json_t *other;
 	size_t i;
 
 	json_array_foreach (proof->done, i, other)
-		if (json_equal(other, verify))
+		if (json_equal(other, run))
 			return true;
 	return false;
 }
@@ -48,7 +55,7 @@ static int prove_item(struct proof *proof, const json_t *item, const char *tree,
 	struct integration_result result = {.tail = NULL};
 
 	/* Proven already, as the head of its own task. */
-	if (!verify || is_done(proof, verify) || (known && strcmp(known, tree) == 0))
+	if (!verify || is_done(proof, item) || (known && strcmp(known, tree) == 0))
 		return 0;
 	if (!proof->integration &&
 	    integration_open(proof->request, proof->commit, &proof->integration, err) < 0)
@@ -56,7 +63,7 @@ static int prove_item(struct proof *proof, const json_t *item, const char *tree,
 	if (integration_verify(proof->integration, item, verify, proof->base, proof->commit,
 	                       &result, err) < 0)
 		return -1;
-	json_array_append(proof->done, verify);
+	json_array_append_new(proof->done, run_of(item));
 	take_result(proof, &result);
 	return result.exit_code != 0;
 }

@@ -227,6 +227,7 @@ static int expand_scalar(struct plan_reader *r, const struct yaml_node *n,
 		return plan_fail(r, n, "for_each: more than %u MiB of text", ITEMS_TEXT_MAX >> 20);
 	*out = copy_node(r, n);
 	set_text(r, *out, text.len ? text.data : "", text.len);
+	(*out)->filled = true;
 	return 0;
 }
 

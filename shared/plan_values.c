@@ -150,6 +150,11 @@ int plan_value_command(struct plan_reader *r, const struct yaml_node *n, const c
 			return wrong_type(r, n, what, "a command (text, or a list of arguments)");
 		if (!n->text[strspn(n->text, " \t\r\n")])
 			return plan_fail(r, n, "%s is empty", what);
+		if (n->filled)
+			return plan_fail(r, n,
+			                 "%s: {item.…} inside shell code is never replaced (write "
+			                 "a list, or give it in env)",
+			                 what);
 		return read_argument(r, n, what, out);
 	}
 	if (n->type != YAML_LIST)

@@ -25,6 +25,7 @@ struct yaml_node {
 	uint16_t height; /* levels, this one included, aliases in full */
 	uint8_t type;    /* enum yaml_type */
 	uint8_t scalar;  /* enum yaml_scalar */
+	bool filled;     /* of a scalar: values were put in that the file does not hold */
 	union {
 		struct {                  /* of a scalar: what is written there, UTF-8 */
 			const char *text; /* without NUL, NUL-terminated */

@@ -66,6 +66,27 @@ static void test_refused_items(void **state)
 	read_bad(f, "tasks: [{id: t, for_each: [a], prompt: p}]", "plan.yaml:1:", "for_each");
 }
 
+/* What a file brings is never read by a shell; an argument of its own is. */
+static void test_shell(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const code[] = {
+	    "verify: 'grep {item.x} f'",      "verify: {command: 'grep {item.x} f'}",
+	    "setup: 'get {item.x}'",          "measure: {size: 'wc {item.x}'}",
+	    "agent: {command: 'a {item.x}'}", "choose: {judge: 'j {item.x}'}, alternatives: 2",
+	};
+
+	put_text(f, "items.jsonl", "{\"x\":\"$(touch pwned)\"}");
+	for (size_t i = 0; i < ARRAY_LEN(code); i++) {
+		_cleanup_free_ char *plan =
+		    xasprintf("tasks: [{id: t, for_each: items.jsonl, prompt: p, %s}]", code[i]);
+
+		read_bad(f, plan, "plan.yaml:1:", "{item.…} inside shell code is never replaced");
+	}
+	read_good(f, "tasks: [{id: t, for_each: items.jsonl, prompt: p, verify: [grep, "
+	             "\"{item.x}\", f], env: {X: \"{item.x}\"}}]");
+}
+
 /* A small file cannot become a huge plan. */
 static void test_bounds(void **state)
 {
@@ -132,7 +153,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_values), TEST(test_keys),    TEST(test_refused_items),
+	    TEST(test_values), TEST(test_keys),    TEST(test_refused_items), TEST(test_shell),
 	    TEST(test_bounds), TEST(test_choices), TEST(test_plain),
 	};
 
