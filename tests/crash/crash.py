@@ -200,7 +200,8 @@ class Driver:
 
     def call_ghost(self, name):
         """It tells ends of attempts that were superseded, and a few others."""
-        ended, newest = self.follower.ended, self.follower.newest
+        ended = self.follower.ended.copy()  # at once: it goes on meanwhile
+        newest = self.follower.newest.copy()
         superseded = [attempt for attempt, task in ended.items() if newest[task] != attempt]
         those = set(superseded[-4:]) | set(list(ended)[-2:]) | {
             self.rng.choice(list(ended)) for _ in range(2) if ended}
