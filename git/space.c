@@ -1,14 +1,19 @@
 /* Whether a tree fits on the disk that its slot is made on. Asked of the file system alone as
- * long as there is plenty; of the tree's sizes when there is not. */
+ * long as there is plenty; of the tree's sizes when there is not. And whether the repository's
+ * disk takes anything at all, asked by writing to it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "mem.h"
 #include "slot_internal.h"
 
 #define PLENTY     (8LL << 30)
 #define FILE_ALONE 4096LL /* what a file takes beside its bytes, rounded up */
+#define PROBE      (1u << 20)
 
 /* Bytes that the files of a commit take, as `ls-tree -l` tells their sizes. */
 static int size_of_tree(const struct slot *slot, const char *commit, long long *bytes,
@@ -55,4 +60,34 @@ int slot_check_space(const struct slot *slot, const char *commit, struct error *
 	    "the slot needs %lld MB and its disk has %lld MB left (make room, limit it "
 	    "by `paths:`, or see what `pleach gc` would remove)",
 	    (need >> 20) + 1, left >> 20);
+}
+
+/* Synced: a disk may refuse only then. Gone before it is written: nobody's death leaves it. */
+static int write_probe(const char *path)
+{
+	_cleanup_free_ char *data = xcalloc(1, PROBE);
+	_cleanup_close_ int fd =
+	    open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 || unlink(path) < 0)
+		return -1;
+	for (size_t done = 0; done < PROBE;) {
+		ssize_t n = write(fd, data + done, PROBE - done);
+
+		if (n < 0 && errno != EINTR)
+			return -1;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return fsync(fd);
+}
+
+int slot_can_write(const struct slot *slot, struct error *err)
+{
+	const char *common = slot->repo.place.common_dir;
+	_cleanup_free_ char *path = xasprintf("%s/pleach.probe-%s", common, slot->teammate);
+
+	if (write_probe(path) == 0 ||
+	    (errno != ENOSPC && errno != EDQUOT && errno != EIO && errno != EROFS))
+		return 0;
+	return error_errno(err, "%s cannot be written", common);
 }

@@ -93,6 +93,7 @@ static void attempt_free(struct attempt *a)
 	free(a->error_text);
 	free(a->acp_problem);
 	free(a->kept);
+	free(a->waits_for);
 	free(a);
 }
 
@@ -140,7 +141,8 @@ static void job_ended(struct slots_job *job)
 	struct attempt *a = job->context;
 
 	take_job(a);
-	a->job_done(job);
+	if (!attempt_waits(a))
+		a->job_done(job);
 }
 
 static void start_job(struct attempt *a, enum slots_verb verb, void (*done)(struct slots_job *))
@@ -166,6 +168,7 @@ static void start_job(struct attempt *a, enum slots_verb verb, void (*done)(stru
 	    .prove = a->outcome == OUTCOME_COMPLETED &&
 	             (a->verify || json_sub(a->spec, "measure")) && !a->stopping && !a->stale,
 	    .expect_changes = json_flag(a->spec, "expect_changes"),
+	    .again = a->waits_for != NULL,
 	    .done = job_ended,
 	    .context = a,
 	};
@@ -369,6 +372,14 @@ void attempt_advance(struct attempt *a)
 	deliver(a);
 }
 
+void attempt_again(struct attempt *a)
+{
+	if (a->stale && a->job.verb == SLOTS_COMMIT)
+		attempt_advance(a);
+	else
+		start_job(a, a->job.verb, a->job_done);
+}
+
 static void setup_recorded(struct slots_job *job)
 {
 	struct attempt *a = job->context;
@@ -553,7 +564,9 @@ pid_t attempt_child(const struct attempt *a)
 
 char *attempt_last_line(const struct attempt *a)
 {
-	char *line = a->verified ? output_last_line(a->verified, 160) : NULL;
+	char *line = a->waits_for  ? xstrdup(a->waits_for)
+	             : a->verified ? output_last_line(a->verified, 160)
+	                           : NULL;
 
 	if (!line && report_activity(a->report))
 		line = text_safe(report_activity(a->report), 160);

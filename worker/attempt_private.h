@@ -71,6 +71,8 @@ struct attempt {
 	char **git_env;    /* what the agent's git must know of the slot */
 	char *kept;
 
+	char *waits_for; /* why the slot cannot be let go yet, or NULL (attempt_wait.c) */
+
 	struct slots_job job;
 	void (*job_done)(struct slots_job *job);
 	char **copy, **link, **paths, **setup_when, **protect;
@@ -94,6 +96,12 @@ void attempt_agent_ended(void *context, const struct command_end *end);
 
 /* attempt.c: the next step when no command and no job is under way. */
 void attempt_advance(struct attempt *a);
+
+/* The job that ended last, once more. */
+void attempt_again(struct attempt *a);
+
+/* attempt_wait.c: true when the job that ended is tried again later. */
+bool attempt_waits(struct attempt *a);
 
 /* attempt_measure.c */
 bool attempt_measure_due(const struct attempt *a);

@@ -18,5 +18,6 @@ const struct slot_module pleach_slot_module = {
     .commit = slot_commit,
     .prove_begin = slot_prove_begin,
     .prove_end = slot_prove_end,
+    .can_write = slot_can_write,
     .keep = slot_keep,
 };

@@ -185,6 +185,20 @@ static void job_try(struct slots *s, struct slots_job *job)
 	}
 }
 
+/* That the end of an attempt could not be kept is nobody's fault while the disk takes nothing. */
+static bool is_unwritable(struct slots *s, struct slots_job *job)
+{
+	struct error why = ERROR_INIT;
+
+	if ((job->verb != SLOTS_COMMIT && job->verb != SLOTS_SNAPSHOT) ||
+	    s->module->can_write(s->slot, &why) == 0)
+		return false;
+	job->unwritable = true;
+	job->rc = -1;
+	job->err = why;
+	return true;
+}
+
 static void job_run(uv_work_t *work)
 {
 	struct slots_job *job = work->data;
@@ -194,17 +208,21 @@ static void job_run(uv_work_t *work)
 		job->rc = error_set(&job->err, ERROR_EXTERNAL, "the slot %s is not open", s->dir);
 		return;
 	}
+	if (job->again && is_unwritable(s, job))
+		return;
 	job_try(s, job);
 	/* A git that was killed in the middle costs nobody the work of hours: each of these can be
 	 * done again from where it stands. */
 	for (int i = 1; i < JOB_TRIES && job->rc != 0 && job->err.code == ERROR_EXTERNAL &&
-	                (s->slot || job->verb == SLOTS_PREPARE);
+	                (s->slot || job->verb == SLOTS_PREPARE) && !is_unwritable(s, job);
 	     i++) {
 		log_warn("slots", "attempt=%lld %s (again)", (long long)job->attempt,
 		         job->err.text);
 		job->err = (struct error)ERROR_INIT;
 		job_try(s, job);
 	}
+	if (job->rc != 0 && !job->committed && !job->unwritable && s->slot)
+		is_unwritable(s, job);
 	ask_slot(s, job);
 }
 
@@ -224,7 +242,7 @@ void slots_start(struct slots *s, struct slots_job *job)
 	job->work.data = job;
 	job->rc = 0;
 	job->err = (struct error)ERROR_INIT;
-	job->setup_due = job->committed = job->proving = false;
+	job->setup_due = job->committed = job->proving = job->unwritable = false;
 	job->kept[0] = '\0';
 	job->env = job->tampering = NULL;
 	s->busy = true;

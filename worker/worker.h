@@ -70,6 +70,7 @@ struct worker {
 	uv_timer_t upkeep;
 	uv_timer_t trim;
 	uv_timer_t exit_timer;
+	uv_timer_t disk_timer; /* attempt_wait.c */
 	uv_signal_t terminate, interrupt;
 
 	struct environment *environment;

@@ -27,7 +27,7 @@ echo "$PLEACH_KEY" >>"$W/runs"
 case $PLEACH_KEY in
 gate*) echo before; read x <"$W/$PLEACH_KEY.gate"; echo after ;;
 esac
-echo work >"made-$PLEACH_KEY"
+echo $$ >"made-$PLEACH_KEY"
 """
 
 
@@ -197,29 +197,36 @@ def log_full(world, error):
 
 
 def git_full(world, error):
-    """The repository cannot be written to when the work is to be committed."""
-    world.start("gate1")
-    world.waits("gate1")
+    """The repository cannot be written to when work is to be committed: that waits, and who is
+    cancelled meanwhile lets go of its branch before another teammate needs it."""
+    keys = ("gate1", "gate2")
+    world.start(*keys, team=3)
+    for key in keys:
+        world.waits(key)
     world.refuse.set(DISK, error, path="/repo/.git/")
-    world.go("gate1")
-    world.pleach("wait", "gate1", want=None)
-    row = world.task("gate1")
-    check(row["status"] != "completed", "completed without a commit")
-    slot = f"{world.dir}/repo.pleach/{row['teammate']}"
-    check(os.path.exists(slot + "/made-gate1"), "what the agent made is gone")
-    why = (row["error"] or {}).get("message")
+    for key in keys:
+        world.go(key)
+    eventually("it is told", lambda: world.pleach("status").count("cannot be written") == 2)
+    took = at_rest(world, f"repository {error}", team_pids(world))
+    for key in keys:
+        row = world.task(key)
+        check(row["status"] == "in_progress", f"{key} is {row['status']}")
+        check(os.path.exists(f"{world.dir}/repo.pleach/{row['teammate']}/made-{key}"),
+              f"what the agent of {key} made is gone")
+    world.pleach("stop", "gate2")
+    world.pleach("retry", "gate2")  # the third teammate is free
+    check(world.runs().count("gate2") == 1, "it began again beside the first attempt")
     world.refuse.clear()
-    with open(f"{world.meet}/runs", "w"):
-        pass
-    world.pleach("retry", "gate1")
-    world.waits("gate1")
-    world.go("gate1")
     world.pleach("wait", "gate1")
-    check(world.task("gate1")["status"] == "completed", "it does not work again")
-    kept = world.git("log", "--all", "--format=%H", "--", "made-gate1")
-    check(len(kept.split()) >= 2, f"the first attempt's work is not kept: {kept}")
+    check(world.task("gate1")["attempts"] == 1, "gate1 was tried again")
+    eventually("gate2 runs again", lambda: world.runs().count("gate2") == 2)
+    world.go("gate2")
+    world.pleach("wait", "gate2")
+    kept = world.git("log", "--all", "--format=%H", "--", "made-gate2")
+    check(len(kept.split()) >= 2, f"the cancelled attempt's work is not kept: {kept}")
     world.git("fsck", "--no-dangling")
-    return f"“{why}”; kept, and done when tried again"
+    store_whole(world, keys)
+    return f"{took} ms of processor in 1 s; committed when it was over, a cancelled one let go"
 
 
 # ---- descriptors and memory ----
