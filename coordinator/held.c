@@ -142,6 +142,8 @@ static bool down_is_wanted(const struct coordinator *c)
 
 void held_check(struct coordinator *c)
 {
+	bool was_draining = c->draining;
+
 	for (struct held **at = &c->held; *at;) {
 		struct held *h = *at;
 		struct error err = ERROR_INIT;
@@ -163,4 +165,6 @@ void held_check(struct coordinator *c)
 			c->draining = down_is_wanted(c);
 		held_free(h);
 	}
+	if (was_draining && !c->draining) /* judges that were not asked meanwhile */
+		judges_resume(c);
 }

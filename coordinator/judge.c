@@ -216,13 +216,14 @@ static void judged(struct coordinator *c, const json_t *result, const struct err
 static void compared(struct coordinator *c, json_t *comparison, const struct error *why,
                      void *context)
 {
+	static const struct error unasked = {ERROR_BUSY, "nobody waits for it any more"};
 	int64_t *choice = context;
 	_cleanup_task_ struct task_row row = {0};
 	_cleanup_json_ json_t *rule = NULL;
 	double timeout;
 
 	if (!comparison || c->draining || c->ending || !store_task_get(c->store, *choice, &row)) {
-		judged(c, NULL, why ? why : &gitq_undone, choice);
+		judged(c, NULL, why ? why : &unasked, choice);
 		return;
 	}
 	rule = ranking_rule(row.choose);

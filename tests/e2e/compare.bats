@@ -118,6 +118,29 @@ asked() {
 	is 3 "$(wc -l <"$W/asked")"
 }
 
+@test "what ends while down waits is judged once nobody waits for that any more" {
+	gate c.1 && gate c.2 && gate slow
+	plan <<-'Y'
+	team: 3
+	tasks:
+	  - {id: slow, prompt: 'read x <"$W/slow"'}
+	  - {id: c, alternatives: 2, choose: {judge: 'echo "[\"c.2\"]"'}, prompt: 'read x <"$W/$PLEACH_KEY"; date >new'}
+	Y
+	background pleach run --headless
+	run=$BG
+	eventually sh -c 'test "$(pleach --json status | jq "[.teammates[] | select(.task)] | length")" = 3'
+	background pleach down
+	eventually sh -c 'pleach --json status | jq -e .coordinator.draining'
+	open_gate c.1 && open_gate c.2
+	eventually sh -c 'test "$(pleach --json task list | jq "[.tasks[] | select(.parent and .status == \"completed\")] | length")" = 2'
+	is pending "$(task c .status)"
+	kill -TERM "$BG"
+	expect 0 pleach task wait c >/dev/null
+	open_gate slow
+	finished "$run"
+	is 0 "$STATUS"
+}
+
 # An experiment: 20 items with 4 bases, 3 scripted agents, 2 repeats. `good` always passes, `half`
 # where n is even, `poor` in its first repeat up to 8 and in its second up to 4; at 20 it exits 7.
 experiment() {
