@@ -116,10 +116,10 @@ static int compare_names(struct cli *cli, json_t **out, bool *branches, struct e
 	if (why.code != ERROR_NOT_FOUND)
 		return -1;
 	*branches = true;
-	/* Neither: the nearest task is what helps. */
+	/* Neither: the nearest task is what helps; of several, which of them is none. */
 	if (compare_branches(cli, out, &why) == 0)
 		return 0;
-	if (why.code != ERROR_NOT_FOUND)
+	if (why.code != ERROR_NOT_FOUND || cli->options.arg_count > 1)
 		*err = why;
 	return -1;
 }

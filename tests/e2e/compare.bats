@@ -320,6 +320,7 @@ branches() {
 	expect 0 pleach run --headless >/dev/null
 	holds "$(expect 0 pleach --json compare good fix)" '[.alternatives[].verify_exit_code] == [null, null] and .alternatives[1].key == "fix"'
 	expect 4 pleach compare good nothing
+	has "$(stderr)" 'nothing is no branch and no task'
 	expect 4 pleach compare fixx
 	has "$(stderr)" fix
 }
