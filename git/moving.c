@@ -22,9 +22,17 @@
 #define SWEEPS_MAX 100
 #define FILE_MAX   (64u << 20) /* a longer file that is half written stays as it is */
 
+/* Where the mark and the lock are: of a branch that nobody has checked out our own folder. */
+static char *place_of(const struct repo *repo, const struct worktree *tree)
+{
+	return tree ? xstrdup(tree->git_dir) : repo_path(repo->place.common_dir, "pleach");
+}
+
 static char *mark_path(const struct moving *moving)
 {
-	return repo_path(moving->tree->git_dir, "pleach-moving");
+	_cleanup_free_ char *dir = place_of(moving->repo, moving->tree);
+
+	return repo_path(dir, "pleach-moving");
 }
 
 /* ---- locks ---- */
@@ -37,12 +45,14 @@ static bool is_older(const struct timespec *a, const struct timespec *b)
 /* Only what is not older than our move: another git's lock would have kept ours from working. */
 static void remove_locks(const struct moving *moving, const struct stat *mark)
 {
-	const char *const dirs[] = {moving->tree->git_dir, moving->tree->git_dir,
-	                            moving->tree->git_dir, moving->repo->place.common_dir};
-	const char *const names[] = {"index", "HEAD", "ORIG_HEAD", moving->ref};
+	const char *common = moving->repo->place.common_dir;
+	const char *own = moving->tree ? moving->tree->git_dir : common;
+	const char *const dirs[] = {common, common, own, own, own};
+	const char *const names[] = {moving->ref, "packed-refs", "index", "HEAD", "ORIG_HEAD"};
+	size_t n = moving->tree ? ARRAY_LEN(names) : 2;
 	struct stat st;
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+	for (size_t i = 0; i < n; i++) {
 		_cleanup_free_ char *lock = xasprintf("%s/%s.lock", dirs[i], names[i]);
 
 		if (lstat(lock, &st) == 0 && !is_older(&st.st_mtim, &mark->st_mtim))
@@ -211,7 +221,7 @@ int moving_undo(const struct moving *moving, struct error *err)
 		return 0;
 	proc_kill_survivors(marker, NULL, 0, SWEEPS_MAX);
 	remove_locks(moving, &mark);
-	return is_at(moving, moving->to) ? 0 : restore_files(moving, err);
+	return !moving->tree || is_at(moving, moving->to) ? 0 : restore_files(moving, err);
 }
 
 /* What was under way when a process of ours died here. */
@@ -234,12 +244,16 @@ static int undo_earlier(const struct moving *moving, struct error *err)
 	return moving_undo(&earlier, err);
 }
 
-int moving_lock(const struct worktree *tree, bool wait, struct error *err)
+int moving_lock(const struct repo *repo, const struct worktree *tree, bool wait, struct error *err)
 {
-	int fd = open(tree->git_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), saved;
+	_cleanup_free_ char *dir = place_of(repo, tree);
+	int fd, saved;
 
+	if (!tree && mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return error_errno(err, "cannot make %s", dir);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return error_errno(err, "cannot open %s", tree->git_dir);
+		return error_errno(err, "cannot open %s", dir);
 	while (flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EINTR)
 			continue;
@@ -247,8 +261,8 @@ int moving_lock(const struct worktree *tree, bool wait, struct error *err)
 		close(fd);
 		errno = saved;
 		return saved == EWOULDBLOCK
-		           ? error_set(err, ERROR_BUSY, "%s is being moved", tree->dir)
-		           : error_errno(err, "cannot lock %s", tree->git_dir);
+		           ? error_set(err, ERROR_BUSY, "something is being moved in %s", dir)
+		           : error_errno(err, "cannot lock %s", dir);
 	}
 	return fd;
 }
@@ -262,7 +276,7 @@ int moving_recover(const struct repo *repo, const struct worktree *tree, struct 
 
 	if (!file_exists(path))
 		return 0;
-	lock = moving_lock(tree, false, &why);
+	lock = moving_lock(repo, tree, false, &why);
 	if (lock < 0 && why.code == ERROR_BUSY)
 		return 0;
 	if (lock < 0 || undo_earlier(&moving, &why) < 0) {

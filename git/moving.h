@@ -9,14 +9,14 @@
 
 struct moving {
 	const struct repo *repo;
-	const struct worktree *tree;
+	const struct worktree *tree; /* NULL: nobody has the branch checked out */
 	const char *ref, *from, *to; /* borrowed */
 };
 
 /* Held while a move is under way, by the process that moves (its git does not inherit it): no
  * other one undoes what is being done. On the directory itself, so that no file stays. Close the
  * descriptor. Not `wait`: BUSY where somebody has it. */
-int moving_lock(const struct worktree *tree, bool wait, struct error *err);
+int moving_lock(const struct repo *repo, const struct worktree *tree, bool wait, struct error *err);
 /* Undoes what a move left whose process died with it, before anybody takes that for the user's
  * changes. Where one is under way it does nothing. */
 int moving_recover(const struct repo *repo, const struct worktree *tree, struct error *err);

@@ -143,7 +143,7 @@ static int move_tree(struct move *move, struct error *err)
 	                              .ref = move->target.ref,
 	                              .from = move->before,
 	                              .to = move->after};
-	_cleanup_close_ int lock = moving_lock(move->target.tree, true, err);
+	_cleanup_close_ int lock = moving_lock(move->repo, move->target.tree, true, err);
 	int rc = lock < 0 ? -1 : moving_begin(&moving, err);
 
 	if (rc < 0)
@@ -161,12 +161,24 @@ static int move_tree(struct move *move, struct error *err)
 	return rc;
 }
 
+static int move_branch(struct move *move, struct error *err)
+{
+	const struct moving moving = {
+	    .repo = move->repo, .ref = move->target.ref, .from = move->before, .to = move->after};
+	_cleanup_close_ int lock = moving_lock(move->repo, NULL, true, err);
+	int rc;
+
+	if (lock < 0 || moving_begin(&moving, err) < 0)
+		return -1;
+	rc = ref_write(move->repo, move->target.ref, move->after, move->before,
+	               move->back ? "pleach undo" : "pleach merge", err);
+	moving_end(&moving);
+	return rc;
+}
+
 static int move_ref(struct move *move, struct error *err)
 {
-	if (move->target.tree)
-		return move_tree(move, err);
-	return ref_write(move->repo, move->target.ref, move->after, move->before,
-	                 move->back ? "pleach undo" : "pleach merge", err);
+	return move->target.tree ? move_tree(move, err) : move_branch(move, err);
 }
 
 static int check_order(const struct move *move, struct error *err)
@@ -190,7 +202,7 @@ static int run_move(struct move *move, const json_t *request, json_t **answer, s
 
 	if (check_order(move, err) < 0 ||
 	    target_open(move->repo, request, &move->target, err) < 0 ||
-	    (move->target.tree && moving_recover(move->repo, move->target.tree, err) < 0) ||
+	    moving_recover(move->repo, move->target.tree, err) < 0 ||
 	    target_tip(&move->target, now, err) < 0)
 		return -1;
 	/* Asked again after an answer that was lost. */

@@ -368,7 +368,7 @@ static int weave_all(struct weave *weave, json_t **answer, struct error *err)
 	if (onto && !verb_id(weave->request, "onto", err))
 		return -1;
 	if (target_open(weave->repo, weave->request, &weave->target, err) < 0 ||
-	    (weave->target.tree && moving_recover(weave->repo, weave->target.tree, err) < 0) ||
+	    moving_recover(weave->repo, weave->target.tree, err) < 0 ||
 	    target_tip(&weave->target, before, err) < 0 || read_items(weave, err) < 0)
 		return -1;
 	if (onto)

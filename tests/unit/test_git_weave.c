@@ -110,6 +110,15 @@ static void test_move_of_a_branch_nobody_has(void **state)
 	assert_sh(one, sh(u->root, "git rev-parse main"));
 	/* The answer was lost: asked again. */
 	json_decref(ask_well(u, "move", move_request(u, main, one)));
+	/* Killed while it wrote the branch: its locks go, with the next who looks. */
+	run_sh(u->root,
+	       "printf '{\"ref\":\"refs/heads/main\",\"from\":\"%s\",\"to\":\"%s\"}\\n' "
+	       ">.git/pleach/pleach-moving; touch .git/refs/heads/main.lock .git/packed-refs.lock; "
+	       "git update-ref --no-deref HEAD HEAD",
+	       main, one);
+	json_decref(ask_well(u, "move", move_request(u, main, one)));
+	run_sh(u->root,
+	       "test -z \"$(ls .git .git/pleach .git/refs/heads | grep -e '[.]lock' -e moving)\"");
 	ask_badly(u, "move", move_request(u, main, two), "conflict", "moved meanwhile");
 	ask_badly(u, "move", move_request(u, one, two), "invalid", "does not come after");
 	answer = ask_well(u, "contains", json_pack("{s:s, s:s}", "target", "main", "commit", one));
