@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What dies once, at a chosen moment, costs nobody anything: a git child, each the first time; the
 first serving process, before it serves; a worker whose place somebody takes before its death is
-known.
+known; both coordinators while they greet a command; the first checkout of a slot and its worker.
 
 Each proof in a universe of its own (world.py); deaths come from wrappers around our own programs or
 from signals to stopped processes, so each run is the same.
@@ -9,6 +9,7 @@ from signals to stopped processes, so each run is the same.
 import argparse
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -100,6 +101,24 @@ def place_of_the_dead(world):
     print("who comes in a dead worker's place before its death is known is sent away; its task ran anew")
 
 
+def first_checkout_dies(world):
+    """A git that makes a slot's first files dies together with its worker, in the middle: the lock it
+    held is nobody's, and the next worker begins again."""
+    tools = world.dir + "/tools"
+    os.mkdir(tools)
+    with open(tools + "/git", "w") as file:
+        file.write('#!/bin/sh\ncase " $* " in *" read-tree --reset "*)\n'
+                   '[ -e "$W/died" ] || { dir=$("$REAL" rev-parse --absolute-git-dir) &&\n'
+                   ': >"$dir/index.lock" && : >"$W/died" && kill -KILL $PPID $$; };; esac\nexec "$REAL" "$@"\n')
+    os.chmod(tools + "/git", 0o755)
+    world.env.update(REAL=shutil.which("git"), PATH=f"{tools}:{world.env['PATH']}")
+    plan(world, [{"id": "a", "prompt": "write:1"}])
+    world.pleach("run", "--headless")
+    check(os.path.exists(world.meet + "/died"), "no checkout died")
+    check(starts(world) == ["a"], f"started: {starts(world)}")
+    print("a first checkout died with its worker and left its lock: begun again")
+
+
 def has_socket(pid):
     try:
         return any(os.readlink(fd.path).startswith("socket:") for fd in os.scandir(f"/proc/{pid}/fd"))
@@ -131,7 +150,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build")
     options = parser.parse_args()
-    tests = each_git_dies_once, first_serving_dies, place_of_the_dead, greeted_by_the_dead
+    tests = each_git_dies_once, first_serving_dies, place_of_the_dead, greeted_by_the_dead, \
+        first_checkout_dies
     return 1 if any([run(test, options.build) for test in tests]) else 0
 
 
