@@ -2,7 +2,8 @@
 # Slots against `git worktree add`, both sides in turn in the same run.
 #   bench/slots.sh [FILES=10000] [ROUNDS=7]
 # S5: the first slot of a teammate. S6: its next one, clean. S4: the whole path on a tenth of the
-# files, against the same by shell (worktree add, tmux new-window, run, add, commit, remove).
+# files, from the assignment to the end of the attempt (slot, pane, agent, verify, commit), against
+# the same by shell (worktree add, tmux new-window, run, verify, add, commit, remove).
 # Trees are moved aside between rounds and removed at the end. BUILD names the build folder.
 set -euo pipefail
 files=${1:-10000} rounds=${2:-7}
@@ -61,6 +62,56 @@ aside() { # aside DIR
 	mv "$1" "$work/aside/$RANDOM$RANDOM"
 }
 
+# The agent and verify of both sides of S4.
+agent='echo x >>d0/f0' verify='test -s d0/f0'
+
+shell_path() { # shell_path N: by hand, in a window of the bench's own tmux
+	local dir=$work/shell$1
+	git -C "$repo" worktree add -q -b "shell$1" "$dir"
+	tmux -S "$work/tmux" new-window -d -t bench -c "$dir" \
+		"$agent; tmux -S '$work/tmux' wait-for -S ran$1"
+	tmux -S "$work/tmux" wait-for "ran$1"
+	(cd "$dir" && sh -c "$verify")
+	git -C "$dir" add -A
+	git -C "$dir" commit -qm t
+	git -C "$repo" worktree remove "$dir"
+}
+
+whole_us() { # the last attempt, from its start to its end, from the events
+	pleach events --json | jq -rs '
+		def us: capture("(?<s>.*)\\.(?<m>...)Z") | (.s + "Z" | fromdateiso8601) * 1000 + (.m | tonumber);
+		(map(select(.kind == "attempt.ended")) | last.at | us) -
+		(map(select(.kind == "attempt.started")) | last.at | us) | . * 1000'
+}
+
+whole_path() {
+	local i start shell ours
+	repo=$work/small
+	make_repo $((files / 10))
+	tmux -S "$work/tmux" new-session -d -s bench
+	for ((i = -1; i < rounds; i++)); do
+		start=$(us)
+		shell_path "$i"
+		shell=$(($(us) - start))
+		cat >"$work/whole.yaml" <<-Y
+		name: whole$i
+		agents: {a: {command: [sh, -c, '$agent']}}
+		tasks: [{id: t, prompt: x, agent: a, verify: '$verify'}]
+		Y
+		pleach run "$work/whole.yaml" --team 1 >/dev/null
+		ours=$(whole_us)
+		# The first round makes the team and its slot.
+		[[ $i == -1 ]] && continue
+		echo "$shell" >>"$work/shell"
+		echo "$ours" >>"$work/whole"
+	done
+	pleach down >/dev/null
+	awk -v s="$(median "$work/shell")" -v o="$(median "$work/whole")" -v n=$((files / 10)) 'BEGIN {
+		printf "files %d: by shell %.0f ms; S4 whole path %.0f ms, ratio %.2f\n",
+			n, s / 1000, o / 1000, o / s
+	}'
+}
+
 make_repo "$files"
 # The team's processes are there; only the slot is not.
 plan warm
@@ -93,3 +144,5 @@ awk -v a="$add" -v f="$first" -v n="$next" 'BEGIN {
 	printf "S5 first slot %.0f ms, ratio %.2f\n", f / 1000, f / a
 	printf "S6 next slot %.0f ms, ratio %.3f\n", n / 1000, n / a
 }'
+pleach down >/dev/null
+whole_path
