@@ -8,12 +8,15 @@
 
 #include "connect.h"
 #include "jsonl.h"
+#include "kept.h"
 #include "mem.h"
 #include "names.h"
 #include "print.h"
 #include "text.h"
 
-static const struct option no_options[] = {{0}};
+static const struct option open_options[] = {
+    {.name = "kept", .value = "REF", .help = "what an attempt of it left, as `task show` names it"},
+    {0}};
 
 /* Beside the slots, under a name of its own: ../<repo>.pleach/open-<plan>-<key>, or in the
  * state directory where the parent of the repository is not writable. */
@@ -37,15 +40,55 @@ static char *open_dir(const struct place *place, const char *branch, const json_
 	return xasprintf("%s/open/%s", place->state_dir, flat);
 }
 
+/* A worktree at a commit, without a branch. */
+static int open_commit(struct cli *cli, const json_t *found, const char *commit, char **dir,
+                       struct error *err)
+{
+	_cleanup_free_ char *name = xasprintf("kept-%.12s", commit);
+	_cleanup_free_ char *wanted = open_dir(&cli->place, name, found);
+	_cleanup_json_ json_t *opened = NULL;
+
+	if (cli_git(cli, "open", json_pack("{s:s, s:s}", "commit", commit, "dir", wanted), &opened,
+	            err) < 0)
+		return -1;
+	if (!json_text(opened, "dir"))
+		return error_set(err, ERROR_EXTERNAL, "%s: pleach-git told no directory",
+		                 cli->command->name);
+	*dir = xstrdup(json_text(opened, "dir"));
+	return 0;
+}
+
+/* 1: opened; 0: nothing is kept of it and none was asked for by name; -1. */
+static int open_kept(struct cli *cli, const json_t *found, char **dir, struct error *err)
+{
+	const char *name = options_text(&cli->options, "kept"), *commit;
+	_cleanup_json_ json_t *list = NULL;
+
+	if (kept_of_task(cli, found, &list, err) < 0)
+		return -1;
+	commit = kept_find(list, name);
+	if (!commit && name)
+		return error_set(err, ERROR_NOT_FOUND,
+		                 "%s: nothing of %s is kept as %s (pleach task show names what is)",
+		                 cli->command->name, json_text(found, "key"), name);
+	if (!commit)
+		return 0;
+	return open_commit(cli, found, commit, dir, err) < 0 ? -1 : 1;
+}
+
 static int find_worktree(struct cli *cli, char **dir, struct error *err)
 {
 	_cleanup_json_ json_t *found = NULL, *opened = NULL;
 	_cleanup_free_ char *wanted = NULL;
 	const char *branch, *head, *key;
+	struct error why = ERROR_INIT;
+	int rc;
 
 	if (cli_ask(cli, "task.locate", names_params(cli, 0, "task"), true, &found, err) < 0 ||
 	    cli_place(cli, err) < 0)
 		return -1;
+	if (options_text(&cli->options, "kept"))
+		return open_kept(cli, found, dir, err) < 0 ? -1 : 0;
 	if (json_text(found, "slot") && json_flag(found, "running")) {
 		*dir = xstrdup(json_text(found, "slot"));
 		return 0;
@@ -63,13 +106,19 @@ static int find_worktree(struct cli *cli, char **dir, struct error *err)
 	wanted = open_dir(&cli->place, branch, found);
 	if (cli_git(cli, "open",
 	            json_pack("{s:s, s:s?, s:s}", "branch", branch, "commit", head, "dir", wanted),
-	            &opened, err) < 0)
-		return -1;
-	if (!json_text(opened, "dir"))
-		return error_set(err, ERROR_EXTERNAL, "%s: pleach-git told no directory",
-		                 cli->command->name);
-	*dir = xstrdup(json_text(opened, "dir"));
-	return 0;
+	            &opened, &why) == 0 &&
+	    json_text(opened, "dir")) {
+		*dir = xstrdup(json_text(opened, "dir"));
+		return 0;
+	}
+	/* The branch has gone: what its newest attempt left. */
+	rc = why.code == ERROR_NOT_FOUND ? open_kept(cli, found, dir, err) : 0;
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	if (why.code != ERROR_NONE)
+		return error_set(err, why.code, "%s", why.text);
+	return error_set(err, ERROR_EXTERNAL, "%s: pleach-git told no directory",
+	                 cli->command->name);
 }
 
 static int path_exec(struct cli *cli, struct error *err)
@@ -96,9 +145,9 @@ static int path_exec(struct cli *cli, struct error *err)
 
 const struct command command_path = {
     .name = "path",
-    .usage = "[TASK]",
+    .usage = "[TASK] [--kept REF]",
     .summary = "the directory of a worktree on that task's branch",
-    .options = no_options,
+    .options = open_options,
     .most_args = 1,
     .args = KIND_TASK,
     .exec = path_exec,
@@ -128,9 +177,9 @@ static int open_exec(struct cli *cli, struct error *err)
 
 const struct command command_open = {
     .name = "open",
-    .usage = "[TASK] [-- CMD]",
+    .usage = "[TASK] [--kept REF] [-- CMD]",
     .summary = "a shell, or CMD, in a worktree on that task's branch",
-    .options = no_options,
+    .options = open_options,
     .most_args = 1,
     .args = KIND_TASK,
     .takes_rest = true,

@@ -5,6 +5,7 @@
 
 #include "connect.h"
 #include "jsonl.h"
+#include "kept.h"
 #include "mem.h"
 #include "names.h"
 #include "print.h"
@@ -185,6 +186,7 @@ static void print_task_fields(const struct cli *cli, const json_t *task)
 		print_field(cli, "verify", proof);
 	}
 	print_texts(cli, "kept", json_sub(task, "kept"));
+	print_texts(cli, "kept as", json_sub(task, "kept_refs"));
 	print_field(cli, "landing", json_text(json_sub(task, "landing"), "state"));
 	print_field(cli, "created", json_text(task, "created_at"));
 	print_field(cli, "finished", json_text(task, "finished_at"));
@@ -200,6 +202,25 @@ static void print_task(const struct cli *cli, const json_t *task)
 	print_block(cli, "output", json_text(task, "output"));
 }
 
+/* The refs below which work of its attempts is kept, those that were lost included. Without a
+ * repository the rest is shown all the same. */
+static void add_kept_refs(struct cli *cli, json_t *task)
+{
+	_cleanup_json_ json_t *located = NULL, *list = NULL;
+	_cleanup_free_ char *id = xasprintf("%lld", (long long)json_int(task, "id", 0));
+	json_t *names = json_array(), *ref;
+	struct error ignored = ERROR_INIT;
+	size_t i;
+
+	if (cli_ask(cli, "task.locate", json_pack("{s:s}", "task", id), true, &located, &ignored) ==
+	        0 &&
+	    kept_of_task(cli, located, &list, &ignored) == 0) {
+		json_array_foreach (list, i, ref)
+			json_array_append(names, json_object_get(ref, "ref"));
+	}
+	json_object_set_new(task, "kept_refs", names);
+}
+
 /* One Task, or a list of several. */
 static int show_exec(struct cli *cli, struct error *err)
 {
@@ -210,6 +231,7 @@ static int show_exec(struct cli *cli, struct error *err)
 	for (i = 0; i < n; i++) {
 		if (cli_ask(cli, "task.show", names_params(cli, i, "task"), true, &task, err) < 0)
 			return -1;
+		add_kept_refs(cli, task);
 		json_array_append_new(tasks, task);
 	}
 	if (cli->json && n == 1)

@@ -325,6 +325,16 @@ int method_task_pick(struct request *r, struct error *err)
 	return reply_task(r, none ? id : row.parent);
 }
 
+/* Newest first. New reference. */
+static json_t *attempts_of(struct store *store, int64_t task)
+{
+	json_t *list = json_array();
+
+	for (int64_t id = INT64_MAX; (id = store_attempt_previous(store, task, id)) > 0;)
+		json_array_append_new(list, json_integer(id));
+	return list;
+}
+
 int method_task_locate(struct request *r, struct error *err)
 {
 	_cleanup_attempt_ struct attempt_row attempt = {0};
@@ -347,10 +357,11 @@ int method_task_locate(struct request *r, struct error *err)
 	if (!row.slot_none && row.kind == KIND_WORK)
 		branch = task_branch(row.plan_name, row.key);
 	request_reply(r,
-	              json_pack("{s:I, s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:b}", "id",
+	              json_pack("{s:I, s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:b, s:o}", "id",
 	                        (json_int_t)row.id, "key", row.key, "branch", branch, "base",
 	                        row.base, "head", row.head, "slot", running ? attempt.slot : NULL,
-	                        "attempt", json_int_or_null(row.attempt, 0), "running", running));
+	                        "attempt", json_int_or_null(row.attempt, 0), "running", running,
+	                        "attempts", attempts_of(r->c->store, row.id)));
 	return 0;
 }
 

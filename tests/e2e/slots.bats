@@ -146,3 +146,26 @@ load helper
 	is dirty "$(git show pleach/p/b:dirty)"
 	is i "$(git show "refs/pleach/kept/1-nested:i")"
 }
+
+@test "what a lost attempt left: task show names it, open gives it, also without the branch" {
+	plan <<-'Y'
+	team: 1
+	tasks:
+	  - {id: a, prompt: 'test ! -e "$W/ready" || exit 0; echo lost >lost; echo ready >"$W/ready"; exec sleep 1000'}
+	  - {id: b, prompt: 'exit 0', blocked_by: [a]}
+	Y
+	expect 0 pleach run --headless --detach >/dev/null
+	eventually test -s "$W/ready"
+	team '.teammates[].pid' | xargs kill -KILL
+	done_again() { [[ $(task b .status) == completed ]]; }
+	eventually done_again
+	has "$(expect 0 pleach task show a)" "refs/pleach/kept/1"
+	is refs/pleach/kept/1 "$(pleach --json task show a | jq -r '.kept_refs[0]')"
+	is "[]" "$(pleach --json task show b | jq -c .kept_refs)"
+	is lost "$(expect 0 pleach open a --kept 1 -- cat lost)"
+	is lost "$(cat "$(expect 0 pleach path a --kept refs/pleach/kept/1)/lost")"
+	expect 4 pleach open b --kept 1 -- true >/dev/null
+	has "$(stderr)" "nothing of b is kept as 1"
+	git branch -qD pleach/p/a
+	is lost "$(expect 0 pleach open a -- cat lost)"
+}
