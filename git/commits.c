@@ -46,15 +46,20 @@ int commit_exists(const struct repo *repo, const char *hex)
 	git_commit *commit = lookup(repo, hex);
 	_cleanup_free_ char *spec = NULL;
 	struct git_run run = {.exit_code = NULL};
+	git_tree *tree = NULL;
 	int code = 0;
 
 	if (commit) {
+		bool whole = git_commit_tree(&tree, commit) == 0;
+
+		git_tree_free(tree);
 		git_commit_free(commit);
-		return 1;
+		if (whole)
+			return 1;
 	}
 	if (!hex_is_id(hex))
 		return 0;
-	spec = xasprintf("%s^{commit}", hex);
+	spec = xasprintf("%s^{commit}^{tree}", hex);
 	run.exit_code = &code;
 	return git_run(repo, &run, GIT_ARGS("cat-file", "-e", spec), NULL) == 0 && code == 0;
 }

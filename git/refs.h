@@ -19,7 +19,9 @@ int ref_list(const struct repo *repo, const char *prefix, char ***names, struct 
 /* 1 when `old` is `commit` or one of its ancestors, 0 when not, -1. */
 int commit_contains(const struct repo *repo, const char *commit, const char *old,
                     struct error *err);
-int commit_exists(const struct repo *repo, const char *hex); /* 1 or 0 */
+/* 1 or 0. A power cut may leave a commit without its tree: nothing can be done with such a one, so
+ * it counts as none. */
+int commit_exists(const struct repo *repo, const char *hex);
 int commit_tree(const struct repo *repo, const char *commit, char tree[HEX_SIZE],
                 struct error *err);
 /* Anything git understands as a revision, peeled to a commit. Errors: NOT_FOUND. */

@@ -406,6 +406,8 @@ int worktree_head(const struct repo *repo, const char *git_dir, char hex[HEX_SIZ
 		rc = strncmp(tree.branch, "refs/heads/", 11) == 0
 		         ? ref_read(repo, tree.branch, hex, err)
 		         : 0;
+		if (rc == 1 && !commit_exists(repo, hex))
+			rc = 0;
 	}
 	if (branch) {
 		*branch = tree.branch;
