@@ -161,12 +161,16 @@ class Power:
         if answer["merged"] and answer["after"]:
             self.seen.landed.append(answer["after"])
 
-    def live(self, seconds):
-        """Works until the power goes; seconds None: until all is done."""
+    def start_machine(self):
+        """Another boot, with an id of its own, as after every cut."""
         self.boot += 1
         with open(self.boot_file, "w") as file:
             file.write(f"{uuid.UUID(int=self.rng.getrandbits(128))}\n")
         self.plan()
+
+    def live(self, seconds):
+        """Works until the power goes."""
+        self.start_machine()
         starter = subprocess.Popen(
             (self.world.build + "/pleach", "run", "--headless", "--detach", "--json"),
             cwd=self.world.repo, env={**self.world.env, **self.env()}, text=True,
@@ -308,8 +312,7 @@ class Power:
 
     def check_rest(self):
         """Without further cuts everything comes to rest, and nothing completed ran again."""
-        self.boot += 1
-        self.plan()
+        self.start_machine()
         env = {**self.world.env, **self.env()}
         done = subprocess.run((self.world.build + "/pleach", "run", "--headless"),
                               cwd=self.world.repo, env=env, stdin=subprocess.DEVNULL,
