@@ -306,6 +306,7 @@ def small_disk(world):
         world.waits("gate1")
         with open(disk + "/ballast", "wb") as file:
             file.write(bytes(9 << 20))
+        time.sleep(0.3)  # what was seen of a disk before the ballast counts for 200 ms
         check(add(world, "second")[0] == 0, "above nothing, and yet not stored")
         eventually("it is told", lambda: "nothing starts: " in world.pleach("status"))
         check("second" not in world.runs(), "it started below the reserve")
