@@ -51,11 +51,7 @@ static void set_phase(struct attempt *a, enum attempt_phase phase)
 	if (a->phase == phase)
 		return;
 	a->phase = phase;
-	if (a->stale)
-		return;
-	control_state(a->w, a->id, phase_words[phase],
-	              phase == PHASE_WORKING ? attempt_child(a) : 0, a->has_slot ? a->cwd : NULL);
-	worker_changed(a->w);
+	attempt_tell(a);
 }
 
 static void attempt_free(struct attempt *a)
@@ -68,6 +64,7 @@ static void attempt_free(struct attempt *a)
 	output_free(a->output);
 	output_free(a->verified);
 	report_free(a->report);
+	state_free(a->state);
 	for (struct attempt_queued *q = a->queued; q; q = next) {
 		next = q->next;
 		free(q->text);
@@ -506,6 +503,7 @@ void attempt_begin(struct worker *w, json_t *assignment)
 	a->assignment = json_incref(assignment);
 	a->started = uv_hrtime();
 	a->queued_last = &a->queued;
+	a->state = state_new();
 	w->attempt = a;
 	rc = attempt_parse(a, &err);
 	a->dir = xasprintf("%s/attempts/%lld", w->options.state, (long long)a->id);

@@ -31,6 +31,9 @@ void attempt_begin(struct worker *w, json_t *assignment);
 /* It is not over at once: makes the folder that people may follow its log in. */
 void attempt_goes_on(const struct attempt *attempt);
 
+/* Says what it is at (attempt.state of docs/protocol.md): phase, what its agent does. */
+void attempt_tell(struct attempt *attempt);
+
 int64_t attempt_id(const struct attempt *attempt);
 enum attempt_phase attempt_phase(const struct attempt *attempt);
 const char *attempt_key(const struct attempt *attempt); /* borrowed */

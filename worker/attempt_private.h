@@ -8,6 +8,7 @@
 #include "output.h"
 #include "report.h"
 #include "slots.h"
+#include "state.h"
 #include "terminal.h"
 #include "typing.h"
 #include "worker.h"
@@ -49,6 +50,7 @@ struct attempt {
 	char *acp_problem;       /* why the protocol ended too early, or NULL */
 	struct output *output;   /* the agent's, and setup's */
 	struct output *verified; /* verify's */
+	struct state *state;     /* what its agent does, as far as anybody says */
 	struct report *report;   /* of a headless agent that prints JSON lines, or NULL */
 	bool agent_ran;
 	bool slot_ready;                              /* the slot is switched to this attempt */
@@ -93,6 +95,9 @@ int attempt_start_agent(struct attempt *a, struct error *err);
 int attempt_start_command(struct attempt *a, const json_t *command, double timeout,
                           void (*on_end)(void *, const struct command_end *), struct error *err);
 void attempt_agent_ended(void *context, const struct command_end *end);
+
+/* attempt_talk.c: a source says what the agent does. */
+void attempt_report(struct attempt *a, const struct state_report *report);
 
 /* attempt.c: the next step when no command and no job is under way. */
 void attempt_advance(struct attempt *a);

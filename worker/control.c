@@ -43,16 +43,13 @@ static void state_due(uv_timer_t *timer)
 		attempt_goes_on(w->attempt);
 }
 
-void control_state(struct worker *w, int64_t attempt, const char *phase, pid_t agent_pid,
-                   const char *slot)
+void control_state(struct worker *w, json_t *state)
 {
 	/* The start is recorded at `working`; any other phase may be skipped. */
 	if (w->state && strcmp(state_phase(w->state), "working") == 0)
 		send_state(w);
 	json_decref(w->state);
-	w->state =
-	    json_pack("{s:I, s:s, s:o, s:o}", "attempt", (json_int_t)attempt, "phase", phase,
-	              "agent_pid", json_int_or_null(agent_pid, 0), "slot", json_text_or_null(slot));
+	w->state = state;
 	if (!uv_is_active((uv_handle_t *)&w->state_timer)) {
 		w->state_timer.data = w;
 		uv_timer_start(&w->state_timer, state_due, STATE_DELAY_MS, 0);
@@ -263,9 +260,7 @@ static void hello_order(struct worker *w, const char *order)
 
 	if (w->attempt) {
 		if (resume) {
-			control_state(w, attempt_id(w->attempt),
-			              attempt_phase_word(attempt_phase(w->attempt)),
-			              attempt_child(w->attempt), NULL);
+			attempt_tell(w->attempt);
 			return;
 		}
 		log_info("control", "attempt=%lld is no longer ours",

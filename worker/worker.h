@@ -70,7 +70,8 @@ struct worker {
 	uv_timer_t upkeep;
 	uv_timer_t trim;
 	uv_timer_t exit_timer;
-	uv_timer_t disk_timer; /* attempt_wait.c */
+	uv_timer_t disk_timer;  /* attempt_wait.c */
+	uv_timer_t agent_timer; /* attempt_talk.c */
 	uv_signal_t terminate, interrupt;
 
 	struct environment *environment;
@@ -100,8 +101,8 @@ void control_call(struct rpc_peer *peer, const json_t *id, const char *method, c
 void control_hello(struct worker *w);
 void control_next(struct worker *w);
 void control_finish(struct worker *w);
-void control_state(struct worker *w, int64_t attempt, const char *phase, pid_t agent_pid,
-                   const char *slot);
+/* Queues an attempt.state, which is taken. */
+void control_state(struct worker *w, json_t *state);
 void control_typed(struct worker *w, int64_t id);
 /* Writes the unconfirmed result where recovery finds it (synced); removes it again. */
 void control_save_result(struct worker *w);
