@@ -25,12 +25,15 @@ static const struct option attach_options[] = {
 /* The viewer has the terminal to itself; we wait. Its exit status, or -1. */
 static int run_viewer(const char *program, const json_t *view, bool read_only, struct error *err)
 {
+	_cleanup_free_ char *keys = jsonl_text(json_sub(view, "keys"));
 	const char *argv[] = {program,
 	                      "--view",
 	                      json_text(view, "name"),
 	                      "--socket",
 	                      json_text(view, "socket"),
 	                      "--attach",
+	                      "--keys",
+	                      keys ? keys : "{}",
 	                      read_only ? "--read-only" : NULL,
 	                      NULL};
 	struct proc_spec spec = PROC_SPEC_INIT;

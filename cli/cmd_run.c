@@ -211,6 +211,7 @@ static int start_team(struct run_job *job, struct error *err)
 	struct team_start start = {.size = (long)json_int(team, "size", 0),
 	                           .teammates = json_sub(team, "teammates"),
 	                           .profiles = json_sub(job->plan, "agents"),
+	                           .keys = json_sub(job->plan, "keys"),
 	                           .headless = job->headless};
 	long wanted;
 

@@ -120,6 +120,8 @@ int team_start(struct cli *cli, const struct team_start *start, json_t **result,
 	    "{s:b, s:o, s:o}", "headless", start->headless, "environment", team_environment(cli),
 	    "profiles", start->profiles ? json_incref((json_t *)start->profiles) : json_object());
 
+	if (json_is_object(start->keys))
+		json_object_set(params, "keys", (json_t *)start->keys);
 	if (start->accept)
 		json_object_set_new(params, "accept", json_true());
 	if (start->size > 0)

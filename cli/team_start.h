@@ -25,6 +25,7 @@ struct team_start {
 	long size;               /* 0: the number of teammates named, or none */
 	const json_t *teammates; /* [{"name","agent"}] or NULL */
 	const json_t *profiles;  /* {NAME:PROFILE} or NULL */
+	const json_t *keys;      /* {ACTION:KEY} (keys.h) or NULL */
 	bool headless;
 	bool accept; /* git's drivers as they are configured now are the user's */
 };

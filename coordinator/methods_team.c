@@ -4,6 +4,7 @@
 
 #include "coordinator.h"
 #include "jsonl.h"
+#include "keys.h"
 #include "log.h"
 #include "mem.h"
 #include "methods.h"
@@ -11,6 +12,15 @@
 #include "transition.h"
 
 #define TMUX_PROGRAM "tmux"
+
+/* What the last `up` or `run` said of keys: {ACTION:KEY}, as keys.h has them. New reference. */
+static json_t *keys_said(const struct coordinator *c)
+{
+	_cleanup_free_ char *text = store_setting(c->store, "keys");
+	json_t *keys = text && *text ? json_loads(text, 0, NULL) : NULL;
+
+	return keys ? keys : json_object();
+}
 
 static void views_changed(void *context)
 {
@@ -33,6 +43,8 @@ int team_views_open(struct coordinator *c, struct error *err)
 	if (views_open(&c->loop, program, socket, worker, &c->views, err) < 0)
 		return -1;
 	views_on_change(c->views, views_changed, c);
+	_cleanup_json_ json_t *keys = keys_said(c);
+	views_set_keys(c->views, keys);
 	for (struct teammate *t = c->team.first; t; t = t->next)
 		teammate_changed(c, t);
 	return 0;
@@ -106,6 +118,21 @@ static void start_all(struct coordinator *c, void *context)
 		team_start(c, t);
 }
 
+/* Nothing that is no key is kept: it becomes words of a line to tmux. */
+static void set_keys(struct coordinator *c, const json_t *said)
+{
+	_cleanup_json_ json_t *keys = json_object();
+	_cleanup_free_ char *text = NULL;
+
+	for (unsigned action = 0; action < key_action_count; action++)
+		json_object_set_new(keys, key_action_word(action),
+		                    json_string(key_of(said, action)));
+	text = jsonl_text(keys);
+	store_set_setting(c->store, "keys", text);
+	if (c->views)
+		views_set_keys(c->views, keys);
+}
+
 int method_team_up(struct request *r, struct error *err)
 {
 	struct coordinator *c = r->c;
@@ -121,6 +148,7 @@ int method_team_up(struct request *r, struct error *err)
 		return -1;
 	if (!headless && team_views_open(c, err) < 0)
 		return -1;
+	set_keys(c, json_sub(r->params, "keys"));
 	pin(c, !json_flag(r->params, "accept"));
 	store_set_setting(c->store, "team.boot", c->boot);
 	store_set_setting(c->store, "team.views", c->views ? "1" : "0");
@@ -250,8 +278,9 @@ int method_team_view(struct request *r, struct error *err)
 		return -1;
 	}
 	socket = teammate_view_socket(r->c, t->name);
-	request_reply(r, json_pack("{s:s, s:s, s:o, s:s?}", "name", t->name, "socket", socket,
-	                           "task", json_int_or_null(t->task, 0), "key", t->key));
+	request_reply(r, json_pack("{s:s, s:s, s:o, s:s?, s:o}", "name", t->name, "socket", socket,
+	                           "task", json_int_or_null(t->task, 0), "key", t->key, "keys",
+	                           keys_said(r->c)));
 	return 0;
 }
 

@@ -206,7 +206,7 @@ static void link_up(struct views *views)
 	views->under_way = 0;
 	views->list_due = 0;
 	views->counts[0] = '\0';
-	memset(views->keys, 0, sizeof views->keys);
+	memset(views->bound, 0, sizeof views->bound);
 	for (; *settings; settings++)
 		views_send_line(views, *settings, 1);
 	views->under_way++;
@@ -350,6 +350,14 @@ static void touch(struct views *views)
 
 /* --- what the coordinator calls --- */
 
+void views_set_keys(struct views *views, const json_t *keys)
+{
+	for (unsigned action = 0; action < key_action_count; action++)
+		snprintf(views->wanted[action], sizeof views->wanted[action], "%s",
+		         key_of(keys, action));
+	touch(views);
+}
+
 int views_open(uv_loop_t *loop, const char *tmux_program, const char *socket_path,
                const char *worker_program, struct views **out, struct error *err)
 {
@@ -371,6 +379,7 @@ int views_open(uv_loop_t *loop, const char *tmux_program, const char *socket_pat
 	views->list_due = VIEWS_NEVER;
 	uv_timer_init(loop, &views->timer);
 	views->timer.data = views;
+	views_set_keys(views, NULL);
 	views->adopt = tmux_server_pid(socket_path) > 0;
 	if (views->adopt)
 		wake_at(views, 0);

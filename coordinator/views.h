@@ -4,6 +4,7 @@
 #ifndef PLEACH_VIEWS_H
 #define PLEACH_VIEWS_H
 
+#include <jansson.h>
 #include <uv.h>
 
 #include "error.h"
@@ -23,6 +24,9 @@ int views_open(uv_loop_t *loop, const char *tmux_program, const char *socket_pat
 void views_set(struct views *views, const char *teammate, const char *view_socket,
                const char *task_key, const char *state);
 void views_remove(struct views *views, const char *teammate);
+
+/* {ACTION:KEY} of keys.h: what the keys of people at the panes do. Until it is called: as there. */
+void views_set_keys(struct views *views, const json_t *keys);
 
 /* tmux's id of the teammate's pane ("%3"), or NULL while there is none. Borrowed until the
  * loop turns. */

@@ -5,13 +5,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "keys.h"
 #include "proc.h"
 #include "text.h"
 #include "tmux_client.h"
 #include "tmux_panes.h"
 #include "views.h"
 
-#define KEYS_MAX 9
+#define KEYS_MAX     9 /* M-1…M-9 */
+#define KEY_WORD_MAX 8
+#define VIEWS_KEYS   (KEYS_MAX + KEY_TEAMMATE) /* and one for each other action */
+
+/* A key as tmux was told of it; what "": it does nothing. */
+struct bound {
+	char key[KEY_WORD_MAX], what[80];
+};
 
 struct view {
 	char name[TEXT_TEAMMATE_MAX + 1];
@@ -60,7 +68,8 @@ struct views {
 	bool dirty;    /* something may have to be shown */
 	uint64_t list_due, last_list, flush_due, orphans_since;
 	char counts[128];
-	char keys[KEYS_MAX + 1][80]; /* what M-1…M-9 and M-n (0) are bound to */
+	char wanted[key_action_count][KEY_WORD_MAX]; /* by action, as a person chose */
+	struct bound bound[VIEWS_KEYS];
 	void (*on_change)(void *context);
 	void *change_context;
 	bool closing, ending;

@@ -98,39 +98,67 @@ static void flush_windows(struct views *views)
 	}
 }
 
-static void bind_key(struct views *views, size_t slot, const struct view *view)
+/* Selects that pane; nothing where there is none. */
+static void want_pane(struct bound *bound, const struct view *view)
 {
-	char line[192], what[sizeof views->keys[0]] = "";
-
 	if (view && view->pane[0])
-		snprintf(what, sizeof what, "select-window -t %s \\; select-pane -t %s",
-		         view->window, view->pane);
-	else if (slot == 0)
-		snprintf(what, sizeof what, "display-message \"nobody waits for you\"");
-	if (strcmp(what, views->keys[slot]) == 0)
-		return;
-	memcpy(views->keys[slot], what, sizeof what);
-	char key[4] = {'M', '-', slot ? (char)('0' + slot) : 'n', '\0'};
-	if (what[0])
-		snprintf(line, sizeof line, "bind -n %s %s", key, what);
-	else
-		snprintf(line, sizeof line, "unbind -n %s", key);
-	views_send_line(views, line, 1);
+		snprintf(bound->what, sizeof bound->what,
+		         "select-window -t %s \\; select-pane -t %s", view->window, view->pane);
 }
 
-static void flush_keys(struct views *views)
+static void want_keys(const struct views *views, struct bound wanted[VIEWS_KEYS])
 {
 	const struct view *first_waiting = NULL;
+	struct bound *next = &wanted[KEYS_MAX + KEY_NEXT];
 
+	memset(wanted, 0, VIEWS_KEYS * sizeof *wanted);
 	for (size_t i = 0; i < views->count; i++) {
 		const struct view *view = views->items[i];
 		if (view->waiting && view->pane[0] &&
 		    (!first_waiting || view->waiting < first_waiting->waiting))
 			first_waiting = view;
 	}
-	bind_key(views, 0, first_waiting);
-	for (size_t i = 0; i < KEYS_MAX; i++)
-		bind_key(views, i + 1, i < views->count ? views->items[i] : NULL);
+	for (size_t i = 0; i < KEYS_MAX; i++) {
+		snprintf(wanted[i].key, sizeof wanted[i].key, "M-%zu", i + 1);
+		if (i < views->count && strcmp(views->wanted[KEY_TEAMMATE], "none") != 0)
+			want_pane(&wanted[i], views->items[i]);
+	}
+	snprintf(next->what, sizeof next->what, "display-message \"nobody waits for you\"");
+	want_pane(next, first_waiting);
+	snprintf(wanted[KEYS_MAX + KEY_DETACH].what, sizeof next->what, "detach-client");
+	snprintf(wanted[KEYS_MAX + KEY_ZOOM].what, sizeof next->what, "resize-pane -Z");
+	for (size_t i = KEYS_MAX; i < VIEWS_KEYS; i++) {
+		const char *key = views->wanted[i - KEYS_MAX];
+		snprintf(wanted[i].key, sizeof wanted[i].key, "%s", key);
+		if (strcmp(key, "none") == 0)
+			wanted[i].what[0] = '\0';
+	}
+}
+
+/* All old ones go before the first new one comes: two actions may have changed their keys. */
+static void flush_keys(struct views *views)
+{
+	struct bound wanted[VIEWS_KEYS];
+	char line[192];
+
+	want_keys(views, wanted);
+	for (size_t i = 0; i < VIEWS_KEYS; i++) {
+		struct bound *bound = &views->bound[i];
+		if (!bound->what[0] ||
+		    (wanted[i].what[0] && strcmp(wanted[i].key, bound->key) == 0))
+			continue;
+		snprintf(line, sizeof line, "unbind -n %s", bound->key);
+		views_send_line(views, line, 1);
+		bound->what[0] = '\0';
+	}
+	for (size_t i = 0; i < VIEWS_KEYS; i++) {
+		struct bound *bound = &views->bound[i];
+		if (strcmp(wanted[i].what, bound->what) == 0)
+			continue;
+		*bound = wanted[i];
+		snprintf(line, sizeof line, "bind -n %s %s", bound->key, bound->what);
+		views_send_line(views, line, 1);
+	}
 }
 
 static void flush_counts(struct views *views)

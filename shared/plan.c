@@ -78,6 +78,7 @@ static json_t *plan_json(struct plan_reader *r, const char *name, json_t *tasks)
 	set_place(plan, r, "target_at");
 	json_object_set_new(plan, "landing", plan_landing(r));
 	set_or_null(plan, "slots", json_object_get(r->settings, "slots"));
+	set_or_null(plan, "keys", json_object_get(r->settings, "keys"));
 	json_object_set_new(plan, "limits", plan_config_limits(r));
 	json_object_set_new(plan, "team", plan_config_team(r));
 	json_object_set_new(plan, "agents", plan_agents_profiles(r));

@@ -47,7 +47,7 @@ struct plan_context {
  *   *plan      PLAN, with these fields more than docs/protocol.md has:
  *              "base_at", "target_at": "FILE:LINE:COLUMN" of base and target, for who finds
  *              that they do not exist (FILE:1:1 where the file does not name them);
- *              "slots": absolute DIR | null
+ *              "slots": absolute DIR | null; "keys": {ACTION:KEY} | null (keys.h)
  *   *secrets   {"plan":{NAME:VALUE},"agents":{NAME:{…}},"tasks":{KEY:{…}}}: what `env:` said
  *   *warnings  [TEXT], ready to print
  * Errors: INVALID (see above; also FILE:1:1 when there is no such file), EXTERNAL (it cannot be

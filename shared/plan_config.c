@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keys.h"
 #include "plan_internal.h"
 #include "text.h"
 
@@ -221,20 +222,54 @@ static int read_slots(struct plan_reader *r, const struct yaml_node *n)
 	return 0;
 }
 
+/* One key, one action. */
+static int check_keys_apart(struct plan_reader *r, const struct yaml_node *n, const json_t *keys)
+{
+	for (unsigned a = 0; a < key_action_count; a++) {
+		const char *one = key_of(keys, a);
+		for (unsigned b = 0; b < a && strcmp(one, "none") != 0; b++) {
+			const char *other = key_of(keys, b);
+			if (strcmp(one, other) == 0 ||
+			    (a == KEY_TEAMMATE && strncmp(other, "M-", 2) == 0 && other[2] >= '1' &&
+			     other[2] <= '9'))
+				return plan_fail(r, n, "keys: %s is for %s and for %s", other,
+				                 key_action_word(b), key_action_word(a));
+		}
+	}
+	return 0;
+}
+
 static int read_keys(struct plan_reader *r, const struct yaml_node *n)
 {
-	_cleanup_json_ json_t *keys = json_object();
+	static const char *const names[] = {"detach", "next", "zoom", "teammate", NULL};
+	json_t *keys = json_object_get(r->settings, "keys");
 	if (n->type != YAML_MAP && !plan_is_null(n))
 		return plan_fail(r, n, "keys must be a mapping of actions to keys");
-	for (size_t i = 0; n->type == YAML_MAP && i < n->count; i += 2) {
-		json_t *key = NULL;
-		if (plan_value_word(r, n->items[i + 1], "a key", &key))
-			return -1;
-		json_object_set_new_nocheck(keys, n->items[i]->text, key);
+	if (n->type == YAML_MAP && plan_check_keys(r, n, names, "keys"))
+		return -1;
+	if (!keys) {
+		keys = json_object();
+		json_object_set_new(r->settings, "keys", keys);
 	}
-	json_object_set(r->settings, "keys", keys);
-	plan_warn(r, n, "keys is not used by this version");
-	return 0;
+	for (unsigned action = 0; n->type == YAML_MAP && action < key_action_count; action++) {
+		const struct yaml_node *value = yaml_get(n, key_action_word(action));
+		json_t *key = NULL;
+		if (!value)
+			continue;
+		if (plan_value_word(r, value, "a key", &key))
+			return -1;
+		json_object_set_new(keys, key_action_word(action), key);
+		_cleanup_free_ char *shown = text_safe(value->text, PLAN_SHOWN);
+		if (!key_is_valid(action, value->text))
+			return plan_fail(
+			    r, value,
+			    action == KEY_TEAMMATE
+			        ? "teammate: %s (it is M-1, for M-1 to M-9, or none)"
+			        : "%s is no key (C- and a small letter but i, j, m; M- "
+			          "and a letter or digit; F1 to F12; none)",
+			    shown);
+	}
+	return check_keys_apart(r, n, keys);
 }
 
 /* --- a whole file -------------------------------------------------------------------- */

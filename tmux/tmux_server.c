@@ -56,8 +56,6 @@ static const char *const settings[] = {
     "set -g pane-active-border-style 'bold,fg=#{?@pleach-colour,#{@pleach-colour},default}'",
     "set -g pane-border-format "
     "' #{@pleach-teammate} · #{?@pleach-task,#{@pleach-task} · ,}#{@pleach-state} '",
-    "bind -n C-q detach-client",
-    "bind -n M-z resize-pane -Z",
     NULL,
 };
 

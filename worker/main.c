@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "jsonl.h"
 #include "log.h"
 #include "mem.h"
 #include "output.h"
@@ -20,6 +21,7 @@ static const char usage[] =
     "usage: pleach-worker --name NAME --number N --socket CONTROL --runtime DIR --state DIR\n"
     "                     --root DIR --common DIR --slot DIR\n"
     "       pleach-worker --view NAME --socket VIEWSOCKET [--read-only] [--attach]\n"
+    "                     [--keys JSON]\n"
     "The coordinator starts workers; a pane or `pleach attach` starts views.\n";
 
 enum {
@@ -34,6 +36,7 @@ enum {
 	OPT_VIEW,
 	OPT_READ_ONLY,
 	OPT_ATTACH,
+	OPT_KEYS,
 	OPT_HELP,
 	OPT_VERSION
 };
@@ -50,6 +53,7 @@ static const struct option options[] = {
     {"view", required_argument, NULL, OPT_VIEW},
     {"read-only", no_argument, NULL, OPT_READ_ONLY},
     {"attach", no_argument, NULL, OPT_ATTACH},
+    {"keys", required_argument, NULL, OPT_KEYS},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
@@ -113,6 +117,7 @@ int main(int argc, char **argv)
 {
 	struct worker_options o = {.number = 0};
 	struct view_options view = {.name = NULL};
+	_cleanup_json_ json_t *keys = NULL;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -150,6 +155,10 @@ int main(int argc, char **argv)
 		case OPT_ATTACH:
 			view.attach = true;
 			break;
+		case OPT_KEYS:
+			json_decref(keys);
+			keys = json_loads(optarg, 0, NULL);
+			break;
 		case OPT_HELP:
 			fputs(usage, stdout);
 			return 0;
@@ -167,5 +176,6 @@ int main(int argc, char **argv)
 		return run_worker(&o);
 	if (!view.socket || !text_is_teammate(view.name))
 		return refuse("--view: a teammate's name and --socket are needed");
+	view.keys = keys;
 	return view_run(&view);
 }

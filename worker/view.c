@@ -21,6 +21,7 @@
 #include "ansi.h"
 #include "buf.h"
 #include "frames.h"
+#include "keys.h"
 #include "mem.h"
 #include "text.h"
 
@@ -204,34 +205,46 @@ static void write_screen(struct view *v)
 		v->status = 128 + SIGHUP;
 }
 
-/* Where C-q is among the keys, in the three ways that terminals say it; SIZE_MAX: nowhere. */
-static size_t find_detach(const char *keys, size_t len)
+/* Where the key that leaves is among these; SIZE_MAX: nowhere. A key with M- counts only alone, as
+ * terminals send it: within pasted text Escape and a letter are text. */
+static size_t find_detach(const struct view *v, const char *keys, size_t len)
 {
-	static const char *const ways[] = {"\021", "\033[113;5u", "\033[27;5;113~"};
-	size_t first = SIZE_MAX;
+	const char *key = key_of(v->options->keys, KEY_DETACH);
 
-	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
-		const char *at = memmem(keys, len, ways[i], strlen(ways[i]));
-
-		if (at && (size_t)(at - keys) < first)
-			first = (size_t)(at - keys);
-	}
-	return first;
+	if (key[0] == 'M')
+		return key_match(key, keys, len) == len ? 0 : SIZE_MAX;
+	for (size_t i = 0; i < len; i++)
+		if (key_match(key, keys + i, len - i))
+			return i;
+	return SIZE_MAX;
 }
 
-/* M-n and M-1…9 leave for another screen; M-z does nothing, this one is alone already. A key that
- * comes alone, as terminals send it: the same bytes within pasted text are text. */
+static bool is_key(const struct view *v, enum key_action action, const char *keys, size_t n)
+{
+	return key_match(key_of(v->options->keys, action), keys, n) == n;
+}
+
+/* `next` and M-1…9 leave for another screen; `zoom` does nothing, this one is alone already. They
+ * come alone: the same bytes within pasted text are text. */
 static bool is_switch(struct view *v, const char *keys, size_t n)
 {
-	if (n != 2 || keys[0] != 0x1b)
-		return false;
-	if (keys[1] == 'n')
+	char key[] = "M-1";
+
+	if (is_key(v, KEY_NEXT, keys, n)) {
 		v->status = VIEW_SWITCH;
-	else if (keys[1] >= '1' && keys[1] <= '9')
-		v->status = VIEW_SWITCH + keys[1] - '0';
-	else if (keys[1] != 'z')
+		return true;
+	}
+	if (is_key(v, KEY_ZOOM, keys, n))
+		return true;
+	if (strcmp(key_of(v->options->keys, KEY_TEAMMATE), "none") == 0)
 		return false;
-	return true;
+	for (; key[2] <= '9'; key[2]++) {
+		if (key_match(key, keys, n) == n) {
+			v->status = VIEW_SWITCH + key[2] - '0';
+			return true;
+		}
+	}
+	return false;
 }
 
 static void read_keys(struct view *v)
@@ -249,7 +262,7 @@ static void read_keys(struct view *v)
 	if (v->options->attach && is_switch(v, keys, (size_t)n))
 		return;
 	if (v->options->attach)
-		detach = find_detach(keys, (size_t)n);
+		detach = find_detach(v, keys, (size_t)n);
 	if (detach != SIZE_MAX) {
 		n = (ssize_t)detach;
 		v->status = 0;

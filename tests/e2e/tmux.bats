@@ -190,6 +190,42 @@ tui_plan() {
 	expect 0 pleach task wait first second >/dev/null
 }
 
+@test "keys: of a plan go to attach and to tmux; the old ones type again" {
+	raw_plan <<-'Y'
+	keys: {detach: F12, next: C-n, zoom: none, teammate: none}
+	agents: {talk: {mode: tui, command: [sh, -c, 'stty -ixon; echo "I am $PLEACH_KEY"; while read x; do printf "got<%s>\n" "$x" | cat -v; [ "$x" = quit ] && exit; done']}}
+	tasks: [{id: a, agent: talk, prompt: x}]
+	Y
+	expect 0 pleach run --detach >/dev/null
+	SOCKET=$(tmux_socket)
+	bound() { tm list-keys -T root | grep -q "$@"; }
+	eventually bound 'F12 *detach-client'
+	eventually bound 'C-n *display-message'
+	lacks "$(tm list-keys -T root)" 'root M-z'
+	lacks "$(tm list-keys -T root)" 'root M-1'
+	mkfifo "$W/keys"
+	script -qefc "pleach attach a" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
+	BG=$!
+	BACKGROUND="${BACKGROUND:-} $BG"
+	exec {keys}>"$W/keys"
+	eventually grep -q "I am a" "$W/typescript"
+	printf '\033n\0331\r' >&"$keys"
+	eventually grep -qF 'got<^[n^[1>' "$W/typescript"
+	printf '\033[24~' >&"$keys" # F12
+	finished "$BG"
+	exec {keys}>&-
+	is 0 "$STATUS"
+	# Said anew, exchanged: neither takes the other's away.
+	printf 'keys: {detach: C-n, next: F12}\n' >pleach.yaml
+	expect 0 pleach up --team 1 >/dev/null
+	eventually bound 'C-n *detach-client'
+	eventually bound 'F12 *display-message'
+	eventually bound 'M-z *resize-pane'
+	eventually bound 'M-1 '
+	expect 0 pleach send a quit >/dev/null
+	expect 0 pleach task wait a >/dev/null
+}
+
 @test "needs_input turns the border yellow and the list knows" {
 	plan <<-'Y'
 	tasks: [{id: a, prompt: 'pleach ask "why?"'}]

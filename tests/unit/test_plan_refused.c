@@ -21,6 +21,11 @@ static void test_keys(void **state)
 	read_bad(f, "defaults: {prompt: x}\n" TASK, "plan.yaml:1:12: ", "prompt belongs");
 	read_bad(f, "verify: {cmd: x}\n" TASK, "plan.yaml:1:10: ", "command");
 	read_bad(f, "a: 1\na: 2\n" TASK, "plan.yaml:2:1: ", "line 1");
+	read_bad(f, "keys: {nxt: C-a}\n" TASK, "plan.yaml:1:8: ", "next");
+	read_bad(f, "keys: {next: C-Q}\n" TASK, "plan.yaml:1:14: ", "C-Q is no key");
+	read_bad(f, "keys: {teammate: C-a}\n" TASK, "plan.yaml:1:18: ", "M-1");
+	read_bad(f, "keys: {next: C-q}\n" TASK, "plan.yaml:1:7: ", "detach and for next");
+	read_bad(f, "keys: {zoom: M-3}\n" TASK, "plan.yaml:1:7: ", "zoom and for teammate");
 }
 
 static void test_names(void **state)
