@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,10 +14,12 @@
 #include "log.h"
 #include "mem.h"
 #include "proc.h"
+#include "text.h"
 
 #define GITQ_PARALLEL   4 /* those that run the user's commands do not count */
 #define GITQ_ANSWER_MAX (64u << 20)
 #define GITQ_TRIES      5
+#define GITQ_SWEEPS     500 /* looks for what one that died left running */
 
 struct git_job {
 	struct coordinator *c;
@@ -27,6 +30,10 @@ struct git_job {
 	int in, out;
 	struct proc proc;
 	uv_poll_t poll;
+	char
+	    *mark; /* NAME=VALUE in the environment of what the user's commands start; NULL: none */
+	struct error why; /* while what it left running is ended */
+	uv_work_t sweep;
 	int tries;
 	struct git_job *next;
 };
@@ -62,6 +69,14 @@ static void forget_proof(struct git_job *job)
 		*at = job->next;
 }
 
+static void job_free(struct git_job *job)
+{
+	json_decref(job->request);
+	free(job->verb);
+	free(job->mark);
+	free(job);
+}
+
 static json_t *read_answer(const struct git_job *job, int status, struct error *err)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
@@ -94,11 +109,7 @@ static json_t *read_answer(const struct git_job *job, int status, struct error *
 
 static void job_closed(uv_handle_t *handle)
 {
-	struct git_job *job = handle->data;
-
-	json_decref(job->request);
-	free(job->verb);
-	free(job);
+	job_free(handle->data);
 }
 
 /* Somebody killed it, or the git that it ran, or held a lock for a moment: nobody's fault, and
@@ -124,18 +135,55 @@ static void job_finish(struct git_job *job, json_t *result, const struct error *
 	json_decref(result);
 }
 
+/* ---- one that died over the user's commands ---- */
+
+static void sweep_work(uv_work_t *work)
+{
+	const struct git_job *job = work->data;
+
+	if (proc_kill_family(job->mark, job->mark, NULL, 0, GITQ_SWEEPS) < 0)
+		log_warn("git", "%s: what it started cannot be ended", job->verb);
+}
+
+static void sweep_done(uv_work_t *work, int status)
+{
+	struct git_job *job = work->data;
+
+	(void)status;
+	job_finish(job, NULL, &job->why);
+	job_free(job);
+}
+
+static void job_sweep(uv_handle_t *handle)
+{
+	struct git_job *job = handle->data;
+
+	job->sweep.data = job;
+	uv_queue_work(&job->c->loop, &job->sweep, sweep_work, sweep_done);
+}
+
+/* By itself it ends what it has started before it answers. */
+static bool left_something(const struct git_job *job, int exit_status)
+{
+	struct stat st;
+
+	return is_long(job) && (!WIFEXITED(exit_status) || fstat(job->out, &st) < 0 || !st.st_size);
+}
+
 static void job_ended(uv_poll_t *poll, int status, int events)
 {
 	struct git_job *job = poll->data;
 	struct error err = ERROR_INIT;
 	json_t *result = NULL;
 	int exit_status = 0;
+	bool left;
 
 	(void)status;
 	(void)events;
 	uv_poll_stop(poll);
 	if (proc_wait(&job->proc, &exit_status, &err) == 0)
 		result = read_answer(job, exit_status, &err);
+	left = !result && left_something(job, exit_status);
 	close(job->in);
 	close(job->out);
 	if (is_long(job))
@@ -146,6 +194,10 @@ static void job_ended(uv_poll_t *poll, int status, int events)
 	if (!result && worth_another_try(job, &err)) {
 		log_warn("git", "%s (again)", err.text);
 		uv_close((uv_handle_t *)poll, job_again);
+	} else if (left) {
+		/* What it ran would go on beside whatever is started in its place. */
+		job->why = err;
+		uv_close((uv_handle_t *)poll, job_sweep);
 	} else {
 		uv_close((uv_handle_t *)poll, job_closed); /* before anybody gets the number */
 		job_finish(job, result, &err);
@@ -153,14 +205,21 @@ static void job_ended(uv_poll_t *poll, int status, int events)
 	gitq_start(job->c);
 }
 
-/* What the user's commands leave running when we die is found by this mark and ended
- * (recovery.c); judges are also ended before we are (judge.c). */
-static char **job_environment(const struct git_job *job)
+/* What the user's commands leave running when we die is found by the first mark and ended
+ * (recovery.c), when their pleach-git dies by its own one; judges are also ended before we are
+ * (judge.c). */
+static char **job_environment(struct git_job *job)
 {
 	char **env = strv_copy((const char *const *)environ);
+	char random[33];
 
-	if (is_long(job))
+	if (is_long(job)) {
 		strv_push(&env, xasprintf("PLEACH_LANDING=%s", job->c->place.id));
+		text_random_hex(random, 16);
+		free(job->mark);
+		job->mark = xasprintf("PLEACH_PROOF=%s", random);
+		strv_push(&env, xstrdup(job->mark));
+	}
 	if (strcmp(job->verb, "judge") == 0)
 		strv_push(&env, xasprintf("PLEACH_JUDGE=%s", job->c->place.id));
 	return env;
@@ -200,9 +259,7 @@ static void job_run(struct git_job *job)
 		if (job->out >= 0)
 			close(job->out);
 		job_finish(job, NULL, &err);
-		json_decref(job->request);
-		free(job->verb);
-		free(job);
+		job_free(job);
 		return;
 	}
 	if (is_long(job)) {
@@ -249,9 +306,7 @@ static void gitq_drop(struct coordinator *c, void *context, const struct error *
 	struct git_job *job = context;
 
 	job->done(c, NULL, why ? why : &gitq_undone, job->context);
-	json_decref(job->request);
-	free(job->verb);
-	free(job);
+	job_free(job);
 }
 
 void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done_fn done,

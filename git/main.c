@@ -76,6 +76,7 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "module.h"
+#include "proc.h"
 #include "quick.h"
 #include "verbs.h"
 
@@ -112,12 +113,24 @@ static int run(const char *verb, const struct buf *in)
 	return module ? module->run(verb, in->data, in->len) : fail("external", err.text);
 }
 
+/* What the user's commands start is found after our death by the mark that the coordinator gave
+ * us, whatever became of their environment. */
+static void join_family(void)
+{
+	const char *mark = getenv("PLEACH_PROOF");
+	_cleanup_free_ char *family = mark ? xasprintf("PLEACH_PROOF=%s", mark) : NULL;
+
+	if (family)
+		proc_family_join(family);
+}
+
 int main(int argc, char **argv)
 {
 	_cleanup_buf_ struct buf in = BUF_INIT;
 	ssize_t n;
 
 	signal(SIGPIPE, SIG_IGN);
+	join_family();
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
 		printf("pleach-git %s\n", PLEACH_VERSION);
 		return 0;

@@ -46,3 +46,29 @@ load helper
 	is "landed landed" "$(pleach --json task list | jq -r '[.tasks[].landing.state] | join(" ")')"
 	git cat-file -e other:first && git cat-file -e other:second
 }
+
+@test "what a killed proof left running is ended before its slot is used again" {
+	cat >"$W/verify" <<-'S'
+	case $PWD in */integration*) ;; *) exit 0 ;; esac
+	for pid in $(cat "$W/tries" 2>/dev/null); do
+		! grep -qs '^State:.[^ZX]' "/proc/$pid/status" || echo "$pid" >>"$W/beside"
+	done
+	echo "$$" >>"$W/tries"
+	case $(wc -l <"$W/tries") in
+	1) kill -KILL "$PPID"; read -r x <"$W/never" ;;
+	2) kill -KILL "$PPID"; exec setsid env -i /bin/sh -c 'read -r x <"$1"' sh "$W/never" ;;
+	esac
+	S
+	gate never
+	plan <<-'Y'
+	merge: {when: auto, ahead: 1}
+	verify: '. "$W/verify"'
+	tasks:
+	  - {id: a, prompt: 'touch first'}
+	  - {id: b, prompt: 'touch second'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is 3 "$(wc -l <"$W/tries")"
+	[[ ! -e $W/beside ]]
+	is "landed landed" "$(pleach --json task list | jq -r '[.tasks[].landing.state] | join(" ")')"
+}
