@@ -65,6 +65,7 @@ static void attempt_free(struct attempt *a)
 	output_free(a->verified);
 	report_free(a->report);
 	state_free(a->state);
+	attempt_limits_free(a);
 	for (struct attempt_queued *q = a->queued; q; q = next) {
 		next = q->next;
 		free(q->text);
@@ -177,6 +178,10 @@ static void run_agent(struct attempt *a)
 {
 	struct error err = ERROR_INIT;
 
+	if (attempt_limits_failed(a, true)) { /* before it began */
+		attempt_advance(a);
+		return;
+	}
 	if (attempt_start_agent(a, &err) != 0) {
 		attempt_fail(
 		    a, err.code == ERROR_NOT_FOUND ? TASK_ERROR_AGENT_EXIT : TASK_ERROR_INTERNAL,
@@ -185,6 +190,7 @@ static void run_agent(struct attempt *a)
 		attempt_advance(a);
 		return;
 	}
+	attempt_limits_begin(a);
 	set_phase(a, PHASE_WORKING);
 }
 
@@ -196,6 +202,7 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 	a->agent_ran = true;
 	terminal_drain(a->terminal);
 	report_add(a->report, "\n", 1); /* a last line without its end */
+	attempt_limits_end(a);
 	acp_free(a->acp);
 	typing_free(a->typing);
 	a->acp = NULL;
@@ -210,6 +217,8 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 		if (end->timed_out) {
 			attempt_fail(a, TASK_ERROR_TIMEOUT, "time limit of %gs passed",
 			             json_num(a->spec, "timeout", 0));
+		} else if (attempt_limits_failed(a, a->done || end->status == 0)) {
+			/* it said why, or we did */
 		} else if (a->acp_problem && !a->done) {
 			attempt_fail(a, TASK_ERROR_AGENT_EXIT, "acp: %s (%s)", a->acp_problem,
 			             proc_status_text(end->status));

@@ -48,6 +48,13 @@ void attempt_done(struct attempt *attempt);
 /* A text for the agent; typed where it is interactive. id 0: not acknowledged. */
 void attempt_message(struct attempt *attempt, int64_t id, const char *text, size_t len);
 
+/* Its budget is used up: ends the agent, keeps the work, fails with that error. */
+void attempt_cut(struct attempt *attempt, enum task_error error, const char *text);
+/* Time or money are nearly used up: said once, where the agent can be told. */
+void attempt_wrap_up(struct attempt *attempt, const char *text);
+/* It waits for a person from now on, until it does something again. */
+void attempt_asked(struct attempt *attempt);
+
 void attempt_keys(struct attempt *attempt, const char *keys, size_t len);
 void attempt_size(struct attempt *attempt, uint16_t columns, uint16_t rows, bool redraw);
 /* For new views: a line that names it, and its recent output. */

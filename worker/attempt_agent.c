@@ -238,6 +238,7 @@ static void agent_data(void *context, const char *data, size_t len)
 
 	output_add(a->output, data, len);
 	report_add(a->report, data, len);
+	attempt_limits_data(a);
 	if (a->typing) {
 		typing_output(a->typing, data, len);
 		typing_answer_queries(a->typing, views_count(a->w->views) == 0);
@@ -268,6 +269,7 @@ static void acp_text(void *context, const char *text, size_t len)
 
 	output_add(a->output, text, len);
 	attempt_show_pipe(a, text, len);
+	attempt_limits_data(a);
 	worker_changed(a->w);
 }
 
@@ -368,6 +370,7 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 		return -1;
 	}
 	terminal_start(a->terminal);
+	attempt_usage_keep(a);
 	if (ours >= 0) {
 		a->report = report_new("acp");
 		a->acp = acp_new(&w->loop, ours, a->cwd, &acp_handler, a);

@@ -15,6 +15,24 @@
 
 #define ATTEMPT_ARGUMENT_MAX (128u << 10) /* MAX_ARG_STRLEN of Linux, its NUL included */
 
+/* What holds an attempt, and what it has used so far (attempt_limits.c). */
+struct attempt_limits {
+	unsigned seen;     /* report_version as of the last look */
+	uint64_t told;     /* uv_now of the last attempt.state with what was used */
+	bool untold;       /* more was used since */
+	json_t *used;      /* by agents of this attempt that have ended, or NULL */
+	char *limited;     /* what its service said, while that holds it; or NULL */
+	int64_t until;     /* when that is over, ms since the epoch; 0: not told */
+	uint64_t progress; /* uv_now when it was last seen to do something */
+	int64_t progress_wall;
+	bool asked;   /* it waits for a person: no progress is expected */
+	bool looking; /* its files are being looked at */
+	bool wrapped; /* it was told to come to an end */
+	uint64_t started;
+	enum task_error cut; /* why we ended it; TASK_ERROR_NONE: we did not */
+	char *cut_text;
+};
+
 struct attempt_queued {
 	int64_t id;
 	char *text;
@@ -55,6 +73,8 @@ struct attempt {
 	bool agent_ran;
 	bool slot_ready;                              /* the slot is switched to this attempt */
 	struct attempt_queued *queued, **queued_last; /* before the agent runs */
+
+	struct attempt_limits limits;
 
 	/* How it is to end: whatever came first of these. */
 	bool stopping, stale, done;
@@ -104,6 +124,22 @@ void attempt_advance(struct attempt *a);
 
 /* The job that ended last, once more. */
 void attempt_again(struct attempt *a);
+
+/* attempt_limits.c: limits of time, of the service, of money. */
+void attempt_limits_begin(struct attempt *a); /* the agent runs */
+void attempt_limits_data(struct attempt *a);  /* it said something */
+void attempt_limits_end(struct attempt *a);   /* it has ended: nothing is watched any more */
+void attempt_limits_free(struct attempt *a);
+void attempt_limits_say(struct attempt *a, json_t *state); /* adds to an attempt.state */
+void attempt_progress(struct attempt *a); /* it was seen to do something, whoever saw it */
+/* Why it ended is known to the limits: the attempt is failed with it. True: it was. */
+bool attempt_limits_failed(struct attempt *a, bool ok);
+/* {"input_tokens","output_tokens","cost_usd"} of all agents of this attempt. New reference. */
+json_t *attempt_usage(const struct attempt *a);
+/* Before another agent of the same attempt: what the last one used stays counted, its report is
+ * freed. */
+void attempt_usage_keep(struct attempt *a);
+json_t *attempt_limited(const struct attempt *a); /* {"until","message"} or null; new reference */
 
 /* attempt_wait.c: true when the job that ended is tried again later. */
 bool attempt_waits(struct attempt *a);

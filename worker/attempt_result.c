@@ -74,12 +74,12 @@ json_t *attempt_result(const struct attempt *a)
 	if (a->kept)
 		json_array_append_new(kept, json_string(a->kept));
 	return json_pack(
-	    "{s:I, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:O?, s:O?}",
+	    "{s:I, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:O?, s:O?, s:o}",
 	    "attempt", (json_int_t)a->id, "token", a->token, "outcome",
 	    attempt_outcome_word(a->outcome), "head", json_text_or_null(r ? r->head : NULL), "tree",
 	    json_text_or_null(r ? r->tree : NULL), "unchanged", r && r->unchanged, "verify",
 	    a->evidence ? json_incref(a->evidence) : json_null(), "changes", changes, "error",
-	    error, "usage", report_usage(a->report), "output", json_text_or_null(text), "seconds",
+	    error, "usage", attempt_usage(a), "output", json_text_or_null(text), "seconds",
 	    (double)(uv_hrtime() - a->started) / 1e9, "kept", kept, "measures", a->measures,
-	    "tampering", a->tampering);
+	    "tampering", a->tampering, "limited", attempt_limited(a));
 }

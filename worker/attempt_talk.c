@@ -43,6 +43,7 @@ void attempt_tell(struct attempt *a)
 		if (v->state == AGENT_NEEDS_INPUT)
 			json_object_set_new(said, "input", input_json(v));
 	}
+	attempt_limits_say(a, said);
 	control_state(a->w, said);
 	worker_changed(a->w);
 }
@@ -73,6 +74,8 @@ static void state_due_now(uv_timer_t *timer)
 
 void attempt_report(struct attempt *a, const struct state_report *report)
 {
+	if (report->state == AGENT_WORKING)
+		attempt_progress(a);
 	if (state_report(a->state, report, time_now_ms()))
 		attempt_tell(a);
 	arm(a);

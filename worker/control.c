@@ -46,7 +46,8 @@ static void state_due(uv_timer_t *timer)
 void control_state(struct worker *w, json_t *state)
 {
 	/* The start is recorded at `working`; any other phase may be skipped. */
-	if (w->state && strcmp(state_phase(w->state), "working") == 0)
+	if (w->state && strcmp(state_phase(w->state), "working") == 0 &&
+	    strcmp(state_phase(state), "working") != 0)
 		send_state(w);
 	json_decref(w->state);
 	w->state = state;
@@ -342,6 +343,18 @@ static void take_stop(struct worker *w, const json_t *params)
 	attempt_stop(a, outcome, json_num(params, "grace", 10));
 }
 
+static void take_cut(struct worker *w, const json_t *params)
+{
+	const json_t *error = json_sub(params, "error");
+	const char *code = json_text(error, "code"), *text = json_text(error, "message");
+	enum task_error word;
+
+	if (!current(w, params) || !code || !text || !task_error_from_word(code, &word))
+		return;
+	log_info("control", "attempt=%lld cut: %s", (long long)attempt_id(w->attempt), code);
+	attempt_cut(w->attempt, word, text);
+}
+
 static void take_text(struct worker *w, const json_t *params, int64_t id)
 {
 	const json_t *text = json_object_get(params, "text");
@@ -371,8 +384,15 @@ void control_call(struct rpc_peer *peer, const json_t *id, const char *method, c
 	} else if (strcmp(method, "attempt.answer") == 0) {
 		take_text(w, params, 0);
 	} else if (strcmp(method, "attempt.asked") == 0) {
+		if (current(w, params))
+			attempt_asked(w->attempt);
 		if (current(w, params) && w->views)
 			views_data(w->views, "\a", 1); /* a person is wanted: the bell */
+	} else if (strcmp(method, "attempt.cut") == 0) {
+		take_cut(w, params);
+	} else if (strcmp(method, "attempt.wrap_up") == 0) {
+		if (current(w, params) && json_text(params, "text"))
+			attempt_wrap_up(w->attempt, json_text(params, "text"));
 	} else if (strcmp(method, "worker.exit") == 0) {
 		w->exit_wanted = true;
 		worker_maybe_exit(w);

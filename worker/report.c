@@ -14,6 +14,8 @@
 #define LINE_MAX_BYTES (2u << 20) /* longer lines are passed over */
 #define TEXT_MAX_BYTES (64u << 10)
 #define ACTIVITY_MAX   200
+#define PROBLEM_MAX    2000
+#define HTTP_MAX       599
 #define TOKENS_MAX     ((int64_t)1 << 50)
 #define COST_MAX       1e9
 
@@ -28,6 +30,12 @@ struct report {
 	int64_t input, output;
 	double cost;
 	bool has_cost;
+	char *message; /* the id of the message that was counted last */
+	int64_t message_input, message_output;
+	char *problem; /* the error that was told last, when nothing came after it */
+	int problem_status;
+	int64_t problem_until;
+	unsigned version;
 };
 
 static void set_activity(struct report *r, const char *text)
@@ -50,12 +58,36 @@ static size_t whole_from(const char *text, size_t len, size_t at)
 	return at;
 }
 
+/* The agent tells of an error of its service: status is that of HTTP (0: not told), until in
+ * milliseconds since the epoch (0: not told). */
+static void set_problem(struct report *r, const char *text, int status, int64_t until)
+{
+	if (!text || !*text)
+		text = "the agent ended in an error";
+	free(r->problem);
+	r->problem = xstrndup(text, strnlen(text, PROBLEM_MAX));
+	r->problem_status = status;
+	r->problem_until = until;
+	r->version++;
+}
+
+/* It goes on: what went wrong before is over. */
+static void clear_problem(struct report *r)
+{
+	if (!r->problem)
+		return;
+	free(r->problem);
+	r->problem = NULL;
+	r->version++;
+}
+
 static void set_text(struct report *r, const char *text, bool more)
 {
 	size_t len = text ? strlen(text) : 0;
 
 	if (!len)
 		return;
+	clear_problem(r);
 	if (!more || !r->text_open)
 		r->text.len = 0;
 	/* The end of it is what is wanted, from a whole character on. */
@@ -83,6 +115,7 @@ static int64_t token_count(const json_t *object, const char *key)
 static void count(struct report *r, int64_t input, int64_t output)
 {
 	r->counted = true;
+	r->version++;
 	r->input = r->input + input < TOKENS_MAX ? r->input + input : TOKENS_MAX;
 	r->output = r->output + output < TOKENS_MAX ? r->output + output : TOKENS_MAX;
 }
@@ -109,6 +142,7 @@ static void set_tool(struct report *r, const char *name, const json_t *input)
 	r->text_open = false;
 	if (!name)
 		return;
+	clear_problem(r);
 	for (size_t i = 0; !line && i < ARRAY_LEN(telling); i++) {
 		const char *value = json_text(input, telling[i]);
 
@@ -116,6 +150,23 @@ static void set_tool(struct report *r, const char *name, const json_t *input)
 			line = xasprintf("%s %.*s", name, ACTIVITY_MAX, value);
 	}
 	set_activity(r, line ? line : name);
+}
+
+static int http_status(const json_t *object, const char *key)
+{
+	int64_t status = json_int(object, key, 0);
+
+	return status > 0 && status <= HTTP_MAX ? (int)status : 0;
+}
+
+/* Seconds or milliseconds since the epoch, as milliseconds; 0: it is neither. */
+static int64_t epoch_ms(const json_t *value)
+{
+	double n = json_is_number(value) ? json_number_value(value) : 0;
+
+	if (n > 1e11 && n < 1e14)
+		return (int64_t)n;
+	return n > 1e8 && n <= 1e11 ? (int64_t)(n * 1000) : 0;
 }
 
 /* Content blocks as Anthropic has them; pi's are alike. */
@@ -143,24 +194,75 @@ static bool is_type(const json_t *line, const char *type)
 	return got && strcmp(got, type) == 0;
 }
 
-static void read_claude(struct report *r, const json_t *line)
+/* One message comes in several lines, one a block, each with the usage of all of it. */
+static void count_message(struct report *r, const json_t *message)
+{
+	const json_t *usage = json_sub(message, "usage");
+	const char *id = json_text(message, "id");
+	int64_t input = token_count(usage, "input_tokens") +
+	                token_count(usage, "cache_creation_input_tokens") +
+	                token_count(usage, "cache_read_input_tokens");
+	int64_t output = token_count(usage, "output_tokens");
+
+	if (!usage || !id)
+		return;
+	if (r->message && strcmp(r->message, id) == 0) {
+		r->input -= r->message_input;
+		r->output -= r->message_output;
+	}
+	free(r->message);
+	r->message = xstrdup(id);
+	r->message_input = input;
+	r->message_output = output;
+	count(r, input, output);
+}
+
+static void read_claude_result(struct report *r, const json_t *line)
 {
 	const json_t *usage = json_sub(line, "usage");
 
+	set_text(r, json_text(line, "result"), false);
+	/* The totals of the session so far: the last line counts, not their sum. */
+	if (usage) {
+		r->input = r->output = 0;
+		free(r->message);
+		r->message = NULL;
+		count(r,
+		      token_count(usage, "input_tokens") +
+		          token_count(usage, "cache_creation_input_tokens") +
+		          token_count(usage, "cache_read_input_tokens"),
+		      token_count(usage, "output_tokens"));
+	}
+	r->cost = 0;
+	add_cost(r, line, "total_cost_usd");
+	if (json_flag(line, "is_error"))
+		set_problem(r, json_text(line, "result"), 0, 0);
+	else
+		clear_problem(r);
+}
+
+/* What it is told of its account: {"status":"allowed|allowed_warning|rejected","resetsAt"}. */
+static void read_claude_limit(struct report *r, const json_t *info)
+{
+	const char *status = json_text(info, "status");
+
+	if (status && strcmp(status, "rejected") == 0)
+		set_problem(r, "usage limit reached", 429,
+		            epoch_ms(json_object_get(info, "resetsAt")));
+}
+
+static void read_claude(struct report *r, const json_t *line)
+{
 	if (is_type(line, "assistant")) {
 		read_blocks(r, json_sub(json_sub(line, "message"), "content"));
+		count_message(r, json_sub(line, "message"));
 	} else if (is_type(line, "result")) {
-		set_text(r, json_text(line, "result"), false);
-		/* The totals of the session so far: the last line counts, not their sum. */
-		r->input = r->output = 0;
-		r->cost = 0;
-		if (usage)
-			count(r,
-			      token_count(usage, "input_tokens") +
-			          token_count(usage, "cache_creation_input_tokens") +
-			          token_count(usage, "cache_read_input_tokens"),
-			      token_count(usage, "output_tokens"));
-		add_cost(r, line, "total_cost_usd");
+		read_claude_result(r, line);
+	} else if (is_type(line, "rate_limit_event")) {
+		read_claude_limit(r, json_sub(line, "rate_limit_info"));
+	} else if (is_type(line, "system") && json_text(line, "subtype") &&
+	           strcmp(json_text(line, "subtype"), "api_retry") == 0) {
+		set_problem(r, json_text(line, "error"), http_status(line, "error_status"), 0);
 	}
 }
 
@@ -168,8 +270,14 @@ static void read_codex(struct report *r, const json_t *line)
 {
 	const json_t *item = json_sub(line, "item"), *usage = json_sub(line, "usage");
 
+	if (is_type(line, "turn.completed"))
+		clear_problem(r);
 	if (is_type(line, "turn.completed") && usage)
 		count(r, token_count(usage, "input_tokens"), token_count(usage, "output_tokens"));
+	else if (is_type(line, "turn.failed"))
+		set_problem(r, json_text(json_sub(line, "error"), "message"), 0, 0);
+	else if (is_type(line, "error"))
+		set_problem(r, json_text(line, "message"), 0, 0);
 	else if (is_type(item, "agent_message"))
 		set_text(r, json_text(item, "text"), false);
 	else if (is_type(item, "command_execution"))
@@ -185,8 +293,16 @@ static void read_gemini(struct report *r, const json_t *line)
 		set_text(r, json_text(line, "content"), json_flag(line, "delta"));
 	else if (is_type(line, "tool_use"))
 		set_tool(r, json_text(line, "tool_name"), json_sub(line, "parameters"));
-	else if (is_type(line, "result") && stats)
+	else if (is_type(line, "error"))
+		set_problem(r, json_text(line, "message"), 0, 0);
+	if (!is_type(line, "result"))
+		return;
+	if (stats)
 		count(r, token_count(stats, "input_tokens"), token_count(stats, "output_tokens"));
+	if (json_text(line, "status") && strcmp(json_text(line, "status"), "error") == 0)
+		set_problem(r, json_text(json_sub(line, "error"), "message"), 0, 0);
+	else
+		clear_problem(r);
 }
 
 static void read_opencode(struct report *r, const json_t *line)
@@ -204,24 +320,36 @@ static void read_opencode(struct report *r, const json_t *line)
 		          token_count(cache, "write"),
 		      token_count(tokens, "output") + token_count(tokens, "reasoning"));
 		add_cost(r, part, "cost");
+		clear_problem(r);
+	} else if (is_type(line, "error")) {
+		const json_t *error = json_sub(line, "error"), *data = json_sub(error, "data");
+		const char *text = json_text(data, "message");
+
+		set_problem(r, text ? text : json_text(error, "name"),
+		            http_status(data, "statusCode"), 0);
 	}
 }
 
 static void read_pi(struct report *r, const json_t *line)
 {
 	const json_t *message = json_sub(line, "message"), *usage = json_sub(message, "usage");
-	const char *role = json_text(message, "role");
+	const char *role = json_text(message, "role"), *reason;
 
 	if (!is_type(line, "message_end") || !role || strcmp(role, "assistant") != 0)
 		return;
 	read_blocks(r, json_sub(message, "content"));
-	if (!usage)
-		return;
-	count(r,
-	      token_count(usage, "input") + token_count(usage, "cacheRead") +
-	          token_count(usage, "cacheWrite"),
-	      token_count(usage, "output"));
-	add_cost(r, json_sub(usage, "cost"), "total");
+	if (usage) {
+		count(r,
+		      token_count(usage, "input") + token_count(usage, "cacheRead") +
+		          token_count(usage, "cacheWrite"),
+		      token_count(usage, "output"));
+		add_cost(r, json_sub(usage, "cost"), "total");
+	}
+	reason = json_text(message, "stopReason");
+	if (reason && (strcmp(reason, "error") == 0 || strcmp(reason, "aborted") == 0))
+		set_problem(r, json_text(message, "errorMessage"), 0, 0);
+	else
+		clear_problem(r);
 }
 
 struct report *report_new(const char *kind)
@@ -250,6 +378,8 @@ void report_free(struct report *r)
 	buf_finish(&r->line);
 	buf_finish(&r->text);
 	free(r->activity);
+	free(r->message);
+	free(r->problem);
 	free(r);
 }
 
@@ -317,4 +447,18 @@ const char *report_text(const struct report *r)
 const char *report_activity(const struct report *r)
 {
 	return r ? r->activity : NULL;
+}
+
+const char *report_problem(const struct report *r, int *status, int64_t *until)
+{
+	if (!r || !r->problem)
+		return NULL;
+	*status = r->problem_status;
+	*until = r->problem_until;
+	return r->problem;
+}
+
+unsigned report_version(const struct report *r)
+{
+	return r ? r->version : 0;
 }

@@ -1,11 +1,13 @@
 /* What a headless agent says about itself in the JSON lines it prints: its final words, what
- * it used, what it is doing. Believed for display and accounts only, never for an outcome. */
+ * it used, what it is doing, and what went wrong with its service. Believed for display and
+ * accounts, and when it says of itself that it could not go on; never that it is done. */
 #ifndef PLEACH_WORKER_REPORT_H
 #define PLEACH_WORKER_REPORT_H
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct report;
 
@@ -23,5 +25,11 @@ void report_say(struct report *report, const char *text, bool more);
 json_t *report_usage(const struct report *report);
 const char *report_text(const struct report *report);     /* the final words; borrowed or NULL */
 const char *report_activity(const struct report *report); /* one line; borrowed or NULL */
+/* The error of the agent's service that the stream told last, when nothing came after it: the
+ * agent stands still or has ended with it. Borrowed or NULL. status: of HTTP, until: when it is
+ * over in milliseconds since the epoch; 0: not told. */
+const char *report_problem(const struct report *report, int *status, int64_t *until);
+/* Grows with every change of what was used and of the problem. */
+unsigned report_version(const struct report *report);
 
 #endif
