@@ -47,9 +47,10 @@ static void copy_fields(json_t *to, const json_t *from, const char *const *names
 
 json_t *compare_row(struct coordinator *c, int64_t id, const json_t *git)
 {
-	static const char *const of_task[] = {"id",     "key",    "agent",   "model",    "status",
-	                                      "verify", "branch", "seconds", "base",     "head",
-	                                      "usage",  "error",  "subject", "measures", NULL};
+	static const char *const of_task[] = {
+	    "id",      "key",      "agent",     "model",  "status", "verify",
+	    "branch",  "seconds",  "base",      "head",   "usage",  "error",
+	    "subject", "measures", "continues", "rounds", NULL};
 	static const char *const of_git[] = {
 	    "files_changed", "insertions", "deletions",    "commits", "conflicts", "same_as",
 	    "tree",          "files",      "tests_edited", "tests",   "source",    "protected",

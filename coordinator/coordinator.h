@@ -77,6 +77,34 @@ struct coordinator {
 	bool ended;     /* they have; the views are closed last */
 };
 
+/* ---- agents' own sessions (session.c) ---- */
+struct session_start {
+	char *session;
+	char *continues; /* JSON, for the attempt's row */
+	char *base;      /* where the diff begins; NULL: as any attempt */
+};
+#define _cleanup_session_ __attribute__((cleanup(session_start_finish)))
+void session_start_finish(struct session_start *start);
+/* Asking session_continue is worth it. */
+bool session_may_continue(const struct task_row *task, const struct teammate *t);
+/* The session that an attempt which is about to be assigned goes on with; false: a new one.
+ * `next` is its row as far as it is known; profile may be NULL. */
+bool session_continue(struct coordinator *c, const struct task_row *task, const struct teammate *t,
+                      const struct attempt_row *next, const json_t *profile,
+                      struct session_start *out);
+/* Where a ready task can go on: THERE, and LATER (not in this turn), name the teammate. */
+enum session_place { SESSION_ANYWHERE, SESSION_THERE, SESSION_LATER };
+enum session_place session_place(struct coordinator *c, const struct ready_row *ready,
+                                 struct teammate **out);
+/* `resume` of the ASSIGNMENT. New reference. */
+json_t *session_resume_json(struct coordinator *c, const struct attempt_row *attempt);
+/* 0 when a person's wish to go on with the last attempt's session can be met. Errors: INVALID
+ * (its agent knows no way), CONFLICT (no session, or nothing kept), BUSY. */
+int session_check(struct coordinator *c, const struct task_row *task, struct error *err);
+/* In a turn: takes `session`, `refused` and `rounds` of an attempt.state or a FINISH. */
+void session_note(struct coordinator *c, struct attempt_row *row, const json_t *said);
+bool session_is_told(const json_t *said); /* any of them is there */
+
 /* ---- the reserve of disk (disk.c) ---- */
 void disk_init(struct coordinator *c);
 /* Whether an attempt may start; tells when that changes, and looks again by itself. */
@@ -210,6 +238,10 @@ void held_check(struct coordinator *c);
 /* ---- deciding (schedule.c, base.c, choice.c, finish.c, stop.c) ---- */
 /* Before the commit of each turn: bases, assignments. */
 void schedule_turn(struct coordinator *c);
+/* The profile of a task's agent: the plan's, else the teammate's own (t may be NULL). New
+ * reference or NULL. */
+json_t *attempt_profile(struct coordinator *c, const struct task_row *task, const char *agent,
+                        const struct teammate *t);
 /* The assignment of a running attempt as its worker gets it. New reference. */
 json_t *assignment_json(struct coordinator *c, int64_t attempt);
 /* Finds or starts to compute what ready tasks start from. */
@@ -249,8 +281,9 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
 bool finish_leftover(struct coordinator *c, int64_t attempt);
 /* An end that a coordinator may write down by itself: what the worker says later is stale. */
 bool finish_is_ours(enum attempt_outcome outcome);
-/* The worker of a running attempt is dead. innocent: it was told to end, nothing is counted. */
-void finish_lost(struct coordinator *c, int64_t attempt, bool innocent);
+/* The worker of a running attempt is dead. head: where its slot stood, if anybody knows. innocent:
+ * it was told to end, nothing is counted. */
+void finish_lost(struct coordinator *c, int64_t attempt, const char *head, bool innocent);
 /* Whatever changes a task from outside its attempt goes through here: transition, then what
  * follows from it (choices, delays, held requests). */
 int task_change(struct coordinator *c, const struct transition *t, struct error *err);

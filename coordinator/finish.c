@@ -374,6 +374,7 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
 	if (read_finish(finish, &row, err) < 0)
 		return -1;
 	check_evidence(c, finish, &row);
+	session_note(c, &row, finish);
 	store_attempt_end(c->store, &row);
 	record_end(c, &row);
 	record_tampering(c, &row, finish);
@@ -387,7 +388,7 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
 	return 0;
 }
 
-void finish_lost(struct coordinator *c, int64_t attempt, bool innocent)
+void finish_lost(struct coordinator *c, int64_t attempt, const char *head, bool innocent)
 {
 	_cleanup_attempt_ struct attempt_row row = {0};
 	_cleanup_task_ struct task_row task = {0};
@@ -406,6 +407,7 @@ void finish_lost(struct coordinator *c, int64_t attempt, bool innocent)
 		row.outcome = OUTCOME_LOST;
 	else
 		row.outcome = OUTCOME_CANCELLED;
+	replace(&row.head, xstrdup(head));
 	row.ended_at = time_now_ms();
 	if (row.ended_at > row.started_at) /* else the clock was set back */
 		row.seconds = (double)(row.ended_at - row.started_at) / 1000.0;

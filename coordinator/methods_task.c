@@ -190,13 +190,18 @@ int method_task_stop(struct request *r, struct error *err)
 int method_task_retry(struct request *r, struct error *err)
 {
 	struct transition t = {.verb = VERB_RETRY};
+	bool resume = json_flag(r->params, "resume");
 	_cleanup_task_ struct task_row row = {0};
 
 	if (resolve_task(r, json_text(r->params, "task"), &t.task, err) < 0)
 		return -1;
 	store_task_get(r->c->store, t.task, &row);
+	if (resume && session_check(r->c, &row, err) < 0)
+		return -1;
 	if (row.status == TASK_PENDING && row.delay_ms) { /* no more waiting for the back-off */
 		store_task_set_delay(r->c->store, t.task, 0);
+		if (resume)
+			store_task_set_resume(r->c->store, t.task, row.attempt);
 		return reply_task(r, t.task);
 	}
 	if (row.status == TASK_NEEDS_INPUT && store_attempt_running_task(r->c->store, t.task))
@@ -206,6 +211,8 @@ int method_task_retry(struct request *r, struct error *err)
 	if (task_change(r->c, &t, err) < 0)
 		return -1;
 	store_task_set_next_base(r->c->store, t.task, NULL);
+	if (resume)
+		store_task_set_resume(r->c->store, t.task, row.attempt);
 	return reply_task(r, t.task);
 }
 

@@ -89,6 +89,13 @@ static void pin(struct coordinator *c, bool keep)
 	gitq_ask(c, "pin", json_pack("{s:b}", "keep", keep), pinned, NULL);
 }
 
+static bool keeps_session(const json_t *teammate)
+{
+	const char *session = json_text(teammate, "session");
+
+	return session && strcmp(session, "keep") == 0;
+}
+
 /* Listed teammates that are not there yet; profiles hold what their agents are. */
 static int add_listed(struct request *r, json_t *started, struct error *err)
 {
@@ -100,11 +107,19 @@ static int add_listed(struct request *r, json_t *started, struct error *err)
 		const char *name = json_text(item, "name"), *agent = json_text(item, "agent");
 		const json_t *profile = agent ? json_object_get(profiles, agent) : NULL;
 		_cleanup_free_ char *text = profile ? jsonl_text(profile) : NULL;
-		struct teammate *t = NULL;
+		const struct team_member who = {.name = name,
+		                                .agent = agent,
+		                                .profile = text,
+		                                .keep_session = keeps_session(item)};
+		struct teammate *t = name ? team_find(r->c, name) : NULL;
 
-		if (name && team_find(r->c, name))
+		if (t && t->keep_session != who.keep_session) {
+			t->keep_session = who.keep_session;
+			team_store(r->c, t);
+		}
+		if (t)
 			continue;
-		if (team_add(r->c, name, agent, text, &t, err) < 0)
+		if (team_add(r->c, &who, &t, err) < 0)
 			return -1;
 		json_array_append_new(started, json_string(t->name));
 	}
@@ -157,9 +172,10 @@ int method_team_up(struct request *r, struct error *err)
 	if (add_listed(r, started, err) < 0)
 		return -1;
 	while ((int64_t)team_size(c) < size) {
+		const struct team_member any = {0};
 		struct teammate *t = NULL;
 
-		if (team_add(c, NULL, NULL, NULL, &t, err) < 0)
+		if (team_add(c, &any, &t, err) < 0)
 			return -1;
 		json_array_append_new(started, json_string(t->name));
 	}
@@ -183,12 +199,16 @@ int method_team_add(struct request *r, struct error *err)
 	const char *name = json_text(r->params, "name"), *agent = json_text(r->params, "agent");
 	const json_t *profile = json_sub(r->params, "profile");
 	_cleanup_free_ char *text = profile ? jsonl_text(profile) : NULL;
+	const struct team_member who = {.name = name,
+	                                .agent = agent,
+	                                .profile = text,
+	                                .keep_session = keeps_session(r->params)};
 	struct teammate *t;
 
 	if (r->c->draining || r->c->ending)
 		return error_set(err, ERROR_BUSY, "the coordinator is going down (try again)");
 	if (environment_set_base(r->c, json_sub(r->params, "environment"), err) < 0 ||
-	    team_add(r->c, name, agent, text, &t, err) < 0)
+	    team_add(r->c, &who, &t, err) < 0)
 		return -1;
 	if (!r->c->team.wanted)
 		pin(r->c, true);
@@ -221,17 +241,10 @@ static int set_paused(struct request *r, bool paused, struct error *err)
 		return error_set(err, ERROR_NOT_FOUND, "there is no teammate %.40s (pleach ps)",
 		                 name);
 	for (struct teammate *t = r->c->team.first; t; t = t->next) {
-		const struct teammate_row row = {.name = t->name,
-		                                 .number = t->number,
-		                                 .agent = t->agent,
-		                                 .profile = t->profile,
-		                                 .paused = paused,
-		                                 .removing = t->removing};
-
 		if (name && strcmp(t->name, name) != 0)
 			continue;
 		t->paused = paused;
-		store_team_put(r->c->store, &row);
+		team_store(r->c, t);
 		store_event_add(r->c->store, "teammate.updated", 0, 0, t->name, NULL);
 		teammate_changed(r->c, t);
 	}

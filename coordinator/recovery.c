@@ -31,11 +31,28 @@ static void arm_delays(struct coordinator *c)
 	}
 }
 
+struct release {
+	bool rebooted;
+	const json_t *settled; /* [{"attempt","head"}]: where attempts stood */
+};
+
+static const char *settled_head(const json_t *settled, int64_t attempt)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach ((json_t *)settled, i, item)
+		if (json_int(item, "attempt", 0) == attempt)
+			return json_text(item, "head");
+	return NULL;
+}
+
 /* After a reboot all are dead. What a worker wrote down before still counts. */
 static int release_step(struct coordinator *c, void *context, struct error *err)
 {
 	_cleanup_free_ int64_t *attempts = store_attempts_running(c->store);
-	bool rebooted = *(const bool *)context;
+	const struct release *release = context;
+	bool rebooted = release->rebooted;
 
 	(void)err;
 	for (size_t i = 0; attempts[i]; i++) {
@@ -45,7 +62,8 @@ static int release_step(struct coordinator *c, void *context, struct error *err)
 		    (!rebooted && team_find(c, row.teammate)))
 			continue;
 		if (!finish_leftover(c, attempts[i]))
-			finish_lost(c, attempts[i], true);
+			finish_lost(c, attempts[i], settled_head(release->settled, attempts[i]),
+			            true);
 	}
 	return 0;
 }
@@ -105,13 +123,14 @@ static void recover_teammate(struct coordinator *c, const struct teammate_row *r
 		team_start(c, t);
 }
 
-static void recover_members(struct coordinator *c, bool rebooted)
+static void recover_members(struct coordinator *c, bool rebooted, const json_t *settled)
 {
+	struct release release = {rebooted, settled};
 	struct teammate_row *rows;
 	size_t n = store_team_list(c->store, &rows);
 	struct error err = ERROR_INIT;
 
-	if (turn_step(c, release_step, &rebooted, &err) < 0 ||
+	if (turn_step(c, release_step, &release, &err) < 0 ||
 	    turn_step(c, orphans_step, NULL, &err) < 0)
 		log_error("recovery", "%s", err.text);
 	for (size_t i = 0; i < n; i++) {
@@ -138,7 +157,7 @@ static void mended(struct coordinator *c, const json_t *result, const struct err
 		          json_string_value(item));
 	for (struct teammate *t = c->team.first; t; t = t->next)
 		t->sweeping = false;
-	recover_members(c, true);
+	recover_members(c, true, json_sub(result, "settled"));
 }
 
 /* The slots of attempts that ran when the machine stopped. New reference. */
@@ -170,7 +189,7 @@ static void recover_team(struct coordinator *c)
 	}
 	free(rows);
 	if (!rebooted) {
-		recover_members(c, false);
+		recover_members(c, false, NULL);
 		return;
 	}
 	notice_set(c, "the machine was restarted: what ran is pending again, nobody is to blame "

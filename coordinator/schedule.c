@@ -87,9 +87,8 @@ static size_t collect_idle(struct coordinator *c, struct teammate **idle,
 	return n;
 }
 
-/* The profile of an agent: the plan's, else the teammate's own. New reference or NULL. */
-static json_t *profile_of(struct coordinator *c, const struct task_row *task, const char *agent,
-                          const struct teammate *t)
+json_t *attempt_profile(struct coordinator *c, const struct task_row *task, const char *agent,
+                        const struct teammate *t)
 {
 	json_t *profile = NULL;
 	struct plan_row plan;
@@ -105,12 +104,33 @@ static json_t *profile_of(struct coordinator *c, const struct task_row *task, co
 	return profile;
 }
 
+/* The attempt goes on with a session where there is one to go on with. */
+static void continue_session(struct coordinator *c, const struct task_row *task,
+                             const struct teammate *t, struct attempt_row *attempt,
+                             struct session_start *start)
+{
+	_cleanup_json_ json_t *profile = NULL;
+
+	if (session_may_continue(task, t)) {
+		profile = attempt_profile(c, task, attempt->agent, t);
+		if (session_continue(c, task, t, attempt, profile, start)) {
+			attempt->session = start->session;
+			attempt->continues = start->continues;
+			if (start->base)
+				attempt->base = start->base;
+		}
+	}
+	if (task->resume)
+		store_task_set_resume(c->store, task->id, 0);
+}
+
 static void assign(struct coordinator *c, int64_t task_id, struct teammate *t)
 {
 	_cleanup_task_ struct task_row task = {0};
 	_cleanup_free_ char *branch = NULL, *slot = NULL;
 	_cleanup_json_ json_t *data = NULL;
 	struct transition transition = {.task = task_id, .verb = VERB_ASSIGN};
+	_cleanup_session_ struct session_start start = {0};
 	struct attempt_row attempt = {0};
 	struct error err = ERROR_INIT;
 
@@ -126,6 +146,7 @@ static void assign(struct coordinator *c, int64_t task_id, struct teammate *t)
 	                               .agent = task.agent ? task.agent : t->agent,
 	                               .model = task.model,
 	                               .started_at = time_now_ms()};
+	continue_session(c, &task, t, &attempt, &start);
 	transition.attempt = store_attempt_insert(c->store, &attempt);
 	transition.base = attempt.base;
 	if (task_transition(c->store, &transition, NULL, &err) < 0) {
@@ -134,6 +155,10 @@ static void assign(struct coordinator *c, int64_t task_id, struct teammate *t)
 	}
 	data = json_pack("{s:s?, s:s?, s:s?, s:s?}", "base", attempt.base, "branch",
 	                 task.slot_none ? NULL : branch, "agent", attempt.agent, "slot", slot);
+	if (attempt.continues)
+		json_object_set_new(
+		    data, "continues",
+		    jsonl_parse(attempt.continues, strlen(attempt.continues), NULL));
 	store_event_add(c->store, "attempt.started", task_id, transition.attempt, t->name, data);
 	worker_deliver_later(c, t, transition.attempt);
 }
@@ -147,10 +172,17 @@ static size_t assign_page(struct coordinator *c, struct ready_row *rows, size_t 
 	size_t assigned;
 
 	for (size_t i = 0; i < n; i++) {
+		struct teammate *at = NULL;
+		enum session_place place = session_place(c, &rows[i], &at);
+
 		tasks[i] = (struct sched_task){.id = rows[i].id,
 		                               .priority = rows[i].priority,
 		                               .clashes = clashes_with_running(c, rows[i].id),
-		                               .agent = rows[i].agent};
+		                               .agent = rows[i].agent,
+		                               .waits = place == SESSION_LATER};
+		for (size_t k = 0; place == SESSION_THERE && k < n_idle; k++)
+			if (idle[k] == at)
+				tasks[i].only = k + 1;
 		limits_of(c, &limits, &rows[i], &tasks[i]);
 	}
 	assigned = schedule_assign(tasks, n, teammates, n_idle, limits.items, limits.n, made);
@@ -226,17 +258,18 @@ json_t *assignment_json(struct coordinator *c, int64_t id)
 		return NULL;
 	text = store_task_text(c->store, task.id);
 	previous = previous_head(c, &attempt);
-	profile = profile_of(c, &task, attempt.agent, team_find(c, attempt.teammate));
+	profile = attempt_profile(c, &task, attempt.agent, team_find(c, attempt.teammate));
 	token_of_attempt(&c->secret, id, token);
 	token_session(&c->secret, id, session);
 	return json_pack(
 	    "{s:I, s:I, s:s, s:s, s:O?, s:O?, s:s?, s:s, s:s?, s:s?, s:o, s:O?, s:s, s:o,"
-	    " s:i, s:s?, s:s?, s:s}",
+	    " s:i, s:s?, s:s?, s:s, s:o}",
 	    "attempt", (json_int_t)id, "task", (json_int_t)task.id, "key", task.key, "plan",
 	    task.plan_name, "subject", json_object_get(text, "subject"), "prompt",
 	    json_object_get(text, "prompt"), "base", attempt.base, "branch", attempt.branch,
 	    "agent", attempt.agent, "model", attempt.model, "profile",
 	    profile ? profile : json_null(), "spec", json_object_get(text, "spec"), "token", token,
 	    "inputs", inputs_json(c, task.id), "stop_grace", STOP_GRACE_S, "previous_head",
-	    previous, "answer", task.answer, "session", session);
+	    previous, "answer", task.answer, "session", session, "resume",
+	    session_resume_json(c, &attempt));
 }

@@ -44,7 +44,7 @@ static size_t pick_teammate(const struct sched_task *task, const struct sched_te
 	size_t any = SIZE_MAX;
 
 	for (size_t i = 0; i < n; i++) {
-		if (busy[i] || !takes(&teammates[i], task))
+		if (busy[i] || !takes(&teammates[i], task) || (task->only && task->only != i + 1))
 			continue;
 		if (task->agent && teammates[i].agent)
 			return i;
@@ -69,7 +69,7 @@ size_t schedule_assign(const struct sched_task *tasks, size_t n_tasks,
 		const struct sched_task *task = order[i].task;
 		size_t teammate;
 
-		if (limit_reached(limits, n_limits, task->total_limit) ||
+		if (task->waits || limit_reached(limits, n_limits, task->total_limit) ||
 		    limit_reached(limits, n_limits, task->agent_limit))
 			continue;
 		teammate = pick_teammate(task, teammates, n_teammates, busy);

@@ -11,6 +11,8 @@ struct sched_task {
 	int64_t priority;   /* higher first, then what does not clash, then lower id */
 	bool clashes;       /* what it made before conflicts with work that is under way */
 	const char *agent;  /* NULL: that of the teammate, which must have one */
+	bool waits;         /* not in this turn */
+	size_t only;        /* 1 + index of the one teammate that may have it now; 0: any */
 	size_t total_limit; /* index into limits, SIZE_MAX: none */
 	size_t agent_limit; /* likewise, when the task names its agent */
 };

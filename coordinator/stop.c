@@ -18,7 +18,7 @@ struct stop {
 static int lost_step(struct coordinator *c, void *context, struct error *err)
 {
 	(void)err;
-	finish_lost(c, *(int64_t *)context, true);
+	finish_lost(c, *(int64_t *)context, NULL, true);
 	return 0;
 }
 

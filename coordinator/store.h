@@ -85,6 +85,7 @@ struct task_row {
 	enum landing_state landing;
 	char *landing_detail; /* JSON; NULL */
 	char *answer;         /* what a person answered last, for the attempt that asked */
+	int64_t resume;       /* the attempt that the next one is to continue; 0: none */
 	int64_t created_at, started_at, finished_at; /* ms since the epoch, 0: not yet */
 };
 void task_row_finish(struct task_row *row);
@@ -151,6 +152,7 @@ void store_task_set_landing(struct store *store, int64_t id, enum landing_state 
                             const char *detail_json);
 void store_task_set_output(struct store *store, int64_t id, const char *output);
 void store_task_set_answer(struct store *store, int64_t id, const char *answer);
+void store_task_set_resume(struct store *store, int64_t id, int64_t attempt);
 void store_task_set_priority(struct store *store, int64_t id, int64_t priority);
 void store_task_set_prompt(struct store *store, int64_t id, const char *prompt,
                            const char *subject);
@@ -181,8 +183,8 @@ void store_task_write_state(struct store *store, const struct task_state_change 
 
 /* Ready tasks that can be assigned now, in order (priority, then id). */
 struct ready_row {
-	int64_t id, plan, priority;
-	char *agent; /* NULL: any teammate */
+	int64_t id, plan, priority, attempt; /* attempt: the last one, 0: none */
+	char *agent;                         /* NULL: any teammate */
 };
 size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **out);
 void ready_rows_free(struct ready_row *rows, size_t n);
@@ -198,6 +200,9 @@ struct attempt_row {
 	bool unchanged;
 	char *verify, *usage, *changes, *measures, *kept, *error_message; /* JSON but for the last;
 	                                                                   * NULL */
+	char *session;   /* the agent's own, as far as it is known */
+	char *continues; /* JSON: {"attempt","session","head","why"}; NULL: it began anew */
+	char *rounds;    /* JSON: [proof], one a verify that was fed back or counts */
 	enum task_error error_code;
 	int64_t started_at, ended_at;
 	double seconds;
@@ -209,6 +214,10 @@ void cleanup_attempt_row(struct attempt_row *row);
 bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out);
 int64_t store_attempt_insert(struct store *store, const struct attempt_row *row);
 void store_attempt_end(struct store *store, const struct attempt_row *row);
+void store_attempt_set_session(struct store *store, int64_t id, const char *session,
+                               const char *continues);
+void store_attempt_set_rounds(struct store *store, int64_t id, const char *rounds);
+bool store_session_in_use(struct store *store, const char *session); /* by an open attempt */
 int64_t store_attempt_running_of(struct store *store, const char *teammate); /* 0: none */
 int64_t *store_attempts_running(struct store *store);
 int64_t store_attempt_running_task(struct store *store, int64_t task); /* 0: none */
@@ -237,7 +246,7 @@ struct teammate_row {
 	int64_t number;
 	char *agent;   /* NULL: any */
 	char *profile; /* JSON; NULL: the plan's */
-	bool paused, removing;
+	bool paused, removing, keep_session;
 	int64_t pid, start_time;
 	char *boot;
 };

@@ -21,6 +21,9 @@ void attempt_row_finish(struct attempt_row *row)
 	free(row->changes);
 	free(row->measures);
 	free(row->kept);
+	free(row->session);
+	free(row->continues);
+	free(row->rounds);
 	free(row->error_message);
 	*row = (struct attempt_row){0};
 }
@@ -36,7 +39,8 @@ bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out)
 	    store,
 	    "SELECT id, task, teammate, branch, base, head, tree, slot, agent, model, outcome,"
 	    " unchanged, error_code, error_message, verify, usage, changes, kept,"
-	    " started_at, ended_at, seconds, measures FROM attempt WHERE id = ?1",
+	    " started_at, ended_at, seconds, measures, session, continues, rounds"
+	    " FROM attempt WHERE id = ?1",
 	    "i", id);
 
 	if (!sql_step(store, row))
@@ -64,6 +68,9 @@ bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out)
 	    .ended_at = sqlite3_column_int64(row, 19),
 	    .seconds = sqlite3_column_double(row, 20),
 	    .measures = sql_column_text(row, 21),
+	    .session = sql_column_text(row, 22),
+	    .continues = sql_column_text(row, 23),
+	    .rounds = sql_column_text(row, 24),
 	};
 	sql_done(row);
 	return true;
@@ -73,12 +80,13 @@ int64_t store_attempt_insert(struct store *store, const struct attempt_row *row)
 {
 	return sql_int(
 	    store, 0,
-	    "INSERT INTO attempt(task, teammate, branch, base, slot, agent, model, started_at)"
-	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
+	    "INSERT INTO attempt(task, teammate, branch, base, slot, agent, model, started_at,"
+	    " session, continues)"
+	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
 	    "ittttt"
-	    "ti",
+	    "titt",
 	    row->task, row->teammate, row->branch, row->base, row->slot, row->agent, row->model,
-	    row->started_at);
+	    row->started_at, row->session, row->continues);
 }
 
 void store_attempt_end(struct store *store, const struct attempt_row *row)
@@ -93,6 +101,24 @@ void store_attempt_end(struct store *store, const struct attempt_row *row)
 	        row->id, (int64_t)row->outcome, row->head, row->tree, row->unchanged,
 	        (int64_t)row->error_code, row->error_message, row->verify, row->usage, row->changes,
 	        row->kept, row->ended_at, row->seconds, row->measures);
+}
+
+void store_attempt_set_session(struct store *store, int64_t id, const char *session,
+                               const char *continues)
+{
+	sql_run(store, "UPDATE attempt SET session = ?2, continues = ?3 WHERE id = ?1", "itt", id,
+	        session, continues);
+}
+
+void store_attempt_set_rounds(struct store *store, int64_t id, const char *rounds)
+{
+	sql_run(store, "UPDATE attempt SET rounds = ?2 WHERE id = ?1", "it", id, rounds);
+}
+
+bool store_session_in_use(struct store *store, const char *session)
+{
+	return sql_int(store, 0, "SELECT count(*) FROM attempt WHERE outcome = 0 AND session = ?1",
+	               "t", session) != 0;
 }
 
 int64_t store_attempt_running_of(struct store *store, const char *teammate)

@@ -170,4 +170,12 @@ const char *const store_migrations[STORE_SCHEMA] = {
     "  squash INTEGER NOT NULL DEFAULT 0,"
     "  created_at INTEGER NOT NULL"
     ") STRICT;",
+
+    /* The agent's own session, so that it can be gone on with: by the next attempt of the task
+     * (`retry --resume`, or after a crash), or by the next task of a teammate that keeps it. */
+    "ALTER TABLE attempt ADD COLUMN session TEXT;"
+    "ALTER TABLE attempt ADD COLUMN continues TEXT;" /* JSON: attempt, session, head, why */
+    "ALTER TABLE attempt ADD COLUMN rounds TEXT;"    /* JSON: [proof], one a verify */
+    "ALTER TABLE task ADD COLUMN resume INTEGER NOT NULL DEFAULT 0;" /* the attempt to go on with */
+    "ALTER TABLE teammate ADD COLUMN keep_session INTEGER NOT NULL DEFAULT 0;",
 };

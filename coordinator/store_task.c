@@ -39,7 +39,7 @@ bool store_task_get(struct store *store, int64_t id, struct task_row *out)
 	    " unfinished, delay_ms, attempts, failures, losses, settled_blockers, slot_none, agent,"
 	    " model, choose, root_base, next_base, task.base, head, tree, unchanged, error_code,"
 	    " error_message, input, landing, landing_detail, answer, task.created_at, started_at,"
-	    " finished_at FROM task JOIN plan ON plan.id = task.plan WHERE task.id = ?1",
+	    " finished_at, resume FROM task JOIN plan ON plan.id = task.plan WHERE task.id = ?1",
 	    "i", id);
 
 	if (!sql_step(store, row))
@@ -80,6 +80,7 @@ bool store_task_get(struct store *store, int64_t id, struct task_row *out)
 	    .created_at = sqlite3_column_int64(row, 32),
 	    .started_at = sqlite3_column_int64(row, 33),
 	    .finished_at = sqlite3_column_int64(row, 34),
+	    .resume = sqlite3_column_int64(row, 35),
 	};
 	sql_done(row);
 	return true;
@@ -193,12 +194,12 @@ void store_task_redefine(struct store *store, int64_t id, const struct task_new 
 	_cleanup_free_ char *metadata = metadata_text(task->metadata);
 
 	store_graph_changed(store);
-	sql_run(
-	    store,
-	    "UPDATE task SET priority = ?2, settled_blockers = ?3, slot_none = ?4, agent = ?5,"
-	    " model = ?6, choose = ?7, root_base = ?8, kind = ?9, next_base = NULL WHERE id = ?1",
-	    "iibbtttti", id, task->priority, task->settled_blockers, task->slot_none, task->agent,
-	    task->model, task->choose, task->root_base, (int64_t)task->kind);
+	sql_run(store,
+	        "UPDATE task SET priority = ?2, settled_blockers = ?3, slot_none = ?4, agent = ?5,"
+	        " resume = -1, model = ?6, choose = ?7, root_base = ?8, kind = ?9, next_base = "
+	        "NULL WHERE id = ?1",
+	        "iibbtttti", id, task->priority, task->settled_blockers, task->slot_none,
+	        task->agent, task->model, task->choose, task->root_base, (int64_t)task->kind);
 	sql_run(store,
 	        "UPDATE task_text SET subject = ?2, prompt = ?3, metadata = ?4, spec = ?5,"
 	        " definition = ?6 WHERE task = ?1",
@@ -299,7 +300,7 @@ size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **
 {
 	sqlite3_stmt *row =
 	    sql_bind(store,
-	             "SELECT id, plan, priority, agent FROM task"
+	             "SELECT id, plan, priority, agent, attempt FROM task"
 	             " WHERE kind = 0 AND status = 0 AND unfinished = 0 AND delay_ms = 0"
 	             " AND (slot_none = 1 OR next_base IS NOT NULL)"
 	             " AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.task = task.id"
@@ -317,6 +318,7 @@ size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **
 		    .plan = sqlite3_column_int64(row, 1),
 		    .priority = sqlite3_column_int64(row, 2),
 		    .agent = sql_column_text(row, 3),
+		    .attempt = sqlite3_column_int64(row, 4),
 		};
 	}
 	*out = rows;
@@ -403,6 +405,11 @@ void store_task_set_answer(struct store *store, int64_t id, const char *answer)
 	sql_run(store, "UPDATE task SET answer = ?2 WHERE id = ?1", "it", id, answer);
 }
 
+void store_task_set_resume(struct store *store, int64_t id, int64_t attempt)
+{
+	sql_run(store, "UPDATE task SET resume = ?2 WHERE id = ?1", "ii", id, attempt);
+}
+
 void store_task_set_priority(struct store *store, int64_t id, int64_t priority)
 {
 	sql_run(store, "UPDATE task SET priority = ?2 WHERE id = ?1", "ii", id, priority);
@@ -412,6 +419,7 @@ void store_task_set_prompt(struct store *store, int64_t id, const char *prompt, 
 {
 	sql_run(store, "UPDATE task_text SET prompt = ?2, subject = ?3 WHERE task = ?1", "itt", id,
 	        prompt, subject);
+	store_task_set_resume(store, id, -1); /* no session knows of it */
 }
 
 void store_task_set_agent(struct store *store, int64_t id, const char *agent, const char *model)

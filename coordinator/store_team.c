@@ -19,7 +19,7 @@ size_t store_team_list(struct store *store, struct teammate_row **out)
 	sqlite3_stmt *row =
 	    sql_bind(store,
 	             "SELECT name, number, agent, profile, paused, pid, start_time, boot,"
-	             " removing"
+	             " removing, keep_session"
 	             " FROM teammate ORDER BY number",
 	             "");
 	struct teammate_row *rows = NULL;
@@ -37,6 +37,7 @@ size_t store_team_list(struct store *store, struct teammate_row **out)
 		    .start_time = sqlite3_column_int64(row, 6),
 		    .boot = sql_column_text(row, 7),
 		    .removing = sqlite3_column_int(row, 8),
+		    .keep_session = sqlite3_column_int(row, 9),
 		};
 	}
 	*out = rows;
@@ -47,10 +48,12 @@ void store_team_put(struct store *store, const struct teammate_row *row)
 {
 	sql_run(
 	    store,
-	    "INSERT INTO teammate(name, number, agent, profile, paused, removing)"
-	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
-	    " ON CONFLICT(name) DO UPDATE SET agent = ?3, profile = ?4, paused = ?5, removing = ?6",
-	    "tittbb", row->name, row->number, row->agent, row->profile, row->paused, row->removing);
+	    "INSERT INTO teammate(name, number, agent, profile, paused, removing, keep_session)"
+	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+	    " ON CONFLICT(name) DO UPDATE SET agent = ?3, profile = ?4, paused = ?5, removing = ?6,"
+	    " keep_session = ?7",
+	    "tittbbb", row->name, row->number, row->agent, row->profile, row->paused, row->removing,
+	    row->keep_session);
 }
 
 void store_team_set_process(struct store *store, const char *name, int64_t pid, int64_t start_time,

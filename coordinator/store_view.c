@@ -105,6 +105,9 @@ static void add_attempt(const struct task_row *task, const struct attempt_row *a
 	json_object_set_new(json, "measures", json_of(attempt->measures));
 	json_object_set_new(json, "kept", json_of(attempt->kept));
 	json_object_set_new(json, "seconds", seconds_json(attempt));
+	json_object_set_new(json, "session", json_text_or_null(attempt->session));
+	json_object_set_new(json, "continues", json_of(attempt->continues));
+	json_object_set_new(json, "rounds", json_of(attempt->rounds));
 }
 
 static void add_result(struct store *store, const struct task_row *task, json_t *json)

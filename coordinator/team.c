@@ -112,6 +112,7 @@ void team_load(struct coordinator *c)
 
 		t->paused = rows[i].paused;
 		t->removing = rows[i].removing;
+		t->keep_session = rows[i].keep_session;
 		teammate_row_finish(&rows[i]);
 	}
 	free(rows);
@@ -152,11 +153,24 @@ static void start_effect(struct coordinator *c, void *context)
 
 static void unadd(struct coordinator *c, void *context, const struct error *why);
 
-int team_add(struct coordinator *c, const char *name, const char *agent, const char *profile,
-             struct teammate **out, struct error *err)
+void team_store(struct coordinator *c, const struct teammate *t)
+{
+	const struct teammate_row row = {.name = t->name,
+	                                 .number = t->number,
+	                                 .agent = t->agent,
+	                                 .profile = t->profile,
+	                                 .paused = t->paused,
+	                                 .removing = t->removing,
+	                                 .keep_session = t->keep_session};
+
+	store_team_put(c->store, &row);
+}
+
+int team_add(struct coordinator *c, const struct team_member *who, struct teammate **out,
+             struct error *err)
 {
 	char spare[TEXT_TEAMMATE_MAX + 1];
-	struct teammate_row row = {0};
+	const char *name = who->name;
 	struct teammate *t;
 
 	if (name && !text_is_teammate(name))
@@ -171,10 +185,9 @@ int team_add(struct coordinator *c, const char *name, const char *agent, const c
 		                 TEAM_MAX);
 	if (!name)
 		name = free_name(c, spare);
-	t = teammate_new(c, name, free_number(c), agent, profile);
-	row = (struct teammate_row){
-	    .name = t->name, .number = t->number, .agent = t->agent, .profile = t->profile};
-	store_team_put(c->store, &row);
+	t = teammate_new(c, name, free_number(c), who->agent, who->profile);
+	t->keep_session = who->keep_session;
+	team_store(c, t);
 	store_event_add(c->store, "teammate.updated", 0, 0, t->name, NULL);
 	turn_effect(c, start_effect, unadd, xstrdup(t->name));
 	if (out)
@@ -195,6 +208,7 @@ static void timer_closed(uv_handle_t *handle)
 	free(t->phase);
 	free(t->last_output);
 	free(t->progress);
+	free(t->settled);
 	json_decref(t->finished);
 	free(t);
 }
@@ -238,15 +252,8 @@ static void exit_effect(struct coordinator *c, void *context)
 
 void team_remove(struct coordinator *c, struct teammate *t, bool now)
 {
-	const struct teammate_row row = {.name = t->name,
-	                                 .number = t->number,
-	                                 .agent = t->agent,
-	                                 .profile = t->profile,
-	                                 .paused = t->paused,
-	                                 .removing = true};
-
 	t->removing = true;
-	store_team_put(c->store, &row);
+	team_store(c, t);
 	if (now && t->attempt)
 		stop_release(c, t->attempt);
 	if (!t->proc.pid && !t->sweeping) {

@@ -24,9 +24,11 @@ struct teammate {
 	char *agent;   /* NULL: takes any task */
 	char *profile; /* JSON, of its agent; NULL: the plan's */
 	bool paused;
-	bool removing; /* ends when its attempt has ended */
+	bool removing;     /* ends when its attempt has ended */
+	bool keep_session; /* its next task goes to the agent's session of its last */
 	/* The worker's process; pid 0: none. */
 	struct proc proc;
+	char *settled;       /* where its attempt stood when it died; NULL: not known */
 	struct watch *watch; /* of its pidfd; NULL: none */
 	bool sweeping;       /* dead; its survivors are being ended */
 	int64_t spawned_ms;  /* awake time */
@@ -62,10 +64,17 @@ void team_load(struct coordinator *c);
 struct teammate *team_find(struct coordinator *c, const char *name);
 size_t team_size(const struct coordinator *c);
 
-/* In a turn: the row is written, the worker is started after the commit. agent, profile may be
- * NULL. name NULL: the next free one. Errors: INVALID (name), CONFLICT (exists), BUSY (full). */
-int team_add(struct coordinator *c, const char *name, const char *agent, const char *profile,
-             struct teammate **out, struct error *err);
+struct team_member {
+	const char *name;            /* NULL: the next free one */
+	const char *agent, *profile; /* may be NULL */
+	bool keep_session;
+};
+/* In a turn: the row is written, the worker is started after the commit. Errors: INVALID (name),
+ * CONFLICT (exists), BUSY (full). */
+int team_add(struct coordinator *c, const struct team_member *who, struct teammate **out,
+             struct error *err);
+/* In a turn: what people may change of it, as it is now. */
+void team_store(struct coordinator *c, const struct teammate *t);
 /* In a turn. now: its attempt is released; else it ends after its attempt. */
 void team_remove(struct coordinator *c, struct teammate *t, bool now);
 /* One that was to be removed and has no worker any more: opens a step of its own. */

@@ -202,7 +202,8 @@ static int lose_step(struct coordinator *c, void *context, struct error *err)
 
 	(void)err;
 	if (attempt && !finish_leftover(c, attempt))
-		finish_lost(c, attempt, t->removing || c->draining || t->released == attempt);
+		finish_lost(c, attempt, t->settled,
+		            t->removing || c->draining || t->released == attempt);
 	store_team_set_process(c->store, t->name, 0, 0, NULL);
 	if (t->removing && !c->ending)
 		store_team_remove(c->store, t->name);
@@ -227,6 +228,8 @@ static void lost_for_good(struct coordinator *c, struct teammate *t)
 	t->proc.pid = 0;
 	if (turn_step(c, lose_step, t, &err) < 0)
 		log_error("team", "teammate=%s: %s", t->name, err.text);
+	free(t->settled);
+	t->settled = NULL;
 	teammate_set_task(t, 0, 0, NULL);
 	if (t->removing) {
 		team_forget(c, t);
@@ -246,6 +249,11 @@ static void settled(struct coordinator *c, const json_t *result, const struct er
 
 	if (!result)
 		log_error("team", "teammate=%s its slot: %s", name, why->text);
+	/* What it held may be of an attempt before this one. */
+	if (t && json_int(result, "attempt", 0) == store_attempt_running_of(c->store, t->name)) {
+		free(t->settled);
+		t->settled = xstrdup(json_text(result, "head"));
+	}
 	if (t)
 		lost_for_good(c, t);
 }

@@ -252,6 +252,9 @@ int task_transition(struct store *store, const struct transition *t, enum task_s
 	change.unchanged = t->unchanged;
 	change_times(t, &change);
 	store_task_write_state(store, &change);
+	/* Whoever asks for another try wants a new one, unless they say otherwise (session.c). */
+	if (row.attempt && (t->verb == VERB_RETRY || t->verb == VERB_REDO))
+		store_task_set_resume(store, t->task, -1);
 	record(store, &row, t, &change);
 	if (now)
 		*now = change.status;

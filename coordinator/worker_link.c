@@ -237,7 +237,7 @@ static int64_t deliverable(struct coordinator *c, struct teammate *t)
 	if (task.attempt == attempt && !c->draining &&
 	    (task.status == TASK_IN_PROGRESS || task.status == TASK_NEEDS_INPUT))
 		return attempt;
-	finish_lost(c, attempt, true);
+	finish_lost(c, attempt, NULL, true);
 	return 0;
 }
 
@@ -320,12 +320,16 @@ int method_attempt_state(struct request *r, struct error *err)
 	struct teammate *t = r->conn->teammate;
 	int64_t attempt = json_int(r->params, "attempt", 0);
 	const char *phase = json_text(r->params, "phase");
+	_cleanup_attempt_ struct attempt_row row = {0};
 
 	if (!t || attempt != t->attempt)
 		return error_set(err, ERROR_STALE, "not this worker's attempt");
 	t->heard_ms = time_mono_ms();
 	free(t->phase);
 	t->phase = xstrdup(phase);
+	if (session_is_told(r->params) && store_attempt_get(r->c->store, attempt, &row) &&
+	    row.outcome == OUTCOME_NONE)
+		session_note(r->c, &row, r->params);
 	teammate_changed(r->c, t);
 	return 0;
 }

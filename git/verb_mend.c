@@ -156,7 +156,7 @@ static bool put_index_aside(const struct mend *mend, const char *dir)
 }
 
 /* One slot after the other; what cannot be settled is told and does not stop the others. */
-static json_t *settle_all(const struct mend *mend, const json_t *request)
+static json_t *settle_all(const struct mend *mend, const json_t *request, json_t *settled)
 {
 	json_t *problems = json_array(), *dir;
 	size_t i;
@@ -172,6 +172,8 @@ static json_t *settle_all(const struct mend *mend, const json_t *request)
 		    (!put_index_aside(mend, json_string_value(dir)) ||
 		     verb_settle(one, &answer, &err) < 0))
 			json_array_append_new(problems, verb_text(err.text));
+		else
+			json_array_append(settled, answer);
 	}
 	return problems;
 }
@@ -181,6 +183,7 @@ int verb_mend(const json_t *request, json_t **answer, struct error *err)
 	_cleanup_free_ char *refs = NULL;
 	_cleanup_repo_ struct repo repo = REPO_INIT;
 	struct mend mend = {.repo = &repo, .boot = boot_time()};
+	json_t *settled, *problems;
 
 	if (verb_open_repo(request, &repo, err) < 0)
 		return -1;
@@ -188,8 +191,10 @@ int verb_mend(const json_t *request, json_t **answer, struct error *err)
 	mend_locks(&mend);
 	mend_objects(&mend);
 	walk(&mend, refs, 0, is_our_broken_ref);
-	*answer = json_pack("{s:o, s:o}", "removed", verb_texts(mend.removed), "problems",
-	                    settle_all(&mend, request));
+	settled = json_array();
+	problems = settle_all(&mend, request, settled);
+	*answer = json_pack("{s:o, s:o, s:o}", "removed", verb_texts(mend.removed), "problems",
+	                    problems, "settled", settled);
 	strv_free(mend.removed);
 	return 0;
 }

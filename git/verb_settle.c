@@ -18,6 +18,8 @@ int verb_settle(const json_t *request, json_t **answer, struct error *err)
 	const char *name = dir ? strrchr(dir, '/') : NULL;
 	_cleanup_repo_ struct repo repo = REPO_INIT;
 	struct slot *slot = NULL;
+	char head[HEX_SIZE];
+	int64_t attempt = 0;
 	int rc;
 
 	if (!name)
@@ -30,12 +32,21 @@ int verb_settle(const json_t *request, json_t **answer, struct error *err)
 		if (slot_open(json_text(request, "root"), dir, name + 1,
 		              json_text(request, "pinned"), NULL, NULL, &slot, err) < 0)
 			return -1;
+		/* In the middle of a switch it is of neither attempt. */
+		if (slot_phase(slot) != SLOT_NEW && slot_phase(slot) != SLOT_SWITCHING)
+			attempt = slot_attempt(slot);
 		rc = slot_snapshot(slot, slot_attempt(slot), &kept, err);
 		slot_close(slot);
 		if (rc < 0)
 			return -1;
+		if (attempt && !kept && worktree_head(&repo, git_dir, head, NULL, NULL) != 1)
+			attempt = 0;
 	}
-	*answer = json_pack("{s:s?}", "kept", kept);
+	*answer =
+	    json_pack("{s:s?, s:I, s:s?}", "kept", kept, "attempt", (json_int_t)attempt, "head",
+	              !attempt ? NULL
+	              : kept   ? kept
+	                       : head);
 	return 0;
 }
 

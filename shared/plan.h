@@ -25,6 +25,7 @@
 #define PLAN_MEASURES_MAX     8            /* numbers that are measured of one task */
 #define PLAN_TEAM_MAX         128          /* teammates */
 #define PLAN_RETRIES_MAX      100
+#define PLAN_VERIFY_RETRIES_MAX 20
 #define PLAN_AHEAD_MAX        16              /* merges that are proven at once */
 #define PLAN_BATCH_MAX        64              /* tasks that are proven as one */
 #define PLAN_PRIORITY_MAX     1000000         /* and its negative */

@@ -94,10 +94,12 @@ int plan_config_check_limits(struct plan_reader *r)
 static int read_teammate(struct plan_reader *r, const struct yaml_node *n, json_t *names,
                          json_t **out)
 {
-	static const char *const keys[] = {"name", "agent", NULL};
+	static const char *const keys[] = {"name", "agent", "session", NULL};
+	static const char *const session_words[] = {"keep", "new", NULL};
 	const struct yaml_node *name = n->type == YAML_MAP ? yaml_get(n, "name") : n;
 	const struct yaml_node *agent_node = n->type == YAML_MAP ? yaml_get(n, "agent") : NULL;
-	_cleanup_json_ json_t *agent = json_null();
+	const struct yaml_node *session_node = n->type == YAML_MAP ? yaml_get(n, "session") : NULL;
+	_cleanup_json_ json_t *agent = json_null(), *session = NULL;
 	json_t *text = NULL;
 	if (n->type == YAML_MAP && plan_check_keys(r, n, keys, "a teammate"))
 		return -1;
@@ -117,10 +119,14 @@ static int read_teammate(struct plan_reader *r, const struct yaml_node *n, json_
 	json_object_set_new(names, name->text, json_true());
 	if (agent_node && plan_agent_value(r, agent_node, "agent", &agent))
 		return -1;
+	if (session_node && plan_value_choice(r, session_node, "session", session_words, &session))
+		return -1;
 	const char *agent_name = json_text(agent, "name");
 	*out =
 	    json_pack("{s:s,s:o,s:o}", "name", name->text, "agent", json_text_or_null(agent_name),
 	              "model", json_text_or_null(json_text(agent, "model")));
+	if (session && strcmp(json_string_value(session), "keep") == 0)
+		json_object_set(*out, "session", session);
 	return 0;
 }
 

@@ -5,9 +5,9 @@
 #include "plan_internal.h"
 
 const char *const plan_field_names[] = {
-    "agent",          "timeout", "retries",    "priority", "when", "choose", "slot",
-    "expect_changes", "verify",  "setup",      "copy",     "link", "env",    "metadata",
-    "measure",        "paths",   "setup_when", "fresh",    NULL};
+    "agent",          "timeout", "retries",    "priority", "when",           "choose", "slot",
+    "expect_changes", "verify",  "setup",      "copy",     "link",           "env",    "metadata",
+    "measure",        "paths",   "setup_when", "fresh",    "verify_retries", NULL};
 
 static const char *const when_words[] = {"completed", "settled", NULL};
 static const char *const slot_words[] = {"own", "none", NULL};
@@ -47,6 +47,8 @@ static int read_field(struct plan_reader *r, const char *key, const struct yaml_
 		return plan_value_duration(r, n, key, out);
 	if (strcmp(key, "retries") == 0)
 		return plan_value_integer(r, n, key, 0, PLAN_RETRIES_MAX, out);
+	if (strcmp(key, "verify_retries") == 0)
+		return plan_value_integer(r, n, key, 0, PLAN_VERIFY_RETRIES_MAX, out);
 	if (strcmp(key, "priority") == 0)
 		return plan_value_integer(r, n, key, -PLAN_PRIORITY_MAX, PLAN_PRIORITY_MAX, out);
 	if (strcmp(key, "when") == 0)
@@ -166,6 +168,8 @@ json_t *plan_fields_spec(const json_t *fields)
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		if (json_object_get(fields, lists[i]))
 			json_object_set(spec, lists[i], json_object_get(fields, lists[i]));
+	if (json_integer_value(json_object_get(fields, "verify_retries")) > 0)
+		json_object_set(spec, "verify_retries", json_object_get(fields, "verify_retries"));
 	if (json_is_true(json_object_get(fields, "fresh")))
 		json_object_set_new(spec, "fresh", json_true());
 	if (json_object_size(json_object_get(fields, "measure")))

@@ -92,9 +92,9 @@ static int settle_agent(struct plan_reader *r, const json_t *fields, const json_
 
 static bool says_spec(const json_t *own)
 {
-	static const char *const keys[] = {"slot",    "timeout", "retries",    "expect_changes",
-	                                   "verify",  "setup",   "copy",       "link",
-	                                   "measure", "paths",   "setup_when", "fresh"};
+	static const char *const keys[] = {
+	    "slot", "timeout", "retries", "expect_changes", "verify", "setup",         "copy",
+	    "link", "measure", "paths",   "setup_when",     "fresh",  "verify_retries"};
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		if (json_object_get(own, keys[i]))
 			return true;
@@ -218,8 +218,8 @@ static int read_blockers(struct tasks *t, const struct yaml_node *task, json_t *
 static int read_alternative(struct tasks *t, const struct yaml_node *n, int number,
                             const struct plan_task *parent)
 {
-	static const char *const keys[] = {"agent",   "prompt",  "prompt_file", "env",
-	                                   "timeout", "retries", "repeat",      NULL};
+	static const char *const keys[] = {"agent",   "prompt", "prompt_file",    "env", "timeout",
+	                                   "retries", "repeat", "verify_retries", NULL};
 	struct plan_reader *r = t->r;
 	_cleanup_free_ char *key = xasprintf("%s.%d", parent->key, number);
 	_cleanup_json_ json_t *own = json_object(), *fields = NULL;
