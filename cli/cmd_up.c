@@ -96,6 +96,7 @@ static int up_exec(struct cli *cli, struct error *err)
 	start.teammates = asked ? NULL : json_sub(team, "teammates");
 	start.profiles = json_sub(defaults, "agents");
 	start.keys = json_sub(defaults, "keys");
+	start.budget_day = json_sub(defaults, "budget_day");
 	used = used_agents(start.teammates);
 	if (team_check_agents(cli, start.profiles, used, secrets, err) < 0)
 		return -1;

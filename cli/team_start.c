@@ -122,6 +122,8 @@ int team_start(struct cli *cli, const struct team_start *start, json_t **result,
 
 	if (json_is_object(start->keys))
 		json_object_set(params, "keys", (json_t *)start->keys);
+	if (json_object_size(start->budget_day))
+		json_object_set(params, "budget_day", (json_t *)start->budget_day);
 	if (start->accept)
 		json_object_set_new(params, "accept", json_true());
 	if (start->size > 0)

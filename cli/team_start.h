@@ -22,10 +22,11 @@ int team_check_agents(const struct cli *cli, const json_t *agents, const json_t 
 json_t *team_environment(const struct cli *cli);
 
 struct team_start {
-	long size;               /* 0: the number of teammates named, or none */
-	const json_t *teammates; /* [{"name","agent"}] or NULL */
-	const json_t *profiles;  /* {NAME:PROFILE} or NULL */
-	const json_t *keys;      /* {ACTION:KEY} (keys.h) or NULL */
+	long size;                /* 0: the number of teammates named, or none */
+	const json_t *teammates;  /* [{"name","agent"}] or NULL */
+	const json_t *profiles;   /* {NAME:PROFILE} or NULL */
+	const json_t *keys;       /* {ACTION:KEY} (keys.h) or NULL */
+	const json_t *budget_day; /* {"usd","tokens"} or NULL */
 	bool headless;
 	bool accept; /* git's drivers as they are configured now are the user's */
 };

@@ -80,6 +80,7 @@ static json_t *plan_json(struct plan_reader *r, const char *name, json_t *tasks)
 	set_or_null(plan, "slots", json_object_get(r->settings, "slots"));
 	set_or_null(plan, "keys", json_object_get(r->settings, "keys"));
 	json_object_set_new(plan, "limits", plan_config_limits(r));
+	json_object_set_new(plan, "budget_day", plan_budget_day(r));
 	json_object_set_new(plan, "team", plan_config_team(r));
 	json_object_set_new(plan, "agents", plan_agents_profiles(r));
 	json_object_set(plan, "tasks", tasks);
@@ -149,6 +150,7 @@ static json_t *defaults_json(struct plan_reader *r)
 	json_object_set_new(out, "model", json_text_or_null(json_text(agent, "model")));
 	json_object_set_new(out, "spec", plan_fields_spec(r->fields));
 	json_object_set_new(out, "limits", plan_config_limits(r));
+	json_object_set_new(out, "budget_day", plan_budget_day(r));
 	json_object_set_new(out, "team", plan_config_team(r));
 	use_declared(r);
 	json_object_set_new(out, "agents", plan_agents_profiles(r));

@@ -8,9 +8,9 @@
 #include "text.h"
 
 static const char *const top_keys[] = {
-    "name",  "base",    "target",   "merge",       "verify",     "setup", "copy",  "link",
-    "env",   "limits",  "defaults", "permissions", "agents",     "team",  "slots", "keys",
-    "tasks", "measure", "resolve",  "paths",       "setup_when", NULL};
+    "name",  "base",    "target",   "merge",       "verify",     "setup",  "copy",  "link",
+    "env",   "limits",  "defaults", "permissions", "agents",     "team",   "slots", "keys",
+    "tasks", "measure", "resolve",  "paths",       "setup_when", "budget", NULL};
 static const char *const permission_words[] = {"edit", "ask", "all", NULL};
 
 #define LIMIT_MAX 1000
@@ -204,7 +204,8 @@ json_t *plan_config_limits(struct plan_reader *r)
 	json_t *limits = json_object_get(r->settings, "limits");
 	json_t *agents = limits ? json_copy(limits) : json_object();
 	json_t *total = json_object_get(agents, "total");
-	json_t *out = json_pack("{s:O?,s:o}", "total", total, "agents", agents);
+	json_t *out =
+	    json_pack("{s:O?,s:o,s:o}", "total", total, "agents", agents, "budget", plan_budget(r));
 	json_object_del(agents, "total");
 	return out;
 }
@@ -292,6 +293,8 @@ static int read_setting(struct plan_reader *r, const char *key, const struct yam
 		return read_env(r, n);
 	if (strcmp(key, "limits") == 0)
 		return read_limits(r, n);
+	if (strcmp(key, "budget") == 0)
+		return plan_budget_read(r, n);
 	if (strcmp(key, "team") == 0)
 		return read_team(r, n);
 	if (strcmp(key, "slots") == 0)

@@ -4,10 +4,29 @@
 
 #include "plan_internal.h"
 
-const char *const plan_field_names[] = {
-    "agent",          "timeout", "retries",    "priority", "when",           "choose", "slot",
-    "expect_changes", "verify",  "setup",      "copy",     "link",           "env",    "metadata",
-    "measure",        "paths",   "setup_when", "fresh",    "verify_retries", NULL};
+const char *const plan_field_names[] = {"agent",
+                                        "timeout",
+                                        "retries",
+                                        "priority",
+                                        "when",
+                                        "choose",
+                                        "slot",
+                                        "expect_changes",
+                                        "verify",
+                                        "setup",
+                                        "copy",
+                                        "link",
+                                        "env",
+                                        "metadata",
+                                        "measure",
+                                        "paths",
+                                        "setup_when",
+                                        "fresh",
+                                        "verify_retries",
+                                        "wrap_up",
+                                        "no_progress",
+                                        "budget",
+                                        NULL};
 
 static const char *const when_words[] = {"completed", "settled", NULL};
 static const char *const slot_words[] = {"own", "none", NULL};
@@ -43,7 +62,8 @@ static int read_field(struct plan_reader *r, const char *key, const struct yaml_
 {
 	if (strcmp(key, "agent") == 0)
 		return plan_agent_value(r, n, key, out);
-	if (strcmp(key, "timeout") == 0)
+	if (strcmp(key, "timeout") == 0 || strcmp(key, "wrap_up") == 0 ||
+	    strcmp(key, "no_progress") == 0)
 		return plan_value_duration(r, n, key, out);
 	if (strcmp(key, "retries") == 0)
 		return plan_value_integer(r, n, key, 0, PLAN_RETRIES_MAX, out);
@@ -67,6 +87,8 @@ static int read_field(struct plan_reader *r, const char *key, const struct yaml_
 		return plan_value_measure(r, n, key, out);
 	if (strcmp(key, "env") == 0)
 		return plan_value_env(r, n, key, out);
+	if (strcmp(key, "budget") == 0)
+		return plan_value_budget(r, n, false, out);
 	if (strcmp(key, "metadata") == 0)
 		return read_metadata(r, n, out);
 	return plan_value_paths(r, n, key, out); /* copy, link, paths, setup_when */
@@ -89,7 +111,9 @@ int plan_fields_read(struct plan_reader *r, const struct yaml_node *map, json_t 
 		json_t *value = NULL;
 		if (!is_field(key))
 			continue;
-		if (read_field(r, key, map->items[i + 1], &value))
+		bool of_plan = map == r->at->root && strcmp(key, "budget") == 0;
+		if (of_plan ? plan_value_budget(r, map->items[i + 1], true, &value)
+		            : read_field(r, key, map->items[i + 1], &value))
 			return -1;
 		json_object_set_new(fields, key, value);
 	}
@@ -118,7 +142,8 @@ json_t *plan_fields_merge(const json_t *near, const json_t *far)
 		json_t *other = json_object_get(merged, key);
 		if (other && strcmp(key, "verify") == 0) {
 			json_object_set_new(merged, key, merge_verify(value, other));
-		} else if (other && strcmp(key, "env") == 0) {
+		} else if (json_is_object(other) && json_is_object(value) &&
+		           (strcmp(key, "env") == 0 || strcmp(key, "budget") == 0)) {
 			json_t *env = json_copy(other);
 			json_object_update(env, value);
 			json_object_set_new(merged, key, env);
@@ -142,7 +167,8 @@ static void take(json_t *spec, const json_t *fields, const char *key, json_t *ot
 
 json_t *plan_fields_spec(const json_t *fields)
 {
-	static const char *const lists[] = {"paths", "setup_when"};
+	static const char *const said[] = {"paths", "setup_when", "wrap_up", "no_progress",
+	                                   "budget"};
 	json_t *spec = json_object();
 	json_t *verify = json_object_get(fields, "verify");
 	take(spec, fields, "slot", json_string("own"));
@@ -165,9 +191,11 @@ json_t *plan_fields_spec(const json_t *fields)
 	take(spec, fields, "copy", json_array());
 	take(spec, fields, "link", json_array());
 	/* Only where there is one: a task without is what it always was. */
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-		if (json_object_get(fields, lists[i]))
-			json_object_set(spec, lists[i], json_object_get(fields, lists[i]));
+	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+		json_t *value = json_object_get(fields, said[i]);
+		if (value && !json_is_null(value))
+			json_object_set(spec, said[i], value);
+	}
 	if (json_integer_value(json_object_get(fields, "verify_retries")) > 0)
 		json_object_set(spec, "verify_retries", json_object_get(fields, "verify_retries"));
 	if (json_is_true(json_object_get(fields, "fresh")))

@@ -169,6 +169,12 @@ int plan_landing_read(struct plan_reader *r, const char *key, const struct yaml_
 /* {"auto","squash","message","sign","hooks","ahead","batch","resolve"}. New reference. */
 json_t *plan_landing(struct plan_reader *r);
 
+/* plan_budget.c: `budget:` of a task, or of a plan with its days; null or what was said. */
+int plan_value_budget(struct plan_reader *r, const struct yaml_node *n, bool plan, json_t **out);
+int plan_budget_read(struct plan_reader *r, const struct yaml_node *n); /* at the top, merged */
+json_t *plan_budget(struct plan_reader *r);     /* {"usd","tokens"}, what was said; new reference */
+json_t *plan_budget_day(struct plan_reader *r); /* the same, of a day */
+
 /* plan_tasks.c */
 int plan_tasks_read(struct plan_reader *r, json_t **tasks, json_t **task_secrets);
 /* Fails when the agent needs a prompt and there is none, or one that does not fit. */

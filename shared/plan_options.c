@@ -301,6 +301,7 @@ int plan_task_make(const struct plan_context *ctx, const struct plan_task_option
 	json_t *base = json_object_get(r.settings, "base");
 	if (json_is_string(base))
 		json_object_set(out, "base", base);
+	json_object_set_new(out, "budget_day", plan_budget_day(&r));
 	json_object_set_new(out, "agents", plan_agents_profiles(&r));
 	json_object_set_new(out, "key_free", json_boolean(!options->key));
 	json_object_set_new(out, "secrets",
