@@ -92,6 +92,7 @@ static const struct option no_options[] = {{0}};
 
 const struct command command_answer = {
     .name = "answer",
+    .aliases = "task answer",
     .usage = "[TASK [TEXT]]",
     .summary = "answer what waits for a person; alone, list it",
     .options = no_options,

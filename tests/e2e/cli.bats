@@ -9,6 +9,11 @@ load helper
 		has "$(expect 0 pleach $command --help)" "$command"
 	done
 	is "$out" "$(expect 0 pleach -h)"
+	is "$out" "$(expect 0 pleach help)"
+	is "$(expect 0 pleach task answer -h)" "$(expect 0 pleach help answer)"
+	has "$(expect 0 pleach help task wait)" --timeout
+	expect 4 pleach help mrege
+	has "$(stderr)" merge
 	has "$(expect 0 pleach run --help)" --detach-after
 	has "$(expect 0 pleach task wait --help)" --timeout
 	is "" "$(survivors)"
