@@ -77,7 +77,6 @@ static json_t *plan_json(struct plan_reader *r, const char *name, json_t *tasks)
 	set_place(plan, r, "base_at");
 	set_place(plan, r, "target_at");
 	json_object_set_new(plan, "landing", plan_landing(r));
-	set_or_null(plan, "slots", json_object_get(r->settings, "slots"));
 	set_or_null(plan, "keys", json_object_get(r->settings, "keys"));
 	json_object_set_new(plan, "limits", plan_config_limits(r));
 	json_object_set_new(plan, "budget_day", plan_budget_day(r));
@@ -138,7 +137,7 @@ static void use_declared(struct plan_reader *r)
 
 static json_t *defaults_json(struct plan_reader *r)
 {
-	static const char *const settings[] = {"base", "target", "slots"};
+	static const char *const settings[] = {"base", "target"};
 	static const char *const fields[] = {"priority", "when", "choose"};
 	json_t *out = json_object();
 	json_t *agent = json_object_get(r->fields, "agent");

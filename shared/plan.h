@@ -48,7 +48,7 @@ struct plan_context {
  *   *plan      PLAN, with these fields more than docs/protocol.md has:
  *              "base_at", "target_at": "FILE:LINE:COLUMN" of base and target, for who finds
  *              that they do not exist (FILE:1:1 where the file does not name them);
- *              "slots": absolute DIR | null; "keys": {ACTION:KEY} | null (keys.h)
+ *              "keys": {ACTION:KEY} | null (keys.h)
  *   *secrets   {"plan":{NAME:VALUE},"agents":{NAME:{…}},"tasks":{KEY:{…}}}: what `env:` said
  *   *warnings  [TEXT], ready to print
  * Errors: INVALID (see above; also FILE:1:1 when there is no such file), EXTERNAL (it cannot be
@@ -59,7 +59,7 @@ int plan_read(const char *file, const struct plan_context *ctx, json_t **plan, j
 /* The merged defaults of pleach.yaml and config.yaml, for what is not a plan. New reference:
  *   {"base","target","agent":NAME|null,"model","priority","when","choose","spec":SPEC,
  *    "limits":{"total","agents":{}},"agents":{NAME:PROFILE},"team":{"size","teammates"},
- *    "slots":DIR|null,"keys":{NAME:TEXT},"files":[FILE read]}
+ *    "keys":{NAME:TEXT},"files":[FILE read]}
  * A pleach.yaml with tasks counts too: only its tasks are left out. "agents" holds every
  * agent the files declare, the agents of `team` and `agent`, not the other built-in ones. */
 int plan_defaults_read(const struct plan_context *ctx, json_t **defaults, json_t **secrets,

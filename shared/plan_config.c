@@ -8,9 +8,9 @@
 #include "text.h"
 
 static const char *const top_keys[] = {
-    "name",  "base",    "target",   "merge",       "verify",     "setup",  "copy",  "link",
-    "env",   "limits",  "defaults", "permissions", "agents",     "team",   "slots", "keys",
-    "tasks", "measure", "resolve",  "paths",       "setup_when", "budget", NULL};
+    "name",    "base",    "target",   "merge",       "verify", "setup", "copy", "link",
+    "env",     "limits",  "defaults", "permissions", "agents", "team",  "keys", "tasks",
+    "measure", "resolve", "paths",    "setup_when",  "budget", NULL};
 static const char *const permission_words[] = {"edit", "ask", "all", NULL};
 
 #define LIMIT_MAX 1000
@@ -210,24 +210,7 @@ json_t *plan_config_limits(struct plan_reader *r)
 	return out;
 }
 
-/* --- slots and keys ------------------------------------------------------------------ */
-
-static int read_slots(struct plan_reader *r, const struct yaml_node *n)
-{
-	json_t *text = NULL;
-	if (plan_value_word(r, n, "slots", &text))
-		return -1;
-	json_decref(text);
-	if (!n->len)
-		return plan_fail(r, n, "slots is empty (it names a directory)");
-	_cleanup_free_ char *path = plan_path(r, n->text);
-	text = json_string(path);
-	if (!text)
-		return plan_fail(r, n, "slots: the path is not UTF-8");
-	json_object_set_new(r->settings, "slots", text);
-	plan_warn(r, n, "slots is not used by this version (slots are beside the repository)");
-	return 0;
-}
+/* --- keys ------------------------------------------------------------------------- */
 
 /* One key, one action. */
 static int check_keys_apart(struct plan_reader *r, const struct yaml_node *n, const json_t *keys)
@@ -297,8 +280,6 @@ static int read_setting(struct plan_reader *r, const char *key, const struct yam
 		return plan_budget_read(r, n);
 	if (strcmp(key, "team") == 0)
 		return read_team(r, n);
-	if (strcmp(key, "slots") == 0)
-		return read_slots(r, n);
 	if (strcmp(key, "keys") == 0)
 		return read_keys(r, n);
 	return 0; /* read elsewhere */
