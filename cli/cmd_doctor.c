@@ -98,8 +98,7 @@ static void check_agents(struct doctor *d)
 	_cleanup_buf_ struct buf found = BUF_INIT;
 
 	for (const char *const *name = agents_names(); *name; name++) {
-		_cleanup_free_ char *path =
-		    proc_find_program(agents_program(agents_find(*name)), NULL);
+		_cleanup_free_ char *path = proc_find_program(*name, NULL);
 
 		if (path)
 			buf_printf(&found, "%s%s", found.len ? " " : "", *name);

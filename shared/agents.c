@@ -1,6 +1,5 @@
-/* The table of built-in agents and what becomes of a profile's command. The flags are those
- * of the programs' own help; where an agent stops reading options, `--` or `--option=` keeps
- * a prompt that starts with a dash a prompt. */
+/* The built-in agents' text, and what becomes of a profile's command. Nothing is parsed here: who
+ * needs a built-in agent reads its part of the text (plan_agents.c). */
 #include "agents.h"
 
 #include <string.h>
@@ -10,127 +9,11 @@
 #include "mem.h"
 #include "proc.h"
 
-#define AGENT_ARGS_MAX     16
 #define AGENT_ARGUMENT_MAX (100u << 10) /* MAX_ARG_STRLEN of Linux is 128 KiB */
+#define AGENTS_MAX         64
 
-/* One way to start an agent. "{permissions}" stands for the flags of that level. */
-struct agent_way {
-	const char *args[AGENT_ARGS_MAX]; /* without the program itself */
-	const char *prompt;               /* argv stdin type none; NULL: no such way */
-};
-
-struct agent {
-	const char *name;
-	const char *program;
-	const char *output; /* whose JSON lines `exec` prints */
-	struct agent_way exec;
-	struct agent_way exec_large; /* for prompts that do not fit into an argument */
-	struct agent_way tui;
-	struct agent_way tui_large;
-	struct agent_way acp;
-	const char *flags[agent_permissions_count][4];
-	const char *env[agent_permissions_count][2]; /* NAME, VALUE */
-};
-
-#define MODEL "--model", "{model}"
-
-static const struct agent table[] = {
-    {
-        .name = "claude",
-        .program = "claude",
-        .output = "claude",
-        .exec = {{"-p", "--output-format", "stream-json", "--verbose", MODEL, "{permissions}", "--",
-                  "{prompt}"},
-                 "argv"},
-        .exec_large = {{"-p", "--output-format", "stream-json", "--verbose", MODEL,
-                        "{permissions}"},
-                       "stdin"},
-        .tui = {{MODEL, "{permissions}", "--", "{prompt}"}, "argv"},
-        .tui_large = {{MODEL, "{permissions}"}, "type"},
-        .flags = {[PERMISSIONS_EDIT] = {"--permission-mode", "acceptEdits"},
-                  [PERMISSIONS_ALL] = {"--dangerously-skip-permissions"}},
-    },
-    {
-        .name = "codex",
-        .program = "codex",
-        .output = "codex",
-        .exec = {{"exec", "--json", MODEL, "{permissions}", "--", "{prompt}"}, "argv"},
-        .exec_large = {{"exec", "--json", MODEL, "{permissions}", "-"}, "stdin"},
-        .tui = {{MODEL, "{permissions}", "--", "{prompt}"}, "argv"},
-        .tui_large = {{MODEL, "{permissions}"}, "type"},
-        .flags = {[PERMISSIONS_EDIT] = {"-s", "workspace-write"},
-                  [PERMISSIONS_ALL] = {"--dangerously-bypass-approvals-and-sandbox"}},
-    },
-    {
-        .name = "gemini",
-        .program = "gemini",
-        .output = "gemini",
-        .exec = {{"-o", "stream-json", "--skip-trust", MODEL, "{permissions}", "--prompt={prompt}"},
-                 "argv"},
-        .exec_large = {{"-o", "stream-json", "--skip-trust", MODEL, "{permissions}"}, "stdin"},
-        .tui = {{MODEL, "{permissions}", "--prompt-interactive={prompt}"}, "argv"},
-        .tui_large = {{MODEL, "{permissions}"}, "type"},
-        .acp = {{"--acp", MODEL, "{permissions}"}, "none"},
-        .flags = {[PERMISSIONS_EDIT] = {"--approval-mode", "auto_edit"},
-                  [PERMISSIONS_ALL] = {"--approval-mode", "yolo"}},
-    },
-    {
-        .name = "opencode",
-        .program = "opencode",
-        .output = "opencode",
-        .exec = {{"run", "--format", "json", MODEL, "--", "{prompt}"}, "argv"},
-        .exec_large = {{"run", "--format", "json", MODEL}, "stdin"},
-        .tui = {{MODEL, "--prompt={prompt}"}, "argv"},
-        .tui_large = {{MODEL}, "type"},
-        .acp = {{"acp"}, "none"},
-        .env = {[PERMISSIONS_ALL] = {"OPENCODE_PERMISSION", "{\"*\":\"allow\"}"}},
-    },
-    {
-        .name = "qwen",
-        .program = "qwen",
-        .output = "claude",
-        .exec = {{"-o", "stream-json", MODEL, "{permissions}", "--prompt={prompt}"}, "argv"},
-        .exec_large = {{"-o", "stream-json", MODEL, "{permissions}"}, "stdin"},
-        .tui = {{MODEL, "{permissions}", "--prompt-interactive={prompt}"}, "argv"},
-        .tui_large = {{MODEL, "{permissions}"}, "type"},
-        .acp = {{"--acp", MODEL, "{permissions}"}, "none"},
-        .flags = {[PERMISSIONS_EDIT] = {"--approval-mode", "auto-edit"},
-                  [PERMISSIONS_ALL] = {"--approval-mode", "yolo"}},
-    },
-    {
-        .name = "pi",
-        .program = "pi",
-        .output = "pi",
-        .exec = {{"--no-session", "--mode", "json", MODEL, "-p", "{prompt}"}, "argv"},
-        .exec_large = {{"--no-session", "--mode", "json", MODEL, "-p"}, "stdin"},
-        .tui = {{MODEL, "{prompt}"}, "argv"},
-        .tui_large = {{MODEL}, "type"},
-    },
-    {
-        .name = "aider",
-        .program = "aider",
-        .output = "text",
-        .exec = {{"--yes-always", "--no-stream", "--no-pretty", "--no-check-update", MODEL,
-                  "--message={prompt}"},
-                 "argv"},
-        .exec_large = {{"--yes-always", "--no-stream", "--no-pretty", "--no-check-update", MODEL,
-                        "--message-file", "{prompt_file}"},
-                       "argv"},
-        .tui = {{"--no-check-update", MODEL, "{permissions}"}, "type"},
-        .flags = {[PERMISSIONS_ALL] = {"--yes-always"}},
-    },
-    {
-        .name = "goose",
-        .program = "goose",
-        .output = "text",
-        .exec = {{"run", MODEL, "--text={prompt}"}, "argv"},
-        .exec_large = {{"run", MODEL, "-i", "{prompt_file}"}, "argv"},
-        .tui = {{"run", "-s", MODEL, "--text={prompt}"}, "argv"},
-        .tui_large = {{"run", "-s", MODEL, "-i", "{prompt_file}"}, "argv"},
-        .env = {[PERMISSIONS_EDIT] = {"GOOSE_MODE", "smart_approve"},
-                [PERMISSIONS_ALL] = {"GOOSE_MODE", "auto"}},
-    },
-};
+/* agents.yaml as it is, NUL-terminated: made by plan.cmake. */
+extern const char agents_text[];
 
 static const char *const permission_words[] = {
 #define X(name, word) word,
@@ -154,78 +37,65 @@ bool agent_permissions_from_word(const char *word, enum agent_permissions *out)
 	return false;
 }
 
-const struct agent *agents_find(const char *name)
+/* A line that begins an agent: its name at the very left, and a colon. */
+static size_t name_at(const char *line)
 {
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		if (strcmp(table[i].name, name) == 0)
-			return &table[i];
+	size_t len = strcspn(line, ": #\n");
+
+	return line[len] == ':' && line[len + 1] == '\n' ? len : 0;
+}
+
+static const char *next_line(const char *line)
+{
+	line += strcspn(line, "\n");
+	return line + (*line == '\n');
+}
+
+const char *agents_builtin(const char *name, size_t *bytes)
+{
+	const char *begin = NULL;
+
+	for (const char *line = agents_text; *line; line = next_line(line)) {
+		size_t len = name_at(line);
+
+		if (!len)
+			continue;
+		if (begin) {
+			*bytes = (size_t)(line - begin);
+			return begin;
+		}
+		if (len == strlen(name) && memcmp(line, name, len) == 0)
+			begin = line;
 	}
-	return NULL;
+	if (begin)
+		*bytes = strlen(begin);
+	return begin;
 }
 
 const char *const *agents_names(void)
 {
-	static const char *names[ARRAY_LEN(table) + 1];
-	for (size_t i = 0; i < ARRAY_LEN(table); i++)
-		names[i] = table[i].name;
-	return names;
-}
+	static const char *names[AGENTS_MAX + 1];
+	size_t count = 0;
 
-const char *agents_program(const struct agent *agent)
-{
-	return agent->program;
+	if (names[0])
+		return names;
+	for (const char *line = agents_text; *line && count < AGENTS_MAX; line = next_line(line)) {
+		size_t len = name_at(line);
+
+		if (len)
+			names[count++] = xstrndup(line, len);
+	}
+	return names;
 }
 
 const char *agents_first_installed(const char *path)
 {
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		_cleanup_free_ char *program = proc_find_program(table[i].program, path);
+	for (const char *const *name = agents_names(); *name; name++) {
+		_cleanup_free_ char *program = proc_find_program(*name, path);
 		if (program)
-			return table[i].name;
+			return *name;
 	}
 	return NULL;
-}
-
-static json_t *way_command(const struct agent *agent, const struct agent_way *way,
-                           enum agent_permissions permissions)
-{
-	json_t *command = json_pack("[s]", agent->program);
-	for (size_t i = 0; i < AGENT_ARGS_MAX && way->args[i]; i++) {
-		if (strcmp(way->args[i], "{permissions}") != 0) {
-			json_array_append_new(command, json_string(way->args[i]));
-			continue;
-		}
-		const char *const *flags = agent->flags[permissions];
-		for (size_t n = 0; n < ARRAY_LEN(agent->flags[0]) && flags[n]; n++)
-			json_array_append_new(command, json_string(flags[n]));
-	}
-	return command;
-}
-
-json_t *agents_profile(const struct agent *agent, enum agent_mode mode,
-                       enum agent_permissions permissions)
-{
-	const struct agent_way *way = mode == MODE_EXEC  ? &agent->exec
-	                              : mode == MODE_TUI ? &agent->tui
-	                                                 : &agent->acp;
-	const struct agent_way *large = mode == MODE_EXEC  ? &agent->exec_large
-	                                : mode == MODE_TUI ? &agent->tui_large
-	                                                   : NULL;
-	if (!way->prompt)
-		return NULL;
-	json_t *env = json_object();
-	const char *const *pair = agent->env[permissions];
-	if (pair[0])
-		json_object_set_new(env, pair[0], json_string(pair[1]));
-	json_t *large_json = json_null();
-	if (large && large->prompt)
-		large_json =
-		    json_pack("{s:o,s:s}", "command", way_command(agent, large, permissions),
-		              "prompt", large->prompt);
-	return json_pack("{s:o,s:s,s:s,s:o,s:s,s:s,s:o}", "command",
-	                 way_command(agent, way, permissions), "mode", agent_mode_word(mode),
-	                 "prompt", way->prompt, "env", env, "program", agent->program, "output",
-	                 mode == MODE_EXEC ? agent->output : "text", "large", large_json);
 }
 
 /* The part of the profile that suits a prompt of that size. Borrowed. */
@@ -281,33 +151,100 @@ static char *expand(const char *arg, const struct placeholder *known)
 	return buf_take(&out);
 }
 
-char **agents_command(const json_t *profile, const struct agents_values *values)
+/* What an argument is without a value for it: none, and the option before it ("-…") goes along. */
+static bool is_left_out(const json_t *command, size_t i, const char *mark, const char *value)
+{
+	const char *arg = json_string_value(json_array_get(command, i));
+	const char *next = json_string_value(json_array_get(command, i + 1));
+	bool option = arg[0] == '-';
+
+	if ((value && *value) || i == 0)
+		return false;
+	return strcmp(arg, mark) == 0 || (option && strstr(arg, mark)) ||
+	       (option && next && strcmp(next, mark) == 0);
+}
+
+static void add_arguments(char ***argv, const json_t *args, const struct placeholder *known)
+{
+	size_t i;
+	json_t *arg;
+
+	json_array_foreach ((json_t *)args, i, arg) {
+		if (json_is_string(arg))
+			strv_push(argv, expand(json_string_value(arg), known));
+	}
+}
+
+char **agents_arguments(const json_t *profile, const json_t *command,
+                        const struct agents_values *values)
 {
 	const struct placeholder known[] = {
-	    {"{prompt}", values->prompt},     {"{prompt_file}", values->prompt_file},
-	    {"{worktree}", values->worktree}, {"{task}", values->task},
-	    {"{key}", values->key},           {"{branch}", values->branch},
-	    {"{base}", values->base},         {"{session}", values->session},
-	    {"{model}", values->model},       {NULL, NULL},
+	    {"{prompt}", values->prompt},
+	    {"{prompt_file}", values->prompt_file},
+	    {"{worktree}", values->worktree},
+	    {"{task}", values->task},
+	    {"{key}", values->key},
+	    {"{branch}", values->branch},
+	    {"{base}", values->base},
+	    {"{session}", values->session},
+	    {"{model}", values->model},
+	    {"{hook}", values->hook},
+	    {"{hooks_file}", values->hooks_file},
+	    {NULL, NULL},
 	};
-	size_t bytes = values->prompt ? strlen(values->prompt) : 0;
-	const json_t *command = json_sub(profile_part(profile, bytes), "command");
 	char **argv = NULL;
 	size_t i;
 	json_t *item;
+
 	json_array_foreach (command, i, item) {
 		const char *arg = json_string_value(item);
-		const char *next = json_string_value(json_array_get(command, i + 1));
-		if (!arg)
+
+		if (!arg || is_left_out(command, i, "{model}", values->model) ||
+		    is_left_out(command, i, "{session}", values->session))
 			continue;
-		if (!values->model && i > 0) {
-			bool option = arg[0] == '-';
-			if (strcmp(arg, "{model}") == 0 || (option && strstr(arg, "{model}")))
-				continue;
-			if (option && next && strcmp(next, "{model}") == 0)
-				continue;
-		}
-		strv_push(&argv, expand(arg, known));
+		if (strcmp(arg, "{hooks}") != 0)
+			strv_push(&argv, expand(arg, known));
+		else if (values->hook)
+			add_arguments(&argv, json_sub(json_sub(profile, "hooks"), "args"), known);
 	}
 	return argv ? argv : xcalloc(1, sizeof(*argv));
+}
+
+char **agents_command(const json_t *profile, const struct agents_values *values)
+{
+	size_t bytes = values->prompt ? strlen(values->prompt) : 0;
+
+	return agents_arguments(profile, json_sub(profile_part(profile, bytes), "command"), values);
+}
+
+/* The same JSON with {hook} and {hooks_file} replaced in its strings. New reference. */
+static json_t *expand_json(const json_t *value, const struct placeholder *known)
+{
+	if (json_is_string(value)) {
+		_cleanup_free_ char *text = expand(json_string_value(value), known);
+
+		return json_string_nocheck(text);
+	}
+	if (!json_is_object(value) && !json_is_array(value))
+		return json_incref((json_t *)value);
+	json_t *out = json_is_object(value) ? json_object() : json_array();
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	json_object_foreach ((json_t *)value, key, item) {
+		json_object_set_new_nocheck(out, key, expand_json(item, known));
+	}
+	json_array_foreach (value, i, item) {
+		json_array_append_new(out, expand_json(item, known));
+	}
+	return out;
+}
+
+json_t *agents_hooks(const json_t *profile, const struct agents_values *values)
+{
+	const struct placeholder known[] = {
+	    {"{hook}", values->hook}, {"{hooks_file}", values->hooks_file}, {NULL, NULL}};
+
+	return expand_json(json_sub(profile, "hooks"), known);
 }

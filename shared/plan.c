@@ -192,3 +192,15 @@ int plan_profile_read(const struct plan_context *ctx, const char *agent, json_t 
 	*secrets = plan_agents_secrets(&r);
 	return 0;
 }
+
+int plan_agents_list(const struct plan_context *ctx, json_t **agents, json_t **warnings,
+                     struct error *err)
+{
+	_cleanup_reader_ struct plan_reader r;
+	plan_reader_init(&r, ctx, err);
+	if (plan_sources_read_config(&r, NULL, true) || plan_config_read(&r))
+		return -1;
+	*agents = plan_agents_all(&r);
+	*warnings = json_incref(r.warnings);
+	return 0;
+}

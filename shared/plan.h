@@ -92,9 +92,15 @@ int plan_task_make(const struct plan_context *ctx, const struct plan_task_option
                    json_t **params, json_t **notes, struct error *err);
 
 /* The profile of an agent (NAME[/MODEL]) as the configuration of this repository has it, for
- * `team add` and `agents`. New reference; NOT_FOUND with the nearest name. */
+ * `team add`. New reference; NOT_FOUND with the nearest name. */
 int plan_profile_read(const struct plan_context *ctx, const char *agent, json_t **profile,
                       json_t **secrets, struct error *err);
+
+/* Every agent that this repository's configuration knows, built in ones first or where they were
+ * changed: [{"name","from":["built in"|FILE],"said":what the files say of it (see
+ * plan_agent_entry.c),"profile":PROFILE}]. New references. Errors: INVALID with its place. */
+int plan_agents_list(const struct plan_context *ctx, json_t **agents, json_t **warnings,
+                     struct error *err);
 
 /* What pleach-plan.so gives. */
 struct plan_module {
@@ -107,8 +113,10 @@ struct plan_module {
 	                 json_t **params, json_t **notes, struct error *err);
 	int (*profile_read)(const struct plan_context *ctx, const char *agent, json_t **profile,
 	                    json_t **secrets, struct error *err);
+	int (*agents_list)(const struct plan_context *ctx, json_t **agents, json_t **warnings,
+	                   struct error *err);
 };
-#define PLAN_MODULE_VERSION 1
+#define PLAN_MODULE_VERSION 2
 #define PLAN_MODULE_SYMBOL  "pleach_plan_module"
 
 /* Loads pleach-plan.so from beside the running program (or ../lib/pleach, ../libexec/pleach)

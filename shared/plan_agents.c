@@ -1,37 +1,16 @@
-/* The agents of a plan: declared, built in, and written into a task; each becomes a named
- * PROFILE. A name means one thing in a whole plan; the nearest file's declaration wins. */
+/* The agents of a plan: built in, the user's, declared, and written into a task; each becomes a
+ * named PROFILE. A name means one thing in a whole plan. A declaration with a command stands for
+ * itself; one without changes what the name meant before, key by key: built in, agents.yaml,
+ * config.yaml, pleach.yaml, the plan. */
+#include "plan_agents.h"
+
 #include <string.h>
 
-#include "plan_internal.h"
 #include "text.h"
 
-static const char *const agent_keys[] = {"command", "mode",        "prompt", "env",
-                                         "model",   "permissions", NULL};
-static const char *const prompt_words[] = {"argv", "stdin", "type", "none", NULL};
-static const char *const mode_words[] = {"exec", "tui", "acp", NULL};
-static const char *const permission_words[] = {"edit", "ask", "all", NULL};
+#define EXTENDS_MAX 16
 
-/* What an agent's mapping said; NULL where it said nothing. Every reference is ours. */
-struct said {
-	json_t *command;
-	json_t *mode;
-	json_t *prompt;
-	json_t *env;
-	json_t *model;
-	json_t *permissions;
-};
-
-static void said_finish(struct said *said)
-{
-	json_decref(said->command);
-	json_decref(said->mode);
-	json_decref(said->prompt);
-	json_decref(said->env);
-	json_decref(said->model);
-	json_decref(said->permissions);
-}
-
-static bool is_agent_name(const char *name)
+bool plan_agent_is_name(const char *name)
 {
 	static const char set[] =
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
@@ -40,120 +19,33 @@ static bool is_agent_name(const char *name)
 	       !name[strspn(name, set)];
 }
 
-static int read_said(struct plan_reader *r, const struct yaml_node *map, struct said *said)
+/* --- entries: NAME → {"said","profile","model","env","from":[FILE]} ------------------- */
+
+static const char *mode_of(const json_t *said)
 {
-	for (size_t i = 0; i < map->count; i += 2) {
-		const char *key = map->items[i]->text;
-		const struct yaml_node *value = map->items[i + 1];
-		int status;
-		if (strcmp(key, "command") == 0)
-			status = plan_value_command(r, value, key, &said->command);
-		else if (strcmp(key, "mode") == 0)
-			status = plan_value_choice(r, value, key, mode_words, &said->mode);
-		else if (strcmp(key, "prompt") == 0)
-			status = plan_value_choice(r, value, key, prompt_words, &said->prompt);
-		else if (strcmp(key, "env") == 0)
-			status = plan_value_env(r, value, key, &said->env);
-		else if (strcmp(key, "model") == 0)
-			status = plan_value_word(r, value, key, &said->model);
-		else
-			status =
-			    plan_value_choice(r, value, key, permission_words, &said->permissions);
-		if (status)
-			return -1;
+	static const char *const modes[] = {"exec", "tui", "acp"};
+	const char *mode = json_text(said, "mode");
+	for (size_t i = 0; !mode && i < ARRAY_LEN(modes); i++) {
+		if (json_object_get(json_object_get(said, modes[i]), "command"))
+			mode = modes[i];
 	}
-	return 0;
+	return mode ? mode : "exec";
 }
 
-static enum agent_mode said_mode(const struct said *said)
+/* Takes `from`. New reference; NULL: there is no command for that mode. */
+static json_t *entry_new(struct plan_reader *r, const json_t *said, const char *mode, json_t *from)
 {
-	enum agent_mode mode = MODE_EXEC;
-	if (said->mode)
-		agent_mode_from_word(json_string_value(said->mode), &mode);
-	return mode;
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
-
-/* A placeholder inside shell code would make code of the prompt. */
-static int check_shell(struct plan_reader *r, const struct yaml_node *n, const json_t *command)
-{
-	static const char *const marks[] = {"{prompt}", "{prompt_file}", "{worktree}",
-	                                    "{task}",   "{key}",         "{branch}",
-	                                    "{base}",   "{session}",     "{model}"};
-	static const char *const shells[] = {"sh", "bash", "dash", "zsh", "ksh"};
-	if (json_is_string(command)) {
-		for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
-			if (strstr(json_string_value(command), marks[i]))
-				return plan_fail(r, n,
-				                 "command: %s inside shell code is never replaced "
-				                 "(write a list, or use $PLEACH_PROMPT_FILE)",
-				                 marks[i]);
-		}
-		return 0;
+	const char *permissions = json_text(said, "permissions");
+	json_t *profile = plan_agent_entry_profile(
+	    said, mode, permissions ? permissions : agent_permissions_word(r->permissions));
+	json_t *model = json_object_get(said, "model"), *env = json_object_get(said, "env");
+	if (!profile) {
+		json_decref(from);
+		return NULL;
 	}
-	const char *program = base_name(json_string_value(json_array_get(command, 0)));
-	for (size_t i = 0; i < ARRAY_LEN(shells); i++) {
-		const char *flag = json_string_value(json_array_get(command, 1));
-		const char *code = json_string_value(json_array_get(command, 2));
-		if (strcmp(program, shells[i]) == 0 && flag && strcmp(flag, "-c") == 0 && code &&
-		    strstr(code, "{prompt}"))
-			plan_warn(r, n,
-			          "command: the prompt becomes shell code here (pass it on: "
-			          "[sh, -c, 'cmd \"$1\"', sh, \"{prompt}\"])");
-	}
-	return 0;
-}
-
-static const char *prompt_way(const struct said *said, const json_t *command, enum agent_mode mode)
-{
-	if (said->prompt)
-		return json_string_value(said->prompt);
-	if (agents_mentions(command, "{prompt}") || agents_mentions(command, "{prompt_file}"))
-		return "argv";
-	return mode == MODE_EXEC ? "stdin" : "none";
-}
-
-/* The profile of an agent with a command of its own. New reference. */
-static json_t *command_profile(const struct said *said)
-{
-	_cleanup_json_ json_t *command = json_is_string(said->command)
-	                                     ? json_pack("[s,s,O]", "/bin/sh", "-c", said->command)
-	                                     : json_incref(said->command);
-	enum agent_mode mode = said_mode(said);
-	const char *program = json_string_value(json_array_get(command, 0));
-	const struct agent *like = agents_find(base_name(program));
-	const char *output = "text";
-	_cleanup_json_ json_t *known = like ? agents_profile(like, mode, PERMISSIONS_ASK) : NULL;
-	if (known && json_text(known, "output"))
-		output = json_text(known, "output");
-	return json_pack("{s:O,s:s,s:s,s:{},s:s,s:s,s:n}", "command", command, "mode",
-	                 agent_mode_word(mode), "prompt", prompt_way(said, command, mode), "env",
-	                 "program", program, "output", output, "large");
-}
-
-/* The profile of a built-in agent, changed as said. NULL when it has not that mode. */
-static json_t *builtin_profile(struct plan_reader *r, const struct agent *agent,
-                               const struct said *said)
-{
-	enum agent_permissions permissions = r->permissions;
-	if (said->permissions)
-		agent_permissions_from_word(json_string_value(said->permissions), &permissions);
-	json_t *profile = agents_profile(agent, said_mode(said), permissions);
-	if (profile && said->prompt)
-		json_object_set(profile, "prompt", said->prompt);
-	return profile;
-}
-
-static json_t *entry_new(json_t *profile, const struct said *said)
-{
-	return json_pack("{s:o,s:o,s:o}", "profile", profile, "model",
-	                 said->model ? json_incref(said->model) : json_null(), "env",
-	                 said->env ? json_incref(said->env) : json_object());
+	return json_pack("{s:O,s:o,s:o,s:o,s:o}", "said", said, "profile", profile, "model",
+	                 model ? json_incref(model) : json_null(), "env",
+	                 env ? json_incref(env) : json_object(), "from", from);
 }
 
 static void entry_add(struct plan_reader *r, const char *name, json_t *entry)
@@ -163,66 +55,47 @@ static void entry_add(struct plan_reader *r, const char *name, json_t *entry)
 	r->agent_names = NULL;
 }
 
-static int declare(struct plan_reader *r, const struct yaml_node *name, const struct yaml_node *map)
+/* Of agents.yaml inside the program only the one that is wanted is parsed. */
+static json_t *builtin_read(struct plan_reader *r, const char *name)
 {
-	_cleanup_free_ char *shown = text_safe(name->text, PLAN_SHOWN);
-	if (!is_agent_name(name->text))
-		return plan_fail(r, name,
-		                 "agent %s: a name has letters, digits, _ . - and at most %d "
-		                 "characters",
-		                 shown, PLAN_NAME_MAX);
-	if (map->type != YAML_MAP)
-		return plan_fail(r, map, "agent %s must be a mapping with a command", shown);
-	_cleanup_free_ char *where = xasprintf("agent %s", shown);
-	if (plan_check_keys(r, map, agent_keys, where))
-		return -1;
-	__attribute__((cleanup(said_finish))) struct said said = {0};
-	if (read_said(r, map, &said))
-		return -1;
-	json_t *profile = NULL;
-	if (said.command) {
-		if (check_shell(r, yaml_get(map, "command"), said.command))
-			return -1;
-		profile = command_profile(&said);
-	} else {
-		const struct agent *agent = agents_find(name->text);
-		if (!agent)
-			return plan_fail(r, name,
-			                 "agent %s has no command (such as "
-			                 "[sh, fix.sh, \"{prompt_file}\"])",
-			                 shown);
-		profile = builtin_profile(r, agent, &said);
-		if (!profile)
-			return plan_fail(r, yaml_get(map, "mode"), "agent %s has no mode %s", shown,
-			                 json_string_value(said.mode));
-	}
-	entry_add(r, name->text, entry_new(profile, &said));
-	return 0;
+	const struct yaml_limits limits = {.depth = PLAN_DEPTH_MAX, .nodes = PLAN_NODES_MAX};
+	struct plan_source source = {.name = (char *)"built-in agents"}, *before = r->at;
+	struct error err = ERROR_INIT, *errors = r->err;
+	json_t *said = NULL;
+	size_t bytes = 0;
+	const char *text = agents_builtin(name, &bytes);
+	if (!text)
+		return NULL;
+	r->at = &source;
+	r->err = &err;
+	if (yaml_parse(source.name, text, bytes, &limits, &source.doc, &err) ||
+	    plan_agent_entry_read(r, yaml_root(source.doc)->items[1], name, &said))
+		die("%s", err.text);
+	yaml_free(source.doc);
+	r->at = before;
+	r->err = errors;
+	return said;
 }
 
-int plan_agents_read(struct plan_reader *r, const struct yaml_node *map)
-{
-	if (map->type != YAML_MAP && !plan_is_null(map))
-		return plan_fail(r, map, "agents must be a mapping of names to agents");
-	for (size_t i = 0; map->type == YAML_MAP && i < map->count; i += 2) {
-		if (declare(r, map->items[i], map->items[i + 1]))
-			return -1;
-	}
-	return 0;
-}
-
-/* --- naming one ---------------------------------------------------------------------- */
-
-/* The entry of a name, made from the table of built-in agents where it is not there yet. */
+/* The entry of a name, made of the built-in agent where it is not there yet. Borrowed. */
 static json_t *entry_find(struct plan_reader *r, const char *name)
 {
 	json_t *entry = json_object_get(r->agents, name);
-	const struct agent *agent = entry ? NULL : agents_find(name);
-	if (!agent)
-		return entry;
-	const struct said nothing = {0};
-	entry_add(r, name, entry_new(builtin_profile(r, agent, &nothing), &nothing));
+	_cleanup_json_ json_t *said = entry ? NULL : builtin_read(r, name);
+	if (said)
+		entry_add(r, name, entry_new(r, said, mode_of(said), json_pack("[s]", "built in")));
 	return json_object_get(r->agents, name);
+}
+
+int plan_agent_set_mode(struct plan_reader *r, const char *name, const char *mode)
+{
+	const json_t *entry = entry_find(r, name);
+	json_t *other = entry_new(r, json_object_get(entry, "said"), mode,
+	                          json_incref(json_object_get(entry, "from")));
+	if (!other)
+		return -1;
+	entry_add(r, name, other);
+	return 0;
 }
 
 static const char *const *all_names(struct plan_reader *r)
@@ -241,19 +114,142 @@ static const char *const *all_names(struct plan_reader *r)
 	return (const char *const *)r->agent_names;
 }
 
+static int fail_unknown(struct plan_reader *r, const struct yaml_node *n, const char *name)
+{
+	_cleanup_free_ char *shown = text_safe(name, PLAN_SHOWN);
+	const char *near = text_nearest(name, all_names(r));
+	if (near)
+		return plan_fail(r, n, "unknown agent %s (did you mean %s?)", shown, near);
+	return plan_fail(r, n, "unknown agent %s (declare it under agents:)", shown);
+}
+
+/* --- declaring ----------------------------------------------------------------------- */
+
+static bool has_own_command(const json_t *said)
+{
+	return json_object_get(json_object_get(said, "way"), "command") != NULL;
+}
+
+/* What a command of one's own is by itself: what its program prints is known by its name. */
+static json_t *like(struct plan_reader *r, const json_t *said)
+{
+	static const char *const keys[] = {"output", "limits", "screen", "version"};
+	const json_t *command = json_object_get(json_object_get(said, "way"), "command");
+	const char *program = json_string_value(json_array_get(command, 0));
+	_cleanup_json_ json_t *known =
+	    program ? builtin_read(r, plan_agent_program(program)) : NULL;
+	json_t *out = json_object();
+	for (size_t i = 0; known && i < ARRAY_LEN(keys); i++) {
+		if (json_object_get(known, keys[i]))
+			json_object_set(out, keys[i], json_object_get(known, keys[i]));
+	}
+	return out;
+}
+
+static json_t *from_of(const struct plan_reader *r, const json_t *base)
+{
+	json_t *from = json_object_get(base, "from");
+	json_t *out = from ? json_copy(from) : json_array();
+	json_array_append_new(out, json_string_nocheck(r->at->name));
+	return out;
+}
+
+/* What a declaration says, over what it changes. */
+static int declare_over(struct plan_reader *r, const struct yaml_node *name,
+                        const struct yaml_node *map, const json_t *said, const json_t *base)
+{
+	_cleanup_json_ json_t *alone = base ? NULL : like(r, said);
+	_cleanup_json_ json_t *whole =
+	    plan_agent_entry_lay(base ? json_object_get(base, "said") : alone, said);
+	const char *mode = mode_of(whole);
+	json_t *entry = entry_new(r, whole, mode, from_of(r, base));
+	if (entry) {
+		entry_add(r, name->text, entry);
+		return 0;
+	}
+	if (base)
+		return plan_fail(r, yaml_get(map, "mode"), "agent %s has no mode %s", name->text,
+		                 mode);
+	return plan_fail(r, name,
+	                 "agent %s has no command (such as [sh, fix.sh, \"{prompt_file}\"])",
+	                 name->text);
+}
+
+static int declare(struct plan_reader *r, const struct yaml_node *all, size_t at, json_t *done,
+                   int depth);
+
+/* The one that is extended: it may stand further down in the same file. */
+static int find_base(struct plan_reader *r, const struct yaml_node *all, const char *name,
+                     const struct yaml_node *map, const json_t *said, json_t *done, int depth,
+                     json_t **base)
+{
+	const char *extends = json_text(said, "extends");
+	const struct yaml_node *n = yaml_get(map, "extends");
+	*base = NULL;
+	if (!extends) {
+		if (!has_own_command(said))
+			*base = entry_find(r, name);
+		return 0;
+	}
+	for (size_t i = 0; strcmp(extends, name) != 0 && i < all->count; i += 2) {
+		if (strcmp(all->items[i]->text, extends) != 0 || json_object_get(done, extends))
+			continue;
+		if (depth >= EXTENDS_MAX)
+			return plan_fail(r, n, "extends: agents that extend each other in a ring");
+		if (declare(r, all, i, done, depth + 1))
+			return -1;
+	}
+	*base = entry_find(r, extends);
+	return *base ? 0 : fail_unknown(r, n, extends);
+}
+
+static int declare(struct plan_reader *r, const struct yaml_node *all, size_t at, json_t *done,
+                   int depth)
+{
+	const struct yaml_node *name = all->items[at], *map = all->items[at + 1];
+	_cleanup_free_ char *shown = text_safe(name->text, PLAN_SHOWN);
+	_cleanup_free_ char *where = xasprintf("agent %s", shown);
+	_cleanup_json_ json_t *said = NULL;
+	json_t *base;
+	if (json_object_get(done, name->text))
+		return 0;
+	if (!plan_agent_is_name(name->text))
+		return plan_fail(r, name,
+		                 "agent %s: a name has letters, digits, _ . - and at most %d "
+		                 "characters",
+		                 shown, PLAN_NAME_MAX);
+	if (map->type != YAML_MAP)
+		return plan_fail(r, map, "agent %s must be a mapping with a command", shown);
+	if (plan_agent_entry_read(r, map, where, &said) ||
+	    find_base(r, all, name->text, map, said, done, depth, &base) ||
+	    declare_over(r, name, map, said, base))
+		return -1;
+	json_object_set_new_nocheck(done, name->text, json_true());
+	return 0;
+}
+
+int plan_agents_read(struct plan_reader *r, const struct yaml_node *map)
+{
+	_cleanup_json_ json_t *done = json_object();
+	if (map->type != YAML_MAP && !plan_is_null(map))
+		return plan_fail(r, map, "agents must be a mapping of names to agents");
+	for (size_t i = 0; map->type == YAML_MAP && i < map->count; i += 2) {
+		if (declare(r, map, i, done, 0))
+			return -1;
+	}
+	return 0;
+}
+
+/* --- naming one ---------------------------------------------------------------------- */
+
 int plan_agent_named(struct plan_reader *r, const struct yaml_node *n, const char *text,
                      json_t **out)
 {
 	const char *slash = strchr(text, '/');
 	_cleanup_free_ char *name = slash ? xstrndup(text, (size_t)(slash - text)) : xstrdup(text);
 	json_t *entry = entry_find(r, name);
-	if (!entry) {
-		_cleanup_free_ char *shown = text_safe(name, PLAN_SHOWN);
-		const char *near = text_nearest(name, all_names(r));
-		if (near)
-			return plan_fail(r, n, "unknown agent %s (did you mean %s?)", shown, near);
-		return plan_fail(r, n, "unknown agent %s (declare it under agents:)", shown);
-	}
+	if (!entry)
+		return fail_unknown(r, n, name);
 	if (slash && !slash[1])
 		return plan_fail(r, n, "agent %s/: the model is missing", name);
 	for (const char *c = slash; c && *c; c++) {
@@ -272,9 +268,11 @@ static void inline_add(struct plan_reader *r, json_t *entry, char **out)
 {
 	const char *program = json_text(json_object_get(entry, "profile"), "program");
 	_cleanup_buf_ struct buf name = BUF_INIT;
-	for (const char *c = base_name(program); *c && name.len < PLAN_NAME_MAX - 8; c++) {
+	size_t bytes;
+	for (const char *c = plan_agent_program(program); *c && name.len < PLAN_NAME_MAX - 8; c++) {
 		char one[2] = {*c, '\0'};
-		buf_add(&name, is_agent_name(one) || (name.len && strchr(".-", *c)) ? c : "_", 1);
+		buf_add(&name, plan_agent_is_name(one) || (name.len && strchr(".-", *c)) ? c : "_",
+		        1);
 	}
 	if (!name.len)
 		buf_add_str(&name, "agent");
@@ -283,7 +281,7 @@ static void inline_add(struct plan_reader *r, json_t *entry, char **out)
 		json_t *there = json_object_get(r->agents, *out);
 		if (there && json_equal(there, entry))
 			break;
-		if (!there && !agents_find(*out)) {
+		if (!there && !agents_builtin(*out, &bytes)) {
 			entry_add(r, *out, json_incref(entry));
 			break;
 		}
@@ -295,20 +293,21 @@ static void inline_add(struct plan_reader *r, json_t *entry, char **out)
 
 static int read_inline(struct plan_reader *r, const struct yaml_node *map, json_t **out)
 {
-	static const char *const keys[] = {"command", "mode", "prompt", "env", "model", NULL};
-	if (plan_check_keys(r, map, keys, "an agent"))
+	static const char *const keys[] = {"command", "mode",   "prompt", "large",
+	                                   "session", "resume", "output", "limits",
+	                                   "env",     "model",  NULL};
+	_cleanup_json_ json_t *said = NULL;
+	if (plan_check_keys(r, map, keys, "an agent") ||
+	    plan_agent_entry_read(r, map, "an agent", &said))
 		return -1;
-	__attribute__((cleanup(said_finish))) struct said said = {0};
-	if (read_said(r, map, &said))
-		return -1;
-	if (!said.command)
+	if (!has_own_command(said))
 		return plan_fail(r, map, "an agent needs a command (or name one: agent: claude)");
-	if (check_shell(r, yaml_get(map, "command"), said.command))
-		return -1;
+	_cleanup_json_ json_t *known = like(r, said), *whole = plan_agent_entry_lay(known, said);
+	json_t *entry = entry_new(r, whole, mode_of(whole), from_of(r, NULL));
 	_cleanup_free_ char *name = NULL;
-	inline_add(r, entry_new(command_profile(&said), &said), &name);
-	*out = json_pack("{s:s,s:o}", "name", name, "model",
-	                 said.model ? json_incref(said.model) : json_null());
+	inline_add(r, entry, &name);
+	*out = json_pack("{s:s,s:O}", "name", name, "model",
+	                 json_object_get(json_object_get(r->agents, name), "model"));
 	return 0;
 }
 
@@ -367,4 +366,19 @@ json_t *plan_agents_profiles(struct plan_reader *r)
 json_t *plan_agents_secrets(struct plan_reader *r)
 {
 	return used_parts(r, "env", false);
+}
+
+json_t *plan_agents_all(struct plan_reader *r)
+{
+	json_t *all = json_array();
+	for (const char *const *name = agents_names(); *name; name++)
+		entry_find(r, *name);
+	for (const char *const *names = all_names(r); names && *names; names++) {
+		const json_t *entry = entry_find(r, *names);
+		json_array_append_new(all, json_pack("{s:s,s:O,s:O,s:O}", "name", *names, "from",
+		                                     json_object_get(entry, "from"), "said",
+		                                     json_object_get(entry, "said"), "profile",
+		                                     json_object_get(entry, "profile")));
+	}
+	return all;
 }

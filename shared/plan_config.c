@@ -368,6 +368,9 @@ int plan_config_read(struct plan_reader *r)
 		if (read_first(r))
 			return -1;
 	}
+	r->at = &r->user_agents;
+	if (r->at->root && plan_agents_read(r, r->at->root))
+		return -1;
 	for (size_t i = 0; i < r->source_count; i++) {
 		r->at = &r->sources[i];
 		const struct yaml_node *agents = yaml_get(r->at->root, "agents");

@@ -29,8 +29,9 @@ struct plan_reader {
 	size_t source_count;
 	struct plan_source *at; /* the file being read: errors name it */
 	enum agent_permissions permissions;
-	json_t *agents;   /* NAME → {"profile","model","env"} */
-	json_t *used;     /* NAME → true: what tasks and teammates name */
+	struct plan_source user_agents; /* agents.yaml; doc NULL: there is none */
+	json_t *agents;                 /* NAME → what plan_agents.c knows of it */
+	json_t *used;                   /* NAME → true: what tasks and teammates name */
 	json_t *fields;   /* merged defaults of task keys, as plan_fields_read gives them */
 	json_t *settings; /* name base target limits team slots keys, the nearest */
 	json_t *env;      /* of plans and configuration */
@@ -102,6 +103,8 @@ const json_t *plan_agent_profile(struct plan_reader *r, const char *name);
 /* PROFILEs and secrets of every used agent. New references. */
 json_t *plan_agents_profiles(struct plan_reader *r);
 json_t *plan_agents_secrets(struct plan_reader *r);
+/* [{"name","from":[FILE],"said","profile"}] of every known name. New reference. */
+json_t *plan_agents_all(struct plan_reader *r);
 
 /* plan_fields.c: the task keys that defaults may carry, as an object with only what was
  * said; {"agent":{"name","model"},"timeout",…}. */

@@ -9,4 +9,5 @@ __attribute__((visibility("default"))) const struct plan_module pleach_plan_modu
     .defaults_read = plan_defaults_read,
     .task_make = plan_task_make,
     .profile_read = plan_profile_read,
+    .agents_list = plan_agents_list,
 };

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan_internal.h"
+#include "plan_agents.h"
 #include "text.h"
 
 #define KEY_WORDS_MAX 24 /* characters of a key that is made from a prompt */
@@ -114,18 +114,15 @@ static void detect_verify(struct plan_reader *r, json_t *fields, bool *found)
 
 /* --- agents -------------------------------------------------------------------------- */
 
-/* The interactive form of a built-in agent, under the same name. */
+/* The interactive form of an agent, under the same name. */
 static int make_interactive(struct plan_reader *r, const char *name)
 {
-	const struct agent *agent = agents_find(name);
 	const char *mode = json_text(plan_agent_profile(r, name), "mode");
 	if (mode && strcmp(mode, "tui") == 0)
 		return 0;
-	json_t *profile = agent ? agents_profile(agent, MODE_TUI, r->permissions) : NULL;
-	if (!profile)
+	if (plan_agent_set_mode(r, name, "tui"))
 		return plan_fail(r, NULL, "agent %s has no interactive form (give it mode: tui)",
 		                 name);
-	json_object_set_new(json_object_get(r->agents, name), "profile", profile);
 	return 0;
 }
 

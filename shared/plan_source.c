@@ -26,14 +26,19 @@ void plan_reader_init(struct plan_reader *r, const struct plan_context *ctx, str
 	r->warnings = json_array();
 }
 
+static void source_finish(struct plan_source *source)
+{
+	yaml_free(source->doc);
+	free(source->name);
+	free(source->path);
+	free(source->dir);
+}
+
 void plan_reader_finish(struct plan_reader *r)
 {
-	for (size_t i = 0; i < r->source_count; i++) {
-		yaml_free(r->sources[i].doc);
-		free(r->sources[i].name);
-		free(r->sources[i].path);
-		free(r->sources[i].dir);
-	}
+	for (size_t i = 0; i < r->source_count; i++)
+		source_finish(&r->sources[i]);
+	source_finish(&r->user_agents);
 	json_decref(r->agents);
 	json_decref(r->used);
 	json_decref(r->fields);
@@ -118,7 +123,6 @@ static const struct {
     {"run", "command"},
     {"args", "command"},
     {"argv", "command"},
-    {"exec", "command"},
     {"program", "command"},
     {"name", "id"},
     {"key", "id"},
@@ -289,7 +293,7 @@ static int source_add(struct plan_reader *r, char *name, char *path, char *dir, 
 	if (!source->root)
 		return plan_fail(r, NULL, "the file is empty (a plan has tasks:)");
 	if (source->root->type != YAML_MAP)
-		return plan_fail(r, source->root, "not a mapping (a plan has tasks:)");
+		return plan_fail(r, source->root, "not a mapping of keys to values");
 	return 0;
 }
 
@@ -318,11 +322,7 @@ int plan_source_read(struct plan_reader *r, const char *file)
 
 static void source_drop_last(struct plan_reader *r)
 {
-	struct plan_source *source = &r->sources[--r->source_count];
-	yaml_free(source->doc);
-	free(source->name);
-	free(source->path);
-	free(source->dir);
+	source_finish(&r->sources[--r->source_count]);
 	r->at = NULL;
 }
 
@@ -351,7 +351,12 @@ int plan_sources_read_config(struct plan_reader *r, const char *plan_path, bool 
 	_cleanup_free_ char *config_dir =
 	    r->ctx->config_dir ? xstrdup(r->ctx->config_dir) : place_config_dir();
 	if (config_dir) {
+		_cleanup_free_ char *agents = xasprintf("%s/agents.yaml", config_dir);
 		_cleanup_free_ char *path = xasprintf("%s/config.yaml", config_dir);
+		if (config_add(r, agents, agents))
+			return -1;
+		if (r->source_count)
+			r->user_agents = r->sources[--r->source_count];
 		if (config_add(r, path, path))
 			return -1;
 	}

@@ -27,52 +27,55 @@ static void check(const json_t *profile, const struct agents_values *values, con
 	assert_string_equal(got, wanted);
 }
 
-static void test_builtin(void **state)
-{
-	(void)state;
-	const struct agents_values plain = {.prompt = "- do {key}", .key = "k"};
-	const struct agents_values model = {.prompt = "p", .model = "opus"};
-	_cleanup_json_ json_t *claude =
-	    agents_profile(agents_find("claude"), MODE_EXEC, PERMISSIONS_EDIT);
-	_cleanup_json_ json_t *codex =
-	    agents_profile(agents_find("codex"), MODE_EXEC, PERMISSIONS_ALL);
-	_cleanup_json_ json_t *gemini =
-	    agents_profile(agents_find("gemini"), MODE_TUI, PERMISSIONS_ASK);
-	check(claude, &plain,
-	      "claude|-p|--output-format|stream-json|--verbose|--permission-mode|acceptEdits|--|"
-	      "- do {key}");
-	check(claude, &model,
-	      "claude|-p|--output-format|stream-json|--verbose|--model|opus|--permission-mode|"
-	      "acceptEdits|--|p");
-	check(codex, &model,
-	      "codex|exec|--json|--model|opus|--dangerously-bypass-approvals-and-sandbox|--|p");
-	check(gemini, &model, "gemini|--model|opus|--prompt-interactive=p");
-	assert_null(agents_profile(agents_find("claude"), MODE_ACP, PERMISSIONS_EDIT));
-	assert_null(agents_find("nobody"));
-	for (const char *const *name = agents_names(); *name; name++) {
-		_cleanup_json_ json_t *profile =
-		    agents_profile(agents_find(*name), MODE_EXEC, PERMISSIONS_EDIT);
-		assert_non_null(profile);
-		assert_string_equal(json_text(profile, "program"), *name);
-		assert_string_equal(agents_prompt_way(profile, 10), "argv");
-		assert_non_null(json_sub(profile, "large"));
-	}
-}
-
 static void test_large(void **state)
 {
 	(void)state;
 	_cleanup_free_ char *prompt = xcalloc(1, (200u << 10) + 1);
 	memset(prompt, 'x', 200u << 10);
 	const struct agents_values values = {.prompt = prompt, .prompt_file = "/p"};
-	_cleanup_json_ json_t *claude =
-	    agents_profile(agents_find("claude"), MODE_EXEC, PERMISSIONS_ASK);
-	_cleanup_json_ json_t *goose =
-	    agents_profile(agents_find("goose"), MODE_EXEC, PERMISSIONS_ASK);
-	check(claude, &values, "claude|-p|--output-format|stream-json|--verbose");
-	assert_string_equal(agents_prompt_way(claude, strlen(prompt)), "stdin");
-	check(goose, &values, "goose|run|-i|/p");
-	assert_string_equal(agents_prompt_way(goose, strlen(prompt)), "argv");
+	_cleanup_json_ json_t *profile =
+	    json_pack("{s:[s,s],s:s,s:{s:[s,s],s:s}}", "command", "a", "{prompt}", "prompt", "argv",
+	              "large", "command", "a", "{prompt_file}", "prompt", "none");
+	check(profile, &values, "a|/p");
+	assert_string_equal(agents_prompt_way(profile, 200u << 10), "none");
+	assert_string_equal(agents_prompt_way(profile, 10), "argv");
+}
+
+static void test_hooks(void **state)
+{
+	(void)state;
+	const struct agents_values none = {.session = "s"},
+	                           with = {.hook = "/h", .hooks_file = "/f {hook}"};
+	_cleanup_json_ json_t *profile = json_pack(
+	    "{s:[s,s,s,s,s],s:{s:[s,s],s:{s:s},s:{s:s,s:[{s:s}]}}}", "command", "a", "--id",
+	    "{session}", "{hooks}", "z", "hooks", "args", "--settings", "{hooks_file}", "env", "E",
+	    "={hook}", "file", "name", "n", "content", "command", "{hook} x");
+	check(profile, &none, "a|--id|s|z");
+	check(profile, &with, "a|--settings|/f {hook}|z");
+	_cleanup_json_ json_t *hooks = agents_hooks(profile, &with);
+	_cleanup_free_ char *text = jsonl_text(hooks);
+	assert_string_equal(text,
+	                    "{\"args\":[\"--settings\",\"/f {hook}\"],\"env\":{\"E\":\"=/h\"},"
+	                    "\"file\":{\"name\":\"n\",\"content\":[{\"command\":\"/h x\"}]}}");
+}
+
+/* The text is found without a YAML reader: each name and no other line. */
+static void test_builtin(void **state)
+{
+	(void)state;
+	size_t bytes = 0, count = 0;
+	for (const char *const *name = agents_names(); *name; name++, count++) {
+		const char *text = agents_builtin(*name, &bytes);
+		assert_non_null(text);
+		assert_memory_equal(text, *name, strlen(*name));
+		assert_true(bytes > 100);
+		assert_null(memmem(text, bytes, "\n\n\n", 3));
+	}
+	assert_int_equal(count, 11);
+	assert_null(agents_builtin("nobody", &bytes));
+	assert_null(agents_builtin("clau", &bytes));
+	assert_null(agents_builtin("  exec", &bytes));
+	assert_null(agents_builtin("", &bytes));
 }
 
 static void test_placeholders(void **state)
@@ -111,9 +114,8 @@ static void test_installed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_builtin),
-	    cmocka_unit_test(test_large),
-	    cmocka_unit_test(test_placeholders),
+	    cmocka_unit_test(test_builtin),   cmocka_unit_test(test_large),
+	    cmocka_unit_test(test_hooks),     cmocka_unit_test(test_placeholders),
 	    cmocka_unit_test(test_installed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

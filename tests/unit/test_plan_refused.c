@@ -125,7 +125,7 @@ static void test_values(void **state)
 	read_bad(f, "team: 0\n" TASK, "plan.yaml:1:7: ", "range");
 	read_bad(f, "limits: {total: 0}\n" TASK, "plan.yaml:1:17: ", "range");
 	read_bad(f, "agents: {z: {command: 'x {prompt}'}}\n" TASK, "plan.yaml:1:23: ", "{prompt}");
-	read_bad(f, "agents: {claude: {mode: acp}}\n" TASK, "plan.yaml:1:25: ", "acp");
+	read_bad(f, "agents: {aider: {mode: acp}}\n" TASK, "plan.yaml:1:24: ", "acp");
 }
 
 static void test_files(void **state)
