@@ -189,6 +189,21 @@ static void print_disk(const struct cli *cli, const json_t *status)
 	line_finish(&line);
 }
 
+/* Targets on which nothing lands, and why. */
+static void print_held(const struct cli *cli, const json_t *held)
+{
+	struct line line;
+	json_t *item;
+	size_t i;
+
+	line_begin(&line, 0, cli->colored);
+	json_array_foreach (held, i, item) {
+		line_addf(&line, STYLE_RED, "! %s", json_text(item, "message"));
+		line_print(&line);
+	}
+	line_finish(&line);
+}
+
 static void print_notice(const struct cli *cli, const json_t *status)
 {
 	const char *text = json_text(json_sub(status, "coordinator"), "notice");
@@ -210,6 +225,7 @@ static void print_status(const struct cli *cli, const json_t *status)
 
 	print_notice(cli, status);
 	print_disk(cli, status);
+	print_held(cli, json_sub(status, "held"));
 	print_waiting(cli, waiting);
 	if (json_array_size(waiting) && (json_array_size(team) || json_array_size(plans)))
 		putchar('\n');

@@ -204,15 +204,15 @@ static void mark_event(struct run *run, const json_t *event)
 		mark_changed(run, json_int(task, "parent", 0));
 }
 
-/* Nothing starts for want of disk, or it does again. */
-static void take_disk(struct run *run, const json_t *event)
+/* Nothing starts for want of disk, nothing lands; or it does again. */
+static void take_notice(struct run *run, const json_t *event, const char *over)
 {
 	const char *story = json_text(json_sub(event, "data"), "message");
 
 	free(run->notice);
 	run->notice = xstrdup(story);
 	if (run->show == SHOW_LINES)
-		report_note(run->cli, "%s", story ? story : "there is room on the disk again");
+		report_note(run->cli, "%s", story ? story : over);
 }
 
 static void take_events(struct run *run, const json_t *result)
@@ -230,7 +230,10 @@ static void take_events(struct run *run, const json_t *result)
 			continue;
 		}
 		if (strcmp(json_text(event, "kind"), "disk.changed") == 0)
-			take_disk(run, event);
+			take_notice(run, event, "there is room on the disk again");
+		else if (strcmp(json_text(event, "kind"), "landing.changed") == 0 &&
+		         run->what->lands)
+			take_notice(run, event, "landing goes on");
 		mark_event(run, event);
 	}
 	if (run->show == SHOW_JSON)
@@ -525,7 +528,9 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
 		follow_show_end(&run);
 		/* What a stuck task waits for may be outside of this run. */
 		status = outcome_exit_status(run.tasks, NULL);
-		if (!status && follow->lands && outcome_is_unlanded(run.tasks))
+		if (follow->lands && outcome_waits_to_land(run.tasks))
+			status = 3;
+		else if (!status && follow->lands && outcome_is_unlanded(run.tasks))
 			status = 1;
 		*tasks = json_incref(run.tasks);
 	}

@@ -117,10 +117,26 @@ bool outcome_is_unlanded(const json_t *tasks)
 	size_t i;
 
 	json_array_foreach (tasks, i, task) {
-		const char *state = json_text(json_sub(task, "landing"), "state");
+		const json_t *landing = json_sub(task, "landing");
+		const char *state = json_text(landing, "state");
 
 		if (state &&
-		    (strcmp(state, "conflict") == 0 || strcmp(state, "verify_failed") == 0))
+		    (strcmp(state, "conflict") == 0 || strcmp(state, "verify_failed") == 0 ||
+		     (strcmp(state, "none") == 0 && json_text(landing, "message"))))
+			return true;
+	}
+	return false;
+}
+
+bool outcome_waits_to_land(const json_t *tasks)
+{
+	json_t *task;
+	size_t i;
+
+	json_array_foreach (tasks, i, task) {
+		const char *state = json_text(json_sub(task, "landing"), "state");
+
+		if (state && strcmp(state, "queued") == 0)
 			return true;
 	}
 	return false;

@@ -150,7 +150,7 @@ static void base_done(struct coordinator *c, const json_t *result, const struct 
 	struct error err = ERROR_INIT;
 
 	job_remove(*task);
-	if (why == &gitq_undone)
+	if (gitq_is_unasked(why))
 		return; /* the next turn asks again */
 	if (turn_step(c, base_step, &answer, &err) < 0)
 		log_error("base", "task=%lld: %s", (long long)*task, err.text);

@@ -211,6 +211,11 @@ void gitq_init(struct coordinator *c);
  * result NULL: err says why; &gitq_undone: never asked, because the step that asked was
  * undone: no step may be opened, and whoever opened that one answers. */
 extern const struct error gitq_undone;
+/* Never asked: undone, or the commit of the turn that asked failed; then a step may be opened, and
+ * what was stored together with the question is not there. */
+bool gitq_is_unasked(const struct error *why);
+/* Somebody killed it over the user's commands (what those left running is ended). */
+bool gitq_was_killed(const struct error *why);
 void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done_fn done,
               void *context);
 /* Tells the proof that was asked for with this context to end; `done` is still called. */
@@ -312,6 +317,8 @@ bool landings_are_ready(const struct coordinator *c);
 bool landings_busy(const struct coordinator *c); /* something waits to land, or is about to */
 void landing_recover(struct coordinator *c);     /* goes on with what was queued */
 json_t *landings_json(struct coordinator *c);    /* the queue; new reference */
+/* Targets on which nothing lands for now: [{"target","message","since"}]. New reference. */
+json_t *landing_holds_json(const struct coordinator *c);
 /* In a step: a task was completed; one is to run again; a plan's merge: auto looked at anew
  * (0: all plans'); down --now. */
 void landing_completed(struct coordinator *c, const struct task_row *task);

@@ -45,6 +45,18 @@ struct gitq {
 };
 
 const struct error gitq_undone = {ERROR_BUSY, "the request was undone (try again)"};
+static struct error uncommitted; /* as gitq_undone, while it is told: the commit failed */
+static struct error killed;      /* while it is told */
+
+bool gitq_is_unasked(const struct error *why)
+{
+	return why == &gitq_undone || why == &uncommitted;
+}
+
+bool gitq_was_killed(const struct error *why)
+{
+	return why == &killed;
+}
 
 void gitq_init(struct coordinator *c)
 {
@@ -150,7 +162,8 @@ static void sweep_done(uv_work_t *work, int status)
 	struct git_job *job = work->data;
 
 	(void)status;
-	job_finish(job, NULL, &job->why);
+	killed = job->why;
+	job_finish(job, NULL, &killed);
 	job_free(job);
 }
 
@@ -305,7 +318,9 @@ static void gitq_drop(struct coordinator *c, void *context, const struct error *
 {
 	struct git_job *job = context;
 
-	job->done(c, NULL, why ? why : &gitq_undone, job->context);
+	if (why)
+		uncommitted = *why;
+	job->done(c, NULL, why ? &uncommitted : &gitq_undone, job->context);
 	job_free(job);
 }
 

@@ -200,8 +200,8 @@ static void judged(struct coordinator *c, const json_t *result, const struct err
 	struct error err = ERROR_INIT;
 
 	forget(*choice);
-	if (why == &gitq_undone)
-		return;
+	if (gitq_is_unasked(why))
+		return;                 /* nor is stored what it was to judge */
 	if (c->draining || c->ending) { /* ended with us: asked again by the next one */
 		held_check(c);
 		return;

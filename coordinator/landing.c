@@ -11,6 +11,7 @@
 void landings_init(struct coordinator *c)
 {
 	c->landings = xcalloc(1, sizeof *c->landings);
+	holds_init(c);
 	clashes_init(c); /* what will not land beside what: known before it is tried */
 }
 
@@ -275,13 +276,25 @@ json_t *landing_weave_request(struct coordinator *c, const char *target, json_t 
 	return request;
 }
 
+static bool waits_for_person(struct coordinator *c, int64_t task)
+{
+	struct queue_row row = {0};
+	bool waits = c->landings->holds && store_queue_get(c->store, task, &row) &&
+	             hold_wants_person(c, row.target);
+
+	queue_row_finish(&row);
+	return waits;
+}
+
 bool landing_is_under_way(struct coordinator *c, const struct task_row *task)
 {
 	_cleanup_task_ struct task_row resolver = {0};
 	_cleanup_json_ json_t *detail = NULL;
 
+	if (task->landing == LANDING_QUEUED)
+		return !waits_for_person(c, task->id);
 	if (task->landing != LANDING_CONFLICT || !task->landing_detail)
-		return task->landing == LANDING_QUEUED;
+		return false;
 	detail = jsonl_parse(task->landing_detail, strlen(task->landing_detail), NULL);
 	return store_task_get(c->store, json_int(detail, "resolve", 0), &resolver) &&
 	       (resolver.status == TASK_PENDING || resolver.status == TASK_IN_PROGRESS ||
@@ -318,7 +331,7 @@ void landings_end(struct coordinator *c)
 
 	error_set(&why, ERROR_BUSY, "pleach was told to end (down --now): it has not landed");
 	for (size_t i = 0; targets[i]; i++)
-		landing_record_end(c, targets[i], &why, told);
+		landing_record_end(c, targets[i], &why, false, told);
 	c->landings->cancelled = true;
 	lanes_end(c);
 	landing_tell(c, told);

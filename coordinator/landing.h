@@ -16,16 +16,19 @@
 #define LANDING_NAMED     200 /* landed tasks that a conflict is looked for in */
 
 struct lane;
+struct hold;
 struct merge_request;
 
 struct landings {
 	struct lane *lanes;
 	struct merge_request *requests;
-	int64_t numbers; /* of requests */
-	char *undoing;   /* the target that is being moved back; NULL: none */
-	unsigned slots;  /* bit n: integration slot n is in use */
-	bool open;       /* recovery has settled what was under way */
-	bool cancelled;  /* down --now: nothing lands by itself any more */
+	int64_t numbers;    /* of requests */
+	char *undoing;      /* the target that is being moved back; NULL: none */
+	unsigned slots;     /* bit n: integration slot n is in use */
+	struct hold *holds; /* targets on which nothing lands for now */
+	uv_timer_t timer;   /* to try those again */
+	bool open;          /* recovery has settled what was under way */
+	bool cancelled;     /* down --now: nothing lands by itself any more */
 };
 
 /* What became of a queued task. */
@@ -66,6 +69,17 @@ bool lane_is_open(const struct coordinator *c, const char *target);
 /* "proving" or "proven" for what is beyond waiting, else "queued". */
 const char *lane_state_of(const struct coordinator *c, int64_t task);
 
+/* ---- landing_hold.c ---- */
+void holds_init(struct coordinator *c);
+/* Nothing lands there; tried again later, each time after a longer pause. */
+void hold_begin(struct coordinator *c, const char *target, const struct error *why, bool person);
+/* In a step: tells of it, once; something has landed there, or nothing waits any more. */
+void hold_tell(struct coordinator *c, const char *target);
+void hold_end(struct coordinator *c, const char *target);
+bool hold_is_on(const struct coordinator *c, const char *target);
+/* Waiting alone does not end it. */
+bool hold_wants_person(const struct coordinator *c, const char *target);
+
 /* ---- landing_proof.c ---- */
 /* The integration slots that are there: paths. New reference. */
 json_t *proofs_slots(const struct coordinator *c);
@@ -80,11 +94,13 @@ void landing_record_landed(struct coordinator *c, const char *target, const json
 /* Out of the queue without having landed; and so is what waits behind it. */
 void landing_record_aside(struct coordinator *c, const char *target, const json_t *step,
                           enum landing_fate fate, json_t *told);
-/* Everything of that target out of the queue. */
+/* Everything of that target out of the queue; with `keep` what lands by itself stays there. */
 void landing_record_end(struct coordinator *c, const char *target, const struct error *why,
-                        json_t *told);
+                        bool keep, json_t *told);
 
 /* ---- landing_request.c ---- */
+/* Somebody waits for what becomes of it. */
+bool landing_is_asked(const struct coordinator *c, int64_t task);
 /* After the step that wrote it. */
 void landing_tell(struct coordinator *c, const json_t *told);
 /* The target has moved: from, to. */

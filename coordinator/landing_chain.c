@@ -13,6 +13,7 @@ static void step_free(struct step *step)
 	json_decref(step->result);
 	free(step->before);
 	free(step->commit);
+	free(step->why);
 	free(step);
 }
 
@@ -154,7 +155,7 @@ void chain_grow(struct lane *lane)
 			return;
 		held += json_array_size(step->items);
 	}
-	if (lane->weaving || held >= room)
+	if (lane->weaving || lane->held || held >= room)
 		return;
 	items = next_items(lane, room - held, &plan);
 	if (!json_array_size(items)) {

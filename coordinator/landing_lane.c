@@ -18,11 +18,13 @@ static struct lane *lane_find(const struct coordinator *c, const char *target)
 	return NULL;
 }
 
-static int still_step(struct coordinator *c, void *context, struct error *err)
+static int closing_step(struct coordinator *c, void *context, struct error *err)
 {
-	(void)c;
-	(void)context;
+	const struct lane *lane = context;
+
 	(void)err;
+	if (!lane->held && hold_is_on(c, lane->target))
+		hold_end(c, lane->target);
 	return 0;
 }
 
@@ -36,10 +38,10 @@ static void lane_close(struct lane *lane)
 	while (*at != lane)
 		at = &(*at)->next;
 	*at = lane->next;
+	if (turn_step(c, closing_step, lane, &err) < 0)
+		log_error("landing", "%s", err.text);
 	free(lane->target);
 	free(lane);
-	if (turn_step(c, still_step, NULL, &err) < 0)
-		log_error("landing", "%s", err.text);
 }
 
 void lane_look(struct coordinator *c, const char *target)
@@ -125,7 +127,7 @@ struct recording {
 	json_t *told;
 	const struct error *why;
 	enum landing_fate fate;
-	bool moved;
+	bool moved, keep;
 };
 
 static int fail_step(struct coordinator *c, void *context, struct error *err)
@@ -133,22 +135,40 @@ static int fail_step(struct coordinator *c, void *context, struct error *err)
 	struct recording *rec = context;
 
 	(void)err;
-	landing_record_end(c, rec->lane->target, rec->why, rec->told);
+	landing_record_end(c, rec->lane->target, rec->why, rec->keep, rec->told);
+	hold_tell(c, rec->lane->target);
 	return 0;
+}
+
+/* What was asked wrongly is told, and that is all; everything else may pass. */
+static bool may_pass(const struct error *why)
+{
+	return why->code != ERROR_INVALID && why->code != ERROR_NOT_FOUND;
 }
 
 void lane_fail(struct lane *lane, const struct error *why)
 {
 	_cleanup_json_ json_t *told = json_array();
-	struct recording rec = {.lane = lane, .told = told, .why = why};
+	struct recording rec = {.lane = lane, .told = told, .why = why, .keep = may_pass(why)};
 	struct error err = ERROR_INIT;
 
 	log_warn("landing", "target=%s %s", lane->target, why->text);
 	chain_cut(lane, chain_rest(lane));
+	if (rec.keep) {
+		lane->held = true;
+		hold_begin(lane->c, lane->target, why,
+		           why->code == ERROR_BUSY && !gitq_is_unasked(why));
+	}
 	if (turn_step(lane->c, fail_step, &rec, &err) < 0)
 		log_error("landing", "target=%s %s", lane->target, err.text);
 	else
 		landing_tell(lane->c, told);
+}
+
+void lane_fail_stored(struct lane *lane, struct error *why)
+{
+	why->code = ERROR_EXTERNAL;
+	lane_fail(lane, why);
 }
 
 /* What the plan of the first that waits says. New reference. */
@@ -189,6 +209,8 @@ static int close_step(struct coordinator *c, void *context, struct error *err)
 
 	(void)err;
 	store_landing_close(c->store, lane->row, rec->moved);
+	if (rec->moved && !lane->held)
+		hold_end(c, lane->target);
 	if (rec->moved)
 		landing_record_landed(c, lane->target, lane->chain->items,
 		                      json_sub(lane->chain->result, "verify"), rec->told);
@@ -217,9 +239,11 @@ static void moved(struct coordinator *c, const json_t *result, const struct erro
 	lane->moving = false;
 	if (why == &gitq_undone)
 		return; /* lane_move knows */
-	if (turn_step(c, close_step, &rec, &err) < 0) {
+	if (gitq_is_unasked(why)) {
+		lane_fail(lane, why); /* nor is there a row */
+	} else if (turn_step(c, close_step, &rec, &err) < 0) {
 		/* Where it has moved but nobody could write it down, the row says so. */
-		lane_fail(lane, &err);
+		lane_fail_stored(lane, &err);
 	} else if (result) {
 		landing_tell_moved(c, lane->target, step->before, step->commit,
 		                   json_sub(step->result, "verify"));
@@ -264,7 +288,7 @@ static void lane_move(struct lane *lane)
 	if (turn_step(lane->c, row_step, lane, &err) == 0)
 		return;
 	lane->moving = false;
-	lane_fail(lane, &err);
+	lane_fail_stored(lane, &err);
 }
 
 /* ---- what does not land ---- */
@@ -276,6 +300,8 @@ static int aside_step(struct coordinator *c, void *context, struct error *err)
 	const json_t *step = json_array_get(lane->chain->items, 0);
 
 	(void)err;
+	if (!lane->held)
+		hold_end(c, lane->target);
 	if (rec->fate == FATE_LANDED)
 		landing_record_landed(c, lane->target, lane->chain->items, NULL, rec->told);
 	else
@@ -291,7 +317,7 @@ static bool set_aside(struct lane *lane, enum landing_fate fate)
 	struct error err = ERROR_INIT;
 
 	if (turn_step(lane->c, aside_step, &rec, &err) < 0) {
-		lane_fail(lane, &err);
+		lane_fail_stored(lane, &err);
 		return false;
 	}
 	landing_tell(lane->c, told);
@@ -324,9 +350,12 @@ static bool reject(struct lane *lane)
 		chain_cut(lane, &lane->chain);
 		return true;
 	}
-	json_object_set(item, "verify", json_object_get(step->result, "verify"));
+	if (step->why)
+		json_object_set_new(item, "message", json_text_or_null(step->why));
+	else
+		json_object_set(item, "verify", json_object_get(step->result, "verify"));
 	json_object_set(item, "tail", json_object_get(step->result, "tail"));
-	if (!set_aside(lane, FATE_VERIFY_FAILED))
+	if (!set_aside(lane, step->why ? FATE_REFUSED : FATE_VERIFY_FAILED))
 		return false;
 	lane->batch = lane->doubted = 0;
 	chain_cut(lane, &lane->chain);

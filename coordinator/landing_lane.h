@@ -14,7 +14,8 @@ struct step {
 	bool merges;
 	char *before, *commit;
 	enum step_state state;
-	int tries; /* proofs that died */
+	int tries; /* proofs that told nothing of the merge */
+	char *why; /* of the last, where it is this merge's own fault; NULL: it is not */
 	struct proof *proof;
 	json_t *result; /* of `pleach-git prove` */
 	struct step *next;
@@ -25,7 +26,8 @@ struct proof {
 	struct lane *lane;
 	struct step *step; /* NULL: nobody wants to know any more */
 	unsigned slot;
-	char *dir; /* of that slot */
+	char *dir;   /* of that slot */
+	bool blames; /* the merge itself, that it told nothing */
 };
 
 struct lane {
@@ -38,6 +40,7 @@ struct lane {
 	bool stale;       /* what is being woven is for a chain that is gone */
 	size_t batch;     /* after a batch failed: how many at once; 0: as the plan says */
 	size_t doubted;   /* tasks of that batch that have not been settled */
+	bool held;        /* nothing more is begun; hold_* tries again */
 	int tries;
 	int64_t row; /* the open landing */
 	struct lane *next;
@@ -45,8 +48,11 @@ struct lane {
 
 /* Does what can be done now. The lane may be gone afterwards. */
 void lane_advance(struct lane *lane);
-/* Nothing of its queue lands: a target that is not there or in a rebase, git or the disk. */
+/* Nothing of its queue lands: a target that is not there or in a rebase, git or the disk. What
+ * may pass is waited out. */
 void lane_fail(struct lane *lane, const struct error *why);
+/* As lane_fail: it could not be stored. */
+void lane_fail_stored(struct lane *lane, struct error *why);
 /* A number of the plan of the first that waits. */
 size_t lane_limit(struct lane *lane, const char *key, size_t otherwise, size_t most);
 

@@ -71,11 +71,19 @@ static void take_commit(struct lane *lane, struct step *step)
 	chain_cut(lane, &step->next);
 }
 
-/* Somebody killed it, or its setup failed: nothing is known of the merge, and by itself nobody
- * asks for it again. */
+/* Somebody killed it, its setup failed, the disk is full: nothing is known of the merge. */
 static bool is_proven_again(const struct coordinator *c, struct step *step, const struct error *why)
 {
-	return why->code == ERROR_EXTERNAL && !c->ending && ++step->tries < PROOF_TRIES;
+	return (why->code == ERROR_EXTERNAL || why->code == ERROR_NEEDS_PERSON) && !c->ending &&
+	       ++step->tries < PROOF_TRIES;
+}
+
+/* Whatever is built on it fails, too. */
+static void fail_step(struct lane *lane, struct step *step, const char *why)
+{
+	step->state = STEP_FAILED;
+	step->why = xstrdup(why);
+	chain_cut(lane, &step->next);
 }
 
 static void ended(struct coordinator *c, struct proof *proof, const json_t *result,
@@ -83,6 +91,7 @@ static void ended(struct coordinator *c, struct proof *proof, const json_t *resu
 {
 	struct lane *lane = proof->lane;
 	struct step *step = proof->step;
+	bool blames = proof->blames;
 
 	c->landings->slots &= ~(1u << proof->slot);
 	lane->proofs--;
@@ -96,10 +105,11 @@ static void ended(struct coordinator *c, struct proof *proof, const json_t *resu
 		step->proof = NULL;
 		step->result = json_incref((json_t *)result);
 		take_commit(lane, step);
-		step->state = json_flag(result, "passed") ? STEP_PASSED : STEP_FAILED;
-		if (result && step->state == STEP_FAILED) /* whatever is built on it fails, too */
-			chain_cut(lane, &step->next);
-		if (!result)
+		if (json_flag(result, "passed"))
+			step->state = STEP_PASSED;
+		else if (result || blames)
+			fail_step(lane, step, result ? NULL : why->text);
+		else
 			lane_fail(lane, why);
 	}
 	lane_advance(lane);
@@ -128,7 +138,8 @@ static void proved(struct coordinator *c, const json_t *result, const struct err
 	struct proof *proof = context;
 	struct died *died;
 
-	if (result || why == &gitq_undone || c->ending) {
+	proof->blames = !result && (gitq_was_killed(why) || why->code == ERROR_NEEDS_PERSON);
+	if (result || gitq_is_unasked(why) || c->ending) {
 		ended(c, proof, result, why);
 		return;
 	}

@@ -174,22 +174,38 @@ void landing_record_aside(struct coordinator *c, const char *target, const json_
 	stop_behind(c, id, target, told);
 }
 
+/* Nobody has to ask for it: merge: auto, a conflict's resolver; or nobody waits who could. */
+static bool lands_by_itself(struct coordinator *c, const struct task_row *task, const char *target)
+{
+	struct plan_row plan = {0};
+	bool by_itself = !landing_is_asked(c, task->id) || landing_resolved_task(c, task->id);
+
+	if (!by_itself && store_plan_get(c->store, task->plan, &plan))
+		by_itself = store_plan_lands(c->store, task->plan) & PLAN_LANDS_ALL &&
+		            plan.target && strcmp(plan.target, target) == 0;
+	plan_row_finish(&plan);
+	return by_itself;
+}
+
 void landing_record_end(struct coordinator *c, const char *target, const struct error *why,
-                        json_t *told)
+                        bool keep, json_t *told)
 {
 	_cleanup_free_ int64_t *tasks = store_queue_tasks(c->store, target);
 
 	for (size_t i = 0; tasks[i]; i++) {
 		_cleanup_task_ struct task_row task = {0};
+		bool stays, there = store_task_get(c->store, tasks[i], &task);
 		json_t *entry;
 
-		store_queue_remove(c->store, tasks[i]);
-		if (!store_task_get(c->store, tasks[i], &task))
+		stays = keep && there && lands_by_itself(c, &task, target);
+		if (!stays)
+			store_queue_remove(c->store, tasks[i]);
+		if (!there)
 			continue;
 		entry = json_pack("{s:I, s:s, s:o, s:s}", "task", (json_int_t)task.id, "key",
 		                  task.key, "message", json_text_or_null(why->text), "code",
 		                  error_code_word(why->code));
-		if (task.landing == LANDING_QUEUED)
+		if (task.landing == LANDING_QUEUED && !stays)
 			set_landing(c, task.id, LANDING_NONE,
 			            json_pack("{s:O, s:s}", "message",
 			                      json_object_get(entry, "message"), "target", target));

@@ -128,6 +128,18 @@ static json_t *shown(const json_t *entry, enum landing_fate fate)
 	return item;
 }
 
+bool landing_is_asked(const struct coordinator *c, int64_t task)
+{
+	char id[24];
+
+	snprintf(id, sizeof id, "%lld", (long long)task);
+	for (const struct merge_request *request = c->landings->requests; request;
+	     request = request->next)
+		if (json_object_get(request->waiting, id))
+			return true;
+	return false;
+}
+
 void landing_tell(struct coordinator *c, const json_t *told)
 {
 	json_t *item;

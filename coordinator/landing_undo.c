@@ -123,7 +123,10 @@ static void went_back(struct coordinator *c, const json_t *result, const struct 
 	}
 	free(c->landings->undoing);
 	c->landings->undoing = NULL;
-	if (why != &gitq_undone) {
+	if (gitq_is_unasked(why)) {
+		if (why != &gitq_undone)
+			later_fail(c, undo->later, why);
+	} else {
 		if (close_row(c, &undo->row, result != NULL, &err) < 0 || !result)
 			later_fail(c, undo->later, &err);
 		else

@@ -71,7 +71,7 @@ static void pinned(struct coordinator *c, const json_t *result, const struct err
 
 	(void)context;
 	c->pinning--;
-	if (why == &gitq_undone)
+	if (gitq_is_unasked(why))
 		return;
 	if (result)
 		places_pinned(c);

@@ -458,6 +458,7 @@ static int start(struct coordinator *c, int listen_fd, struct error *err)
 	loop_init(c);
 	if (open_parts(c, err) < 0)
 		return -1;
+	turn_init(c);
 	disk_init(c);
 	gitq_init(c);
 	landings_init(c);

@@ -2,6 +2,7 @@
 #include "turn.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "coordinator.h"
 #include "jsonl.h"
@@ -9,6 +10,7 @@
 #include "mem.h"
 
 #define PUBLISH_MAX 1000 /* events read at once */
+#define AGAIN_MS    1000 /* after a commit that failed */
 
 void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
 {
@@ -25,19 +27,24 @@ void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void
 	turn->effects[turn->n++] = (struct effect){run, drop, context};
 }
 
+/* What is queued meanwhile is not dropped with them: a drop may open the next turn. */
 static void drop_effects(struct coordinator *c, size_t from, const struct error *why)
 {
 	struct turn *turn = &c->turn;
+	_cleanup_free_ struct effect *gone = NULL;
+	size_t n = turn->n - from;
 
-	for (size_t i = from; i < turn->n; i++) {
-		struct effect *effect = &turn->effects[i];
-
-		if (effect->drop)
-			effect->drop(c, effect->context, why);
-		else
-			free(effect->context);
-	}
+	if (!n)
+		return;
+	gone = xcalloc(n, sizeof *gone);
+	memcpy(gone, turn->effects + from, n * sizeof *gone);
 	turn->n = from;
+	for (size_t i = 0; i < n; i++) {
+		if (gone[i].drop)
+			gone[i].drop(c, gone[i].context, why);
+		else
+			free(gone[i].context);
+	}
 }
 
 int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct error *err)
@@ -127,6 +134,33 @@ void turn_publish(struct coordinator *c)
 	} while (n == PUBLISH_MAX);
 }
 
+static int nothing_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)c;
+	(void)context;
+	(void)err;
+	return 0;
+}
+
+/* Whoever asked was told and asks again; what nobody asked for, a base, is looked for by a turn. */
+static void look_again(uv_timer_t *timer)
+{
+	struct coordinator *c = timer->data;
+	struct error err = ERROR_INIT;
+
+	if (turn_step(c, nothing_step, NULL, &err) < 0) {
+		log_error("turn", "%s", err.text);
+		uv_timer_start(timer, look_again, AGAIN_MS, 0);
+	}
+}
+
+void turn_init(struct coordinator *c)
+{
+	uv_timer_init(&c->loop, &c->turn.timer);
+	c->turn.timer.data = c;
+	uv_unref((uv_handle_t *)&c->turn.timer);
+}
+
 static void commit(struct coordinator *c)
 {
 	struct error err = ERROR_INIT;
@@ -137,6 +171,7 @@ static void commit(struct coordinator *c)
 	if (store_commit(c->store, &err) < 0) {
 		log_error("turn", "commit: %s", err.text);
 		err.code = ERROR_BUSY;
+		uv_timer_start(&c->turn.timer, look_again, AGAIN_MS, 0);
 		drop_effects(c, 0, &err);
 		return;
 	}

@@ -6,13 +6,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <uv.h>
 
 #include "error.h"
 
 struct coordinator;
 
 /* run: after the commit. drop: instead of it, `why` NULL when only its savepoint was rolled
- * back, else why the commit failed. Either frees context. drop NULL: free(context). */
+ * back, else why the commit failed. Either frees context. drop NULL: free(context). What they
+ * queue in turn is of the next turn, and of its fate. */
 typedef void (*effect_fn)(struct coordinator *c, void *context);
 typedef void (*effect_drop_fn)(struct coordinator *c, void *context, const struct error *why);
 
@@ -28,7 +30,10 @@ struct turn {
 	bool running; /* effects are being run */
 	struct effect *effects;
 	size_t n, cap;
+	uv_timer_t timer; /* after a commit that failed */
 };
+
+void turn_init(struct coordinator *c);
 
 /* Runs a step in its savepoint; opens the turn when none is open. When `step` fails or a
  * statement failed, all of it is undone. Returns step's value; err is filled on -1. */

@@ -77,7 +77,7 @@ static int set_up(struct integration *integration, const json_t *item, struct er
 		if (run_command(integration, item, command, 0, &result, err) < 0)
 			return -1;
 		if (result.exit_code != 0)
-			rc = error_set(err, ERROR_EXTERNAL,
+			rc = error_set(err, ERROR_NEEDS_PERSON,
 			               "setup of the integration slot: exit %d (see its log)",
 			               result.exit_code);
 		free(result.tail);

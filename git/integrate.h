@@ -22,7 +22,7 @@ int integration_open(const json_t *request, const char *base, struct integration
 void integration_close(struct integration *integration); /* NULL is accepted */
 /* Runs a VERIFY on `commit`, protected paths as in `base`. "setup" (once in a new slot), "copy"
  * and "link" are the item's, else the request's; "env" both's, "log" the request's.
- * Errors: EXTERNAL when setup fails. */
+ * Errors: NEEDS_PERSON when setup fails. */
 int integration_verify(struct integration *integration, const json_t *item, const json_t *verify,
                        const char *base, const char *commit, struct integration_result *out,
                        struct error *err);

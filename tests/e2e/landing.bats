@@ -72,3 +72,83 @@ load helper
 	[[ ! -e $W/beside ]]
 	is "landed landed" "$(pleach --json task list | jq -r '[.tasks[].landing.state] | join(" ")')"
 }
+
+
+@test "what cannot be merged for want of the surroundings stays in the queue and lands later" {
+	plan <<-'Y'
+	merge: auto
+	target: other
+	tasks:
+	  - {id: a, prompt: 'touch first'}
+	  - {id: b, prompt: 'touch second; read -r x <"$W/gate"'}
+	Y
+	gate gate
+	git branch other
+	mkdir -p .git/refs/pleach && : >.git/refs/pleach/landing
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	run=$BG
+	held=$(wait_event '.kind == "landing.changed"')
+	holds "$held" '.data.target == "other" and .data.held and (.data.message | startswith("nothing lands on other: "))'
+	holds "$(pleach --json status)" '.held | length == 1 and .[0].target == "other"'
+	has "$(pleach status)" "! nothing lands on other: "
+	open_gate gate
+	wait_event '.kind == "task.updated" and .key == "b" and .data.landing.state == "queued"' >/dev/null
+	is "queued queued" "$(pleach --json task list | jq -r '[.tasks[].landing.state] | join(" ")')"
+	rm .git/refs/pleach/landing
+	finished "$run"
+	is 0 "$STATUS"
+	has "$(cat "$BATS_TEST_TMPDIR/bg.err")" "nothing lands on other: "
+	has "$(cat "$BATS_TEST_TMPDIR/bg.err")" "landing goes on"
+	is "landed landed" "$(pleach --json task list | jq -r '[.tasks[].landing.state] | join(" ")')"
+	holds "$(pleach --json status)" '.held == [] and .landings == []'
+}
+
+@test "a target that a person works in: run says so and ends with 3; it lands once that is over" {
+	plan <<-'Y'
+	merge: auto
+	base: main
+	target: main
+	tasks:
+	  - {id: a, prompt: 'touch first'}
+	Y
+	git checkout -qb work && echo w >file && git commit -qam w
+	git checkout -q main && echo m >file && git commit -qam m
+	run git rebase work
+	[[ $status != 0 ]]
+	expect 3 pleach run --headless >/dev/null
+	has "$(stderr)" "nothing lands on main: main is in a rebase"
+	is queued "$(task a .landing.state)"
+	git rebase --abort
+	wait_event '.kind == "target.moved"' >/dev/null
+	git cat-file -e main:first
+	holds "$(pleach --json status)" '.held == []'
+}
+
+@test "who merges by hand is told why not, and nothing lands behind their back" {
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'touch first'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	mkdir -p .git/refs/pleach && : >.git/refs/pleach/landing
+	expect 6 pleach merge a
+	is none "$(task a .landing.state)"
+	holds "$(pleach --json status)" '.landings == []'
+	rm .git/refs/pleach/landing
+	expect 0 pleach merge a >/dev/null
+	holds "$(pleach --json status)" '.held == []'
+}
+
+@test "a merge whose proof is killed each time is set aside; the others land" {
+	plan <<-'Y'
+	merge: {when: auto, ahead: 1}
+	verify: 'case $PWD in */integration*) test ! -e poison || kill -KILL "$PPID" ;; esac'
+	tasks:
+	  - {id: a, prompt: 'touch first'}
+	  - {id: b, prompt: 'touch poison', blocked_by: [a], when: settled}
+	  - {id: c, prompt: 'touch third'}
+	Y
+	expect 1 pleach run --headless >/dev/null
+	is "landed none landed" "$(pleach --json task list | jq -r '[.tasks[].landing.state] | join(" ")')"
+	has "$(task b .landing.message)" "Killed"
+}

@@ -1,0 +1,272 @@
+/* Turns, over a store that does what the test says: what becomes of effects whose step or
+ * commit fails, and of those that their drop callbacks queue. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "coordinator.h"
+#include "mem.h"
+
+/* ---- what turn.c stands on ---- */
+
+static int commits, failing, scheduled;
+static char said[256];
+
+static void say(const char *word)
+{
+	size_t n = strlen(said);
+
+	snprintf(said + n, sizeof said - n, "%s%s", n ? " " : "", word);
+}
+
+int store_begin(struct store *store, struct error *err)
+{
+	(void)store;
+	(void)err;
+	return 0;
+}
+
+int store_commit(struct store *store, struct error *err)
+{
+	(void)store;
+	commits++;
+	if (!failing)
+		return 0;
+	failing--;
+	return error_set(err, ERROR_EXTERNAL, "the disk is full");
+}
+
+void store_savepoint(struct store *store)
+{
+	(void)store;
+}
+
+void store_release(struct store *store)
+{
+	(void)store;
+}
+
+void store_rollback_to(struct store *store)
+{
+	(void)store;
+}
+
+bool store_failed(const struct store *store, struct error *err)
+{
+	(void)store;
+	(void)err;
+	return false;
+}
+
+json_t *store_event_list(struct store *store, int64_t since, int64_t limit)
+{
+	(void)store;
+	(void)since;
+	(void)limit;
+	return json_array();
+}
+
+void base_turn(struct coordinator *c)
+{
+	(void)c;
+	scheduled++;
+}
+
+void schedule_turn(struct coordinator *c)
+{
+	(void)c;
+}
+
+void held_check(struct coordinator *c)
+{
+	(void)c;
+}
+
+void serve_published(struct coordinator *c)
+{
+	(void)c;
+}
+
+void bus_pub_send(struct bus_pub *pub, const void *data, size_t len)
+{
+	(void)pub;
+	(void)data;
+	(void)len;
+}
+
+/* ---- effects that say what became of them ---- */
+
+static void run_word(struct coordinator *c, void *context)
+{
+	(void)c;
+	say(context);
+	free(context);
+}
+
+static void drop_word(struct coordinator *c, void *context, const struct error *why)
+{
+	_cleanup_free_ char *text = xasprintf("-%s%s", (char *)context, why ? "!" : "");
+
+	(void)c;
+	say(text);
+	free(context);
+}
+
+static int word_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)err;
+	turn_effect(c, run_word, drop_word, xstrdup(context));
+	return 0;
+}
+
+static int failing_step(struct coordinator *c, void *context, struct error *err)
+{
+	word_step(c, context, err);
+	return error_set(err, ERROR_CONFLICT, "refused");
+}
+
+static int in_step(struct coordinator *c, turn_step_fn fn, const char *word)
+{
+	_cleanup_free_ char *copy = xstrdup(word);
+	struct error err = ERROR_INIT;
+
+	return turn_step(c, fn, copy, &err);
+}
+
+/* Whoever hears that it was dropped writes that down, and asks for something in turn. */
+static void drop_and_write(struct coordinator *c, void *context, const struct error *why)
+{
+	drop_word(c, context, why);
+	assert_int_equal(in_step(c, word_step, "after"), 0);
+}
+
+static int writer_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)err;
+	turn_effect(c, run_word, drop_and_write, xstrdup(context));
+	return 0;
+}
+
+/* In a step that is undone nothing may be opened, but something may be asked for. */
+static void drop_and_ask(struct coordinator *c, void *context, const struct error *why)
+{
+	drop_word(c, context, why);
+	turn_effect(c, run_word, drop_word, xstrdup("asked"));
+}
+
+static int asking_step(struct coordinator *c, void *context, struct error *err)
+{
+	turn_effect(c, run_word, drop_and_ask, xstrdup(context));
+	return error_set(err, ERROR_CONFLICT, "refused");
+}
+
+static int world(void **state)
+{
+	struct coordinator *c = xcalloc(1, sizeof *c);
+
+	uv_loop_init(&c->loop);
+	turn_init(c);
+	commits = failing = scheduled = 0;
+	said[0] = '\0';
+	*state = c;
+	return 0;
+}
+
+static int end(void **state)
+{
+	struct coordinator *c = *state;
+
+	uv_close((uv_handle_t *)&c->turn.timer, NULL);
+	uv_run(&c->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&c->loop), 0);
+	free(c->turn.effects);
+	free(c);
+	return 0;
+}
+
+/* ---- tests ---- */
+
+static void effects_wait_for_the_commit(void **state)
+{
+	struct coordinator *c = *state;
+
+	assert_int_equal(in_step(c, word_step, "a"), 0);
+	assert_int_equal(in_step(c, failing_step, "b"), -1);
+	assert_int_equal(in_step(c, word_step, "c"), 0);
+	assert_string_equal(said, "-b");
+	turn_close(c);
+	assert_string_equal(said, "-b a c");
+	assert_int_equal(commits, 1);
+}
+
+static void what_a_failed_commit_drops_may_open_the_next_turn(void **state)
+{
+	struct coordinator *c = *state;
+
+	failing = 1;
+	assert_int_equal(in_step(c, writer_step, "a"), 0);
+	assert_int_equal(in_step(c, word_step, "b"), 0);
+	turn_close(c);
+	/* The effect of the turn that was committed ran; it was not dropped with the others. */
+	assert_string_equal(said, "-a! -b! after");
+	assert_int_equal(commits, 2);
+}
+
+static void each_turn_has_the_fate_of_its_own_commit(void **state)
+{
+	struct coordinator *c = *state;
+
+	failing = 2;
+	assert_int_equal(in_step(c, writer_step, "a"), 0);
+	turn_close(c);
+	assert_string_equal(said, "-a! -after!");
+	assert_int_equal(commits, 2);
+	assert_false(c->turn.open);
+}
+
+static void what_an_undone_step_asks_for_is_of_its_turn(void **state)
+{
+	struct coordinator *c = *state;
+
+	assert_int_equal(in_step(c, word_step, "a"), 0);
+	assert_int_equal(in_step(c, asking_step, "b"), -1);
+	assert_string_equal(said, "-b");
+	turn_close(c);
+	assert_string_equal(said, "-b a asked");
+}
+
+static void after_a_failed_commit_a_turn_looks_again(void **state)
+{
+	struct coordinator *c = *state;
+
+	failing = 1;
+	assert_int_equal(in_step(c, word_step, "a"), 0);
+	turn_close(c);
+	assert_int_equal(scheduled, 1);
+	uv_ref((uv_handle_t *)&c->turn.timer);
+	uv_run(&c->loop, UV_RUN_ONCE);
+	assert_true(c->turn.open);
+	turn_close(c);
+	assert_int_equal(scheduled, 2);
+	assert_false(uv_is_active((uv_handle_t *)&c->turn.timer));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(effects_wait_for_the_commit, world, end),
+	    cmocka_unit_test_setup_teardown(what_a_failed_commit_drops_may_open_the_next_turn,
+	                                    world, end),
+	    cmocka_unit_test_setup_teardown(each_turn_has_the_fate_of_its_own_commit, world, end),
+	    cmocka_unit_test_setup_teardown(what_an_undone_step_asks_for_is_of_its_turn, world,
+	                                    end),
+	    cmocka_unit_test_setup_teardown(after_a_failed_commit_a_turn_looks_again, world, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
