@@ -29,10 +29,11 @@ static bool find_previous(struct coordinator *c, const struct task_row *task,
 
 	if (task->resume < 0 || !id || !store_attempt_get(c->store, id, out))
 		return false;
-	*why = task->resume > 0 ? "asked" : "lost";
+	*why = task->resume > 0 ? "asked" : "interrupted";
 	if (!out->session || (!out->head && !task->slot_none))
 		return false;
-	return task->resume > 0 || out->outcome == OUTCOME_LOST || out->outcome == OUTCOME_RELEASED;
+	return task->resume > 0 || out->outcome == OUTCOME_LOST ||
+	       out->outcome == OUTCOME_RELEASED || out->error_code == TASK_ERROR_LIMIT;
 }
 
 static char *continues_json(const struct attempt_row *previous, const char *why)
@@ -64,7 +65,7 @@ static bool continue_task(struct coordinator *c, const struct task_row *task,
 	    !same(previous.agent, next->agent) || !same(previous.model, next->model))
 		return false;
 	/* Nobody asked for it, and it starts from something else by now. */
-	if (strcmp(why, "lost") == 0 && !same(previous.base, next->base))
+	if (strcmp(why, "interrupted") == 0 && !same(previous.base, next->base))
 		return false;
 	take(out, &previous, why);
 	return true;

@@ -46,7 +46,7 @@ double attempt_grace(const struct attempt *a)
 	return a->stop_grace;
 }
 
-static void set_phase(struct attempt *a, enum attempt_phase phase)
+void attempt_set_phase(struct attempt *a, enum attempt_phase phase)
 {
 	if (a->phase == phase)
 		return;
@@ -66,6 +66,7 @@ static void attempt_free(struct attempt *a)
 	report_free(a->report);
 	state_free(a->state);
 	attempt_limits_free(a);
+	resume_free(a);
 	for (struct attempt_queued *q = a->queued; q; q = next) {
 		next = q->next;
 		free(q->text);
@@ -151,12 +152,13 @@ static void start_job(struct attempt *a, enum slots_verb verb, void (*done)(stru
 	    .verb = verb,
 	    .attempt = a->id,
 	    .order = {.branch = a->branch,
-	              .base = a->base,
+	              .base = verb == SLOTS_PREPARE && a->resume.start_at ? a->resume.start_at
+	                                                                  : a->base,
 	              .copy = (const char *const *)a->copy,
 	              .link = (const char *const *)a->link,
 	              .paths = (const char *const *)a->paths,
 	              .setup_when = (const char *const *)a->setup_when,
-	              .fresh = json_flag(a->spec, "fresh")},
+	              .fresh = json_flag(a->spec, "fresh") && !a->resume.rounds},
 	    .subject = a->subject,
 	    .head = a->committed ? a->result.head : NULL,
 	    .overlay = a->overlay,
@@ -178,7 +180,7 @@ static void run_agent(struct attempt *a)
 {
 	struct error err = ERROR_INIT;
 
-	if (attempt_limits_failed(a, true)) { /* before it began */
+	if (attempt_limits_failed(a, true) || resume_verify_first(a)) { /* before it began */
 		attempt_advance(a);
 		return;
 	}
@@ -190,8 +192,23 @@ static void run_agent(struct attempt *a)
 		attempt_advance(a);
 		return;
 	}
+	resume_started(a);
 	attempt_limits_begin(a);
-	set_phase(a, PHASE_WORKING);
+	attempt_set_phase(a, PHASE_WORKING);
+}
+
+static void prepared(struct slots_job *job);
+
+/* The agent is started (again): from a slot that is as it is to find it. */
+static void begin_work(struct attempt *a)
+{
+	if (a->has_slot) {
+		attempt_set_phase(a, PHASE_PREPARING);
+		start_job(a, SLOTS_PREPARE, prepared);
+	} else {
+		resume_ready(a);
+		run_agent(a);
+	}
 }
 
 void attempt_agent_ended(void *context, const struct command_end *end)
@@ -200,6 +217,7 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 
 	a->command = NULL;
 	a->agent_ran = true;
+	a->resume.worked += end->seconds;
 	terminal_drain(a->terminal);
 	report_add(a->report, "\n", 1); /* a last line without its end */
 	attempt_limits_end(a);
@@ -219,6 +237,9 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 			             json_num(a->spec, "timeout", 0));
 		} else if (attempt_limits_failed(a, a->done || end->status == 0)) {
 			/* it said why, or we did */
+		} else if (resume_refused(a, end)) {
+			begin_work(a);
+			return;
 		} else if (a->acp_problem && !a->done) {
 			attempt_fail(a, TASK_ERROR_AGENT_EXIT, "acp: %s (%s)", a->acp_problem,
 			             proc_status_text(end->status));
@@ -233,60 +254,6 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 		}
 	}
 	attempt_advance(a);
-}
-
-static void verify_ended(void *context, const struct command_end *end)
-{
-	struct attempt *a = context;
-	_cleanup_free_ char *text = NULL, *why = NULL;
-	int code = WIFEXITED(end->status) ? WEXITSTATUS(end->status) : 128 + WTERMSIG(end->status);
-
-	a->command = NULL;
-	if (a->stopping || a->stale) {
-		attempt_advance(a);
-		return;
-	}
-	if (end->timed_out)
-		code = 124;
-	text = attempt_command_text(json_object_get(a->verify, "command"));
-	a->evidence = json_pack("{s:o, s:i, s:f, s:o, s:o}", "command", json_text_or_null(text),
-	                        "exit_code", code, "seconds", end->seconds, "head",
-	                        json_text_or_null(a->committed ? a->result.head : NULL), "tree",
-	                        json_text_or_null(a->committed ? a->result.tree : NULL));
-	if (end->timed_out) {
-		attempt_fail(a, TASK_ERROR_TIMEOUT, "verify: time limit of %gs passed",
-		             json_num(a->verify, "timeout", 0));
-	} else if (code != 0) {
-		why = attempt_end_text(end, a->verified, NULL);
-		attempt_fail(a, TASK_ERROR_VERIFY_FAILED, "verify %s", why);
-	}
-	attempt_advance(a);
-}
-
-static void run_verify(struct attempt *a)
-{
-	const json_t *command = json_object_get(a->verify, "command");
-	_cleanup_free_ char *text = attempt_command_text(command);
-	_cleanup_free_ char *path = xasprintf("%s/verify.log", a->dir);
-	_cleanup_free_ char *line = xasprintf("verify: %s", text);
-	struct error err = ERROR_INIT;
-
-	a->verified = output_new(path, a->w->options.log_cap);
-	attempt_show_line(a, line);
-	if (attempt_start_command(a, command, json_num(a->verify, "timeout", 0), verify_ended,
-	                          &err) != 0) {
-		a->evidence =
-		    json_pack("{s:o, s:i, s:f, s:o, s:o}", "command", json_text_or_null(text),
-		              "exit_code", err.code == ERROR_NOT_FOUND ? 127 : 126, "seconds", 0.0,
-		              "head", json_text_or_null(a->committed ? a->result.head : NULL),
-		              "tree", json_text_or_null(a->committed ? a->result.tree : NULL));
-		output_add(a->verified, err.text, strlen(err.text));
-		output_add(a->verified, "\n", 1);
-		attempt_fail(a, TASK_ERROR_VERIFY_FAILED, "verify: %s", err.text);
-		attempt_advance(a);
-		return;
-	}
-	set_phase(a, PHASE_VERIFYING);
 }
 
 static void snapshot_done(struct slots_job *job)
@@ -340,7 +307,7 @@ static void committed(struct slots_job *job)
 	else if (job->rc != 0)
 		attempt_fail(a, TASK_ERROR_INTERNAL, "cannot prepare verify: %s", job->err.text);
 	if (a->outcome == OUTCOME_COMPLETED && a->verify)
-		run_verify(a);
+		attempt_verify(a);
 	else
 		attempt_advance(a);
 }
@@ -349,7 +316,7 @@ static void committed(struct slots_job *job)
 void attempt_advance(struct attempt *a)
 {
 	if (attempt_measure_due(a) && attempt_measure_start(a)) {
-		set_phase(a, PHASE_VERIFYING);
+		attempt_set_phase(a, PHASE_VERIFYING);
 		return;
 	}
 	if (a->proving) {
@@ -365,14 +332,18 @@ void attempt_advance(struct attempt *a)
 			deliver(a);
 		return;
 	}
-	set_phase(a, PHASE_FINISHING);
+	if (resume_round_due(a)) {
+		begin_work(a);
+		return;
+	}
+	attempt_set_phase(a, PHASE_FINISHING);
 	if (a->slot_ready && !a->committed) {
 		start_job(a, SLOTS_COMMIT, committed);
 		return;
 	}
 	if (!a->has_slot && a->verify && a->outcome == OUTCOME_COMPLETED && !a->evidence &&
 	    !a->stopping) {
-		run_verify(a);
+		attempt_verify(a);
 		return;
 	}
 	deliver(a);
@@ -425,6 +396,10 @@ static void prepared(struct slots_job *job)
 	struct attempt *a = job->context;
 	struct error err = ERROR_INIT;
 
+	if (job->rc != 0 && resume_unprepared(a, job->err.text)) {
+		begin_work(a);
+		return;
+	}
 	if (job->rc != 0) {
 		attempt_fail(a, TASK_ERROR_INTERNAL, "cannot prepare the slot: %s", job->err.text);
 		log_error("attempt", "attempt=%lld cannot prepare the slot: %s", (long long)a->id,
@@ -434,6 +409,7 @@ static void prepared(struct slots_job *job)
 		return;
 	}
 	a->slot_ready = true;
+	resume_ready(a);
 	if (a->stopping || a->stale) {
 		attempt_advance(a);
 	} else if (!job->setup_due) {
@@ -487,7 +463,8 @@ static int attempt_parse(struct attempt *a, struct error *err)
 	return 0;
 }
 
-static void attempt_prepare(struct attempt *a)
+/* What the slot jobs need of it. */
+static void attempt_read_spec(struct attempt *a)
 {
 	const char *overlay = json_text(a->verify, "overlay");
 
@@ -498,7 +475,6 @@ static void attempt_prepare(struct attempt *a)
 	a->setup_when = json_strv(json_sub(a->spec, "setup_when"));
 	a->protect = json_strv(json_sub(a->verify, "protect"));
 	a->overlay = xstrdup(overlay);
-	start_job(a, SLOTS_PREPARE, prepared);
 }
 
 void attempt_begin(struct worker *w, json_t *assignment)
@@ -526,11 +502,10 @@ void attempt_begin(struct worker *w, json_t *assignment)
 	if (rc != 0) {
 		attempt_fail(a, TASK_ERROR_INTERNAL, "%s", err.text);
 		attempt_advance(a);
-	} else if (a->has_slot) {
-		set_phase(a, PHASE_PREPARING);
-		attempt_prepare(a);
 	} else {
-		run_agent(a);
+		attempt_read_spec(a);
+		resume_begin(a);
+		begin_work(a);
 	}
 }
 

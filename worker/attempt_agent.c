@@ -195,23 +195,48 @@ char *attempt_command_text(const json_t *command)
 	return buf_take(&text);
 }
 
-static char **agent_argv(const struct attempt *a, struct error *err)
+/* How one agent is started: the usual way, or to go on with a session. */
+struct start {
+	const json_t *way; /* borrowed: the profile, or its `resume` */
+	const char *prompt;
+	size_t len;
+	char *file; /* of the prompt */
+};
+
+static void start_finish(struct start *start)
 {
-	const char *session = json_text(a->assignment, "session");
+	free(start->file);
+}
+
+static int start_read(struct attempt *a, struct start *out, struct error *err)
+{
+	const json_t *way = resume_way(a);
+
+	out->way = way ? way : a->profile;
+	out->prompt = resume_prompt(a, &out->len);
+	if (resume_write_prompt(a, &out->file, err) != 0)
+		return -1;
+	if (!out->file)
+		out->file = xstrdup(a->prompt_file);
+	return 0;
+}
+
+static char **agent_argv(const struct attempt *a, const struct start *start, struct error *err)
+{
 	char task[24];
 	char **argv;
 
 	snprintf(task, sizeof task, "%lld", (long long)a->task);
 
-	argv = agents_command(a->profile, &(struct agents_values){
-	                                      .prompt = a->prompt,
-	                                      .prompt_file = a->prompt_file,
+	argv = agents_command(start->way, &(struct agents_values){
+	                                      .prompt = start->prompt,
+	                                      .prompt_file = start->file,
 	                                      .worktree = a->cwd,
 	                                      .task = task,
 	                                      .key = a->key,
 	                                      .branch = a->has_slot ? a->branch : NULL,
 	                                      .base = a->base,
-	                                      .session = session ? session : "",
+	                                      .session = resume_session(a),
 	                                      .model = a->model,
 	                                  });
 	if (!argv || !argv[0] || !*argv[0]) {
@@ -226,7 +251,7 @@ static char **agent_argv(const struct attempt *a, struct error *err)
 		error_set(err, ERROR_INVALID,
 		          "agent %s: the prompt of %zu bytes does not fit into an argument (use "
 		          "{prompt_file}, or prompt: stdin)",
-		          a->agent ? a->agent : "?", a->prompt_len);
+		          a->agent ? a->agent : "?", start->len);
 		return NULL;
 	}
 	return argv;
@@ -238,6 +263,7 @@ static void agent_data(void *context, const char *data, size_t len)
 
 	output_add(a->output, data, len);
 	report_add(a->report, data, len);
+	resume_heard(a, report_session(a->report));
 	attempt_limits_data(a);
 	if (a->typing) {
 		typing_output(a->typing, data, len);
@@ -307,11 +333,14 @@ static void hand_text(struct attempt *a, const char *text, size_t len, int64_t i
 /* The prompt, the answer a person gave before this attempt, what was sent meanwhile. */
 static void hand_over(struct attempt *a, bool prompt)
 {
-	const char *answer = json_text(a->assignment, "answer");
+	const char *answer = json_text(a->assignment, "answer"), *text;
 	struct attempt_queued *next;
+	size_t len;
 
-	if (prompt)
-		hand_text(a, a->prompt, a->prompt_len, 0);
+	if (prompt) {
+		text = resume_prompt(a, &len);
+		hand_text(a, text, len, 0);
+	}
 	if (answer)
 		hand_text(a, answer, strlen(answer), 0);
 	for (struct attempt_queued *q = a->queued; q; q = next) {
@@ -327,21 +356,25 @@ static void hand_over(struct attempt *a, bool prompt)
 int attempt_start_agent(struct attempt *a, struct error *err)
 {
 	static const struct terminal_handler handler = {agent_data, agent_drained};
-	const char *way = agents_prompt_way(a->profile, a->prompt_len);
+	__attribute__((cleanup(start_finish))) struct start start = {0};
 	_cleanup_strv_ char **argv = NULL;
+	const char *way;
 	_cleanup_close_ int prompt = -1, ours = -1, theirs = -1;
 	int pair[2] = {-1, -1};
 	struct worker *w = a->w;
 	bool tui = a->mode == MODE_TUI;
 
-	argv = agent_argv(a, err);
+	if (start_read(a, &start, err) != 0)
+		return -1;
+	way = agents_prompt_way(start.way, start.len);
+	argv = agent_argv(a, &start, err);
 	if (!argv)
 		return -1;
 	attempt_make_env(a);
 	if (way && strcmp(way, "stdin") == 0) {
-		prompt = open(a->prompt_file, O_RDONLY | O_CLOEXEC);
+		prompt = open(start.file, O_RDONLY | O_CLOEXEC);
 		if (prompt < 0)
-			return error_errno(err, "cannot read %s", a->prompt_file);
+			return error_errno(err, "cannot read %s", start.file);
 	}
 	if (a->mode == MODE_ACP && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
 		return error_errno(err, "cannot make a socket");
@@ -358,7 +391,7 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 	                      .tty_stdin = tui,
 	                      .stdin_fd = theirs >= 0 ? theirs : prompt,
 	                      .stdout_fd = theirs,
-	                      .timeout = json_num(a->spec, "timeout", 0),
+	                      .timeout = resume_time_left(a),
 	                      .grace = a->stop_grace,
 	                      .marker = a->marker,
 	                      .on_end = attempt_agent_ended,

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "output.h"
 #include "report.h"
+#include "resume.h"
 #include "slots.h"
 #include "state.h"
 #include "terminal.h"
@@ -75,6 +76,7 @@ struct attempt {
 	struct attempt_queued *queued, **queued_last; /* before the agent runs */
 
 	struct attempt_limits limits;
+	struct attempt_resume resume;
 
 	/* How it is to end: whatever came first of these. */
 	bool stopping, stale, done;
@@ -121,6 +123,10 @@ void attempt_report(struct attempt *a, const struct state_report *report);
 
 /* attempt.c: the next step when no command and no job is under way. */
 void attempt_advance(struct attempt *a);
+void attempt_set_phase(struct attempt *a, enum attempt_phase phase);
+
+/* attempt_verify.c: starts verify; attempt_advance follows its end. */
+void attempt_verify(struct attempt *a);
 
 /* The job that ended last, once more. */
 void attempt_again(struct attempt *a);

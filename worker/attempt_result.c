@@ -63,7 +63,7 @@ json_t *attempt_result(const struct attempt *a)
 {
 	_cleanup_free_ char *text = final_text(a);
 	const struct slot_result *r = a->committed ? &a->result : NULL;
-	json_t *error = json_null(), *changes = json_null(), *kept = json_array();
+	json_t *error = json_null(), *changes = json_null(), *kept = json_array(), *finish;
 
 	if (a->error != TASK_ERROR_NONE)
 		error = json_pack("{s:s, s:o}", "code", task_error_word(a->error), "message",
@@ -73,7 +73,7 @@ json_t *attempt_result(const struct attempt *a)
 		                    r->insertions, "deletions", r->deletions);
 	if (a->kept)
 		json_array_append_new(kept, json_string(a->kept));
-	return json_pack(
+	finish = json_pack(
 	    "{s:I, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:O?, s:O?, s:o}",
 	    "attempt", (json_int_t)a->id, "token", a->token, "outcome",
 	    attempt_outcome_word(a->outcome), "head", json_text_or_null(r ? r->head : NULL), "tree",
@@ -82,4 +82,6 @@ json_t *attempt_result(const struct attempt *a)
 	    error, "usage", attempt_usage(a), "output", json_text_or_null(text), "seconds",
 	    (double)(uv_hrtime() - a->started) / 1e9, "kept", kept, "measures", a->measures,
 	    "tampering", a->tampering, "limited", attempt_limited(a));
+	resume_say(a, finish);
+	return finish;
 }

@@ -44,6 +44,7 @@ void attempt_tell(struct attempt *a)
 			json_object_set_new(said, "input", input_json(v));
 	}
 	attempt_limits_say(a, said);
+	resume_say(a, said);
 	control_state(a->w, said);
 	worker_changed(a->w);
 }

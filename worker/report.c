@@ -30,6 +30,7 @@ struct report {
 	int64_t input, output;
 	double cost;
 	bool has_cost;
+	char *session; /* the agent's own id of it */
 	char *message; /* the id of the message that was counted last */
 	int64_t message_input, message_output;
 	char *problem; /* the error that was told last, when nothing came after it */
@@ -377,10 +378,28 @@ void report_free(struct report *r)
 		return;
 	buf_finish(&r->line);
 	buf_finish(&r->text);
+	free(r->session);
 	free(r->activity);
 	free(r->message);
 	free(r->problem);
 	free(r);
+}
+
+/* The first one that is named: those that follow may be of its own helpers. */
+static void read_session(struct report *r, const json_t *line)
+{
+	static const char *const keys[] = {"session_id", "sessionID", "thread_id"};
+	const char *id = is_type(line, "session") ? json_text(line, "id") : NULL;
+
+	for (size_t i = 0; !id && i < ARRAY_LEN(keys); i++)
+		id = json_text(line, keys[i]);
+	if (id && !r->session)
+		r->session = xstrdup(id);
+}
+
+const char *report_session(const struct report *r)
+{
+	return r ? r->session : NULL;
 }
 
 static void take_line(struct report *r)
@@ -392,8 +411,10 @@ static void take_line(struct report *r)
 		len--;
 	if (len > 1 && r->line.data[0] == '{' && r->line.data[len - 1] == '}')
 		line = jsonl_parse(r->line.data, len, NULL);
-	if (json_is_object(line))
-		r->read(r, line);
+	if (!json_is_object(line))
+		return;
+	read_session(r, line);
+	r->read(r, line);
 }
 
 void report_say(struct report *r, const char *text, bool more)

@@ -25,6 +25,8 @@ void report_say(struct report *report, const char *text, bool more);
 json_t *report_usage(const struct report *report);
 const char *report_text(const struct report *report);     /* the final words; borrowed or NULL */
 const char *report_activity(const struct report *report); /* one line; borrowed or NULL */
+/* The agent's own id of its session, as it says; not checked. Borrowed or NULL. */
+const char *report_session(const struct report *report);
 /* The error of the agent's service that the stream told last, when nothing came after it: the
  * agent stands still or has ended with it. Borrowed or NULL. status: of HTTP, until: when it is
  * over in milliseconds since the epoch; 0: not told. */

@@ -1,0 +1,66 @@
+/* Going on with an agent's own session (resume.c): what an attempt asks at each of its steps. */
+#ifndef PLEACH_WORKER_RESUME_H
+#define PLEACH_WORKER_RESUME_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "command.h"
+#include "error.h"
+
+struct attempt;
+
+struct attempt_resume {
+	char *session;      /* the agent's own, as far as it is known; or NULL */
+	const json_t *from; /* `resume` of the assignment; NULL: it begins anew */
+	const char *why;    /* asked interrupted keep; NULL as above */
+	bool going_on;      /* the next start of the agent goes on with the session */
+	bool verify_first;  /* no agent is asked before the first verify */
+	bool due;           /* a failed verify goes back to the agent */
+	char *text;         /* what it is told then; NULL: the task's prompt */
+	char *start_at;     /* where the slot begins; NULL: at the base */
+	char *tail;         /* the end of the last verify's output */
+	char *refused;      /* why the session was not continued, or NULL */
+	json_t *rounds;     /* every verify so far, or NULL */
+	int64_t round;      /* verifies that failed */
+	double worked;      /* seconds that the agents of this attempt took */
+	int64_t starts;     /* prompts of our own that were written */
+};
+
+void resume_begin(struct attempt *a); /* once the assignment was read */
+void resume_free(struct attempt *a);
+
+/* For a start of the agent: the prompt; the profile's way to go on (NULL: the usual one, where the
+ * session is new or the protocol continues it); {session}. All borrowed. */
+const char *resume_prompt(const struct attempt *a, size_t *len);
+const json_t *resume_way(const struct attempt *a);
+const char *resume_session(const struct attempt *a);
+/* Writes a prompt of ours to a file of its own; *file (caller frees) stays NULL where it is the
+ * task's. */
+int resume_write_prompt(struct attempt *a, char **file, struct error *err);
+/* Seconds that are left of the task's time limit, which counts all of its agent's work; 0: none. */
+double resume_time_left(const struct attempt *a);
+void resume_started(struct attempt *a);
+/* The agent named its session. NULL is accepted. */
+void resume_heard(struct attempt *a, const char *session);
+/* Adds `session`, `refused`, `rounds` to an attempt.state or a FINISH. */
+void resume_say(const struct attempt *a, json_t *said);
+
+/* The agent has ended: true when that was because it did not know the session, and another start
+ * is due, anew. Where nobody wants a new one, the attempt was failed. */
+bool resume_refused(struct attempt *a, const struct command_end *end);
+/* The slot could not be brought to where the session left it: true when a new one is due. */
+bool resume_unprepared(struct attempt *a, const char *why);
+
+/* True when the agent is not asked before the first verify: as if it had just ended. */
+bool resume_verify_first(struct attempt *a);
+void resume_proving(struct attempt *a);  /* verify is about to run, on a commit */
+void resume_head_log(struct attempt *a); /* names the round in verify's log */
+void resume_verified(struct attempt *a); /* it has: `evidence` and `verified` are filled */
+/* The slot is clean again: true when the agent is told what failed, next. */
+bool resume_round_due(struct attempt *a);
+void resume_ready(struct attempt *a); /* the slot is prepared, the agent is next */
+
+#endif
