@@ -1,0 +1,65 @@
+# Real agents, pi and codex, headless against a mock of a model: they edit through their own tools, are
+# verified, compared, merged, and accounted for; what a broken service does to them.
+load helper
+load agents
+
+@test "pi and codex do the same task; one is picked and merged; usage is theirs" {
+	need_agents
+	mock work
+	raw_plan <<-'Y'
+	name: p
+	verify: grep -q 42 answer
+	team: 2
+	tasks:
+	  - id: t
+	    prompt: Make a file called answer with 42 in it.
+	    alternatives: [{agent: pi}, {agent: codex}]
+	Y
+	expect 3 pleach run --headless >/dev/null
+	json=$(expect 0 pleach --json compare t)
+	holds "$json" '[.alternatives[] | [.agent, .status, .verify_exit_code, .insertions]] == [["pi","completed",0,1],["codex","completed",0,2]]'
+	holds "$json" '.alternatives[0].usage | .input_tokens == 1500 and .output_tokens == 25 and (.cost_usd * 1e6 | round) == 4875'
+	holds "$json" '.alternatives[1].usage == {"input_tokens":2500,"output_tokens":35,"cost_usd":null}'
+	is "The answer is in its file." "$(task t.1 .output)"
+	expect 0 pleach pick t.2 >/dev/null
+	expect 0 pleach merge --all >/dev/null
+	is "by hand 42" "$(git show main:answer | xargs)"
+	is 2 "$(git rev-list --count main)"
+}
+
+@test "a service that drops, cuts, malforms, stalls: every task ends right, none twice" {
+	need_agents
+	mock faults
+	raw_plan <<-'Y'
+	name: p
+	verify: test -e never
+	team: 5
+	defaults: {timeout: 60s}
+	tasks:
+	  - {id: drop-pi, agent: pi, prompt: be dropped}
+	  - {id: drop-codex, agent: codex, prompt: be dropped}
+	  - {id: cut-pi, agent: pi, prompt: be cut}
+	  - {id: cut-codex, agent: codex, prompt: be cut}
+	  - {id: malform-pi, agent: pi, prompt: be malformed}
+	  - {id: malform-codex, agent: codex, prompt: be malformed}
+	  - {id: stall-pi, agent: pi, prompt: be stalled, timeout: 5s}
+	  - {id: stall-codex, agent: codex, prompt: be stalled, timeout: 5s}
+	  - {id: heal-codex, agent: codex, prompt: be healed, retries: 1, verify: test -e healed}
+	Y
+	expect 1 pleach run --headless >/dev/null
+	json=$(pleach --json task list)
+	holds "$json" '[.tasks[] | select(.status != "failed") | .key] == ["heal-codex"]'
+	holds "$json" '[.tasks[] | select(.attempts != 1) | [.key, .attempts]] == [["heal-codex", 2]]'
+	holds "$json" '[.tasks[] | select(.error.code == "timeout") | .key] == ["stall-pi", "stall-codex"]'
+	# pi takes what it cannot read for an empty answer, and says that it is done.
+	holds "$json" '[.tasks[] | select(.error.code == "verify_failed") | .key] == ["malform-pi"]'
+	holds "$json" '[.tasks[] | select(.error.code == "agent_exit")] | length == 5'
+	has "$(task cut-codex .error.message)" "stream disconnected before completion"
+	has "$(task drop-pi .error.message)" "Connection error"
+	# Each was asked once by each agent; what healed, three times: the error, the tool, the end.
+	for word in dropped cut malformed; do
+		is 2 "$(asked "be $word")"
+	done
+	is 3 "$(asked "be healed")"
+	holds "$(task heal-codex .usage)" '. == {"input_tokens":150,"output_tokens":15,"cost_usd":null}'
+}
