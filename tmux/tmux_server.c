@@ -139,10 +139,11 @@ int tmux_server_check_socket(const char *socket, struct error *err)
 	return 0;
 }
 
-/* comm and parent of a process, out of /proc/PID/stat: `PID (comm) S PPID …`. */
+/* comm and parent of a process that has not ended, out of /proc/PID/stat: `PID (comm) S PPID …`. A
+ * server that has ended stays there until somebody waits for it. */
 static bool read_stat(pid_t pid, char comm[32], pid_t *parent)
 {
-	char path[64], text[512];
+	char path[64], text[512], state;
 	int fd, ppid;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -155,7 +156,8 @@ static bool read_stat(pid_t pid, char comm[32], pid_t *parent)
 		return false;
 	text[n] = '\0';
 	char *open_paren = strchr(text, '('), *close_paren = strrchr(text, ')');
-	if (!open_paren || !close_paren || sscanf(close_paren + 1, " %*c %d", &ppid) != 1)
+	if (!open_paren || !close_paren || sscanf(close_paren + 1, " %c %d", &state, &ppid) != 2 ||
+	    state == 'Z' || state == 'X')
 		return false;
 	*close_paren = '\0';
 	snprintf(comm, 32, "%s", open_paren + 1);
@@ -180,6 +182,8 @@ pid_t tmux_server_pid(const char *socket_path)
 		return 0;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.uid != geteuid())
 		return 0;
+	/* Who answers may be dead: a pane's process has its socket, too, until it has become the
+	 * pane's program. */
 	if (!read_stat(peer.pid, comm, &parent) || strncmp(comm, "tmux", 4) != 0)
 		return 0;
 	return peer.pid;

@@ -354,18 +354,33 @@ static struct proc control_client(struct world *w, const char *flags, int pipes[
 	return proc;
 }
 
+/* The end of a process that is no part of the views: watched, or nothing would turn the loop. */
+struct watched {
+	uv_poll_t poll;
+	bool ended;
+};
+
+static void on_watched(uv_poll_t *poll, int status, int events)
+{
+	struct watched *watched = poll->data;
+
+	(void)status;
+	(void)events;
+	watched->ended = true;
+	uv_close((uv_handle_t *)poll, NULL);
+}
+
 static bool has_ended(struct world *w, void *arg)
 {
-	const struct proc *proc = arg;
-
-	uv_run(&w->loop, UV_RUN_NOWAIT);
-	return !proc_alive(proc->pid, proc->start_time);
+	(void)w;
+	return ((const struct watched *)arg)->ended;
 }
 
 static void test_left_over_clients_end(void **state)
 {
 	struct world *w = *state;
 	const char *names[] = {"ash", NULL};
+	struct watched watched = {.ended = false};
 	int ours[2], theirs[2], status;
 
 	pid_t child = fork();
@@ -381,9 +396,12 @@ static void test_left_over_clients_end(void **state)
 	struct proc person = control_client(w, "ignore-size", theirs);
 	struct option both = {"=team:", "#{session_attached}", "2"};
 	until(w, shows, &both);
+	assert_int_equal(uv_poll_init(&w->loop, &watched.poll, left.pidfd), 0);
+	watched.poll.data = &watched;
+	uv_poll_start(&watched.poll, UV_READABLE, on_watched);
 	open_views(w);
 	set(w, "ash", NULL, "idle");
-	until(w, has_ended, &left);
+	until(w, has_ended, &watched);
 	until(w, all_open, names);
 	assert_true(proc_alive(person.pid, person.start_time));
 	proc_wait(&left, &status, NULL);
@@ -443,6 +461,41 @@ static void test_closed_in_the_middle(void **state)
 	}
 }
 
+/* As between a server's fork and the exec of the pane's program: the child has the server's socket
+ * still, and the server itself, ended, waits for init. */
+static void test_dead_server_whose_child_listens(void **state)
+{
+	struct world *w = *state;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int status, life[2];
+
+	memcpy(address.sun_path, w->socket, strlen(w->socket) + 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(pipe2(life, O_CLOEXEC), 0);
+	pid_t server = fork();
+	if (server == 0) {
+		char byte;
+		close(life[1]);
+		if (fork() == 0)
+			_exit(read(life[0], &byte, 1) != 0);
+		prctl(PR_SET_NAME, "tmux: server");
+		listen(fd, 8);
+		for (;;)
+			pause();
+	}
+	close(fd);
+	close(life[0]);
+	while (tmux_server_pid(w->socket) != server)
+		uv_run(&w->loop, UV_RUN_NOWAIT);
+	tmux_server_end(&w->loop, w->socket, NULL, 0, on_closed, w);
+	until(w, is_closed, NULL);
+	assert_int_equal(access(w->socket, F_OK), -1);
+	close(life[1]);
+	waitpid(server, &status, 0);
+	assert_true(WIFSIGNALED(status));
+}
+
 static void test_stopped_server_is_closed(void **state)
 {
 	struct world *w = *state;
@@ -483,6 +536,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_left_over_clients_end, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_server_that_serves_nobody, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_closed_in_the_middle, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_dead_server_whose_child_listens, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_stopped_server_is_closed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	};
