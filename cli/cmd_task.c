@@ -158,6 +158,26 @@ static void print_block(const struct cli *cli, const char *title, const char *te
 	print_text(text);
 }
 
+/* What its agent remembers, from where, and how often it was sent back to work. */
+static void print_session(const struct cli *cli, const json_t *task)
+{
+	const json_t *continues = json_sub(task, "continues");
+	size_t rounds = json_array_size(json_object_get(task, "rounds"));
+	_cleanup_free_ char *from = NULL, *times = NULL;
+
+	print_field(cli, "session", json_text(task, "session"));
+	if (continues)
+		from = xasprintf(
+		    "attempt %lld (%s)%s", (long long)json_int(continues, "attempt", 0),
+		    json_text(continues, "why") ? json_text(continues, "why") : "?",
+		    json_flag(continues, "refused") ? ", but its session was not known any more"
+		                                    : "");
+	if (rounds)
+		times = xasprintf("%zu verified (pleach logs --verify)", rounds);
+	print_field(cli, "continues", from);
+	print_field(cli, "rounds", times);
+}
+
 static void print_task_fields(const struct cli *cli, const json_t *task)
 {
 	_cleanup_free_ char *agent = task_agent(task), *changes = task_changes(task);
@@ -179,6 +199,7 @@ static void print_task_fields(const struct cli *cli, const json_t *task)
 	print_field(cli, "head", json_text(task, "head"));
 	print_field(cli, "changes", changes);
 	print_field(cli, "time", time);
+	print_session(cli, task);
 	if (verify) {
 		_cleanup_free_ char *proof =
 		    xasprintf("%s: exit %lld", json_text(verify, "command"),
@@ -378,15 +399,17 @@ const struct command command_task_update = {
 /* ---- stop, retry ---- */
 
 /* One after the other; what was done stays done when a later one fails. */
-static int each_task(struct cli *cli, const char *method, struct error *err)
+static int each_task(struct cli *cli, const char *method, bool resume, struct error *err)
 {
 	_cleanup_json_ json_t *tasks = json_array(), *all = NULL;
 	size_t n = cli->options.arg_count;
 
 	for (size_t i = 0; i < (n ? n : 1); i++) {
-		json_t *task = NULL;
+		json_t *task = NULL, *params = names_params(cli, i, "task");
 
-		if (cli_ask(cli, method, names_params(cli, i, "task"), false, &task, err) < 0)
+		if (resume)
+			json_object_set_new(params, "resume", json_true());
+		if (cli_ask(cli, method, params, false, &task, err) < 0)
 			return -1;
 		json_array_append_new(tasks, task);
 		if (!cli->json && !cli->quiet)
@@ -402,12 +425,12 @@ static int each_task(struct cli *cli, const char *method, struct error *err)
 
 static int stop_exec(struct cli *cli, struct error *err)
 {
-	return each_task(cli, "task.stop", err);
+	return each_task(cli, "task.stop", false, err);
 }
 
 static int retry_exec(struct cli *cli, struct error *err)
 {
-	return each_task(cli, "task.retry", err);
+	return each_task(cli, "task.retry", options_flag(&cli->options, "resume"), err);
 }
 
 const struct command command_task_stop = {
@@ -421,12 +444,17 @@ const struct command command_task_stop = {
     .exec = stop_exec,
 };
 
+static const struct option retry_options[] = {
+    {.name = "resume",
+     .help = "go on with the agent's own session of the last attempt, from where it stood"},
+    {0}};
+
 const struct command command_task_retry = {
     .name = "task retry",
     .aliases = "retry",
-    .usage = "TASK…",
+    .usage = "TASK… [--resume]",
     .summary = "try a failed or cancelled task again",
-    .options = no_options,
+    .options = retry_options,
     .least_args = 1,
     .most_args = ARGS_ANY,
     .args = KIND_TASK,

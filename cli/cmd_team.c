@@ -124,6 +124,7 @@ static const struct option add_options[] = {
      .value = "NAME[/MODEL]",
      .help = "takes only this agent's tasks, and those of none",
      .kind = KIND_AGENT},
+    {.name = "keep-session", .help = "each task goes to the agent's session of the one before"},
     {0}};
 
 static int print_one(const struct cli *cli, const json_t *teammate, const char *what)
@@ -157,6 +158,8 @@ static int add_exec(struct cli *cli, struct error *err)
 		json_object_set_new(params, "agent", json_text_or_null(agent));
 		json_object_set(params, "profile", profile);
 	}
+	if (options_flag(&cli->options, "keep-session"))
+		json_object_set_new(params, "session", json_string("keep"));
 	json_object_set_new(params, "environment", team_environment(cli));
 	if (cli_ask(cli, "team.add", params, false, &teammate, err) < 0)
 		return -1;
@@ -168,7 +171,7 @@ fail:
 
 const struct command command_team_add = {
     .name = "team add",
-    .usage = "[NAME] [--agent A]",
+    .usage = "[NAME] [--agent A] [--keep-session]",
     .summary = "one teammate more",
     .options = add_options,
     .most_args = 1,

@@ -225,20 +225,22 @@ static char **agent_argv(const struct attempt *a, const struct start *start, str
 {
 	char task[24];
 	char **argv;
+	const struct agents_values values = {
+	    .prompt = start->prompt,
+	    .prompt_file = start->file,
+	    .worktree = a->cwd,
+	    .task = task,
+	    .key = a->key,
+	    .branch = a->has_slot ? a->branch : NULL,
+	    .base = a->base,
+	    .session = resume_session(a),
+	    .model = a->model,
+	};
 
 	snprintf(task, sizeof task, "%lld", (long long)a->task);
-
-	argv = agents_command(start->way, &(struct agents_values){
-	                                      .prompt = start->prompt,
-	                                      .prompt_file = start->file,
-	                                      .worktree = a->cwd,
-	                                      .task = task,
-	                                      .key = a->key,
-	                                      .branch = a->has_slot ? a->branch : NULL,
-	                                      .base = a->base,
-	                                      .session = resume_session(a),
-	                                      .model = a->model,
-	                                  });
+	argv = start->way == a->profile
+	           ? agents_command(a->profile, &values)
+	           : agents_arguments(a->profile, json_sub(start->way, "command"), &values);
 	if (!argv || !argv[0] || !*argv[0]) {
 		strv_free(argv);
 		error_set(err, ERROR_INVALID, "agent %s: no command", a->agent ? a->agent : "?");

@@ -2,6 +2,7 @@
 """An agent that keeps sessions as real ones do: a file for each, by its id and the directory it was
 begun in. What it does in a turn is a script (the prompt, or what $W/script says); what it was told is
 its memory. sessions.py new|resume ID PROMPT"""
+import fcntl
 import json
 import os
 import subprocess
@@ -24,15 +25,14 @@ def main():
         if memory["cwd"] != os.getcwd():
             print(f"session {session} is of another directory", file=sys.stderr)
             return 1
-    lock = path + ".lock"
-    fd = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY) if not alive(lock) else None
-    if fd is None:
+    lock = open(path + ".lock", "a")  # let go of with the process, however that ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
         print(f"session {session} is in use", file=sys.stderr)
         with open(os.path.join(meet, "twice"), "a") as file:
             file.write(session + "\n")
         return 1
-    os.write(fd, str(os.getpid()).encode())
-    os.close(fd)
     memory["told"].append(prompt)
     with open(path + ".new", "w") as file:
         json.dump(memory, file)
@@ -43,22 +43,7 @@ def main():
                                "prompt": prompt}) + "\n")
     script = os.path.join(meet, "script")
     env = dict(os.environ, TURN=str(len(memory["told"])), HOW=how)
-    status = subprocess.run(["sh", "-e", script], env=env, check=False).returncode
-    os.unlink(lock)
-    return status
-
-
-def alive(lock):
-    try:
-        with open(lock) as file:
-            os.kill(int(file.read() or 0), 0)
-        return True
-    except (OSError, ValueError):
-        try:
-            os.unlink(lock)
-        except OSError:
-            pass
-        return False
+    return subprocess.run(["sh", "-e", script], env=env, check=False).returncode
 
 
 sys.exit(main())

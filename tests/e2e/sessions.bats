@@ -36,3 +36,145 @@ turns() {
 	has "$(pleach logs --verify a)" 'verify 3 of at most 3'
 	has "$(pleach logs --verify a)" 'verify 1 of at most 3'
 }
+
+@test "verify_retries used up: a fresh attempt, then failed; each agent that cannot go on too" {
+	sessions_plan 'tasks: [{id: a, prompt: "Do it.", verify: "false", verify_retries: 1, retries: 1}]' <<-'S'
+	echo "turn $TURN" >>made
+	S
+	expect 1 pleach run --headless >/dev/null
+	is '[["new",1],["resume",2],["new",1],["resume",2]]' "$(turns 'map([.how, .turn])')"
+	is '[2,"verify_failed"]' "$(task a '[.attempts, .error.code]')"
+	is 2 "$(turns 'map(.session) | unique | length')"
+	plan <<-'Y'
+	name: q
+	tasks: [{id: b, prompt: 'echo x >>"$W/b"', verify: 'false', verify_retries: 3, retries: 1}]
+	Y
+	sed -i '1{/^name: p/d}' pleach.yaml
+	expect 1 pleach run --headless >/dev/null
+	is 2 "$(wc -l <"$W/b")"
+	is '[1]' "$(task b '.rounds | map(.round)')"
+}
+
+@test "retry --resume goes on with the session, from where it stood" {
+	sessions_plan 'tasks: [{id: a, prompt: "Do it.", timeout: 60s}]' <<-'S'
+	echo "turn $TURN" >>made
+	test $TURN = 2
+	S
+	expect 5 pleach retry --resume a >/dev/null 2>&1 || expect 4 pleach retry --resume a >/dev/null
+	expect 1 pleach run --headless >/dev/null
+	session=$(task a .session)
+	expect 0 pleach retry --resume a >/dev/null
+	expect 0 pleach task wait a >/dev/null
+	is "[\"resume\",2,$session]" "$(jq -sc '.[1] | [.how, .turn, .session]' "$W/turns" | sed "s/\"$session\"/$session/")"
+	is 2 "$(git show pleach/p/a:made | wc -l)"
+	is '[1,"asked"]' "$(task a '[.continues.attempt, .continues.why]')"
+	has "$(pleach task show a)" 'attempt 1 (asked)'
+	has "$(turns '.[1].prompt')" 'Your last attempt at this task ended: exit 1'
+	has "$(turns '.[1].prompt')" 'Do it.'
+	is 1 "$(git merge-base --is-ancestor main pleach/p/a && task a .changes.files)"
+}
+
+@test "retry --resume is refused, with the reason, where there is nothing to go on with" {
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'exit 1'}]
+	Y
+	expect 1 pleach run --headless >/dev/null
+	expect 2 pleach retry --resume a
+	has "$(stderr)" 'no way to go on with a session'
+	is failed "$(task a .status)"
+}
+
+@test "a session that is not known any more: asked for it fails, after a crash it begins anew" {
+	gate go
+	sessions_plan 'tasks: [{id: a, prompt: "Do it."}]' <<-'S'
+	echo "$HOW" >>made
+	test -e "$W/later" || exit 1
+	test ! -e "$W/crash" || { rm "$W/crash"; read x <"$W/go"; }
+	S
+	expect 1 pleach run --headless >/dev/null
+	rm -r "$W/sessions"
+	expect 0 pleach retry --resume a >/dev/null
+	expect 1 pleach task wait a >/dev/null
+	has "$(task a .error.message)" 'could not be continued: exit 1: No conversation found'
+	touch "$W/crash" "$W/later"
+	since=$(last_seq)
+	expect 0 pleach retry a >/dev/null
+	eventually test ! -e "$W/crash"
+	rm -r "$W/sessions"
+	kill -KILL "$(team '.teammates[0].pid')"
+	wait_event '.kind == "session.refused"' "$since" >/dev/null
+	expect 0 pleach task wait a >/dev/null
+	is '["new","new"]' "$(turns 'map(.how) | .[1:]')"
+	is new "$(git show pleach/p/a:made)"
+	is true "$(task a .continues.refused)"
+	has "$(pleach task show a)" 'not known any more'
+	has "$(pleach logs a)" 'its session could not be continued'
+}
+
+@test "a worker is killed: the next attempt goes on with the session, from where it stood" {
+	gate go
+	sessions_plan 'tasks: [{id: a, prompt: "Do it.", verify: "test -s made"}]' <<-'S'
+	echo "turn $TURN" >>made
+	test $TURN = 2 || read x <"$W/go"
+	S
+	expect 0 pleach run --headless --detach >/dev/null
+	eventually test -s "$W/turns"
+	eventually pleach diff a --stat
+	kill -KILL "$(team '.teammates[0].pid')"
+	expect 0 pleach task wait a >/dev/null
+	is '[["new",1,1],["resume",2,2]]' "$(turns 'map([.how, .turn, .attempt])')"
+	is 1 "$(turns 'map(.session) | unique | length')"
+	is "turn 1
+	turn 2" "$(git show pleach/p/a:made | sed '2s/^/\t/')"
+	is '[2,"interrupted"]' "$(task a '[.attempts, .continues.why]')"
+	[[ ! -e $W/twice ]]
+}
+
+@test "killed while it verifies: the proof is made again, and nobody is asked" {
+	gate go
+	sessions_plan 'tasks: [{id: a, prompt: "Do it.", verify: "echo v >>$W/verified; test $(wc -l <$W/verified) -gt 1 || read x <$W/go"}]' <<-'S'
+	echo "turn $TURN" >>made
+	S
+	expect 0 pleach run --headless --detach >/dev/null
+	eventually test -s "$W/verified"
+	kill -KILL "$(team '.teammates[0].pid')"
+	expect 0 pleach task wait a >/dev/null
+	is '[["new",1]]' "$(turns 'map([.how, .turn])')"
+	is 'turn 1' "$(git show pleach/p/a:made)"
+	is '[2,0]' "$(task a '[.attempts, .verify.exit_code]')"
+}
+
+@test "killed in a round: it is neither lost nor done twice" {
+	gate go
+	sessions_plan 'tasks: [{id: a, prompt: "Do it.", verify: "echo out of $(wc -l <made); test $(wc -l <made) = 3", verify_retries: 1}]' <<-'S'
+	echo "turn $TURN" >>made
+	test $TURN != 2 || read x <"$W/go"
+	S
+	expect 0 pleach run --headless --detach >/dev/null
+	eventually sh -c 'test $(wc -l <$W/turns) = 2'
+	kill -KILL "$(team '.teammates[0].pid')" "$(serving_pid)"
+	expect 0 pleach task wait a >/dev/null
+	is '[["new",1,1],["resume",2,1],["resume",3,2]]' "$(turns 'map([.how, .turn, .attempt])')"
+	has "$(turns '.[2].prompt')" 'out of 1'
+	is '[2]' "$(task a '.rounds | map(.round)')"
+	is '[1,2]' "$(pleach --json events | jq -sc 'map(select(.kind == "attempt.verified") | .data.round)')"
+	is completed "$(task a .status)"
+}
+
+@test "session: keep hands the next task to the same session" {
+	sessions_plan 'team: [{name: ash, agent: keeper, session: keep}]
+tasks: [{id: a, prompt: "First."}, {id: b, prompt: "Second."}, {id: c, prompt: "Third.", blocked_by: [b]}]' <<-'S'
+	echo "$PLEACH_KEY $TURN" >"$PLEACH_KEY"
+	S
+	expect 0 pleach run --headless >/dev/null
+	is '[["a","new",1,"First."],["b","resume",2,"Second."],["c","resume",3,"Third."]]' \
+		"$(turns 'map([.key, .how, .turn, .prompt])')"
+	is '["keep",1]' "$(task b '[.continues.why, .continues.attempt]')"
+	is 'b 2' "$(git show pleach/p/b:b)"
+	expect 128 git show pleach/p/b:a
+	rm -r "$W/sessions"
+	expect 0 pleach add --key d --agent keeper 'Fourth.' >/dev/null
+	expect 0 pleach task wait d >/dev/null
+	is '["d","new",1,"Fourth."]' "$(turns '.[3] | [.key, .how, .turn, .prompt]')"
+	is true "$(task d .continues.refused)"
+}
