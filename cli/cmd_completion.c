@@ -8,6 +8,7 @@
 #include "connect.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "plan.h"
 #include "print.h"
 #include "text.h"
 
@@ -171,16 +172,31 @@ static void print_field_of(const json_t *items, const char *field)
 	}
 }
 
+/* Those of the files, too; where these are broken, the built-in ones. */
+static int print_agents(struct cli *cli)
+{
+	struct plan_context context = {0};
+	const struct plan_module *module = plan_module_load(NULL);
+	_cleanup_json_ json_t *agents = NULL, *warnings = NULL;
+
+	if (cli_place(cli, NULL) == 0)
+		context.root = cli->place.bare ? cli->place.worktree : cli->place.root;
+	if (module && module->agents_list(&context, &agents, &warnings, NULL) == 0) {
+		print_field_of(agents, "name");
+		return 0;
+	}
+	for (const char *const *name = agents_names(); *name; name++)
+		printf("%s\n", *name);
+	return 0;
+}
+
 static int names_exec(struct cli *cli, struct error *err)
 {
 	const char *kind = cli->options.args[0];
 	_cleanup_json_ json_t *tasks = NULL, *team = NULL;
 
-	if (strcmp(kind, "agent") == 0) {
-		for (const char *const *name = agents_names(); *name; name++)
-			printf("%s\n", *name);
-		return 0;
-	}
+	if (strcmp(kind, "agent") == 0)
+		return print_agents(cli);
 	if (cli_connect_running(cli, err) != 1)
 		return 0;
 	if (rpc_client_ask(cli->client, "task.list", NULL, false, &tasks, err) == 0)

@@ -56,7 +56,7 @@ struct cli {
 	X(answer) X(logs) X(attach) X(send) X(open) X(path)                                        \
 	X(team_list) X(team_add) X(team_remove) X(team_pause) X(team_resume)                       \
 	X(up) X(down) X(status) X(done) X(ask) X(progress)                                         \
-	X(events) X(gc) X(doctor) X(init) X(store_snapshot) X(help) X(version) X(completion) X(names)
+	X(events) X(gc) X(agents) X(doctor) X(init) X(store_snapshot) X(help) X(version) X(completion) X(names)
 /* clang-format on */
 #define X(name) extern const struct command command_##name;
 COMMANDS(X)

@@ -183,7 +183,7 @@ static void test_names(void **state)
 	assert_ptr_equal(command_find("ls"), &command_task_list);
 	assert_ptr_equal(command_find("task output"), &command_logs);
 	assert_ptr_equal(command_find("task add"), &command_add);
-	assert_null(command_find("agents"));
+	assert_null(command_find("agent"));
 	assert_true(command_is_group("team"));
 	assert_false(command_is_group("tea"));
 	assert_false(command_is_group("run"));
