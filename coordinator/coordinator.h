@@ -174,6 +174,21 @@ void serve_release_all(struct coordinator *c);
 /* Begins the end: workers exit, views close, then the process ends with DOWN. */
 void serve_end(struct coordinator *c);
 
+/* ---- what agents say and are told (methods_agent.c, messages.c, agent_state.c) ---- */
+#define SAID_MAX 65536 /* bytes of a question, a progress line or a message */
+int check_said(const char *text, struct error *err);
+/* The attempt whose token the caller holds, while it is the current one. Errors: STALE. */
+int request_attempt(struct request *r, struct attempt_row *attempt, struct task_row *task,
+                    struct error *err);
+/* Offers its worker all that is queued for it: now, or after the commit. */
+void messages_deliver(struct coordinator *c, struct teammate *t);
+void messages_deliver_later(struct coordinator *c, const struct teammate *t);
+/* In a step: settles what was handed to its agent, as far as its worker wrote that down. */
+void messages_attempt_ended(struct coordinator *c, int64_t attempt);
+/* In a step: what an attempt.state says of the agent; its task follows. */
+int agent_state_take(struct coordinator *c, struct teammate *t, const json_t *params,
+                     struct error *err);
+
 /* ---- names (resolve.c) ---- */
 /* TASK → id. `ref` NULL: the caller's own (an agent in a pane), else INVALID.
  * Errors: NOT_FOUND with the nearest name, CONFLICT (ambiguous). */
@@ -222,21 +237,28 @@ void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done
 void gitq_cancel(struct coordinator *c, const void *context);
 
 /* ---- held requests (held.c) ---- */
-enum held_kind { HELD_TASKS, HELD_EVENTS, HELD_ANSWER, HELD_RELEASE, HELD_DOWN };
+enum held_kind { HELD_TASKS, HELD_EVENTS, HELD_ANSWER, HELD_RELEASE, HELD_DOWN, HELD_HOOK };
 struct held {
 	enum held_kind kind;
 	struct later *later;
-	int64_t *tasks; /* ids, 0 at the end; HELD_ANSWER: the task */
-	int64_t since;  /* HELD_EVENTS */
+	int64_t *tasks; /* ids, 0 at the end; HELD_ANSWER: the task; HELD_HOOK: the attempt */
+	int64_t since;  /* HELD_EVENTS; HELD_HOOK: its number */
 	int64_t limit;
 	size_t at;    /* HELD_TASKS: those before it were at rest when last looked at */
-	json_t *note; /* HELD_DOWN: the keys that were released; HELD_RELEASE: who leaves */
+	json_t *note; /* HELD_DOWN: the keys that were released; HELD_RELEASE: who leaves;
+	               * HELD_HOOK: {"event","nonce"}, and "output" once it is decided */
 	bool now;     /* HELD_DOWN: goes on without its caller */
 	struct held *next;
 };
 void held_add(struct coordinator *c, struct held held); /* takes later and tasks */
 /* {"events","seq" of the last one here,"last" of the log}. New reference. */
 json_t *events_json(struct coordinator *c, int64_t since, int64_t limit);
+/* ---- hooks of agents (permissions.c) ---- */
+/* Its worker is asked what hooks wait for: new ones, and all of them when it is back. */
+void hooks_ask_again(struct coordinator *c, struct teammate *t);
+json_t *hook_result(struct coordinator *c, const struct held *h, struct error *err);
+void hook_gone(struct coordinator *c, const struct held *h);
+
 /* Answers what can be answered now: after each commit that changed something. */
 void held_check(struct coordinator *c);
 

@@ -376,6 +376,7 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
 	check_evidence(c, finish, &row);
 	session_note(c, &row, finish);
 	store_attempt_end(c->store, &row);
+	messages_attempt_ended(c, row.id);
 	record_end(c, &row);
 	record_tampering(c, &row, finish);
 	if (settle_task(c, &row, accepted, status, err) < 0)
@@ -412,6 +413,7 @@ void finish_lost(struct coordinator *c, int64_t attempt, const char *head, bool 
 	if (row.ended_at > row.started_at) /* else the clock was set back */
 		row.seconds = (double)(row.ended_at - row.started_at) / 1000.0;
 	store_attempt_end(c->store, &row);
+	messages_attempt_ended(c, row.id);
 	record_end(c, &row);
 	if (settle_task(c, &row, &accepted, &status, &err) < 0)
 		log_error("finish", "attempt=%lld: %s", (long long)attempt, err.text);

@@ -121,6 +121,8 @@ static json_t *held_result(struct coordinator *c, struct held *h, struct error *
 		return released_if_ended(c, h);
 	case HELD_DOWN:
 		return down_if_idle(c, h);
+	case HELD_HOOK:
+		return hook_result(c, h, err);
 	}
 	return NULL;
 }
@@ -159,6 +161,8 @@ void held_check(struct coordinator *c)
 			later_fail(c, h->later, &err);
 		else
 			later_reply(c, h->later, result);
+		if (h->kind == HELD_HOOK && !wanted)
+			hook_gone(c, h);
 		if (h->kind == HELD_DOWN && wanted)
 			serve_end(c);
 		else if (h->kind == HELD_DOWN) /* who waited for it thought better of it */

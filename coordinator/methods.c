@@ -32,6 +32,7 @@ static const struct method methods[] = {
     {"team.resume", BY_PEOPLE, method_team_resume},
     {"team.view", BY_ALL, method_team_view},
     {"message.send", BY_ALL, method_message_send},
+    {"message.list", BY_ALL, method_message_list},
     {"event.list", BY_ALL, method_event_list},
     {"run.release", BY_PEOPLE, method_run_release},
     {"store.snapshot", BY_PEOPLE, method_store_snapshot},
@@ -40,10 +41,13 @@ static const struct method methods[] = {
     {"agent.done", BY_AGENTS, method_agent_done},
     {"agent.ask", BY_AGENTS, method_agent_ask},
     {"agent.progress", BY_AGENTS, method_agent_progress},
+    {"agent.hook", BY_AGENTS, method_agent_hook},
     {"worker.next", BY_WORKERS, method_worker_next},
     {"attempt.finish", BY_WORKERS, method_attempt_finish},
     {"attempt.state", BY_WORKERS, method_attempt_state},
     {"message.typed", BY_WORKERS, method_message_typed},
+    {"hook.decided", BY_WORKERS, method_hook_decided},
+    {"permission.decided", BY_WORKERS, method_permission_decided},
 };
 
 const struct method *method_find(const char *name)

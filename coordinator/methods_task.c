@@ -216,32 +216,35 @@ int method_task_retry(struct request *r, struct error *err)
 	return reply_task(r, t.task);
 }
 
-struct answer {
-	int64_t attempt;
-	char *text;
-};
-
-/* An agent that asked and waits gets it as its answer; one that went on finds it typed. */
-static void answer_effect(struct coordinator *c, void *context)
+/* Whether its agent waits for the answer at the other end of a held request. */
+static bool asks_by_request(struct coordinator *c, int64_t task)
 {
-	struct answer *answer = context;
-	_cleanup_attempt_ struct attempt_row row = {0};
-	struct teammate *t = NULL;
-	bool waits = false;
-
-	if (store_attempt_get(c->store, answer->attempt, &row))
-		t = team_find(c, row.teammate);
 	for (const struct held *h = c->held; h; h = h->next)
-		waits =
-		    waits || (h->kind == HELD_ANSWER && h->tasks[0] == row.task && h->later->conn);
-	if (t && !waits)
-		teammate_notify(t, "attempt.answer",
-		                json_pack("{s:I, s:s}", "attempt", (json_int_t)answer->attempt,
-		                          "text", answer->text));
-	if (t)
-		teammate_changed(c, t);
-	free(answer->text);
-	free(answer);
+		if (h->kind == HELD_ANSWER && h->tasks[0] == task && h->later->conn)
+			return true;
+	return false;
+}
+
+/* An agent that asked and waits gets it as its answer; one that went on finds it typed; a question
+ * of its program (a permission) is answered as that program wants it. */
+static void hand_answer(struct coordinator *c, const struct task_row *row, int64_t attempt,
+                        const char *text)
+{
+	_cleanup_attempt_ struct attempt_row ran = {0};
+	_cleanup_json_ json_t *input =
+	    row->input ? jsonl_parse(row->input, strlen(row->input), NULL) : NULL;
+	const struct message_new answer = {.task = row->id,
+	                                   .attempt = attempt,
+	                                   .request = json_int(input, "request", 0),
+	                                   .text = text};
+	struct teammate *t = NULL;
+
+	if (store_attempt_get(c->store, attempt, &ran))
+		t = team_find(c, ran.teammate);
+	if (!t || asks_by_request(c, row->id))
+		return;
+	store_message_add(c->store, &answer);
+	messages_deliver_later(c, t);
 }
 
 int method_task_answer(struct request *r, struct error *err)
@@ -275,15 +278,10 @@ int method_task_answer(struct request *r, struct error *err)
 		return -1;
 	store_task_set_answer(r->c->store, t.task, text);
 	attempt = store_attempt_running_task(r->c->store, t.task);
-	if (attempt) {
-		struct answer *answer = xcalloc(1, sizeof *answer);
-
-		answer->attempt = attempt;
-		answer->text = xstrdup(text);
-		turn_effect(r->c, answer_effect, NULL, answer);
-	} else {
+	if (attempt)
+		hand_answer(r->c, &row, attempt, text);
+	else
 		store_task_set_next_base(r->c->store, t.task, NULL);
-	}
 	return reply_task(r, t.task);
 }
 

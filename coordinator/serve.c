@@ -246,7 +246,7 @@ static void on_close(struct rpc_peer *peer, void *context)
 	free(conn);
 }
 
-static const struct rpc_peer_handler handler = {on_call, on_close};
+static const struct rpc_peer_handler handler = {on_call, on_close, NULL};
 
 static bool is_ours(int fd)
 {

@@ -226,7 +226,7 @@ int64_t store_attempt_previous(struct store *store, int64_t task, int64_t before
 int64_t store_attempt_newest_of(struct store *store, const char *teammate);
 /* Sum of usage over a plan's attempts: not kept, computed. New reference or NULL. */
 
-/* ---- events and messages (store_event.c) ---- */
+/* ---- events (store_event.c) ---- */
 /* Appends; returns seq. data is borrowed, may be NULL. 0 ids are null. */
 int64_t store_event_add(struct store *store, const char *kind, int64_t task, int64_t attempt,
                         const char *teammate, const json_t *data);
@@ -234,11 +234,43 @@ int64_t store_event_add(struct store *store, const char *kind, int64_t task, int
 json_t *store_event_list(struct store *store, int64_t since, int64_t limit);
 int64_t store_event_last(struct store *store);
 void store_event_forget(struct store *store, int64_t seq); /* old progress */
-int64_t store_message_add(struct store *store, const char *teammate, int64_t task,
-                          const char *text);
-void store_message_delivered(struct store *store, int64_t id);
-/* [{"id","text"}] not yet typed, for that teammate or its task. New reference. */
-json_t *store_message_waiting(struct store *store, const char *teammate, int64_t task);
+
+/* ---- messages (store_message.c) ---- */
+enum message_state {
+	MESSAGE_QUEUED,
+	MESSAGE_DELIVERED,
+	MESSAGE_UNKNOWN, /* its agent died while it was being handed over: never handed over again
+	                  */
+	MESSAGE_DROPPED  /* an answer whose question is gone */
+};
+const char *message_state_word(enum message_state state);
+#define MESSAGE_PEOPLE "people" /* the recipient that is no teammate */
+
+struct message_new {
+	const char *to;    /* a teammate or MESSAGE_PEOPLE; NULL: whoever works on the task */
+	int64_t task;      /* 0: none */
+	const char *from;  /* a teammate; NULL: a person */
+	int64_t from_task; /* what that teammate works on */
+	int64_t attempt;   /* an answer: to that attempt and no other; 0: a message */
+	int64_t request;   /* an answer: to that question of it; 0: it is typed */
+	const char *text;
+};
+int64_t store_message_add(struct store *store, const struct message_new *message);
+/* True when it was queued until now. */
+bool store_message_settle(struct store *store, int64_t id, enum message_state state);
+/* [{"id","text","from","from_key","answer":bool,"request"}] queued for that teammate, its task
+ * or as answers to its attempt, in the order in which they were sent. New reference. */
+json_t *store_message_waiting(struct store *store, const char *teammate, int64_t task,
+                              int64_t attempt);
+/* True when a person answered that question already. */
+bool store_message_answered(struct store *store, int64_t attempt, int64_t request);
+bool store_message_any_queued(struct store *store);
+/* Answers to an attempt that has ended: nobody asks any more. */
+void store_message_drop_answers(struct store *store, int64_t attempt);
+/* The last `limit` ones of all, oldest first; `who` (NULL: of all): from or to that teammate, or
+ * about that task (0: none). [Message of docs/protocol.md]. New reference. */
+json_t *store_message_list(struct store *store, const char *who, int64_t task, int64_t limit);
+int64_t store_message_unread(struct store *store); /* by people */
 
 /* ---- the team (store_team.c) ---- */
 struct teammate_row {

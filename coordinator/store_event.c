@@ -1,4 +1,4 @@
-/* The event log and the messages that wait to be typed. */
+/* The event log. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,38 +51,6 @@ json_t *store_event_list(struct store *store, int64_t since, int64_t limit)
 int64_t store_event_last(struct store *store)
 {
 	return sql_int(store, 0, "SELECT max(seq) FROM event", "");
-}
-
-int64_t store_message_add(struct store *store, const char *teammate, int64_t task, const char *text)
-{
-	return sql_int(
-	    store, 0,
-	    "INSERT INTO message(teammate, task, text, created_at) VALUES(?1, ?2, ?3, ?4)"
-	    " RETURNING id",
-	    "toti", teammate, task, text, time_now_ms());
-}
-
-void store_message_delivered(struct store *store, int64_t id)
-{
-	sql_run(store,
-	        "UPDATE message SET delivered_at = ?2 WHERE id = ?1 AND delivered_at IS NULL", "ii",
-	        id, time_now_ms());
-}
-
-json_t *store_message_waiting(struct store *store, const char *teammate, int64_t task)
-{
-	sqlite3_stmt *row =
-	    sql_bind(store,
-	             "SELECT id, text FROM message WHERE delivered_at IS NULL"
-	             " AND (teammate = ?1 OR (teammate IS NULL AND task = ?2)) ORDER BY id",
-	             "to", teammate, task);
-	json_t *messages = json_array();
-
-	while (sql_step(store, row))
-		json_array_append_new(messages, json_pack("{s:I, s:s?}", "id",
-		                                          (json_int_t)sqlite3_column_int64(row, 0),
-		                                          "text", sqlite3_column_text(row, 1)));
-	return messages;
 }
 
 void store_event_forget(struct store *store, int64_t seq)

@@ -178,4 +178,15 @@ const char *const store_migrations[STORE_SCHEMA] = {
     "ALTER TABLE attempt ADD COLUMN rounds TEXT;"    /* JSON: [proof], one a verify */
     "ALTER TABLE task ADD COLUMN resume INTEGER NOT NULL DEFAULT 0;" /* the attempt to go on with */
     "ALTER TABLE teammate ADD COLUMN keep_session INTEGER NOT NULL DEFAULT 0;",
+
+    /* Who a message is from, as its token said; what became of it; and answers, which are
+     * messages to one attempt about one question of it. */
+    "ALTER TABLE message ADD COLUMN sender TEXT;" /* a teammate; NULL: a person */
+    "ALTER TABLE message ADD COLUMN sender_task INTEGER;"
+    "ALTER TABLE message ADD COLUMN state INTEGER NOT NULL DEFAULT 0;" /* enum message_state */
+    "ALTER TABLE message ADD COLUMN attempt INTEGER;"
+    "ALTER TABLE message ADD COLUMN request INTEGER;"
+    "UPDATE message SET state = 1 WHERE delivered_at IS NOT NULL;"
+    "CREATE INDEX message_queued ON message(task) WHERE delivered_at IS NULL;"
+    "CREATE INDEX message_answer ON message(attempt) WHERE attempt IS NOT NULL;",
 };

@@ -59,6 +59,8 @@ void teammate_set_task(struct teammate *t, int64_t attempt, int64_t task, const 
 	t->task = task;
 	t->key = xstrdup(key);
 	t->since_ms = time_now_ms();
+	t->says = TEAMMATE_STARTING;
+	t->until_ms = 0;
 	if (attempt) { /* what it said before was about something else */
 		free(t->last_output);
 		t->last_output = NULL;
@@ -177,6 +179,9 @@ int team_add(struct coordinator *c, const struct team_member *who, struct teamma
 		return error_set(err, ERROR_INVALID,
 		                 "\"%s\" is no teammate's name (a-z, then a-z 0-9 -, at most %d)",
 		                 name, TEXT_TEAMMATE_MAX);
+	if (name && (strcmp(name, MESSAGE_PEOPLE) == 0 || strcmp(name, "user") == 0))
+		return error_set(err, ERROR_INVALID,
+		                 "\"%s\" means the people here: name it otherwise", name);
 	if (name && team_find(c, name))
 		return error_set(err, ERROR_CONFLICT, "there is a teammate %s already", name);
 	if (team_size(c) >= TEAM_MAX)

@@ -44,6 +44,9 @@ struct teammate {
 	/* What it says it does. */
 	int64_t attempt, task;
 	char *key, *phase, *last_output, *progress;
+	enum teammate_state
+	    says;         /* of its agent: working idle needs_input limited; else STARTING */
+	int64_t until_ms; /* limited: wall clock; 0: not known */
 	int64_t since_ms, heard_ms, progress_ms, progress_seq;
 	json_t *finished; /* what became of its last result, to be told with the next task */
 	int64_t released; /* the attempt that was told to end, through no fault of its own */
@@ -115,7 +118,6 @@ int worker_hello(struct request *r, struct error *err);
 int method_worker_next(struct request *r, struct error *err);
 int method_attempt_finish(struct request *r, struct error *err);
 int method_attempt_state(struct request *r, struct error *err);
-int method_message_typed(struct request *r, struct error *err);
 /* Hears its status on the bus, once that is open. */
 void worker_listen_to(struct coordinator *c, struct teammate *t);
 void worker_link_lost(struct coordinator *c, struct teammate *t); /* its connection ended */

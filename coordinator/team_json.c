@@ -24,6 +24,8 @@ enum teammate_state teammate_state(struct coordinator *c, const struct teammate 
 			return TEAMMATE_NEEDS_INPUT;
 		if (t->phase && strcmp(t->phase, "verifying") == 0)
 			return TEAMMATE_VERIFYING;
+		if (t->says == TEAMMATE_LIMITED || t->says == TEAMMATE_IDLE)
+			return t->says;
 		return TEAMMATE_WORKING;
 	}
 	if (!t->conn)
@@ -35,20 +37,21 @@ json_t *teammate_json(struct coordinator *c, const struct teammate *t)
 {
 	_cleanup_free_ char *slot = teammate_slot(c, t->name), *branch = NULL;
 	_cleanup_attempt_ struct attempt_row attempt = {0};
-	char since[32];
+	char since[32], until[32];
 
+	text_format_time(t->until_ms, until);
 	if (t->attempt && store_attempt_get(c->store, t->attempt, &attempt))
 		branch = xstrdup(attempt.branch);
 	text_format_time(t->since_ms, since);
-	return json_pack("{s:s, s:s?, s:s, s:o, s:s?, s:o, s:s?, s:o, s:o, s:s?, s:o, s:o, s:s}",
-	                 "name", t->name, "agent", attempt.agent ? attempt.agent : t->agent,
-	                 "state", teammate_state_word(teammate_state(c, t)), "task",
-	                 json_int_or_null(t->task, 0), "key", t->key, "attempt",
-	                 json_int_or_null(t->attempt, 0), "pane",
-	                 c->views ? views_pane(c->views, t->name) : NULL, "pid",
-	                 json_int_or_null(t->proc.pid, 0), "slot", json_text_or_null(slot),
-	                 "branch", branch, "last_output", json_text_or_null(t->last_output),
-	                 "progress", json_text_or_null(t->progress), "since", since);
+	return json_pack(
+	    "{s:s, s:s?, s:s, s:o, s:s?, s:o, s:s?, s:o, s:o, s:s?, s:o, s:o, s:s, s:s?}", "name",
+	    t->name, "agent", attempt.agent ? attempt.agent : t->agent, "state",
+	    teammate_state_word(teammate_state(c, t)), "task", json_int_or_null(t->task, 0), "key",
+	    t->key, "attempt", json_int_or_null(t->attempt, 0), "pane",
+	    c->views ? views_pane(c->views, t->name) : NULL, "pid",
+	    json_int_or_null(t->proc.pid, 0), "slot", json_text_or_null(slot), "branch", branch,
+	    "last_output", json_text_or_null(t->last_output), "progress",
+	    json_text_or_null(t->progress), "since", since, "until", t->until_ms ? until : NULL);
 }
 
 json_t *team_json(struct coordinator *c)

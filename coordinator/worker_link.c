@@ -59,20 +59,6 @@ static const char *order_for(struct coordinator *c, struct teammate *t, int64_t 
 	return "resume";
 }
 
-static void send_waiting_messages(struct coordinator *c, struct teammate *t)
-{
-	_cleanup_json_ json_t *messages = store_message_waiting(c->store, t->name, t->task);
-	json_t *message;
-	size_t i;
-
-	json_array_foreach (messages, i, message) {
-		json_t *params = json_copy(message);
-
-		json_object_set_new(params, "attempt", json_integer(t->attempt));
-		teammate_notify(t, "attempt.message", params);
-	}
-}
-
 /* After a resume: what it missed while nobody was here. */
 static void resumed_effect(struct coordinator *c, void *context)
 {
@@ -85,8 +71,10 @@ static void resumed_effect(struct coordinator *c, void *context)
 	if (!store_task_get(c->store, t->task, &task) || task.attempt != t->attempt ||
 	    task.status == TASK_CANCELLED || t->released == t->attempt)
 		stop_tell(c, t, t->attempt, t->released == t->attempt ? "released" : "cancelled");
-	else
-		send_waiting_messages(c, t);
+	else {
+		messages_deliver(c, t);
+		hooks_ask_again(c, t);
+	}
 	if (t->removing && !t->attempt)
 		teammate_notify(t, "worker.exit", json_object());
 }
@@ -185,7 +173,7 @@ void worker_deliver(struct coordinator *c, struct teammate *t, int64_t attempt)
 	free(t->phase);
 	t->phase = xstrdup("preparing");
 	later_reply(c, later, assignment);
-	send_waiting_messages(c, t);
+	messages_deliver(c, t);
 	teammate_changed(c, t);
 }
 
@@ -330,13 +318,8 @@ int method_attempt_state(struct request *r, struct error *err)
 	if (session_is_told(r->params) && store_attempt_get(r->c->store, attempt, &row) &&
 	    row.outcome == OUTCOME_NONE)
 		session_note(r->c, &row, r->params);
+	if (agent_state_take(r->c, t, r->params, err) < 0)
+		return -1;
 	teammate_changed(r->c, t);
-	return 0;
-}
-
-int method_message_typed(struct request *r, struct error *err)
-{
-	(void)err;
-	store_message_delivered(r->c->store, json_int(r->params, "id", 0));
 	return 0;
 }

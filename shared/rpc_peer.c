@@ -107,6 +107,8 @@ static void peer_take(struct rpc_peer *peer, const json_t *message)
 	} else if (json_object_get(message, "id") &&
 	           (json_object_get(message, "result") || json_object_get(message, "error"))) {
 		peer_take_reply(peer, message);
+	} else if (peer->handler->on_noise) {
+		peer->handler->on_noise(peer, "neither a request nor a reply", peer->context);
 	} else {
 		error_set(&err, ERROR_INVALID, "neither a JSON-RPC request nor a reply");
 		rpc_peer_reply_error(peer, NULL, &err);
@@ -118,6 +120,7 @@ static void peer_parse(struct rpc_peer *peer)
 	while (!peer->closing) {
 		json_t *message = NULL;
 		struct error err = ERROR_INIT;
+		size_t before = peer->reader.in.len;
 		int rc = jsonl_next(&peer->reader, &message, &err);
 
 		if (rc == 0)
@@ -125,6 +128,11 @@ static void peer_parse(struct rpc_peer *peer)
 		if (rc > 0) {
 			peer_take(peer, message);
 			json_decref(message);
+			continue;
+		}
+		/* A line that is too long stays: behind it nothing can be found. */
+		if (peer->handler->on_noise && peer->reader.in.len < before) {
+			peer->handler->on_noise(peer, err.text, peer->context);
 			continue;
 		}
 		/* After a broken line nothing that follows can be trusted. */

@@ -18,6 +18,9 @@ struct rpc_peer_handler {
 	                const json_t *params, void *context);
 	/* The connection ended; the peer is freed after this returns. */
 	void (*on_close)(struct rpc_peer *peer, void *context);
+	/* A line that is no message; NULL: such a line ends the connection. For programs of
+	 * others, which print what they like between their messages. */
+	void (*on_noise)(struct rpc_peer *peer, const char *why, void *context);
 };
 
 /* Takes the connected descriptor. max_line: see jsonl.h. Freed by itself after on_close.

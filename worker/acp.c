@@ -1,6 +1,6 @@
 /* An ACP client without file system or terminal of its own: the agent works in its slot by
- * itself. What it asks leave for is granted where it only reads or edits files, as everywhere
- * with `permissions: edit`; more has to be granted by the agent's own flags. */
+ * itself. What it asks leave for is decided elsewhere; here it is only kept until that is said.
+ * What an agent prints between its messages is passed over. */
 #include "acp.h"
 
 #include <stdlib.h>
@@ -8,11 +8,16 @@
 
 #include "buf.h"
 #include "jsonl.h"
+#include "log.h"
 #include "mem.h"
 #include "rpc_peer.h"
 #include "text.h"
 
 #define ACP_PROTOCOL 1
+#define PENDING_MAX  64 /* permission requests at once: more are refused */
+#define PLAN_MAX     50 /* entries of a plan that are shown */
+#define LINE_WIDTH   200
+#define TOKENS_MAX   ((int64_t)1 << 50)
 
 struct acp_item {
 	char *text;
@@ -21,12 +26,25 @@ struct acp_item {
 	struct acp_item *next;
 };
 
+/* A permission request that was not answered yet. */
+struct acp_pending {
+	int64_t number;
+	json_t *id;
+	struct acp_pending *next;
+};
+
 struct acp {
 	struct rpc_peer *peer;             /* NULL once the connection ended */
 	const struct acp_handler *handler; /* NULL once freed by its owner */
 	void *context;
-	char *cwd, *session;
+	char *cwd, *session, *load;
 	bool busy, over;
+	bool replays;    /* a loaded session: what it says first was said before */
+	int64_t numbers; /* of permission requests so far */
+	struct acp_pending *pending;
+	size_t pending_count;
+	double cost; /* < 0: it never said */
+	int64_t input, output;
 	bool words_open; /* the last update was a part of an answer */
 	struct acp_item *first, **last;
 };
@@ -40,8 +58,16 @@ static void acp_destroy(struct acp *a)
 		free(item->text);
 		free(item);
 	}
+	while (a->pending) {
+		struct acp_pending *p = a->pending;
+
+		a->pending = p->next;
+		json_decref(p->id);
+		free(p);
+	}
 	free(a->cwd);
 	free(a->session);
+	free(a->load);
 	free(a);
 }
 
@@ -69,6 +95,66 @@ static bool reply_ok(struct acp *a, const char *what, const struct error *err)
 	return false;
 }
 
+static void answer(struct acp *a, const json_t *id, const char *option)
+{
+	json_t *outcome = option
+	                      ? json_pack("{s:s, s:s}", "outcome", "selected", "optionId", option)
+	                      : json_pack("{s:s}", "outcome", "cancelled");
+
+	if (a->peer)
+		rpc_peer_reply(a->peer, id, json_pack("{s:o}", "outcome", outcome));
+	else
+		json_decref(outcome);
+}
+
+void acp_permit(struct acp *a, int64_t number, const char *option)
+{
+	for (struct acp_pending **at = &a->pending; *at; at = &(*at)->next) {
+		struct acp_pending *p = *at;
+
+		if (p->number != number)
+			continue;
+		*at = p->next;
+		a->pending_count--;
+		answer(a, p->id, option);
+		json_decref(p->id);
+		free(p);
+		return;
+	}
+}
+
+/* The turn is over: what it asked meanwhile is nobody's question any more. */
+static void drop_pending(struct acp *a)
+{
+	while (a->pending) {
+		int64_t number = a->pending->number;
+
+		acp_permit(a, number, NULL);
+		a->handler->on_permission_gone(a->context, number);
+	}
+}
+
+static int64_t tokens(const json_t *usage, const char *key)
+{
+	int64_t n = json_int(usage, key, 0);
+
+	return n > 0 && n <= TOKENS_MAX ? n : 0;
+}
+
+/* Of one turn; unstable in the protocol, so whatever is there is taken. */
+static void take_usage(struct acp *a, const json_t *usage)
+{
+	int64_t input = tokens(usage, "inputTokens") + tokens(usage, "cachedReadTokens") +
+	                tokens(usage, "cachedWriteTokens");
+	int64_t output = tokens(usage, "outputTokens") + tokens(usage, "thoughtTokens");
+
+	if (!input && !output)
+		return;
+	a->input = a->input + input < TOKENS_MAX ? a->input + input : TOKENS_MAX;
+	a->output = a->output + output < TOKENS_MAX ? a->output + output : TOKENS_MAX;
+	a->handler->on_usage(a->context, a->input, a->output, a->cost);
+}
+
 static void prompt_replied(struct rpc_peer *peer, const json_t *result, const struct error *err,
                            void *context)
 {
@@ -78,11 +164,16 @@ static void prompt_replied(struct rpc_peer *peer, const json_t *result, const st
 
 	(void)peer;
 	a->busy = false;
+	if (a->handler)
+		drop_pending(a);
 	if (!reply_ok(a, "session/prompt", err))
 		return;
 	if (a->words_open)
 		a->handler->on_text(a->context, "\n", 1);
 	a->words_open = false;
+	take_usage(a, json_sub(result, "usage"));
+	take_usage(a, json_sub(json_sub(result, "_meta"), "usage"));
+	a->handler->on_turn(a->context, false);
 	if (reason && strcmp(reason, "end_turn") != 0) {
 		problem = xasprintf("it stopped: %s", reason);
 		acp_over(a, problem);
@@ -104,6 +195,9 @@ static void send_next(struct acp *a)
 	}
 	text = json_stringn(item->text, item->len);
 	a->busy = true;
+	if (item->id)
+		a->handler->on_begin(a->context, item->id);
+	a->handler->on_turn(a->context, true);
 	rpc_peer_ask(a->peer, "session/prompt",
 	             json_pack("{s:s, s:[{s:s, s:o}]}", "sessionId", a->session, "prompt", "type",
 	                       "text", "text", text ? text : json_string("")),
@@ -111,10 +205,18 @@ static void send_next(struct acp *a)
 	a->first = item->next;
 	if (!a->first)
 		a->last = &a->first;
+	rpc_peer_flush(a->peer);
 	if (item->id)
 		a->handler->on_taken(a->context, item->id);
 	free(item->text);
 	free(item);
+}
+
+static void session_is(struct acp *a, const char *session)
+{
+	a->session = xstrdup(session);
+	a->handler->on_session(a->context, session);
+	send_next(a);
 }
 
 static void session_replied(struct rpc_peer *peer, const json_t *result, const struct error *err,
@@ -130,8 +232,36 @@ static void session_replied(struct rpc_peer *peer, const json_t *result, const s
 		acp_over(a, "session/new: no session");
 		return;
 	}
-	a->session = xstrdup(session);
-	send_next(a);
+	session_is(a, session);
+}
+
+static void session_new(struct acp *a)
+{
+	rpc_peer_ask(a->peer, "session/new", json_pack("{s:s, s:[]}", "cwd", a->cwd, "mcpServers"),
+	             session_replied, a);
+}
+
+/* What cannot be loaded is begun anew: the prompt says what there is to do. */
+static void load_replied(struct rpc_peer *peer, const json_t *result, const struct error *err,
+                         void *context)
+{
+	struct acp *a = context;
+
+	(void)peer;
+	(void)result;
+	a->replays = false;
+	a->words_open = false;
+	if (!a->handler || a->over)
+		return;
+	if (err && a->peer) {
+		_cleanup_free_ char *line =
+		    xasprintf("· its session cannot be continued (%s): a new one\n", err->text);
+
+		a->handler->on_text(a->context, line, strlen(line));
+		session_new(a);
+	} else if (!err) {
+		session_is(a, a->load);
+	}
 }
 
 static void initialize_replied(struct rpc_peer *peer, const json_t *result, const struct error *err,
@@ -139,11 +269,18 @@ static void initialize_replied(struct rpc_peer *peer, const json_t *result, cons
 {
 	struct acp *a = context;
 
-	(void)result;
+	(void)peer;
 	if (!reply_ok(a, "initialize", err))
 		return;
-	rpc_peer_ask(peer, "session/new", json_pack("{s:s, s:[]}", "cwd", a->cwd, "mcpServers"),
-	             session_replied, a);
+	if (!a->load || !json_flag(json_sub(result, "agentCapabilities"), "loadSession")) {
+		session_new(a);
+		return;
+	}
+	a->replays = true;
+	rpc_peer_ask(
+	    a->peer, "session/load",
+	    json_pack("{s:s, s:s, s:[]}", "sessionId", a->load, "cwd", a->cwd, "mcpServers"),
+	    load_replied, a);
 }
 
 static void show_words(struct acp *a, const json_t *content)
@@ -157,54 +294,86 @@ static void show_words(struct acp *a, const json_t *content)
 	a->words_open = true;
 }
 
+/* "· text", on a line of its own. */
+static void show_line(struct acp *a, const char *mark, const char *text)
+{
+	_cleanup_buf_ struct buf line = BUF_INIT;
+
+	buf_printf(&line, "%s%s ", a->words_open ? "\n" : "", mark);
+	text_add_safe(&line, text, strlen(text), LINE_WIDTH, false);
+	buf_add_str(&line, "\n");
+	a->words_open = false;
+	a->handler->on_text(a->context, line.data, line.len);
+}
+
+static void show_plan(struct acp *a, const json_t *entries)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach ((json_t *)entries, i, entry) {
+		const char *content = json_text(entry, "content"),
+		           *status = json_text(entry, "status");
+		const char *mark = !status                              ? "  [ ]"
+		                   : strcmp(status, "completed") == 0   ? "  [x]"
+		                   : strcmp(status, "in_progress") == 0 ? "  [>]"
+		                                                        : "  [ ]";
+
+		if (i >= PLAN_MAX)
+			break;
+		if (content)
+			show_line(a, mark, content);
+	}
+}
+
+/* A tool call that went wrong says why; one that went well needs no further line. */
+static void show_tool_end(struct acp *a, const json_t *update)
+{
+	const char *status = json_text(update, "status");
+	const json_t *content = json_array_get(json_sub(update, "content"), 0);
+	const char *text = json_text(json_sub(content, "content"), "text");
+
+	if (status && strcmp(status, "failed") == 0)
+		show_line(a, "✗", text ? text : "the tool failed");
+}
+
 static void take_update(struct acp *a, const json_t *update)
 {
 	const char *kind = json_text(update, "sessionUpdate");
 	const char *title = json_text(update, "title");
-	_cleanup_buf_ struct buf line = BUF_INIT;
+	const json_t *cost = json_sub(update, "cost");
 
-	if (!kind)
+	if (!kind || a->replays)
 		return;
 	if (strcmp(kind, "agent_message_chunk") == 0) {
 		show_words(a, json_sub(update, "content"));
 	} else if (strcmp(kind, "tool_call") == 0 && title) {
-		buf_add_str(&line, a->words_open ? "\n· " : "· ");
-		text_add_safe(&line, title, strlen(title), 200, false);
-		buf_add_str(&line, "\n");
-		a->words_open = false;
-		a->handler->on_text(a->context, line.data, line.len);
+		show_line(a, "·", title);
+	} else if (strcmp(kind, "tool_call_update") == 0) {
+		show_tool_end(a, update);
+	} else if (strcmp(kind, "plan") == 0) {
+		show_plan(a, json_sub(update, "entries"));
+	} else if (strcmp(kind, "usage_update") == 0 && json_num(cost, "amount", -1) >= 0) {
+		a->cost = json_num(cost, "amount", -1);
+		a->handler->on_usage(a->context, a->input, a->output, a->cost);
 	}
 }
 
-/* Whether the tool that asks only looks or edits. */
-static bool may(const json_t *tool)
+static void take_permission(struct acp *a, const json_t *id, const json_t *params)
 {
-	static const char *const kinds[] = {"read", "edit", "move", "search", "think"};
-	const char *kind = json_text(tool, "kind");
+	struct acp_pending *p;
 
-	for (size_t i = 0; kind && i < ARRAY_LEN(kinds); i++)
-		if (strcmp(kind, kinds[i]) == 0)
-			return true;
-	return false;
-}
-
-static void answer_permission(struct rpc_peer *peer, const json_t *id, const json_t *params)
-{
-	const char *want = may(json_sub(params, "toolCall")) ? "allow_once" : "reject_once";
-	const json_t *option;
-	size_t i;
-
-	json_array_foreach (json_sub(params, "options"), i, option) {
-		const char *kind = json_text(option, "kind");
-
-		if (!kind || strcmp(kind, want) != 0 || !json_text(option, "optionId"))
-			continue;
-		rpc_peer_reply(peer, id,
-		               json_pack("{s:{s:s, s:s}}", "outcome", "outcome", "selected",
-		                         "optionId", json_text(option, "optionId")));
+	if (!a->busy || a->pending_count >= PENDING_MAX) {
+		answer(a, id, NULL);
 		return;
 	}
-	rpc_peer_reply(peer, id, json_pack("{s:{s:s}}", "outcome", "outcome", "cancelled"));
+	p = xcalloc(1, sizeof *p);
+	p->number = ++a->numbers;
+	p->id = json_incref((json_t *)id);
+	p->next = a->pending;
+	a->pending = p;
+	a->pending_count++;
+	a->handler->on_permission(a->context, p->number, params);
 }
 
 static void acp_call(struct rpc_peer *peer, const json_t *id, const char *method,
@@ -218,7 +387,7 @@ static void acp_call(struct rpc_peer *peer, const json_t *id, const char *method
 	if (strcmp(method, "session/update") == 0) {
 		take_update(a, json_sub(params, "update"));
 	} else if (strcmp(method, "session/request_permission") == 0 && id) {
-		answer_permission(peer, id, params);
+		take_permission(a, id, params);
 	} else if (id) {
 		error_set(&err, ERROR_INVALID, "%s: not offered by this client", method);
 		rpc_peer_reply_error(peer, id, &err);
@@ -231,20 +400,32 @@ static void acp_closed(struct rpc_peer *peer, void *context)
 
 	(void)peer;
 	a->peer = NULL;
+	if (a->handler)
+		drop_pending(a);
 	acp_over(a, "it closed the connection");
 	if (!a->handler)
 		acp_destroy(a);
 }
 
-struct acp *acp_new(uv_loop_t *loop, int fd, const char *cwd, const struct acp_handler *handler,
-                    void *context)
+/* Warnings and the like, printed where only messages belong. */
+static void acp_noise(struct rpc_peer *peer, const char *why, void *context)
 {
-	static const struct rpc_peer_handler peer_handler = {acp_call, acp_closed};
+	(void)peer;
+	(void)context;
+	log_debug("acp", "passed over: %s", why);
+}
+
+struct acp *acp_new(uv_loop_t *loop, int fd, const char *cwd, const char *load,
+                    const struct acp_handler *handler, void *context)
+{
+	static const struct rpc_peer_handler peer_handler = {acp_call, acp_closed, acp_noise};
 	struct acp *a = xcalloc(1, sizeof *a);
 
 	a->handler = handler;
 	a->context = context;
 	a->cwd = xstrdup(cwd);
+	a->load = xstrdup(load);
+	a->cost = -1;
 	a->last = &a->first;
 	a->peer = rpc_peer_new(loop, fd, JSONL_PERSON_MAX, &peer_handler, a);
 	rpc_peer_ask(a->peer, "initialize",
@@ -283,4 +464,31 @@ void acp_prompt(struct acp *a, const char *text, size_t len, int64_t id)
 	a->last = &item->next;
 	if (a->session && !a->busy)
 		send_next(a);
+}
+
+void acp_cancel(struct acp *a)
+{
+	struct acp_item *item;
+
+	if (!a || a->over || !a->handler)
+		return;
+	while ((item = a->first)) {
+		a->first = item->next;
+		free(item->text);
+		free(item);
+	}
+	a->last = &a->first;
+	if (!a->busy || !a->peer)
+		return;
+	rpc_peer_notify(a->peer, "session/cancel", json_pack("{s:s}", "sessionId", a->session));
+	drop_pending(a);
+	rpc_peer_flush(a->peer);
+}
+
+bool acp_has(const struct acp *a, int64_t id)
+{
+	for (const struct acp_item *item = a->first; item; item = item->next)
+		if (item->id == id)
+			return true;
+	return false;
 }

@@ -56,22 +56,14 @@ void attempt_set_phase(struct attempt *a, enum attempt_phase phase)
 
 static void attempt_free(struct attempt *a)
 {
-	struct attempt_queued *next;
-
-	acp_free(a->acp);
-	typing_free(a->typing);
 	terminal_close(a->terminal);
 	output_free(a->output);
 	output_free(a->verified);
 	report_free(a->report);
+	attempt_talk_finish(a);
 	state_free(a->state);
 	attempt_limits_free(a);
 	resume_free(a);
-	for (struct attempt_queued *q = a->queued; q; q = next) {
-		next = q->next;
-		free(q->text);
-		free(q);
-	}
 	json_decref(a->evidence);
 	json_decref(a->measures);
 	json_decref(a->tampering);
@@ -221,10 +213,7 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 	terminal_drain(a->terminal);
 	report_add(a->report, "\n", 1); /* a last line without its end */
 	attempt_limits_end(a);
-	acp_free(a->acp);
-	typing_free(a->typing);
-	a->acp = NULL;
-	a->typing = NULL;
+	attempt_talk_end(a);
 	if (a->has_slot || a->verify) {
 		terminal_close(a->terminal);
 		a->terminal = NULL;
@@ -488,6 +477,7 @@ void attempt_begin(struct worker *w, json_t *assignment)
 	a->assignment = json_incref(assignment);
 	a->started = uv_hrtime();
 	a->queued_last = &a->queued;
+	a->journal = -1;
 	a->state = state_new();
 	w->attempt = a;
 	rc = attempt_parse(a, &err);
@@ -521,6 +511,7 @@ void attempt_stop(struct attempt *a, enum attempt_outcome outcome, double grace)
 	if (!a->stopping)
 		a->stop_outcome = outcome;
 	a->stopping = true;
+	acp_cancel(a->acp);
 	end_command(a, grace);
 }
 

@@ -47,6 +47,12 @@ void attempt_stale(struct attempt *attempt);
 void attempt_done(struct attempt *attempt);
 /* A text for the agent; typed where it is interactive. id 0: not acknowledged. */
 void attempt_message(struct attempt *attempt, int64_t id, const char *text, size_t len);
+/* A person's answer to what its agent asked; request 0: it is typed. */
+void attempt_answer(struct attempt *attempt, int64_t id, int64_t request, const char *text,
+                    size_t len);
+/* An event of its agent's hooks (JSON text). id not 0: a decision is wanted (hook.decided). */
+void attempt_hook(struct attempt *attempt, int64_t id, const char *event, const char *nonce);
+void attempt_hook_gone(struct attempt *attempt, int64_t id);
 
 /* Its budget is used up: ends the agent, keeps the work, fails with that error. */
 void attempt_cut(struct attempt *attempt, enum task_error error, const char *text);

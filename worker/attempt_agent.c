@@ -111,6 +111,7 @@ void attempt_make_env(struct attempt *a)
 {
 	const struct worker_options *o = &a->w->options;
 	const char *answer = json_text(a->assignment, "answer");
+	_cleanup_json_ json_t *profile_env = NULL;
 	char task[24], attempt[24], number[16];
 	const char *ours[] = {"PLEACH_TASK",
 	                      task,
@@ -149,11 +150,12 @@ void attempt_make_env(struct attempt *a)
 	snprintf(task, sizeof task, "%lld", (long long)a->task);
 	snprintf(attempt, sizeof attempt, "%lld", (long long)a->id);
 	snprintf(number, sizeof number, "%d", o->number);
+	profile_env = attempt_hooks_env(a);
 	a->env = environment_make(a->w->environment, &(struct environment_want){
 	                                                 .plan = a->plan,
 	                                                 .agent = a->agent,
 	                                                 .key = a->key,
-	                                                 .profile_env = json_sub(a->profile, "env"),
+	                                                 .profile_env = profile_env,
 	                                                 .cwd = a->cwd,
 	                                                 .ours = ours,
 	                                             });
@@ -235,6 +237,8 @@ static char **agent_argv(const struct attempt *a, const struct start *start, str
 	    .base = a->base,
 	    .session = resume_session(a),
 	    .model = a->model,
+	    .hook = a->hook,
+	    .hooks_file = a->hooks_file,
 	};
 
 	snprintf(task, sizeof task, "%lld", (long long)a->task);
@@ -284,77 +288,6 @@ static void agent_drained(void *context)
 		typing_drained(a->typing);
 }
 
-static void agent_typed(void *context, int64_t id)
-{
-	struct attempt *a = context;
-
-	control_typed(a->w, id);
-}
-
-static void acp_text(void *context, const char *text, size_t len)
-{
-	struct attempt *a = context;
-
-	output_add(a->output, text, len);
-	attempt_show_pipe(a, text, len);
-	attempt_limits_data(a);
-	worker_changed(a->w);
-}
-
-static void acp_words(void *context, const char *text, int more)
-{
-	struct attempt *a = context;
-
-	report_say(a->report, text, more);
-}
-
-static void acp_over(void *context, const char *problem)
-{
-	struct attempt *a = context;
-
-	if (!problem) {
-		attempt_done(a);
-		return;
-	}
-	a->acp_problem = xstrdup(problem);
-	if (a->command)
-		command_stop(a->command, a->stop_grace);
-}
-
-static const struct acp_handler acp_handler = {acp_text, acp_words, agent_typed, acp_over};
-
-/* One text to the agent that runs. */
-static void hand_text(struct attempt *a, const char *text, size_t len, int64_t id)
-{
-	if (a->acp)
-		acp_prompt(a->acp, text, len, id);
-	else
-		typing_add(a->typing, text, len, id);
-}
-
-/* The prompt, the answer a person gave before this attempt, what was sent meanwhile. */
-static void hand_over(struct attempt *a, bool prompt)
-{
-	const char *answer = json_text(a->assignment, "answer"), *text;
-	struct attempt_queued *next;
-	size_t len;
-
-	if (prompt) {
-		text = resume_prompt(a, &len);
-		hand_text(a, text, len, 0);
-	}
-	if (answer)
-		hand_text(a, answer, strlen(answer), 0);
-	for (struct attempt_queued *q = a->queued; q; q = next) {
-		next = q->next;
-		hand_text(a, q->text, q->len, q->id);
-		free(q->text);
-		free(q);
-	}
-	a->queued = NULL;
-	a->queued_last = &a->queued;
-}
-
 int attempt_start_agent(struct attempt *a, struct error *err)
 {
 	static const struct terminal_handler handler = {agent_data, agent_drained};
@@ -366,7 +299,7 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 	struct worker *w = a->w;
 	bool tui = a->mode == MODE_TUI;
 
-	if (start_read(a, &start, err) != 0)
+	if (start_read(a, &start, err) != 0 || attempt_hooks_install(a, err) != 0)
 		return -1;
 	way = agents_prompt_way(start.way, start.len);
 	argv = agent_argv(a, &start, err);
@@ -408,16 +341,13 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 	attempt_usage_keep(a);
 	if (ours >= 0) {
 		a->report = report_new("acp");
-		a->acp = acp_new(&w->loop, ours, a->cwd, &acp_handler, a);
+		attempt_talk_acp(a, ours);
 		ours = -1;
-		hand_over(a, true);
 	} else if (!tui) {
 		a->report = report_new(json_text(a->profile, "output"));
 	}
-	if (tui) {
-		a->typing = typing_new(&w->loop, a->terminal, agent_typed, a);
-		hand_over(a, way && strcmp(way, "type") == 0);
-	}
+	if (tui)
+		attempt_talk_terminal(a, way && strcmp(way, "type") == 0);
 	return 0;
 }
 
@@ -454,37 +384,14 @@ int attempt_start_command(struct attempt *a, const json_t *command, double timeo
 	                     &a->command, err);
 }
 
-void attempt_message(struct attempt *a, int64_t id, const char *text, size_t len)
-{
-	struct attempt_queued *q;
-
-	if (a->typing || a->acp) {
-		if (!id || !a->typing || !typing_has(a->typing, id))
-			hand_text(a, text, len, id);
-		return;
-	}
-	/* Nothing is typed at a headless agent: its messages stay with the coordinator. */
-	if (a->mode == MODE_EXEC || a->agent_ran)
-		return;
-	for (q = a->queued; q; q = q->next)
-		if (id && q->id == id)
-			return;
-	q = xcalloc(1, sizeof *q);
-	q->id = id;
-	q->text = xrealloc(NULL, len + 1);
-	memcpy(q->text, text, len);
-	q->text[len] = '\0';
-	q->len = len;
-	*a->queued_last = q;
-	a->queued_last = &q->next;
-}
-
 void attempt_keys(struct attempt *a, const char *keys, size_t len)
 {
 	if (!a->terminal)
 		return;
 	if (a->typing)
 		typing_keys(a->typing, keys, len);
+	if (a->typing)
+		attempt_talk_keys(a, keys, len);
 	else
 		terminal_write(a->terminal, keys, len);
 }

@@ -6,6 +6,7 @@
 #include "attempt.h"
 #include "command.h"
 #include "output.h"
+#include "permissions.h"
 #include "report.h"
 #include "resume.h"
 #include "slots.h"
@@ -38,7 +39,16 @@ struct attempt_queued {
 	int64_t id;
 	char *text;
 	size_t len;
+	bool answer; /* to what its agent asks: goes before everything else */
 	struct attempt_queued *next;
+};
+
+struct attempt_asks; /* what waits for leave (attempt_asks.c) */
+
+/* A message that came: what is offered again after a reconnect is not handed over again. */
+struct attempt_known {
+	int64_t id;
+	bool done;
 };
 
 struct attempt {
@@ -73,7 +83,15 @@ struct attempt {
 	struct report *report;   /* of a headless agent that prints JSON lines, or NULL */
 	bool agent_ran;
 	bool slot_ready;                              /* the slot is switched to this attempt */
-	struct attempt_queued *queued, **queued_last; /* before the agent runs */
+	struct attempt_queued *queued, **queued_last; /* to be handed over, in this order */
+	bool handing, handing_answer;                 /* one of them is under way */
+	struct attempt_known *known;
+	size_t known_count;
+	int journal; /* what was handed over, on disk; -1: nothing yet */
+	struct attempt_asks *asks;
+	bool answer_told;        /* the assignment's answer */
+	char *hook, *hooks_file; /* what it is told of `pleach hook`; NULL: nothing */
+	char *session;           /* of the agent, as it says; NULL: unknown */
 
 	struct attempt_limits limits;
 	struct attempt_resume resume;
@@ -118,8 +136,36 @@ int attempt_start_command(struct attempt *a, const json_t *command, double timeo
                           void (*on_end)(void *, const struct command_end *), struct error *err);
 void attempt_agent_ended(void *context, const struct command_end *end);
 
-/* attempt_talk.c: a source says what the agent does. */
+/* attempt_talk.c: what its agent does, and what is said to it. */
 void attempt_report(struct attempt *a, const struct state_report *report);
+void attempt_talk_terminal(struct attempt *a, bool type_prompt); /* it runs on a->terminal */
+void attempt_talk_acp(struct attempt *a, int fd);                /* takes fd */
+void attempt_talk_keys(struct attempt *a, const char *keys, size_t len); /* of a person */
+void attempt_talk_end(struct attempt *a);                                /* its agent has ended */
+void attempt_talk_finish(struct attempt *a);
+/* A text for the agent, behind what waits already. */
+void attempt_say(struct attempt *a, const char *text, size_t len);
+
+/* attempt_hooks.c: how the agent is told of `pleach hook`. */
+int attempt_hooks_install(struct attempt *a, struct error *err);
+json_t *attempt_hooks_env(const struct attempt *a); /* profile's env and hooks'; new reference */
+
+/* attempt_asks.c: leave that the agent asks for. */
+struct attempt_asked {
+	const char *title; /* what people read */
+	struct permission_request request;
+	const json_t *options; /* acp: [{"optionId","name","kind"}] */
+	int64_t number;        /* acp: of the request; 0: a hook asks */
+	int64_t hook;          /* the hook's number */
+	const char *nonce, *event;
+};
+void attempt_ask(struct attempt *a, const struct attempt_asked *asked);
+/* Nobody waits for that one any more. number: acp's; hook: the hook's. */
+void attempt_ask_gone(struct attempt *a, int64_t number, int64_t hook);
+/* A person's answer to that question. True when it was asked. */
+bool attempt_ask_answer(struct attempt *a, int64_t request, const char *text);
+bool attempt_asks_any(const struct attempt *a); /* something waits for a person */
+void attempt_asks_free(struct attempt *a);
 
 /* attempt.c: the next step when no command and no job is under way. */
 void attempt_advance(struct attempt *a);

@@ -1,11 +1,16 @@
 /* What an attempt knows of its agent's state, and what it says to it: reports of all sources in,
  * `attempt.state` out; texts in, one at a time and in order, to whoever runs. Decides nothing
  * about the task. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "attempt_private.h"
+#include "buf.h"
 #include "jsonl.h"
+#include "log.h"
 #include "mem.h"
 #include "text.h"
 
@@ -50,6 +55,7 @@ void attempt_tell(struct attempt *a)
 }
 
 static void state_due_now(uv_timer_t *timer);
+static void hand_over(struct attempt *a);
 
 static void arm(struct attempt *a)
 {
@@ -80,4 +86,352 @@ void attempt_report(struct attempt *a, const struct state_report *report)
 	if (state_report(a->state, report, time_now_ms()))
 		attempt_tell(a);
 	arm(a);
+	hand_over(a); /* what waited while something was asked */
+}
+
+/* ---- the record of what was handed over ---- */
+
+/* "b ID" before the first byte, "d ID" behind the last: what the coordinator reads when this
+ * worker cannot say any more what became of a message. Not synced: it matters only while the
+ * machine lives, for the agent dies with it. */
+static bool journal(struct attempt *a, char what, int64_t id)
+{
+	_cleanup_free_ char *path = NULL, *line = NULL;
+
+	if (!id)
+		return true;
+	if (a->journal < 0) {
+		struct error err = ERROR_INIT;
+
+		path = xasprintf("%s/typed", a->dir);
+		if (attempt_make_dir(a, &err) == 0)
+			a->journal = open(
+			    path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	}
+	line = xasprintf("%c %lld\n", what, (long long)id);
+	if (a->journal >= 0 && write_all(a->journal, line, strlen(line)) == 0)
+		return true;
+	log_warn("attempt", "attempt=%lld cannot write down a message: %s", (long long)a->id,
+	         strerror(errno));
+	return false;
+}
+
+static struct attempt_known *known(struct attempt *a, int64_t id)
+{
+	for (size_t i = 0; id && i < a->known_count; i++)
+		if (a->known[i].id == id)
+			return &a->known[i];
+	return NULL;
+}
+
+/* Offered for the first time; else, when it was handed over already, that is said again. */
+static bool is_new(struct attempt *a, int64_t id)
+{
+	const struct attempt_known *k = known(a, id);
+
+	if (k) {
+		if (k->done)
+			control_typed(a->w, id);
+		return false;
+	}
+	if (id) {
+		a->known = xrealloc(a->known, (a->known_count + 1) * sizeof *a->known);
+		a->known[a->known_count++] = (struct attempt_known){.id = id};
+	}
+	return true;
+}
+
+static void handed(struct attempt *a, int64_t id)
+{
+	struct attempt_known *k = known(a, id);
+
+	if (k)
+		k->done = true;
+	journal(a, 'd', id);
+	if (id)
+		control_typed(a->w, id);
+}
+
+/* ---- handing over ---- */
+
+static void queue(struct attempt *a, struct attempt_queued text)
+{
+	struct attempt_queued *q = xcalloc(1, sizeof *q);
+	char *copy = xrealloc(NULL, text.len + 1);
+
+	memcpy(copy, text.text, text.len);
+	copy[text.len] = '\0';
+	*q = text;
+	q->text = copy;
+	q->next = NULL;
+	*a->queued_last = q;
+	a->queued_last = &q->next;
+}
+
+/* The next one that may go now: an answer goes to whoever asks, anything else waits until
+ * nothing is asked. NULL: none. */
+static struct attempt_queued **next_queued(struct attempt *a)
+{
+	bool asked = state_now(a->state)->state == AGENT_NEEDS_INPUT;
+
+	for (struct attempt_queued **at = &a->queued; *at; at = &(*at)->next)
+		if ((*at)->answer)
+			return at;
+	return asked || !a->queued ? NULL : &a->queued;
+}
+
+static void hand_over(struct attempt *a)
+{
+	struct attempt_queued **at, *q;
+
+	while (!a->handing && (a->typing || a->acp) && (at = next_queued(a))) {
+		q = *at;
+		*at = q->next;
+		if (!q->next)
+			a->queued_last = at;
+		if (a->acp) {
+			acp_prompt(a->acp, q->text, q->len, q->id);
+		} else {
+			a->handing = true;
+			a->handing_answer = q->answer;
+			typing_add(a->typing, q->text, q->len, q->id);
+		}
+		free(q->text);
+		free(q);
+	}
+}
+
+/* Whoever said that a person is wanted has not seen yet that one came. */
+static void went_on(struct attempt *a)
+{
+	const struct state_view *v = state_now(a->state);
+
+	if (v->state == AGENT_NEEDS_INPUT && !v->request)
+		attempt_report(a,
+		               &(struct state_report){.source = v->source, .state = AGENT_WORKING});
+}
+
+static bool typing_begins(void *context, int64_t id)
+{
+	return journal(context, 'b', id);
+}
+
+static void typing_ended(void *context, int64_t id)
+{
+	struct attempt *a = context;
+
+	a->handing = false;
+	handed(a, id);
+	if (a->handing_answer)
+		went_on(a);
+	hand_over(a);
+}
+
+/* What a person answered before this attempt: told once, however often its agent is started. */
+static const char *answer_due(struct attempt *a)
+{
+	const char *answer = a->answer_told ? NULL : json_text(a->assignment, "answer");
+
+	a->answer_told = true;
+	return answer;
+}
+
+void attempt_talk_terminal(struct attempt *a, bool type_prompt)
+{
+	static const struct typing_handler handler = {typing_begins, typing_ended};
+	const char *answer = answer_due(a), *prompt;
+	struct attempt_queued *waiting = a->queued;
+	size_t len;
+
+	a->queued = NULL;
+	a->queued_last = &a->queued;
+	a->typing = typing_new(&a->w->loop, a->terminal, &handler, a);
+	prompt = resume_prompt(a, &len);
+	if (type_prompt)
+		queue(a, (struct attempt_queued){.text = (char *)prompt, .len = len});
+	if (answer)
+		queue(a, (struct attempt_queued){.text = (char *)answer, .len = strlen(answer)});
+	*a->queued_last = waiting; /* what was sent before it ran */
+	while (*a->queued_last)
+		a->queued_last = &(*a->queued_last)->next;
+	hand_over(a);
+}
+
+void attempt_talk_keys(struct attempt *a, const char *keys, size_t len)
+{
+	if (memchr(keys, '\r', len) || memchr(keys, '\n', len))
+		went_on(a);
+}
+
+void attempt_message(struct attempt *a, int64_t id, const char *text, size_t len)
+{
+	/* Nothing is typed at a headless agent: its messages stay with the coordinator. */
+	if (a->mode == MODE_EXEC || a->agent_ran || !is_new(a, id))
+		return;
+	queue(a, (struct attempt_queued){.id = id, .text = (char *)text, .len = len});
+	hand_over(a);
+}
+
+void attempt_say(struct attempt *a, const char *text, size_t len)
+{
+	attempt_message(a, 0, text, len);
+}
+
+void attempt_answer(struct attempt *a, int64_t id, int64_t request, const char *text, size_t len)
+{
+	if (request) {
+		/* Not asked any more: there is nothing to answer. */
+		if (is_new(a, id)) {
+			attempt_ask_answer(a, request, text);
+			handed(a, id);
+		}
+		return;
+	}
+	if (a->mode == MODE_EXEC || a->agent_ran || !is_new(a, id))
+		return;
+	queue(a,
+	      (struct attempt_queued){.id = id, .text = (char *)text, .len = len, .answer = true});
+	hand_over(a);
+}
+
+/* ---- an agent that speaks the protocol ---- */
+
+static void acp_text(void *context, const char *text, size_t len)
+{
+	struct attempt *a = context;
+
+	output_add(a->output, text, len);
+	attempt_show_pipe(a, text, len);
+	attempt_limits_data(a);
+	worker_changed(a->w);
+}
+
+static void acp_words(void *context, const char *text, int more)
+{
+	struct attempt *a = context;
+
+	report_say(a->report, text, more);
+}
+
+static void acp_begins(void *context, int64_t id)
+{
+	journal(context, 'b', id);
+}
+
+static void acp_took(void *context, int64_t id)
+{
+	handed(context, id);
+}
+
+static void acp_session(void *context, const char *session)
+{
+	struct attempt *a = context;
+	const char *wanted = a->resume.going_on ? resume_session(a) : NULL;
+
+	if (wanted && strcmp(wanted, session) != 0 && !a->resume.refused)
+		a->resume.refused = xstrdup("the agent began a new session");
+	resume_heard(a, session);
+}
+
+static void acp_turn(void *context, bool working)
+{
+	/* A turn that ends is followed by the next one, or by the end. */
+	if (working)
+		attempt_report(context,
+		               &(struct state_report){.source = STATE_ACP, .state = AGENT_WORKING});
+}
+
+static void acp_asks(void *context, int64_t number, const json_t *params)
+{
+	const json_t *tool = json_sub(params, "toolCall"), *raw = json_sub(tool, "rawInput");
+	const json_t *place = json_array_get(json_sub(tool, "locations"), 0);
+	const char *command = json_text(raw, "command"), *path = json_text(place, "path");
+	const char *kind = json_text(tool, "kind"), *title = json_text(tool, "title");
+
+	attempt_ask(context, &(struct attempt_asked){
+	                         .title = title,
+	                         .request = {.kind = kind ? kind : "other",
+	                                     .argument = command ? command
+	                                                 : path  ? path
+	                                                         : json_text(raw, "url")},
+	                         .options = json_sub(params, "options"),
+	                         .number = number,
+	                     });
+}
+
+static void acp_ask_gone(void *context, int64_t number)
+{
+	attempt_ask_gone(context, number, 0);
+}
+
+static void acp_used(void *context, int64_t input, int64_t output, double cost)
+{
+	struct attempt *a = context;
+
+	report_used(a->report, input, output, cost);
+}
+
+static void acp_ended(void *context, const char *problem)
+{
+	struct attempt *a = context;
+
+	if (!problem) {
+		attempt_done(a);
+		return;
+	}
+	a->acp_problem = xstrdup(problem);
+	if (a->command)
+		command_stop(a->command, a->stop_grace);
+}
+
+void attempt_talk_acp(struct attempt *a, int fd)
+{
+	static const struct acp_handler handler = {acp_text,    acp_words, acp_begins, acp_took,
+	                                           acp_session, acp_turn,  acp_asks,   acp_ask_gone,
+	                                           acp_used,    acp_ended};
+	const char *load = a->resume.going_on ? resume_session(a) : NULL;
+	const char *answer = answer_due(a), *prompt;
+	size_t len;
+
+	prompt = resume_prompt(a, &len);
+	a->acp = acp_new(&a->w->loop, fd, a->cwd, load, &handler, a);
+	acp_prompt(a->acp, prompt, len, 0);
+	if (answer)
+		acp_prompt(a->acp, answer, strlen(answer), 0);
+	hand_over(a);
+}
+
+/* ---- the end ---- */
+
+void attempt_talk_end(struct attempt *a)
+{
+	acp_free(a->acp);
+	typing_free(a->typing);
+	a->acp = NULL;
+	a->typing = NULL;
+	a->handing = false;
+	uv_timer_stop(&a->w->agent_timer);
+	for (size_t i = 0; i < STATE_SOURCES; i++)
+		state_report(
+		    a->state,
+		    &(struct state_report){.source = (enum state_source)i, .state = AGENT_UNKNOWN},
+		    time_now_ms());
+	attempt_asks_free(a);
+}
+
+void attempt_talk_finish(struct attempt *a)
+{
+	struct attempt_queued *next;
+
+	attempt_talk_end(a);
+	for (struct attempt_queued *q = a->queued; q; q = next) {
+		next = q->next;
+		free(q->text);
+		free(q);
+	}
+	if (a->journal >= 0)
+		close(a->journal);
+	free(a->known);
+	free(a->hook);
+	free(a->hooks_file);
 }

@@ -14,6 +14,7 @@
 /* A phase is told a moment later, together with what follows soon: an agent that ends at
  * once costs one message to the coordinator's loop, not three. */
 #define STATE_DELAY_MS 10
+#define UNTOLD_MAX     1000 /* notifications that wait for the coordinator; the oldest go first */
 
 static const char *state_phase(const json_t *state)
 {
@@ -68,10 +69,35 @@ static void send_state_before_result(struct worker *w)
 	send_state(w);
 }
 
+void control_tell(struct worker *w, const char *method, json_t *params)
+{
+	if (w->peer && w->link >= LINK_READY) {
+		rpc_peer_notify(w->peer, method, params);
+		return;
+	}
+	if (!w->untold)
+		w->untold = json_array();
+	if (json_array_size(w->untold) >= UNTOLD_MAX)
+		json_array_remove(w->untold, 0);
+	json_array_append_new(w->untold, json_pack("[s, o]", method, params));
+}
+
+/* What happened while the coordinator was away. */
+static void tell_untold(struct worker *w)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach (w->untold, i, one)
+		rpc_peer_notify(w->peer, json_string_value(json_array_get(one, 0)),
+		                json_incref(json_array_get(one, 1)));
+	json_decref(w->untold);
+	w->untold = NULL;
+}
+
 void control_typed(struct worker *w, int64_t id)
 {
-	if (w->peer && w->link >= LINK_READY)
-		rpc_peer_notify(w->peer, "message.typed", json_pack("{s:I}", "id", (json_int_t)id));
+	control_tell(w, "message.typed", json_pack("{s:I}", "id", (json_int_t)id));
 }
 
 static char *result_dir(const struct worker *w)
@@ -295,6 +321,7 @@ static void hello_replied(struct rpc_peer *peer, const json_t *result, const str
 	views_heal(w->views); /* ours may have vanished together with the coordinator's */
 	log_info("control", "connected, order %s",
 	         json_text(result, "order") ? json_text(result, "order") : "next");
+	tell_untold(w);
 	hello_order(w, json_text(result, "order"));
 	worker_maybe_exit(w);
 }
@@ -355,13 +382,32 @@ static void take_cut(struct worker *w, const json_t *params)
 	attempt_cut(w->attempt, word, text);
 }
 
-static void take_text(struct worker *w, const json_t *params, int64_t id)
+static void take_text(struct worker *w, const json_t *params, bool answer)
 {
 	const json_t *text = json_object_get(params, "text");
+	int64_t id = json_int(params, "id", 0);
 	struct attempt *a = current(w, params);
 
-	if (a && json_is_string(text))
+	if (!a || !json_is_string(text))
+		return;
+	if (answer)
+		attempt_answer(a, id, json_int(params, "request", 0), json_string_value(text),
+		               json_string_length(text));
+	else
 		attempt_message(a, id, json_string_value(text), json_string_length(text));
+}
+
+static void take_hook(struct worker *w, const json_t *params)
+{
+	const char *event = json_text(params, "event");
+	int64_t id = json_int(params, "id", 0);
+	struct attempt *a = current(w, params);
+
+	if (a && event)
+		attempt_hook(a, id, event, json_text(params, "nonce"));
+	else if (id)
+		control_tell(w, "hook.decided",
+		             json_pack("{s:I, s:s}", "id", (json_int_t)id, "output", ""));
 }
 
 void control_call(struct rpc_peer *peer, const json_t *id, const char *method, const json_t *params,
@@ -380,9 +426,14 @@ void control_call(struct rpc_peer *peer, const json_t *id, const char *method, c
 		if (current(w, params))
 			attempt_done(w->attempt);
 	} else if (strcmp(method, "attempt.message") == 0) {
-		take_text(w, params, json_int(params, "id", 0));
+		take_text(w, params, false);
 	} else if (strcmp(method, "attempt.answer") == 0) {
-		take_text(w, params, 0);
+		take_text(w, params, true);
+	} else if (strcmp(method, "attempt.hook") == 0) {
+		take_hook(w, params);
+	} else if (strcmp(method, "attempt.hook_gone") == 0) {
+		if (current(w, params))
+			attempt_hook_gone(w->attempt, json_int(params, "id", 0));
 	} else if (strcmp(method, "attempt.asked") == 0) {
 		if (current(w, params))
 			attempt_asked(w->attempt);

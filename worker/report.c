@@ -424,6 +424,21 @@ void report_say(struct report *r, const char *text, bool more)
 	set_text(r, text, true);
 }
 
+void report_used(struct report *r, int64_t input, int64_t output, double cost)
+{
+	if (!r)
+		return;
+	r->input = r->output = 0;
+	r->cost = 0;
+	r->has_cost = false;
+	if (input || output)
+		count(r, input, output);
+	if (cost >= 0) {
+		r->cost = cost < COST_MAX ? cost : COST_MAX;
+		r->has_cost = true;
+	}
+}
+
 void report_add(struct report *r, const char *data, size_t len)
 {
 	while (r && r->read && len) {

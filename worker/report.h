@@ -20,6 +20,8 @@ void report_free(struct report *report); /* NULL is accepted, here and below */
 void report_add(struct report *report, const char *data, size_t len);
 /* Words that came another way (ACP); more: they continue the last ones. */
 void report_say(struct report *report, const char *text, bool more);
+/* Sums that came another way (ACP); cost < 0: unknown. */
+void report_used(struct report *report, int64_t input, int64_t output, double cost);
 /* {"input_tokens","output_tokens","cost_usd"}, cached tokens included; null where unknown. New
  * reference. */
 json_t *report_usage(const struct report *report);

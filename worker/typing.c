@@ -19,6 +19,7 @@
 #define SETTLE_MAX_MS    15000 /* it never stops printing (a spinner) */
 #define RETURN_PAUSE_MS  150
 #define NEXT_PAUSE_MS    100
+#define BEGIN_AGAIN_MS   1000
 #define COOKED_PIECE     1000 /* bytes of a line; the line discipline cuts it at 4,095 */
 #define HELD_KEYS_MAX    (64u << 10)
 
@@ -34,10 +35,11 @@ struct typing_item {
 struct typing {
 	uv_timer_t timer;
 	struct terminal *terminal;
-	void (*on_typed)(void *context, int64_t id);
+	const struct typing_handler *handler;
 	void *context;
 	enum typing_state state;
 	uint64_t started, last_output;
+	uint64_t rests_until; /* between two texts */
 	bool printed;
 	bool cooked; /* the text under way was written for a terminal in canonical mode */
 	struct ansi_watch watch;
@@ -46,14 +48,14 @@ struct typing {
 };
 
 struct typing *typing_new(uv_loop_t *loop, struct terminal *terminal,
-                          void (*on_typed)(void *context, int64_t id), void *context)
+                          const struct typing_handler *handler, void *context)
 {
 	struct typing *t = xcalloc(1, sizeof *t);
 
 	uv_timer_init(loop, &t->timer);
 	t->timer.data = t;
 	t->terminal = terminal;
-	t->on_typed = on_typed;
+	t->handler = handler;
 	t->context = context;
 	t->started = uv_now(loop);
 	t->last = &t->first;
@@ -182,6 +184,10 @@ static void type_text(struct typing *t)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
 
+	if (!t->handler->on_begin(t->context, t->first->id)) {
+		wait_for(t, BEGIN_AGAIN_MS);
+		return;
+	}
 	encode(t, t->first, &out);
 	if (!out.len) {
 		t->state = TYPING_TEXT;
@@ -206,10 +212,10 @@ static void type_done(struct typing *t)
 		terminal_write(t->terminal, t->held_keys.data, t->held_keys.len);
 		buf_finish(&t->held_keys);
 	}
+	t->rests_until = uv_now(t->timer.loop) + NEXT_PAUSE_MS;
 	if (t->first)
 		wait_for(t, NEXT_PAUSE_MS);
-	if (id)
-		t->on_typed(t->context, id);
+	t->handler->on_typed(t->context, id);
 }
 
 static void typing_step(uv_timer_t *timer)
@@ -245,6 +251,13 @@ static void typing_step(uv_timer_t *timer)
 	}
 }
 
+static uint64_t rest_left(const struct typing *t)
+{
+	uint64_t now = uv_now(t->timer.loop);
+
+	return t->rests_until > now ? t->rests_until - now : 0;
+}
+
 void typing_add(struct typing *t, const char *text, size_t len, int64_t id)
 {
 	struct typing_item *item = xcalloc(1, sizeof *item);
@@ -257,15 +270,7 @@ void typing_add(struct typing *t, const char *text, size_t len, int64_t id)
 	*t->last = item;
 	t->last = &item->next;
 	if (t->first == item && (t->state == TYPING_WAITS || t->state == TYPING_IDLE))
-		wait_for(t, t->state == TYPING_WAITS ? settle_left(t) : 0);
-}
-
-bool typing_has(const struct typing *t, int64_t id)
-{
-	for (const struct typing_item *item = t ? t->first : NULL; item; item = item->next)
-		if (item->id == id)
-			return true;
-	return false;
+		wait_for(t, t->state == TYPING_WAITS ? settle_left(t) : rest_left(t));
 }
 
 void typing_keys(struct typing *t, const char *keys, size_t len)

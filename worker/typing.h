@@ -12,16 +12,21 @@
 
 struct typing;
 
-/* on_typed: the text with that id (not 0) and its carriage return went to the terminal. */
+struct typing_handler {
+	/* The first byte of that text goes to the terminal next; false: not yet, asked again. */
+	bool (*on_begin)(void *context, int64_t id);
+	/* The text and its carriage return went to the terminal. */
+	void (*on_typed)(void *context, int64_t id);
+};
+
 struct typing *typing_new(uv_loop_t *loop, struct terminal *terminal,
-                          void (*on_typed)(void *context, int64_t id), void *context);
+                          const struct typing_handler *handler, void *context);
 /* To be called before the terminal is closed; texts that were not typed are forgotten. NULL
  * is accepted. */
 void typing_free(struct typing *typing);
 
 /* Queues a text. The first one is typed when the agent's first output has settled. */
 void typing_add(struct typing *typing, const char *text, size_t len, int64_t id);
-bool typing_has(const struct typing *typing, int64_t id); /* queued and not typed yet */
 /* Keys of a person. */
 void typing_keys(struct typing *typing, const char *keys, size_t len);
 /* The agent printed this. */

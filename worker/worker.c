@@ -195,7 +195,7 @@ static bool nothing_left(const struct worker *w)
 
 static void connect_now(struct worker *w)
 {
-	static const struct rpc_peer_handler handler = {control_call, disconnected};
+	static const struct rpc_peer_handler handler = {control_call, disconnected, NULL};
 	struct error err = ERROR_INIT;
 
 	if (rpc_peer_connect(&w->loop, w->options.socket, JSONL_PERSON_MAX, &handler, w, &w->peer,

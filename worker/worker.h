@@ -50,6 +50,7 @@ struct worker {
 	/* control.c: what has to be said */
 	json_t *result;    /* a FINISH that is not confirmed, or NULL */
 	bool result_saved; /* it is in result.json */
+	json_t *untold;    /* [[method, params]] since the coordinator went away, or NULL */
 	json_t *state;     /* attempt.state that waits for company, or NULL */
 	uv_timer_t state_timer;
 
@@ -104,6 +105,8 @@ void control_next(struct worker *w);
 void control_finish(struct worker *w);
 /* Queues an attempt.state, which is taken. */
 void control_state(struct worker *w, json_t *state);
+/* A notification, which is taken; kept while the coordinator is away. */
+void control_tell(struct worker *w, const char *method, json_t *params);
 void control_typed(struct worker *w, int64_t id);
 /* Writes the unconfirmed result where recovery finds it (synced); removes it again. */
 void control_save_result(struct worker *w);

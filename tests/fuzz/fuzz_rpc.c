@@ -61,7 +61,7 @@ static void closed(struct rpc_peer *peer, void *context)
 	seen->peer = NULL;
 }
 
-static const struct rpc_peer_handler handler = {call, closed};
+static const struct rpc_peer_handler handler = {call, closed, NULL};
 
 /* What came back is lines that our own reader takes, answers or questions. */
 static void check_answers(int fd)

@@ -57,7 +57,7 @@ static void end_closed(struct rpc_peer *peer, void *context)
 	end->peer = NULL;
 }
 
-static const struct rpc_peer_handler end_handler = {end_call, end_closed};
+static const struct rpc_peer_handler end_handler = {end_call, end_closed, NULL};
 
 static void end_answer(struct rpc_peer *peer, const json_t *result, const struct error *err,
                        void *context)

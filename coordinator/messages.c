@@ -1,0 +1,344 @@
+/* Messages: who may write to whom, what the recipient sees of the sender, and what becomes of
+ * each. A person's text arrives as it was typed; a teammate's is quoted line by line under a
+ * header that only this file writes, from the token of the connection: no text can pose as
+ * another's. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "methods.h"
+#include "place.h"
+#include "text.h"
+
+#define LIST_MAX    1000
+#define LIST_LAST   50
+#define JOURNAL_MAX (1u << 20)
+
+int check_said(const char *text, struct error *err)
+{
+	if (!text || !*text)
+		return error_set(err, ERROR_INVALID, "with which text?");
+	if (strlen(text) > SAID_MAX)
+		return error_set(err, ERROR_INVALID, "the text is longer than %d bytes", SAID_MAX);
+	return 0;
+}
+
+/* ---- what the recipient reads ---- */
+
+/* Bytes of the line break at `text`: whatever a terminal or an agent may take for one. */
+static size_t line_break(const char *text)
+{
+	if (text[0] == '\r' && text[1] == '\n')
+		return 2;
+	if (strchr("\n\r\v\f", text[0]))
+		return 1;
+	if (strncmp(text, "\xc2\x85", 2) == 0)
+		return 2;
+	return strncmp(text, "\xe2\x80\xa8", 3) == 0 || strncmp(text, "\xe2\x80\xa9", 3) == 0 ? 3
+	                                                                                      : 0;
+}
+
+/* Every line behind "> ": what imitates a header is quoted like the rest. Caller frees. */
+static char *quoted(const char *from, const char *key, const char *text)
+{
+	_cleanup_buf_ struct buf lines = BUF_INIT;
+	struct buf out = BUF_INIT;
+
+	buf_printf(&out, "[pleach: message from teammate %s%s%s, not from your user]\n> ", from,
+	           key ? ", on task " : "", key ? key : "");
+	while (*text) {
+		size_t step = line_break(text);
+
+		if (step)
+			buf_add_str(&lines, "\n");
+		else
+			buf_add(&lines, text, 1);
+		text += step ? step : 1;
+	}
+	while (lines.len && lines.data[lines.len - 1] == '\n')
+		lines.data[--lines.len] = '\0';
+	for (const char *at = lines.len ? lines.data : ""; *at;) {
+		size_t len = strcspn(at, "\n");
+
+		text_add_safe(&out, at, len, 0, false);
+		at += len;
+		if (*at) {
+			buf_add_str(&out, "\n> ");
+			at++;
+		}
+	}
+	return buf_take(&out);
+}
+
+void messages_deliver(struct coordinator *c, struct teammate *t)
+{
+	_cleanup_json_ json_t *messages = NULL;
+	json_t *message;
+	size_t i;
+
+	if (!t->conn || !t->attempt)
+		return;
+	messages = store_message_waiting(c->store, t->name, t->task, t->attempt);
+	json_array_foreach (messages, i, message) {
+		const char *from = json_text(message, "from"), *text = json_text(message, "text");
+		_cleanup_free_ char *shown =
+		    from ? quoted(from, json_text(message, "from_key"), text) : xstrdup(text);
+		json_t *params =
+		    json_pack("{s:I, s:I, s:s}", "attempt", (json_int_t)t->attempt, "id",
+		              (json_int_t)json_int(message, "id", 0), "text", shown ? shown : "");
+
+		if (json_flag(message, "answer")) {
+			json_object_set(params, "request", json_object_get(message, "request"));
+			teammate_notify(t, "attempt.answer", params);
+		} else {
+			teammate_notify(t, "attempt.message", params);
+		}
+	}
+}
+
+static void deliver_effect(struct coordinator *c, void *context)
+{
+	_cleanup_free_ char *name = context;
+	struct teammate *t = team_find(c, name);
+
+	if (t)
+		messages_deliver(c, t);
+}
+
+/* All that waits is offered again: its worker knows what it has. */
+void messages_deliver_later(struct coordinator *c, const struct teammate *t)
+{
+	turn_effect(c, deliver_effect, NULL, xstrdup(t->name));
+}
+
+/* ---- sending ---- */
+
+/* Who speaks: a teammate by its token, or a person. */
+static int sender_of(struct request *r, struct message_new *m, char **name, struct error *err)
+{
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+	_cleanup_task_ struct task_row task = {0};
+
+	*name = NULL;
+	if (r->conn->role != ROLE_AGENT)
+		return 0;
+	if (request_attempt(r, &attempt, &task, err) < 0)
+		return -1;
+	*name = xstrdup(attempt.teammate);
+	m->from = *name;
+	m->from_task = task.id;
+	return 0;
+}
+
+static void record_sent(struct coordinator *c, const struct message_new *m, int64_t id,
+                        const struct teammate *t)
+{
+	_cleanup_free_ char *first =
+	    m->to && strcmp(m->to, MESSAGE_PEOPLE) == 0 ? text_safe(m->text, 400) : NULL;
+	json_t *data = json_pack("{s:I, s:s?, s:s?, s:s?}", "id", (json_int_t)id, "from", m->from,
+	                         "to", m->to, "text", first);
+
+	store_event_add(c->store, "message.sent", m->task ? m->task : (t ? t->task : 0),
+	                t ? t->attempt : 0, t ? t->name : NULL, data);
+	json_decref(data);
+}
+
+static void send_to(struct request *r, struct message_new m, const struct teammate *t, json_t *sent)
+{
+	int64_t id;
+
+	if (!m.task)
+		m.to = t->name;
+	id = store_message_add(r->c->store, &m);
+	record_sent(r->c, &m, id, t);
+	json_array_append_new(sent,
+	                      json_pack("{s:s, s:s, s:I}", "teammate", t->name, "state",
+	                                t->attempt ? "sent" : "queued", "id", (json_int_t)id));
+	messages_deliver_later(r->c, t);
+}
+
+/* To a task that nobody works on yet: it waits for whoever gets it. */
+static int send_to_task(struct request *r, const char *who, struct message_new m, json_t *sent,
+                        struct error *err)
+{
+	_cleanup_task_ struct task_row row = {0};
+	int64_t id;
+
+	if (resolve_task(r, who, &m.task, err) < 0)
+		return -1;
+	store_task_get(r->c->store, m.task, &row);
+	if (task_status_is_terminal(row.status))
+		return error_set(err, ERROR_CONFLICT, "%s is %s: nobody would read it", row.key,
+		                 task_status_word(row.status));
+	id = store_message_add(r->c->store, &m);
+	record_sent(r->c, &m, id, NULL);
+	json_array_append_new(sent, json_pack("{s:n, s:s, s:I, s:s}", "teammate", "state", "queued",
+	                                      "id", (json_int_t)id, "key", row.key));
+	return 0;
+}
+
+static int send_to_people(struct request *r, struct message_new m, json_t *sent)
+{
+	int64_t id;
+
+	m.to = MESSAGE_PEOPLE;
+	id = store_message_add(r->c->store, &m);
+	record_sent(r->c, &m, id, NULL);
+	json_array_append_new(sent, json_pack("{s:s, s:s, s:I}", "teammate", MESSAGE_PEOPLE,
+	                                      "state", "queued", "id", (json_int_t)id));
+	return 0;
+}
+
+static bool means_people(struct coordinator *c, const char *who)
+{
+	return who && (strcmp(who, MESSAGE_PEOPLE) == 0 || strcmp(who, "user") == 0) &&
+	       !team_find(c, who);
+}
+
+int method_message_send(struct request *r, struct error *err)
+{
+	const char *text = json_text(r->params, "text"), *who = json_text(r->params, "who");
+	_cleanup_json_ json_t *sent = json_array();
+	_cleanup_free_ char *from = NULL;
+	struct message_new m = {.text = text};
+	struct error why = ERROR_INIT;
+	struct teammate *t = NULL;
+	int rc = 0;
+
+	if (check_said(text, err) < 0 || sender_of(r, &m, &from, err) < 0)
+		return -1;
+	if (json_flag(r->params, "all")) {
+		for (t = r->c->team.first; t; t = t->next)
+			if (!from || strcmp(from, t->name) != 0)
+				send_to(r, m, t, sent);
+	} else if (means_people(r->c, who)) {
+		rc = send_to_people(r, m, sent);
+	} else if (resolve_who(r, who, &t, &why) == 0) {
+		/* To a task: whoever works on it, should this teammate lose it before it reads. */
+		if (who && strcmp(who, t->name) != 0)
+			m.task = t->task;
+		send_to(r, m, t, sent);
+	} else {
+		rc = send_to_task(r, who, m, sent, err);
+	}
+	if (rc == 0)
+		request_reply(r, json_pack("{s:O}", "sent", sent));
+	return rc;
+}
+
+/* ---- reading ---- */
+
+static void mark_read(struct coordinator *c, const json_t *messages, const char *to, int64_t task)
+{
+	const json_t *message;
+	size_t i;
+
+	json_array_foreach ((json_t *)messages, i, message) {
+		const char *got = json_text(message, "to");
+		bool mine =
+		    got ? to && strcmp(got, to) == 0 : task && json_int(message, "task", 0) == task;
+
+		if (mine && strcmp(json_text(message, "state"), "queued") == 0)
+			store_message_settle(c->store, json_int(message, "id", 0),
+			                     MESSAGE_DELIVERED);
+	}
+}
+
+/* An agent reads what concerns itself. Nothing is typed at a headless one: reading is how it
+ * gets its messages. */
+static int list_for_agent(struct request *r, int64_t limit, struct error *err)
+{
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+	_cleanup_task_ struct task_row task = {0};
+	_cleanup_json_ json_t *assignment = NULL, *messages = NULL;
+	const char *mode;
+
+	if (request_attempt(r, &attempt, &task, err) < 0)
+		return -1;
+	messages = store_message_list(r->c->store, attempt.teammate, task.id, limit);
+	assignment = assignment_json(r->c, attempt.id);
+	mode = json_text(json_sub(assignment, "profile"), "mode");
+	if (mode && strcmp(mode, agent_mode_word(MODE_EXEC)) == 0)
+		mark_read(r->c, messages, attempt.teammate, task.id);
+	request_reply(r, json_pack("{s:O, s:I}", "messages", messages, "unread", (json_int_t)0));
+	return 0;
+}
+
+int method_message_list(struct request *r, struct error *err)
+{
+	int64_t limit = json_int(r->params, "limit", LIST_LAST);
+	_cleanup_json_ json_t *messages = NULL;
+
+	if (limit < 1 || limit > LIST_MAX)
+		limit = LIST_MAX;
+	if (r->conn->role == ROLE_AGENT)
+		return list_for_agent(r, limit, err);
+	messages = store_message_list(r->c->store, NULL, 0, limit);
+	if (json_flag(r->params, "read"))
+		mark_read(r->c, messages, MESSAGE_PEOPLE, 0);
+	request_reply(r, json_pack("{s:O, s:I}", "messages", messages, "unread",
+	                           (json_int_t)store_message_unread(r->c->store)));
+	return 0;
+}
+
+/* ---- what became of them ---- */
+
+static void record_settled(struct coordinator *c, int64_t id, enum message_state state,
+                           int64_t attempt)
+{
+	_cleanup_free_ char *kind = xasprintf("message.%s", message_state_word(state));
+	json_t *data;
+
+	if (!store_message_settle(c->store, id, state))
+		return;
+	data = json_pack("{s:I}", "id", (json_int_t)id);
+	store_event_add(c->store, kind, 0, attempt, NULL, data);
+	json_decref(data);
+}
+
+int method_message_typed(struct request *r, struct error *err)
+{
+	struct teammate *t = r->conn->teammate;
+
+	(void)err;
+	record_settled(r->c, json_int(r->params, "id", 0), MESSAGE_DELIVERED, t ? t->attempt : 0);
+	return 0;
+}
+
+/* The worker's own record: "b ID" before the first byte goes to the agent, "d ID" behind the
+ * last. What began and was not done is told as unknown: handed over again it might arrive
+ * twice, forgotten it might never. */
+static void settle_from_journal(struct coordinator *c, int64_t attempt)
+{
+	_cleanup_free_ char *file =
+	    xasprintf("%s/attempts/%lld/typed", c->place.state_dir, (long long)attempt);
+	_cleanup_free_ char *text = NULL;
+	int64_t begun = 0;
+	size_t len = 0;
+	char *end;
+
+	if (place_read_file(file, JOURNAL_MAX, &text, &len, NULL) < 0)
+		return;
+	for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n') {
+		int64_t id = at[0] && at[1] == ' ' ? strtoll(at + 2, &end, 10) : 0;
+
+		if (id <= 0 || *end != '\n')
+			continue;
+		if (*at == 'd')
+			record_settled(c, id, MESSAGE_DELIVERED, attempt);
+		begun = *at == 'b' ? id : 0;
+	}
+	if (begun)
+		record_settled(c, begun, MESSAGE_UNKNOWN, attempt);
+}
+
+void messages_attempt_ended(struct coordinator *c, int64_t attempt)
+{
+	if (!store_message_any_queued(c->store))
+		return;
+	settle_from_journal(c, attempt);
+	store_message_drop_answers(c->store, attempt);
+}
