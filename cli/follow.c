@@ -24,6 +24,7 @@
 #include "text.h"
 
 #define REFRESH_MS   200  /* tasks are read at most five times a second */
+#define GATHER_MS    10   /* events are gathered for so long where each of them is printed */
 #define LINES_MS     1000 /* a teammate's last line, while a screen shows it */
 #define SECOND_MS    1000
 #define RELEASE_MS   30000
@@ -196,7 +197,9 @@ static void mark_event(struct run *run, const json_t *event)
 	mark_changed(run, id);
 	if (status && strcmp(status, "in_progress") != 0 && strcmp(status, "completed") != 0)
 		run->all_changed = true;
-	json_array_foreach (json_object_get(task, "blocks"), i, other) {
+	/* That something can start is no line to tell. */
+	json_array_foreach (run->show == SHOW_LINES ? NULL : json_object_get(task, "blocks"), i,
+	                    other) {
 		if (task_of(run, json_integer_value(other), NULL))
 			mark_changed(run, json_integer_value(other));
 	}
@@ -293,8 +296,9 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 		run->settled = true;
 		take_tasks(run, result);
 	} else if (id == run->events_id) {
+		run->events_id = 0;
+		run->events_ms = time_mono_ms();
 		take_events(run, result);
-		return ask_events(run, err);
 	} else if (id == run->tasks_id) {
 		run->tasks_id = 0;
 		take_tasks(run, result);
@@ -315,17 +319,33 @@ static bool wants_tasks(const struct run *run)
 	       (run->all_changed || json_object_size(run->changed));
 }
 
+static bool wants_events(const struct run *run)
+{
+	return run->show != SHOW_NOTHING && !run->events_id;
+}
+
 /* Asks what is due; returns how long poll may wait. -1: for ever. */
 static int due(struct run *run, struct error *err)
 {
 	int64_t now = time_mono_ms(), wait = -1;
 
+	/* Asked again a moment after the last answer: with many changes, one question for many. */
+	if (wants_events(run)) {
+		wait = run->events_ms + (run->show == SHOW_JSON ? GATHER_MS : REFRESH_MS) - now;
+		if (wait <= 0 && ask_events(run, err) < 0)
+			return -2;
+		if (wait <= 0)
+			wait = -1;
+	}
 	if (wants_tasks(run)) {
 		if (now - run->read_ms >= REFRESH_MS) {
 			if (ask_tasks(run, err) < 0)
 				return -2;
 		} else {
-			wait = REFRESH_MS - (now - run->read_ms);
+			int64_t left = REFRESH_MS - (now - run->read_ms);
+
+			if (wait < 0 || left < wait)
+				wait = left;
 		}
 	}
 	if (run->show == SHOW_SCREEN) {
@@ -349,10 +369,10 @@ static int due(struct run *run, struct error *err)
 
 static int start_questions(struct run *run, struct error *err)
 {
-	run->tasks_id = run->team_id = 0;
+	run->tasks_id = run->team_id = run->events_id = run->events_ms = 0;
 	run->all_changed = run->team_changed = true;
 	run->read_ms = run->team_ms = 0;
-	return ask_wait(run, err) < 0 || ask_events(run, err) < 0 ? -1 : 0;
+	return ask_wait(run, err);
 }
 
 static int read_replies(struct run *run, struct error *err)

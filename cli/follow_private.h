@@ -15,7 +15,7 @@ struct run {
 	int signals;
 	int64_t wait_id, events_id, tasks_id, team_id; /* requests under way; 0: none */
 	int64_t since;
-	int64_t began_ms, read_ms, team_ms;
+	int64_t began_ms, read_ms, team_ms, events_ms;
 	json_t *tasks;     /* [Task] in order of ids */
 	json_t *teammates; /* or NULL */
 	json_t *ours;      /* {id: true} of the run's tasks */

@@ -297,6 +297,11 @@ int method_task_clashes(struct request *r, struct error *err)
 	return 0;
 }
 
+bool clashes_known(const struct coordinator *c)
+{
+	return json_array_size(c->clashes->pairs) > 0;
+}
+
 bool clashes_with_running(struct coordinator *c, int64_t task)
 {
 	json_t *pair;

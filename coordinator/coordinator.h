@@ -359,6 +359,7 @@ void clashes_init(struct coordinator *c);
 /* Something is being worked on: compared some time later. */
 void clashes_changed(struct coordinator *c);
 /* As of the last comparison, with work that is still under way. */
+bool clashes_known(const struct coordinator *c); /* any at all */
 bool clashes_with_running(struct coordinator *c, int64_t task);
 
 /* ---- what people see (status.c, team_json.c) ---- */

@@ -10,7 +10,10 @@
 #include "text.h"
 #include "transition.h"
 
-#define READY_PAGE 256 /* ready tasks looked at in a turn, more when none of them fits */
+/* Ready tasks looked at in a turn: more when none of them fits, and where some are known to clash
+ * with work under way, so that others can be found. */
+#define READY_FIRST 8
+#define READY_PAGE  256
 
 char *task_branch(const char *plan, const char *key)
 {
@@ -46,17 +49,11 @@ static size_t limit_index(struct coordinator *c, struct limits *limits, int64_t 
 static void limits_of(struct coordinator *c, struct limits *limits, const struct ready_row *row,
                       struct sched_task *task)
 {
-	_cleanup_json_ json_t *spec = NULL;
-	struct plan_row plan;
-	int64_t total, mine;
+	const json_t *plan = store_plan_limits(c->store, row->plan);
+	int64_t total = json_int(plan, "total", 0);
+	int64_t mine = row->agent ? json_int(json_object_get(plan, "agents"), row->agent, 0) : 0;
 
 	task->total_limit = task->agent_limit = SIZE_MAX;
-	if (!store_plan_get(c->store, row->plan, &plan))
-		return;
-	spec = plan.limits ? jsonl_parse(plan.limits, strlen(plan.limits), NULL) : NULL;
-	plan_row_finish(&plan);
-	total = json_int(spec, "total", 0);
-	mine = row->agent ? json_int(json_object_get(spec, "agents"), row->agent, 0) : 0;
 	if (total > 0)
 		task->total_limit = limit_index(c, limits, row->plan, NULL, total);
 	if (mine > 0)
@@ -91,14 +88,10 @@ json_t *attempt_profile(struct coordinator *c, const struct task_row *task, cons
                         const struct teammate *t)
 {
 	json_t *profile = NULL;
-	struct plan_row plan;
 
-	if (agent && store_plan_get(c->store, task->plan, &plan)) {
-		_cleanup_json_ json_t *agents = jsonl_parse(plan.agents, strlen(plan.agents), NULL);
-
-		profile = json_incref(json_object_get(agents, agent));
-		plan_row_finish(&plan);
-	}
+	if (agent)
+		profile =
+		    json_incref(json_object_get(store_plan_agents(c->store, task->plan), agent));
 	if (!profile && t && t->profile && (!agent || (t->agent && strcmp(agent, t->agent) == 0)))
 		profile = jsonl_parse(t->profile, strlen(t->profile), NULL);
 	return profile;
@@ -196,49 +189,31 @@ void schedule_turn(struct coordinator *c)
 {
 	struct sched_teammate teammates[TEAM_MAX];
 	struct teammate *idle[TEAM_MAX];
-	size_t n_idle, n, assigned = 0;
-	int64_t page = READY_PAGE;
+	size_t n_idle, n, made, assigned = 0;
+	int64_t page = 0;
 	struct ready_row *rows;
 
 	if (c->draining || c->ending || c->moving || c->pinning)
 		return;
-	n_idle = collect_idle(c, idle, teammates);
-	while (n_idle && !assigned) {
+	/* More are looked at while some teammate has nothing: up to a page, and beyond where
+	 * nothing fitted anybody. */
+	while ((n_idle = collect_idle(c, idle, teammates)) > 0) {
+		if (!page)
+			page = clashes_known(c) ? READY_PAGE : READY_FIRST + (int64_t)n_idle;
 		n = store_tasks_ready(c->store, page, &rows);
-		if (n && disk_has_room(c))
-			assigned = assign_page(c, rows, n, idle, teammates, n_idle);
+		made = n && disk_has_room(c) ? assign_page(c, rows, n, idle, teammates, n_idle) : 0;
 		ready_rows_free(rows, n);
-		if ((int64_t)n < page)
+		assigned += made;
+		if (made == n_idle || (int64_t)n < page || (assigned && page >= READY_PAGE))
 			break;
-		page *= 8; /* the first ones fit nobody here */
+		page *= 8; /* these fit nobody here */
 	}
 }
 
-/* What an agent gets to know of its blockers. */
-static json_t *inputs_json(struct coordinator *c, int64_t task)
+/* `first`: there was none before. */
+static char *previous_head(struct coordinator *c, const struct attempt_row *attempt, bool first)
 {
-	int64_t *blockers = store_task_blockers(c->store, task);
-	json_t *inputs = json_array();
-
-	for (size_t i = 0; blockers[i]; i++) {
-		_cleanup_task_ struct task_row row = {0};
-		_cleanup_free_ char *output = NULL;
-
-		if (!store_task_get(c->store, blockers[i], &row))
-			continue;
-		output = store_task_output(c->store, row.chosen ? row.chosen : row.id);
-		json_array_append_new(
-		    inputs, json_pack("{s:I, s:s, s:s, s:s?, s:o}", "id", (json_int_t)row.id, "key",
-		                      row.key, "status", task_status_word(row.status), "head",
-		                      row.head, "output", json_text_or_null(output)));
-	}
-	free(blockers);
-	return inputs;
-}
-
-static char *previous_head(struct coordinator *c, const struct attempt_row *attempt)
-{
-	int64_t id = store_attempt_previous(c->store, attempt->task, attempt->id);
+	int64_t id = first ? 0 : store_attempt_previous(c->store, attempt->task, attempt->id);
 	_cleanup_attempt_ struct attempt_row row = {0};
 
 	return id && store_attempt_get(c->store, id, &row) ? xstrdup(row.head) : NULL;
@@ -257,7 +232,7 @@ json_t *assignment_json(struct coordinator *c, int64_t id)
 	    !store_task_get(c->store, attempt.task, &task))
 		return NULL;
 	text = store_task_text(c->store, task.id);
-	previous = previous_head(c, &attempt);
+	previous = previous_head(c, &attempt, task.attempts <= 1);
 	profile = attempt_profile(c, &task, attempt.agent, team_find(c, attempt.teammate));
 	token_of_attempt(&c->secret, id, token);
 	token_session(&c->secret, id, session);
@@ -269,7 +244,7 @@ json_t *assignment_json(struct coordinator *c, int64_t id)
 	    json_object_get(text, "prompt"), "base", attempt.base, "branch", attempt.branch,
 	    "agent", attempt.agent, "model", attempt.model, "profile",
 	    profile ? profile : json_null(), "spec", json_object_get(text, "spec"), "token", token,
-	    "inputs", inputs_json(c, task.id), "stop_grace", STOP_GRACE_S, "previous_head",
-	    previous, "answer", task.answer, "session", session, "resume",
+	    "inputs", store_task_inputs(c->store, task.id), "stop_grace", STOP_GRACE_S,
+	    "previous_head", previous, "answer", task.answer, "session", session, "resume",
 	    session_resume_json(c, &attempt));
 }

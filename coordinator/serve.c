@@ -291,6 +291,7 @@ static void on_accept(uv_poll_t *poll, int status, int events)
 		conn->next = c->conns;
 		c->conns = conn;
 		conn->peer = rpc_peer_new(&c->loop, fd, JSONL_PERSON_MAX, &handler, conn);
+		rpc_peer_defer(conn->peer);
 	}
 }
 

@@ -27,6 +27,8 @@ struct store {
 	bool failed;
 	struct error why;    /* the first failure since the savepoint */
 	struct stuck *stuck; /* NULL: to be found out anew */
+	struct known *known;
+	int64_t last_event; /* -1: to be asked for */
 };
 
 static void store_fail(struct store *store)
@@ -93,6 +95,8 @@ int store_open(const char *file, struct store **out, struct error *err)
 	struct store *store = xcalloc(1, sizeof *store);
 	_cleanup_free_ char *real = real_file(file);
 
+	store->known = known_new();
+	store->last_event = -1;
 	if (sqlite3_open_v2(real, &store->db,
 	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
 	                        SQLITE_OPEN_NOFOLLOW,
@@ -135,6 +139,7 @@ void store_close(struct store *store)
 	for (size_t i = 0; i < STATEMENTS_MAX; i++)
 		sqlite3_finalize(store->cache[i].stmt);
 	stuck_free(store->stuck);
+	known_free(store->known);
 	sqlite3_finalize(store->nothing);
 	sqlite3_close(store->db);
 	free(store);
@@ -144,6 +149,32 @@ void store_graph_changed(struct store *store)
 {
 	stuck_free(store->stuck);
 	store->stuck = NULL;
+}
+
+struct known *store_known(struct store *store)
+{
+	return store->known;
+}
+
+void store_event_is_last(struct store *store, int64_t seq)
+{
+	store->last_event = seq;
+}
+
+int64_t store_event_last(struct store *store)
+{
+	if (store->last_event < 0)
+		store->last_event =
+		    sql_int(store, -1, "SELECT coalesce(max(seq), 0) FROM event", "");
+	return store->last_event < 0 ? 0 : store->last_event;
+}
+
+/* Something was undone: nothing that was remembered need be so. */
+static void forget_all(struct store *store)
+{
+	store_graph_changed(store);
+	known_forget(store->known);
+	store->last_event = -1;
 }
 
 static const struct stuck *stuck_now(struct store *store)
@@ -183,7 +214,7 @@ void store_rollback(struct store *store)
 {
 	if (!sqlite3_get_autocommit(store->db))
 		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-	store_graph_changed(store);
+	forget_all(store);
 	store->failed = false;
 }
 
@@ -207,7 +238,7 @@ void store_release(struct store *store)
 void store_rollback_to(struct store *store)
 {
 	store->failed = false;
-	store_graph_changed(store);
+	forget_all(store);
 	sql_run(store, "ROLLBACK TO request", "");
 	sql_run(store, "RELEASE request", "");
 }

@@ -57,6 +57,10 @@ struct plan_row {
 void plan_row_finish(struct plan_row *row);
 bool store_plan_find(struct store *store, const char *name, struct plan_row *out);
 bool store_plan_get(struct store *store, int64_t id, struct plan_row *out);
+/* Of a plan, parsed: name -> profile, and how many at once. Borrowed until anything is written or
+ * undone; NULL: no such plan. */
+const json_t *store_plan_agents(struct store *store, int64_t id);
+const json_t *store_plan_limits(struct store *store, int64_t id);
 /* Inserts or updates by name; returns its id. */
 int64_t store_plan_put(struct store *store, const struct plan_row *row);
 json_t *store_plan_list(struct store *store); /* [{"id","name","counts"…}]; new reference */
@@ -125,6 +129,9 @@ void store_task_set_blockers(struct store *store, int64_t id, const int64_t *blo
 bool store_task_reaches(struct store *store, int64_t from, int64_t to);
 /* Vectors of ids end with 0; caller frees. */
 int64_t *store_task_blockers(struct store *store, int64_t id);
+/* [{"id","key","status","head","output"}]: what an agent gets to know of its blockers. New
+ * reference. */
+json_t *store_task_inputs(struct store *store, int64_t id);
 int64_t *store_task_blocks(struct store *store, int64_t id);
 int64_t *store_task_alternatives(struct store *store, int64_t id);
 int64_t *store_task_ids(struct store *store, int64_t plan); /* 0: of all plans; in id order */

@@ -16,6 +16,7 @@ int64_t store_event_add(struct store *store, const char *kind, int64_t task, int
 	        "INSERT INTO event(at, kind, task, attempt, teammate, data)"
 	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
 	        "itoott", time_now_ms(), kind, task, attempt, teammate, text);
+	store_event_is_last(store, sql_last_id(store));
 	return sql_last_id(store);
 }
 
@@ -46,11 +47,6 @@ json_t *store_event_list(struct store *store, int64_t since, int64_t limit)
 	while (sql_step(store, row))
 		json_array_append_new(events, event_json(row));
 	return events;
-}
-
-int64_t store_event_last(struct store *store)
-{
-	return sql_int(store, 0, "SELECT max(seq) FROM event", "");
 }
 
 void store_event_forget(struct store *store, int64_t seq)

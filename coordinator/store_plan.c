@@ -54,6 +54,7 @@ bool store_plan_get(struct store *store, int64_t id, struct plan_row *out)
 
 int64_t store_plan_put(struct store *store, const struct plan_row *row)
 {
+	known_forget_plans(store_known(store));
 	return sql_int(store, 0,
 	               "INSERT INTO plan(name, source, base, target, agents, limits, created_at,"
 	               " policy, lands) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"

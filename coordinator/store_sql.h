@@ -29,6 +29,21 @@ char *sql_column_text(sqlite3_stmt *stmt, int column);
 /* A column that holds JSON: new reference, json null when it is null. */
 json_t *sql_column_json(sqlite3_stmt *stmt, int column);
 
+/* store_known.c: of rows that rarely change, what was parsed. */
+struct known;
+struct known *known_new(void);
+void known_free(struct known *known);
+void known_forget(struct known *known);       /* a turn was undone */
+void known_forget_plans(struct known *known); /* a plan was written */
+struct known *store_known(struct store *store);
+/* The spec of that number; text: what the row says. New reference. */
+json_t *store_spec(struct store *store, int64_t id, const char *text);
+/* Its number; stored when it is new. */
+int64_t store_spec_id(struct store *store, const json_t *spec);
+
+/* The event that was written last, or that it must be asked for (-1). */
+void store_event_is_last(struct store *store, int64_t seq);
+
 /* A status or an edge was written: what was known of stuck tasks is not any more. */
 void store_graph_changed(struct store *store);
 

@@ -99,28 +99,40 @@ int64_t store_task_find(struct store *store, const char *plan, const char *key)
 
 json_t *store_task_text(struct store *store, int64_t id)
 {
-	sqlite3_stmt *row = sql_bind(store,
-	                             "SELECT subject, prompt, metadata, spec.text, definition"
-	                             " FROM task_text JOIN spec ON spec.id = task_text.spec"
-	                             " WHERE task = ?1",
-	                             "i", id);
+	sqlite3_stmt *row =
+	    sql_bind(store,
+	             "SELECT subject, prompt, metadata, spec.text, definition, spec.id"
+	             " FROM task_text JOIN spec ON spec.id = task_text.spec"
+	             " WHERE task = ?1",
+	             "i", id);
 	json_t *text;
 
 	if (!sql_step(store, row))
 		return NULL;
-	text =
-	    json_pack("{s:s?, s:s?, s:o, s:o, s:s?}", "subject", sqlite3_column_text(row, 0),
-	              "prompt", sqlite3_column_text(row, 1), "metadata", sql_column_json(row, 2),
-	              "spec", sql_column_json(row, 3), "definition", sqlite3_column_text(row, 4));
+	text = json_pack("{s:s?, s:s?, s:o, s:o, s:s?}", "subject", sqlite3_column_text(row, 0),
+	                 "prompt", sqlite3_column_text(row, 1), "metadata", sql_column_json(row, 2),
+	                 "spec",
+	                 store_spec(store, sqlite3_column_int64(row, 5),
+	                            (const char *)sqlite3_column_text(row, 3)),
+	                 "definition", sqlite3_column_text(row, 4));
 	sql_done(row);
 	return text;
 }
 
 json_t *store_task_spec(struct store *store, int64_t id)
 {
-	_cleanup_json_ json_t *text = store_task_text(store, id);
+	sqlite3_stmt *row = sql_bind(store,
+	                             "SELECT spec.id, spec.text FROM task_text"
+	                             " JOIN spec ON spec.id = task_text.spec WHERE task = ?1",
+	                             "i", id);
+	json_t *spec;
 
-	return json_incref(json_object_get(text, "spec"));
+	if (!sql_step(store, row))
+		return NULL;
+	spec = store_spec(store, sqlite3_column_int64(row, 0),
+	                  (const char *)sqlite3_column_text(row, 1));
+	sql_done(row);
+	return spec;
 }
 
 json_t *store_verdict(struct store *store, int64_t choice)
@@ -150,15 +162,6 @@ int64_t *store_choices_judged(struct store *store)
 	                "");
 }
 
-static int64_t spec_id(struct store *store, const json_t *spec)
-{
-	_cleanup_free_ char *text = jsonl_text(spec);
-	int64_t id = sql_int(store, 0, "SELECT id FROM spec WHERE text = ?1", "t", text);
-
-	return id ? id
-	          : sql_int(store, 0, "INSERT INTO spec(text) VALUES(?1) RETURNING id", "t", text);
-}
-
 static char *metadata_text(const json_t *metadata)
 {
 	return json_is_object(metadata) ? jsonl_text(metadata) : NULL;
@@ -184,7 +187,7 @@ int64_t store_task_insert(struct store *store, const struct task_new *task)
 	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	        "ittti"
 	        "tt",
-	        id, task->subject, task->prompt, metadata, spec_id(store, task->spec),
+	        id, task->subject, task->prompt, metadata, store_spec_id(store, task->spec),
 	        task->definition, task->nonce);
 	return id;
 }
@@ -205,7 +208,7 @@ void store_task_redefine(struct store *store, int64_t id, const struct task_new 
 	        " definition = ?6 WHERE task = ?1",
 	        "ittt"
 	        "it",
-	        id, task->subject, task->prompt, metadata, spec_id(store, task->spec),
+	        id, task->subject, task->prompt, metadata, store_spec_id(store, task->spec),
 	        task->definition);
 }
 
@@ -247,6 +250,28 @@ int64_t *store_task_blockers(struct store *store, int64_t id)
 {
 	return sql_ints(store, "SELECT blocker FROM dependency WHERE task = ?1 ORDER BY blocker",
 	                "i", id);
+}
+
+json_t *store_task_inputs(struct store *store, int64_t id)
+{
+	sqlite3_stmt *row = sql_bind(store,
+	                             "SELECT task.id, key, status, head, output FROM dependency"
+	                             " JOIN task ON task.id = blocker"
+	                             " JOIN task_text ON task_text.task = coalesce(chosen, task.id)"
+	                             " WHERE dependency.task = ?1 ORDER BY blocker",
+	                             "i", id);
+	json_t *inputs = json_array();
+
+	while (sql_step(store, row))
+		json_array_append_new(
+		    inputs,
+		    json_pack("{s:I, s:s?, s:s, s:s?, s:o}", "id",
+		              (json_int_t)sqlite3_column_int64(row, 0), "key",
+		              sqlite3_column_text(row, 1), "status",
+		              task_status_word((enum task_status)sqlite3_column_int(row, 2)),
+		              "head", sqlite3_column_text(row, 3), "output",
+		              json_text_or_null((const char *)sqlite3_column_text(row, 4))));
+	return inputs;
 }
 
 int64_t *store_task_blocks(struct store *store, int64_t id)
@@ -392,7 +417,8 @@ void store_task_set_landing(struct store *store, int64_t id, enum landing_state 
 
 void store_task_set_output(struct store *store, int64_t id, const char *output)
 {
-	sql_run(store, "UPDATE task_text SET output = ?2 WHERE task = ?1", "it", id, output);
+	sql_run(store, "UPDATE task_text SET output = ?2 WHERE task = ?1 AND output IS NOT ?2",
+	        "it", id, output);
 }
 
 char *store_task_output(struct store *store, int64_t id)
@@ -452,17 +478,20 @@ void store_task_write_state(struct store *store, const struct task_state_change 
 	        " next_base = CASE WHEN ?3 > 0 THEN NULL ELSE next_base END,"
 	        " base = coalesce(?8, base), input = ?9,"
 	        " started_at = CASE WHEN ?10 < 0 THEN started_at ELSE nullif(?10, 0) END,"
-	        " finished_at = CASE WHEN ?11 < 0 THEN finished_at ELSE nullif(?11, 0) END"
+	        " finished_at = CASE WHEN ?11 < 0 THEN finished_at ELSE nullif(?11, 0) END,"
+	        " head = CASE ?12 WHEN 1 THEN ?13 ELSE head END,"
+	        " tree = CASE ?12 WHEN 1 THEN ?14 ELSE tree END,"
+	        " unchanged = CASE ?12 WHEN 1 THEN ?15 ELSE unchanged END,"
+	        " error_code = CASE ?12 WHEN 1 THEN ?16 ELSE error_code END,"
+	        " error_message = CASE ?12 WHEN 1 THEN ?17 ELSE error_message END"
 	        " WHERE id = ?1",
-	        "iiiiiiittii", change->id, (int64_t)change->status, change->attempt,
-	        change->attempts_more, change->failures, change->losses, change->delay_ms,
-	        change->base, change->input, change->started_at, change->finished_at);
-	if (change->set_result)
-		sql_run(store,
-		        "UPDATE task SET head = ?2, tree = ?3, unchanged = ?4, error_code = ?5,"
-		        " error_message = ?6 WHERE id = ?1",
-		        "ittbit", change->id, change->head, change->tree, change->unchanged,
-		        (int64_t)change->error_code, change->error_message);
+	        "iiiiiiittii"
+	        "bttbit",
+	        change->id, (int64_t)change->status, change->attempt, change->attempts_more,
+	        change->failures, change->losses, change->delay_ms, change->base, change->input,
+	        change->started_at, change->finished_at, change->set_result, change->head,
+	        change->tree, change->unchanged, (int64_t)change->error_code,
+	        change->error_message);
 }
 
 void store_task_set_head(struct store *store, int64_t id, const char *head, const char *tree)

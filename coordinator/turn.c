@@ -8,6 +8,7 @@
 #include "jsonl.h"
 #include "log.h"
 #include "mem.h"
+#include "rpc_peer.h"
 
 #define PUBLISH_MAX 1000 /* events read at once */
 #define AGAIN_MS    1000 /* after a commit that failed */
@@ -114,8 +115,13 @@ void turn_publish(struct coordinator *c)
 	json_t *events, *event;
 	size_t i, n;
 
-	if (!c->bus)
+	if (!c->bus || c->published == store_event_last(c->store))
 		return;
+	if (!bus_pub_heard(c->bus)) { /* whoever comes now asks for what was */
+		c->published = store_event_last(c->store);
+		serve_published(c);
+		return;
+	}
 	do {
 		events = store_event_list(c->store, c->published, PUBLISH_MAX);
 		n = json_array_size(events);
@@ -189,4 +195,5 @@ void turn_close(struct coordinator *c)
 	while (c->turn.open) /* effects may have begun another */
 		commit(c);
 	c->turn.running = false;
+	rpc_peer_flush_deferred();
 }

@@ -39,6 +39,7 @@ struct bus_pub {
 	nng_listener listener;
 	char *url;
 	atomic_int greeted; /* pipes that finished the handshake, counted by nng's threads */
+	atomic_int here;    /* of them, those that did not end */
 };
 
 struct bus_sub {
@@ -56,7 +57,11 @@ static void bus_greeted(nng_pipe pipe, nng_pipe_ev event, void *context)
 	struct bus_pub *pub = context;
 
 	(void)pipe;
-	(void)event;
+	if (event == NNG_PIPE_EV_REM_POST) {
+		atomic_fetch_sub(&pub->here, 1);
+		return;
+	}
+	atomic_fetch_add(&pub->here, 1);
 	atomic_fetch_add(&pub->greeted, 1);
 }
 
@@ -88,6 +93,7 @@ int bus_pub_open(const char *url, struct bus_pub **out, struct error *err)
 	if (rc == 0) {
 		nng_socket_set_int(pub->socket, NNG_OPT_SENDBUF, QUEUE_MAX);
 		nng_pipe_notify(pub->socket, NNG_PIPE_EV_ADD_POST, bus_greeted, pub);
+		nng_pipe_notify(pub->socket, NNG_PIPE_EV_REM_POST, bus_greeted, pub);
 		rc = bus_listen(pub);
 	}
 	if (rc != 0) {
@@ -97,6 +103,11 @@ int bus_pub_open(const char *url, struct bus_pub **out, struct error *err)
 	}
 	*out = pub;
 	return 0;
+}
+
+bool bus_pub_heard(const struct bus_pub *pub)
+{
+	return atomic_load(&pub->here) > 0;
 }
 
 void bus_pub_send(struct bus_pub *pub, const void *data, size_t len)

@@ -4,6 +4,7 @@
 #ifndef PLEACH_BUS_H
 #define PLEACH_BUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "error.h"
@@ -16,6 +17,8 @@ struct bus_sub;
 /* url: ipc://PATH. The socket file is 0600. */
 int bus_pub_open(const char *url, struct bus_pub **out, struct error *err);
 /* Never blocks; dropped where a subscriber is slow. */
+/* Whether anybody listens. Nobody does that came a moment ago and is not greeted yet. */
+bool bus_pub_heard(const struct bus_pub *pub);
 void bus_pub_send(struct bus_pub *pub, const void *data, size_t len);
 /* Probes the listener and listens again when it is dead: call about once a second while
  * something is published. Returns 1 when it healed, 0 when all was well, -1 on failure. */

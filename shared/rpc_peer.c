@@ -30,6 +30,9 @@ struct rpc_peer {
 	bool closing; /* no more reading; close when `out` is gone */
 	bool closed;  /* uv_close was called */
 	bool watching_write;
+	bool deferred; /* its owner flushes it, rather than the loop when it is writable */
+	bool unsent;   /* in the list of those that rpc_peer_flush_deferred looks at */
+	struct rpc_peer *next_unsent;
 	const struct rpc_peer_handler *handler;
 	void *context;
 	struct jsonl_reader reader;
@@ -39,6 +42,29 @@ struct rpc_peer {
 	int64_t last_id;
 	struct pending *pending;
 };
+
+/* Deferred peers with something to send: one loop a process. */
+static struct rpc_peer *unsent_peers;
+
+static void peer_is_unsent(struct rpc_peer *peer)
+{
+	if (peer->unsent)
+		return;
+	peer->unsent = true;
+	peer->next_unsent = unsent_peers;
+	unsent_peers = peer;
+}
+
+static void peer_forget_unsent(struct rpc_peer *peer)
+{
+	for (struct rpc_peer **at = &unsent_peers; peer->unsent; at = &(*at)->next_unsent) {
+		if (*at != peer)
+			continue;
+		*at = peer->next_unsent;
+		peer->unsent = false;
+		return;
+	}
+}
 
 static void peer_closed(uv_handle_t *handle)
 {
@@ -65,6 +91,7 @@ static void peer_end(struct rpc_peer *peer)
 	if (peer->closed)
 		return;
 	peer->closed = peer->closing = true;
+	peer_forget_unsent(peer);
 	uv_poll_stop(&peer->poll);
 	uv_close((uv_handle_t *)&peer->poll, peer_closed);
 	/* Last: until then the loop may still name the descriptor to the kernel. */
@@ -243,12 +270,25 @@ void rpc_peer_send(struct rpc_peer *peer, json_t *message)
 			peer_end(peer);
 			return;
 		}
-		if (!peer->watching_write) {
+		if (peer->deferred && !peer->watching_write) {
+			peer_is_unsent(peer);
+		} else if (!peer->watching_write) {
 			peer->watching_write = true;
 			peer_watch(peer);
 		}
 	}
 	json_decref(message);
+}
+
+void rpc_peer_defer(struct rpc_peer *peer)
+{
+	peer->deferred = true;
+}
+
+void rpc_peer_flush_deferred(void)
+{
+	while (unsent_peers)
+		rpc_peer_flush(unsent_peers);
 }
 
 /* Gives back what has left: at once when it is all, else when it is more than half, so that a
@@ -272,6 +312,7 @@ void rpc_peer_flush(struct rpc_peer *peer)
 {
 	if (peer->closed)
 		return;
+	peer_forget_unsent(peer);
 	while (peer->sent < peer->out.len) {
 		ssize_t n = send(peer->fd, peer->out.data + peer->sent, peer->out.len - peer->sent,
 		                 MSG_NOSIGNAL);

@@ -44,6 +44,10 @@ void rpc_peer_credentials(const struct rpc_peer *peer, struct ucred *out);
  * rpc_peer_flush, so that several messages share one write. */
 void rpc_peer_send(struct rpc_peer *peer, json_t *message);
 void rpc_peer_flush(struct rpc_peer *peer);
+/* From now on what is queued waits for rpc_peer_flush_deferred, which its owner calls before the
+ * loop waits: one write a turn, and the kernel need not be told to watch for room first. */
+void rpc_peer_defer(struct rpc_peer *peer);
+void rpc_peer_flush_deferred(void);
 void rpc_peer_reply(struct rpc_peer *peer, const json_t *id, json_t *result); /* takes result */
 void rpc_peer_reply_error(struct rpc_peer *peer, const json_t *id, const struct error *err);
 void rpc_peer_notify(struct rpc_peer *peer, const char *method, json_t *params); /* takes params */

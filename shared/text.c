@@ -283,9 +283,9 @@ void text_format_duration(double seconds, char out[32])
 
 void text_format_time(int64_t ms, char out[32])
 {
-	struct tm tm;
+	static _Thread_local char last[32]; /* the second that was written last */
+	static _Thread_local time_t last_seconds;
 	time_t seconds;
-	size_t n;
 	int rest;
 
 	if (ms > TIME_MS_MAX)
@@ -298,9 +298,16 @@ void text_format_time(int64_t ms, char out[32])
 		rest += 1000;
 		seconds--;
 	}
-	gmtime_r(&seconds, &tm);
-	n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, 32 - n, ".%03dZ", rest);
+	if (!last[0] || seconds != last_seconds) { /* lists and logs are full of the same second */
+		struct tm tm;
+
+		gmtime_r(&seconds, &tm);
+		strftime(last, sizeof last, "%Y-%m-%dT%H:%M:%S.000Z", &tm);
+		last_seconds = seconds;
+	}
+	memcpy(out, last, sizeof last);
+	for (char *digit = strrchr(out, '.') + 3; rest; rest /= 10)
+		*digit-- = (char)('0' + rest % 10);
 }
 
 static int64_t clock_ms(clockid_t clock)

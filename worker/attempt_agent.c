@@ -43,68 +43,74 @@ void attempt_goes_on(const struct attempt *a)
 		log_warn("attempt", "attempt=%lld %s", (long long)a->id, err.text);
 }
 
+/* A file that the worker keeps for all of its attempts: nothing is created for each, which is a
+ * fifth of a short attempt's time. Nobody else reads it: one attempt runs at a time, and nothing
+ * of the last one lives. */
+static int write_kept(struct worker_file *file, const char *path, const void *data, size_t len,
+                      struct error *err)
+{
+	struct stat st;
+
+	if (file->fd >= 0 && (lstat(path, &st) != 0 || st.st_ino != file->inode)) {
+		close(file->fd); /* an agent removed or replaced it */
+		file->fd = -1;
+		unlink(path);
+	}
+	if (file->fd < 0) {
+		file->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (file->fd < 0 || fstat(file->fd, &st) != 0)
+			return error_errno(err, "cannot write %s", path);
+		file->inode = st.st_ino;
+	}
+	if ((st.st_size > (off_t)len && ftruncate(file->fd, (off_t)len) != 0) ||
+	    pwrite(file->fd, data, len, 0) != (ssize_t)len)
+		return error_errno(err, "cannot write %s", path);
+	return 0;
+}
+
 /* Where a task has no inputs, PLEACH_INPUTS is a file that all attempts share. */
-static int write_inputs(struct attempt *a, struct error *err)
+static int write_inputs(struct attempt *a, bool kept, struct error *err)
 {
 	const json_t *inputs = json_sub(a->assignment, "inputs");
+	struct worker *w = a->w;
 	_cleanup_free_ char *text = NULL;
 
 	if (json_array_size(inputs) == 0) {
-		a->inputs_file = xasprintf("%s/workers/no-inputs.json", a->w->options.state);
+		a->inputs_file = xasprintf("%s/workers/no-inputs.json", w->options.state);
 		return 0;
 	}
-	a->inputs_file = xasprintf("%s/inputs.json", a->dir);
 	text = jsonl_text(inputs);
+	if (kept) {
+		a->inputs_file =
+		    xasprintf("%s/workers/%s.inputs.json", w->options.state, w->options.name);
+		return write_kept(&w->inputs, a->inputs_file, text, strlen(text), err);
+	}
+	a->inputs_file = xasprintf("%s/inputs.json", a->dir);
 	if (attempt_make_dir(a, err) != 0)
 		return -1;
 	return write_file(a->inputs_file, text, strlen(text), err);
-}
-
-/* Where neither a slot nor the command asks for a file of this attempt, the prompt goes to one
- * file that the worker keeps: nothing is created, which is a fifth of such an attempt's time.
- * Nobody else reads it: one attempt runs at a time, and nothing of the last one lives. */
-static int write_shared_prompt(struct attempt *a, struct error *err)
-{
-	struct worker *w = a->w;
-	struct stat st;
-
-	a->prompt_file = xasprintf("%s/workers/%s.prompt", w->options.state, w->options.name);
-	if (w->prompt_fd >= 0 &&
-	    (lstat(a->prompt_file, &st) != 0 || st.st_ino != w->prompt_inode)) {
-		close(w->prompt_fd); /* an agent removed or replaced it */
-		w->prompt_fd = -1;
-		unlink(a->prompt_file);
-	}
-	if (w->prompt_fd < 0) {
-		w->prompt_fd =
-		    open(a->prompt_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (w->prompt_fd < 0 || fstat(w->prompt_fd, &st) != 0)
-			return error_errno(err, "cannot write %s", a->prompt_file);
-		w->prompt_inode = st.st_ino;
-	}
-	if ((st.st_size > (off_t)a->prompt_len &&
-	     ftruncate(w->prompt_fd, (off_t)a->prompt_len) != 0) ||
-	    pwrite(w->prompt_fd, a->prompt, a->prompt_len, 0) != (ssize_t)a->prompt_len)
-		return error_errno(err, "cannot write %s", a->prompt_file);
-	return 0;
 }
 
 int attempt_write_files(struct attempt *a, struct error *err)
 {
 	const json_t *command = json_sub(a->profile, "command");
 	const char *way = agents_prompt_way(a->profile, a->prompt_len);
+	struct worker *w = a->w;
 
+	/* Neither a slot nor the command asks for a file of this attempt. */
 	if (!a->has_slot && !agents_mentions(command, "{prompt_file}") &&
 	    !json_sub(a->profile, "large") && (!way || strcmp(way, "stdin") != 0)) {
-		if (write_shared_prompt(a, err) != 0)
+		a->prompt_file =
+		    xasprintf("%s/workers/%s.prompt", w->options.state, w->options.name);
+		if (write_kept(&w->prompt, a->prompt_file, a->prompt, a->prompt_len, err) != 0)
 			return -1;
-		return write_inputs(a, err);
+		return write_inputs(a, true, err);
 	}
 	a->prompt_file = xasprintf("%s/prompt", a->dir);
 	if (attempt_make_dir(a, err) != 0 ||
 	    write_file(a->prompt_file, a->prompt, a->prompt_len, err) != 0)
 		return -1;
-	return write_inputs(a, err);
+	return write_inputs(a, false, err);
 }
 
 void attempt_make_env(struct attempt *a)

@@ -200,6 +200,7 @@ static void connect_now(struct worker *w)
 
 	if (rpc_peer_connect(&w->loop, w->options.socket, JSONL_PERSON_MAX, &handler, w, &w->peer,
 	                     &err) == 0) {
+		rpc_peer_defer(w->peer);
 		control_hello(w);
 		return;
 	}
@@ -281,6 +282,12 @@ static int worker_files(const struct worker *w, struct error *err)
 	return 0;
 }
 
+static void before_waiting(uv_prepare_t *prepare)
+{
+	(void)prepare;
+	rpc_peer_flush_deferred();
+}
+
 static void start_timers(struct worker *w)
 {
 	uv_timer_t *timers[] = {&w->retry,      &w->state_timer, &w->upkeep,      &w->trim,
@@ -292,6 +299,9 @@ static void start_timers(struct worker *w)
 	}
 	w->on_retry = retry;
 	uv_timer_start(&w->upkeep, upkeep, UPKEEP_MS, UPKEEP_MS);
+	uv_prepare_init(&w->loop, &w->before_waiting);
+	uv_prepare_start(&w->before_waiting, before_waiting);
+	uv_unref((uv_handle_t *)&w->before_waiting);
 	uv_signal_init(&w->loop, &w->terminate);
 	uv_signal_init(&w->loop, &w->interrupt);
 	w->terminate.data = w->interrupt.data = w;
@@ -332,7 +342,7 @@ int worker_run(const struct worker_options *options, char *token)
 
 	w->options = *options;
 	w->token = token;
-	w->prompt_fd = -1;
+	w->prompt.fd = w->inputs.fd = -1;
 	w->columns = TERMINAL_COLUMNS;
 	w->rows = TERMINAL_ROWS;
 	if (worker_start(w, &err) != 0) {

@@ -32,6 +32,12 @@ enum worker_link {
 	LINK_FINISHING /* attempt.finish was sent: we end after it */
 };
 
+/* A file that is kept open and written again for each attempt. fd -1: not open. */
+struct worker_file {
+	int fd;
+	ino_t inode;
+};
+
 struct worker {
 	struct worker_options options;
 	char *token;
@@ -64,8 +70,7 @@ struct worker {
 	bool exiting;
 
 	/* attempt_agent.c: the prompt file of attempts that need none of their own; -1: not open */
-	int prompt_fd;
-	ino_t prompt_inode;
+	struct worker_file prompt, inputs;
 
 	uint16_t columns, rows; /* of the newest view */
 	uv_timer_t upkeep;
@@ -75,6 +80,7 @@ struct worker {
 	uv_timer_t agent_timer;  /* attempt_talk.c */
 	uv_timer_t limits_timer; /* attempt_limits.c */
 	uv_signal_t terminate, interrupt;
+	uv_prepare_t before_waiting; /* sends what was queued */
 
 	struct environment *environment;
 	struct slots *slots;
