@@ -62,6 +62,7 @@ bool store_plan_get(struct store *store, int64_t id, struct plan_row *out);
 const json_t *store_plan_agents(struct store *store, int64_t id);
 const json_t *store_plan_limits(struct store *store, int64_t id);
 /* Inserts or updates by name; returns its id. */
+bool store_plan_is_empty(struct store *store, int64_t id);
 int64_t store_plan_put(struct store *store, const struct plan_row *row);
 json_t *store_plan_list(struct store *store); /* [{"id","name","counts"…}]; new reference */
 
@@ -114,6 +115,7 @@ struct task_new {
 	    *nonce;
 	enum task_kind kind;
 	int64_t priority;
+	int64_t unfinished; /* blockers, where the caller knows and adds them */
 	bool settled_blockers, slot_none;
 	const json_t *spec, *metadata;
 };
@@ -125,6 +127,8 @@ char *store_task_definition(struct store *store, int64_t id);        /* caller f
 
 /* Replaces the blockers and counts those that are unfinished. */
 void store_task_set_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n);
+/* Of a new task whose unfinished ones were counted: only the edges; twice the same is once. */
+void store_task_add_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n);
 /* True when `from` can be reached from `to` along blocked_by: an edge would close a cycle. */
 bool store_task_reaches(struct store *store, int64_t from, int64_t to);
 /* Vectors of ids end with 0; caller frees. */

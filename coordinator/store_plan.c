@@ -52,6 +52,11 @@ bool store_plan_get(struct store *store, int64_t id, struct plan_row *out)
 	    out);
 }
 
+bool store_plan_is_empty(struct store *store, int64_t id)
+{
+	return !sql_int(store, 0, "SELECT 1 FROM task WHERE plan = ?1 LIMIT 1", "i", id);
+}
+
 int64_t store_plan_put(struct store *store, const struct plan_row *row)
 {
 	known_forget_plans(store_known(store));

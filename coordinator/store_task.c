@@ -175,11 +175,13 @@ int64_t store_task_insert(struct store *store, const struct task_new *task)
 	sql_run(store,
 	        "INSERT INTO task(plan, key, kind, parent, priority, settled_blockers, slot_none, "
 	        "agent,"
-	        " model, choose, root_base, created_at)"
-	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-	        "itioibbtttti", task->plan, task->key, (int64_t)task->kind, task->parent,
-	        task->priority, task->settled_blockers, task->slot_none, task->agent, task->model,
-	        task->choose, task->root_base, time_now_ms());
+	        " model, choose, root_base, created_at, unfinished)"
+	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+	        "itioibbtttti"
+	        "i",
+	        task->plan, task->key, (int64_t)task->kind, task->parent, task->priority,
+	        task->settled_blockers, task->slot_none, task->agent, task->model, task->choose,
+	        task->root_base, time_now_ms(), task->unfinished);
 	id = sql_last_id(store);
 	store_graph_changed(store);
 	sql_run(store,
@@ -222,13 +224,26 @@ char *store_task_definition(struct store *store, int64_t id)
 	return sql_text(store, "SELECT definition FROM task_text WHERE task = ?1", "i", id);
 }
 
+void store_task_add_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + 4 <= n; i += 4)
+		sql_run(store,
+		        "INSERT OR IGNORE INTO dependency(task, blocker)"
+		        " VALUES(?1, ?2), (?1, ?3), (?1, ?4), (?1, ?5)",
+		        "iiiii", id, blockers[i], blockers[i + 1], blockers[i + 2],
+		        blockers[i + 3]);
+	for (; i < n; i++)
+		sql_run(store, "INSERT OR IGNORE INTO dependency(task, blocker) VALUES(?1, ?2)",
+		        "ii", id, blockers[i]);
+}
+
 void store_task_set_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n)
 {
 	store_graph_changed(store);
 	sql_run(store, "DELETE FROM dependency WHERE task = ?1", "i", id);
-	for (size_t i = 0; i < n; i++)
-		sql_run(store, "INSERT OR IGNORE INTO dependency(task, blocker) VALUES(?1, ?2)",
-		        "ii", id, blockers[i]);
+	store_task_add_blockers(store, id, blockers, n);
 	sql_run(store,
 	        "UPDATE task SET unfinished = (SELECT count(*) FROM dependency"
 	        " JOIN task AS b ON b.id = dependency.blocker WHERE dependency.task = task.id"

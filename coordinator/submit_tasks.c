@@ -16,6 +16,7 @@
 /* What the plan said, without where it said it: the same text, the same task. */
 static char *definition_of(const json_t *task)
 {
+	static const char digits[] = "0123456789abcdef";
 	_cleanup_json_ json_t *copy = json_copy((json_t *)task);
 	uint8_t digest[16];
 	struct sha256_ctx sha;
@@ -27,8 +28,10 @@ static char *definition_of(const json_t *task)
 	sha256_init(&sha);
 	sha256_update(&sha, strlen(text), (const uint8_t *)text);
 	sha256_digest(&sha, sizeof digest, digest);
-	for (size_t i = 0; i < sizeof digest; i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	for (size_t i = 0; i < sizeof digest; i++) {
+		hex[2 * i] = digits[digest[i] >> 4];
+		hex[2 * i + 1] = digits[digest[i] & 15];
+	}
 	return hex;
 }
 
@@ -182,10 +185,32 @@ static int run_again(struct submit *s, int64_t id, const struct task_new *task, 
 	return 0;
 }
 
+/* Of a fresh plan's task: all of its blockers are new and pending. */
+static int64_t count_distinct(const json_t *blocked_by)
+{
+	_cleanup_json_ json_t *seen = json_array_size(blocked_by) > 1 ? json_object() : NULL;
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (blocked_by, i, item)
+		if (seen && json_is_string(item))
+			json_object_set_nocheck(seen, json_string_value(item), item);
+	return seen ? (int64_t)json_object_size(seen) : (int64_t)json_array_size(blocked_by);
+}
+
+/* Its id where it is there already, else 0. */
+static int64_t find_task(struct submit *s, const char *key)
+{
+	int64_t id = json_integer_value(json_object_get(s->ids, key));
+
+	if (!id && !s->fresh)
+		id = store_task_find(s->c->store, json_text(s->plan, "name"), key);
+	return id;
+}
+
 static int put_task(struct submit *s, const json_t *task, struct error *err)
 {
 	_cleanup_free_ char *definition = definition_of(task), *choose = NULL;
-	struct plan_row plan = {0};
 	struct task_new new;
 	int64_t id;
 
@@ -194,10 +219,9 @@ static int put_task(struct submit *s, const json_t *task, struct error *err)
 	new.definition = definition;
 	if (json_is_object(json_object_get(task, "choose")))
 		new.choose = choose = jsonl_text(json_object_get(task, "choose"));
-	if (!store_plan_get(s->c->store, s->plan_id, &plan))
-		return error_set(err, ERROR_NOT_FOUND, "the plan is gone");
-	id = store_task_find(s->c->store, plan.name, new.key);
-	plan_row_finish(&plan);
+	if (s->fresh)
+		new.unfinished = count_distinct(json_sub(task, "blocked_by"));
+	id = find_task(s, new.key);
 	if (id && s->add)
 		return error_set(err, ERROR_CONFLICT, "there is a task %s already (--key another)",
 		                 new.key);
@@ -222,6 +246,7 @@ static int put_blockers(struct submit *s, const json_t *task, struct error *err)
 	const char *key = json_text(task, "key"), *plan = json_text(s->plan, "name");
 	size_t n = json_array_size(blocked_by), extra = json_array_size(s->blocker_ids);
 	_cleanup_free_ int64_t *blockers = xcalloc(n + extra, sizeof *blockers);
+	void (*put)(struct store *, int64_t, const int64_t *, size_t);
 	json_t *item;
 	size_t i;
 
@@ -239,8 +264,8 @@ static int put_blockers(struct submit *s, const json_t *task, struct error *err)
 	}
 	json_array_foreach (s->blocker_ids, i, item)
 		blockers[n + i] = json_integer_value(item);
-	store_task_set_blockers(s->c->store, json_integer_value(json_object_get(s->ids, key)),
-	                        blockers, n + extra);
+	put = s->fresh ? store_task_add_blockers : store_task_set_blockers;
+	put(s->c->store, json_integer_value(json_object_get(s->ids, key)), blockers, n + extra);
 	return 0;
 }
 
@@ -356,6 +381,7 @@ int submit_tasks(struct submit *s, struct error *err)
 		return error_set(err, ERROR_INVALID, "the plan has no tasks");
 	if (json_array_size(tasks) > TASKS_MAX)
 		return error_set(err, ERROR_INVALID, "the plan has more than %d tasks", TASKS_MAX);
+	s->fresh = !json_array_size(s->blocker_ids) && store_plan_is_empty(s->c->store, s->plan_id);
 	json_array_foreach (tasks, i, task)
 		if (put_task(s, task, err) < 0)
 			return -1;
@@ -367,7 +393,7 @@ int submit_tasks(struct submit *s, struct error *err)
 	if (check_stored_cycles(s, tasks, err) < 0)
 		return -1;
 	/* With KEYs only a part of the plan is here: nothing can be said about the rest. */
-	if (s->add || json_array_size(json_object_get(s->params, "keys")))
+	if (s->fresh || s->add || json_array_size(json_object_get(s->params, "keys")))
 		return 0;
 	return handle_removed(s, err);
 }

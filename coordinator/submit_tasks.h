@@ -12,6 +12,7 @@ struct submit {
 	const char *base;    /* commit; NULL in a repository without commits */
 	const json_t *bases; /* REV → commit, for tasks with a base of their own */
 	const char *nonce;   /* of `add`; NULL */
+	bool fresh;          /* the plan had no tasks: none of them can be there already */
 	bool add;            /* one more task of the plan: nothing is compared or removed */
 	json_t *blocker_ids; /* add: [id] that it waits for, beside the keys of blocked_by */
 	json_t *ids;         /* results: key → id, in the order of the plan */

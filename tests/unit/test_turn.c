@@ -92,6 +92,18 @@ void serve_published(struct coordinator *c)
 	(void)c;
 }
 
+int64_t store_event_last(struct store *store)
+{
+	(void)store;
+	return 0;
+}
+
+bool bus_pub_heard(const struct bus_pub *pub)
+{
+	(void)pub;
+	return true;
+}
+
 void bus_pub_send(struct bus_pub *pub, const void *data, size_t len)
 {
 	(void)pub;
