@@ -15,7 +15,7 @@ target_link_libraries(agents PUBLIC shared)
 
 add_library(plan STATIC
   plan.c plan_agent_entry.c plan_agents.c plan_budget.c plan_choose.c plan_config.c plan_detect.c plan_each.c plan_fields.c plan_graph.c
-  plan_landing.c plan_options.c plan_prompt.c
+  plan_landing.c plan_options.c plan_permissions.c plan_prompt.c
   plan_source.c plan_tasks.c plan_values.c yaml.c)
 target_link_libraries(plan PUBLIC agents PRIVATE PkgConfig::FYAML)
 

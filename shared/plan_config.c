@@ -11,7 +11,6 @@ static const char *const top_keys[] = {
     "name",    "base",    "target",   "merge",       "verify", "setup", "copy", "link",
     "env",     "limits",  "defaults", "permissions", "agents", "team",  "keys", "tasks",
     "measure", "resolve", "paths",    "setup_when",  "budget", NULL};
-static const char *const permission_words[] = {"edit", "ask", "all", NULL};
 
 #define LIMIT_MAX 1000
 
@@ -308,8 +307,8 @@ static int check_defaults(struct plan_reader *r, const struct yaml_node *n)
 /* The task keys at the top of a file, and nearer, its `defaults`. */
 static int read_fields(struct plan_reader *r)
 {
-	static const char *const shared[] = {"verify",  "setup", "copy",      "link",
-	                                     "measure", "paths", "setup_when"};
+	static const char *const shared[] = {"verify",  "setup", "copy",       "link",
+	                                     "measure", "paths", "setup_when", "permissions"};
 	const struct yaml_node *defaults = yaml_get(r->at->root, "defaults");
 	_cleanup_json_ json_t *all = NULL, *top = json_object(), *nearer = NULL;
 	if (plan_fields_read(r, r->at->root, &all))
@@ -337,17 +336,18 @@ static int read_first(struct plan_reader *r)
 {
 	const struct yaml_node *permissions = yaml_get(r->at->root, "permissions");
 	const struct yaml_node *defaults = yaml_get(r->at->root, "defaults");
-	json_t *word = NULL;
+	json_t *said = NULL;
 	if (plan_check_keys(r, r->at->root, top_keys, "a plan"))
 		return -1;
 	if (defaults && check_defaults(r, defaults))
 		return -1;
 	if (!permissions)
 		return 0;
-	if (plan_value_choice(r, permissions, "permissions", permission_words, &word))
+	if (plan_value_permissions(r, permissions, &said))
 		return -1;
-	agent_permissions_from_word(json_string_value(word), &r->permissions);
-	json_decref(word);
+	if (json_text(said, "mode"))
+		agent_permissions_from_word(json_text(said, "mode"), &r->permissions);
+	json_decref(said);
 	return 0;
 }
 

@@ -4,29 +4,13 @@
 
 #include "plan_internal.h"
 
-const char *const plan_field_names[] = {"agent",
-                                        "timeout",
-                                        "retries",
-                                        "priority",
-                                        "when",
-                                        "choose",
-                                        "slot",
-                                        "expect_changes",
-                                        "verify",
-                                        "setup",
-                                        "copy",
-                                        "link",
-                                        "env",
-                                        "metadata",
-                                        "measure",
-                                        "paths",
-                                        "setup_when",
-                                        "fresh",
-                                        "verify_retries",
-                                        "wrap_up",
-                                        "no_progress",
-                                        "budget",
-                                        NULL};
+const char *const plan_field_names[] = {
+    "agent",       "timeout",  "retries",        "priority",
+    "when",        "choose",   "slot",           "expect_changes",
+    "verify",      "setup",    "copy",           "link",
+    "env",         "metadata", "measure",        "paths",
+    "setup_when",  "fresh",    "verify_retries", "wrap_up",
+    "no_progress", "budget",   "permissions",    NULL};
 
 static const char *const when_words[] = {"completed", "settled", NULL};
 static const char *const slot_words[] = {"own", "none", NULL};
@@ -89,6 +73,8 @@ static int read_field(struct plan_reader *r, const char *key, const struct yaml_
 		return plan_value_env(r, n, key, out);
 	if (strcmp(key, "budget") == 0)
 		return plan_value_budget(r, n, false, out);
+	if (strcmp(key, "permissions") == 0)
+		return plan_value_permissions(r, n, out);
 	if (strcmp(key, "metadata") == 0)
 		return read_metadata(r, n, out);
 	return plan_value_paths(r, n, key, out); /* copy, link, paths, setup_when */
@@ -142,6 +128,8 @@ json_t *plan_fields_merge(const json_t *near, const json_t *far)
 		json_t *other = json_object_get(merged, key);
 		if (other && strcmp(key, "verify") == 0) {
 			json_object_set_new(merged, key, merge_verify(value, other));
+		} else if (other && strcmp(key, "permissions") == 0) {
+			json_object_set_new(merged, key, plan_permissions_merge(value, other));
 		} else if (json_is_object(other) && json_is_object(value) &&
 		           (strcmp(key, "env") == 0 || strcmp(key, "budget") == 0)) {
 			json_t *env = json_copy(other);
@@ -167,8 +155,8 @@ static void take(json_t *spec, const json_t *fields, const char *key, json_t *ot
 
 json_t *plan_fields_spec(const json_t *fields)
 {
-	static const char *const said[] = {"paths", "setup_when", "wrap_up", "no_progress",
-	                                   "budget"};
+	static const char *const said[] = {"paths",       "setup_when", "wrap_up",
+	                                   "no_progress", "budget",     "permissions"};
 	json_t *spec = json_object();
 	json_t *verify = json_object_get(fields, "verify");
 	take(spec, fields, "slot", json_string("own"));

@@ -178,6 +178,10 @@ int plan_budget_read(struct plan_reader *r, const struct yaml_node *n); /* at th
 json_t *plan_budget(struct plan_reader *r);     /* {"usd","tokens"}, what was said; new reference */
 json_t *plan_budget_day(struct plan_reader *r); /* the same, of a day */
 
+/* plan_permissions.c: {"mode"?,"allow"?,"ask"?,"deny"?} or null; lists of both are one. */
+int plan_value_permissions(struct plan_reader *r, const struct yaml_node *n, json_t **out);
+json_t *plan_permissions_merge(const json_t *near, const json_t *far); /* new reference */
+
 /* plan_tasks.c */
 int plan_tasks_read(struct plan_reader *r, json_t **tasks, json_t **task_secrets);
 /* Fails when the agent needs a prompt and there is none, or one that does not fit. */

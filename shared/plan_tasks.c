@@ -95,7 +95,7 @@ static bool says_spec(const json_t *own)
 	static const char *const keys[] = {
 	    "slot",           "timeout", "retries",     "expect_changes", "verify",     "setup",
 	    "copy",           "link",    "measure",     "paths",          "setup_when", "fresh",
-	    "verify_retries", "wrap_up", "no_progress", "budget"};
+	    "verify_retries", "wrap_up", "no_progress", "budget",         "permissions"};
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		if (json_object_get(own, keys[i]))
 			return true;

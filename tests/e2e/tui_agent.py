@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""An interactive agent: a full-screen program in raw mode that takes texts as agents do, pasted or
+typed, and writes each that was submitted to $W/got, a JSON string a line. What it does with one:
+  bye            ends
+  done           says `pleach done`
+  work NAME      shows that it works until somebody opens the fifo $W/NAME
+  ask TEXT       shows a question until it is answered
+Options: --plain without bracketed paste; --slow reads a few bytes at a time; --first TEXT is done
+first."""
+import json
+import os
+import select
+import subprocess
+import sys
+import termios
+import tty
+
+W = os.environ["W"]
+plain, slow = "--plain" in sys.argv, "--slow" in sys.argv
+saved = termios.tcgetattr(0)
+tty.setraw(0)
+gate = None
+asking = ""
+
+
+def draw(status):
+    os.write(1, ("\033[2J\033[H\033[1mAn agent\033[0m\r\n\r\n%s\r\n\033[10;1H> " % status).encode())
+
+
+def rest():
+    draw("? for shortcuts")
+
+
+def submitted(text):
+    global gate, asking
+    with open(os.path.join(W, "got"), "a") as out:
+        out.write(json.dumps(text) + "\n")
+    verb, _, more = text.partition(" ")
+    if asking:
+        asking = ""
+        rest()
+    elif verb == "bye":
+        termios.tcsetattr(0, termios.TCSADRAIN, saved)
+        sys.exit(0)
+    elif verb == "done":
+        subprocess.Popen(["pleach", "done"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    elif verb == "work":
+        gate = os.open(os.path.join(W, more), os.O_RDONLY | os.O_NONBLOCK)
+        draw("* Working (esc to interrupt)")
+    elif verb == "ask":
+        asking = more
+        draw("Do you want to %s?\r\n\xe2\x9d\xaf 1. Yes\r\n  2. No" % more)
+    else:
+        rest()
+
+
+if not plain:
+    os.write(1, b"\033[?1049h\033[?2004h")
+rest()
+if "--first" in sys.argv:
+    submitted(sys.argv[sys.argv.index("--first") + 1])
+pending, text, pasting = b"", b"", False
+while True:
+    ready = select.select([0] + ([gate] if gate is not None else []), [], [])[0]
+    if gate in ready and os.read(gate, 100):
+        os.close(gate)
+        gate = None
+        rest()
+    if 0 not in ready:
+        continue
+    data = os.read(0, 7 if slow else 65536)
+    if not data:
+        sys.exit(1)
+    pending += data
+    while pending:
+        start, end = b"\033[200~", b"\033[201~"
+        if pasting:
+            at = pending.find(end)
+            if at < 0:
+                keep = len(end) - 1
+                text, pending = text + pending[:-keep], pending[-keep:]
+                break
+            text, pending, pasting = text + pending[:at], pending[at + len(end):], False
+        elif pending.startswith(start):
+            pending, pasting = pending[len(start):], True
+        elif len(pending) < len(start) and start.startswith(pending):
+            break
+        elif pending[:1] == b"\r":
+            pending = pending[1:]
+            submitted(text.decode("utf-8", "surrogateescape"))
+            text = b""
+        else:
+            at = min([n for n in (pending.find(b"\r"), pending.find(start)) if n >= 0] or [len(pending)])
+            text, pending = text + pending[:at], pending[at:]
