@@ -448,6 +448,11 @@ void acp_free(struct acp *a)
 		acp_destroy(a);
 }
 
+void acp_go_on(struct acp *a)
+{
+	a->over = a->peer == NULL;
+}
+
 void acp_prompt(struct acp *a, const char *text, size_t len, int64_t id)
 {
 	struct acp_item *item;

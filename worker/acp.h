@@ -41,6 +41,8 @@ struct acp *acp_new(uv_loop_t *loop, int fd, const char *cwd, const char *load,
                     const struct acp_handler *handler, void *context);
 /* No callback comes after this. NULL is accepted. */
 void acp_free(struct acp *acp);
+/* After on_over without a problem: it may be prompted once more. */
+void acp_go_on(struct acp *acp);
 void acp_prompt(struct acp *acp, const char *text, size_t len, int64_t id);
 /* Answers a permission request: with that option (option NULL: cancelled). */
 void acp_permit(struct acp *acp, int64_t number, const char *option);

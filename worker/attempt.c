@@ -93,6 +93,8 @@ static void deliver(struct attempt *a)
 	struct worker *w = a->w;
 	json_t *finish;
 
+	if (attempt_hold_end(a))
+		return;
 	if (a->stopping) {
 		a->outcome = a->stop_outcome;
 		a->error = TASK_ERROR_NONE;
@@ -172,6 +174,11 @@ static void run_agent(struct attempt *a)
 {
 	struct error err = ERROR_INIT;
 
+	if (attempt_hold_let_go(a)) {
+		attempt_limits_begin(a);
+		attempt_set_phase(a, PHASE_WORKING);
+		return;
+	}
 	if (attempt_limits_failed(a, true) || resume_verify_first(a)) { /* before it began */
 		attempt_advance(a);
 		return;
@@ -206,8 +213,10 @@ static void begin_work(struct attempt *a)
 void attempt_agent_ended(void *context, const struct command_end *end)
 {
 	struct attempt *a = context;
+	bool held = attempt_hold_ended(a);
 
-	a->command = NULL;
+	if (!held)
+		a->command = NULL;
 	a->agent_ran = true;
 	a->resume.worked += end->seconds;
 	terminal_drain(a->terminal);
@@ -218,6 +227,12 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 		terminal_close(a->terminal);
 		a->terminal = NULL;
 	} /* else with the attempt, after the result was sent */
+	if (held)
+		return; /* what it made is being proven */
+	if (a->ending) {
+		attempt_advance(a);
+		return;
+	}
 	if (!a->stopping && !a->stale) {
 		_cleanup_free_ char *why = NULL;
 
@@ -304,6 +319,10 @@ static void committed(struct slots_job *job)
 /* The next step when no command and no job is under way, after the agent (or instead). */
 void attempt_advance(struct attempt *a)
 {
+	bool decided = a->evidence || a->outcome != OUTCOME_COMPLETED || a->stopping || a->stale;
+
+	if (decided && !a->resume.due && attempt_hold_end(a))
+		return;
 	if (attempt_measure_due(a) && attempt_measure_start(a)) {
 		attempt_set_phase(a, PHASE_VERIFYING);
 		return;
@@ -526,6 +545,10 @@ void attempt_done(struct attempt *a)
 	/* Said by an agent that still runs: only then does it mean anything. */
 	if (!a->terminal || !a->command || a->stopping)
 		return;
+	if (attempt_hold_wanted(a)) {
+		attempt_hold(a);
+		return;
+	}
 	a->done = true;
 	end_command(a, a->stop_grace);
 }

@@ -274,6 +274,7 @@ static void agent_data(void *context, const char *data, size_t len)
 	struct attempt *a = context;
 
 	output_add(a->output, data, len);
+	a->resume.heard = uv_now(&a->w->loop);
 	report_add(a->report, data, len);
 	resume_heard(a, report_session(a->report));
 	attempt_limits_data(a);

@@ -73,6 +73,8 @@ struct attempt {
 	enum attempt_phase phase;
 	uint64_t started;        /* uv_hrtime */
 	struct command *command; /* the one that runs, or NULL */
+	struct command *living;  /* the agent, held still while verify runs; or NULL */
+	bool ending;             /* that one is told to end: its result stands already */
 	struct terminal *terminal;
 	struct typing *typing;
 	struct acp *acp;
@@ -170,6 +172,16 @@ void attempt_asks_free(struct attempt *a);
 /* attempt.c: the next step when no command and no job is under way. */
 void attempt_advance(struct attempt *a);
 void attempt_set_phase(struct attempt *a, enum attempt_phase phase);
+
+/* attempt_hold.c: an agent that lives on while its result is proven. */
+bool attempt_hold_wanted(const struct attempt *a);
+void attempt_hold(struct attempt *a); /* it said that it is done: verify comes next */
+/* True when it was let go again, and told what failed. */
+bool attempt_hold_let_go(struct attempt *a);
+/* True when it is being ended: attempt_advance follows. */
+bool attempt_hold_end(struct attempt *a);
+/* It has ended by itself: true when it was held, and there is nothing more to do. */
+bool attempt_hold_ended(struct attempt *a);
 
 /* attempt_verify.c: starts verify; attempt_advance follows its end. */
 void attempt_verify(struct attempt *a);

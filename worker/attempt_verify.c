@@ -47,9 +47,9 @@ void attempt_verify(struct attempt *a)
 
 	resume_proving(a);
 	output_free(a->verified);
+	resume_head_log(a, path);
 	a->verified = output_new(path, a->w->options.log_cap);
 	attempt_show_line(a, line);
-	resume_head_log(a);
 	if (attempt_start_command(a, command, json_num(a->verify, "timeout", 0), verify_ended,
 	                          &err) != 0) {
 		a->evidence =

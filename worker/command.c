@@ -30,6 +30,8 @@ struct command {
 	int pipe;
 	struct command_end end;
 	uint64_t started, kill_at;
+	uint64_t left; /* of its time limit, while that is held */
+	bool held;
 	double grace;
 	bool stopping, reaped;
 	char *marker;
@@ -183,6 +185,22 @@ void command_stop(struct command *c, double grace)
 		uv_timer_start(&c->timer, time_passed, ms, 0);
 	else
 		send_signal(c, SIGKILL);
+}
+
+void command_hold(struct command *c)
+{
+	if (c->stopping || !uv_is_active((uv_handle_t *)&c->timer))
+		return;
+	c->left = uv_timer_get_due_in(&c->timer);
+	uv_timer_stop(&c->timer);
+	c->held = true;
+}
+
+void command_go_on(struct command *c)
+{
+	if (c->held && !c->stopping)
+		uv_timer_start(&c->timer, time_passed, c->left, 0);
+	c->held = false;
 }
 
 pid_t command_pid(const struct command *c)

@@ -369,22 +369,30 @@ void resume_proving(struct attempt *a)
 	save(a, "proving", false);
 }
 
-void resume_head_log(struct attempt *a)
+void resume_head_log(const struct attempt *a, const char *path)
 {
 	int64_t most = json_int(a->spec, "verify_retries", 0);
 	_cleanup_free_ char *line = NULL;
+	struct output *log;
 
 	if (!most)
 		return;
 	line = xasprintf("[pleach: verify %lld of at most %lld]\n", (long long)a->resume.round + 1,
 	                 (long long)most + 1);
-	output_add(a->verified, line, strlen(line));
+	log = output_new(path, a->w->options.log_cap); /* apart: no word of verify's own */
+	output_add(log, line, strlen(line));
+	output_free(log);
+}
+
+/* Whether the agent can still be told anything: it lives, or knows its session. */
+static bool can_go_on(const struct attempt *a)
+{
+	return a->living || (a->resume.session && session_can_resume(a->profile));
 }
 
 static bool may_go_on(const struct attempt *a)
 {
-	return a->resume.round < json_int(a->spec, "verify_retries", 0) && a->resume.session &&
-	       session_can_resume(a->profile) && !a->resume.refused;
+	return a->resume.round < json_int(a->spec, "verify_retries", 0) && can_go_on(a);
 }
 
 void resume_verified(struct attempt *a)
@@ -418,6 +426,8 @@ bool resume_round_due(struct attempt *a)
 	if (!r->due || a->stopping || a->stale)
 		return false;
 	r->due = false;
+	if (!can_go_on(a))
+		return false;
 	line = xasprintf("verify failed: back to the agent (%lld of %lld)", (long long)r->round,
 	                 (long long)json_int(a->spec, "verify_retries", 0));
 	attempt_show_line(a, line);
@@ -426,7 +436,7 @@ bool resume_round_due(struct attempt *a)
 	r->text = feedback(a, a->evidence, r->tail);
 	free(r->start_at);
 	r->start_at = xstrdup(a->committed ? a->result.head : NULL);
-	r->going_on = true;
+	r->going_on = r->session != NULL;
 	a->committed = false;
 	a->done = false;
 	a->outcome = OUTCOME_NONE;

@@ -25,6 +25,8 @@ struct attempt_resume {
 	char *refused;      /* why the session was not continued, or NULL */
 	json_t *rounds;     /* every verify so far, or NULL */
 	int64_t round;      /* verifies that failed */
+	uint64_t heard;     /* uv_now when the agent printed last */
+	uint64_t asked;     /* uv_now when it said that it is done (attempt_hold.c) */
 	double worked;      /* seconds that the agents of this attempt took */
 	int64_t starts;     /* prompts of our own that were written */
 };
@@ -57,7 +59,8 @@ bool resume_unprepared(struct attempt *a, const char *why);
 /* True when the agent is not asked before the first verify: as if it had just ended. */
 bool resume_verify_first(struct attempt *a);
 void resume_proving(struct attempt *a);  /* verify is about to run, on a commit */
-void resume_head_log(struct attempt *a); /* names the round in verify's log */
+/* Names the round in verify's log. */
+void resume_head_log(const struct attempt *a, const char *path);
 void resume_verified(struct attempt *a); /* it has: `evidence` and `verified` are filled */
 /* The slot is clean again: true when the agent is told what failed, next. */
 bool resume_round_due(struct attempt *a);

@@ -32,6 +32,7 @@
 #define STAT_BYTES     512
 #define PAUSE_FIRST_MS 1
 #define PAUSE_MAX_MS   20
+#define HOLD_TRIES     100
 
 struct process {
 	pid_t pid, parent;
@@ -42,6 +43,17 @@ struct processes {
 	struct process *list;
 	size_t n, cap;
 };
+
+/* Stopped by sweep_hold and not to be ended (one attempt at a time: one list). */
+static struct processes held;
+
+static bool is_held(pid_t pid)
+{
+	for (size_t i = 0; i < held.n; i++)
+		if (held.list[i].pid == pid)
+			return true;
+	return false;
+}
 
 static pid_t parent_of(pid_t pid)
 {
@@ -134,14 +146,60 @@ static void kill_descendants(void)
 	processes_read(&all);
 	mark_descendants(&all);
 	for (size_t i = 0; i < all.n; i++)
-		if (all.list[i].ours)
+		if (all.list[i].ours && !is_held(all.list[i].pid))
 			kill_one(&all.list[i], SIGSTOP);
 	processes_read(&all);
 	mark_descendants(&all);
 	for (size_t i = 0; i < all.n; i++)
-		if (all.list[i].ours)
+		if (all.list[i].ours && !is_held(all.list[i].pid))
 			kill_one(&all.list[i], SIGKILL);
 	free(all.list);
+}
+
+/* Whether anybody is left below us but those that are held. */
+static bool any_descendant(void)
+{
+	struct processes all = {NULL, 0, 0};
+	bool any = false;
+
+	processes_read(&all);
+	mark_descendants(&all);
+	for (size_t i = 0; i < all.n && !any; i++)
+		any = all.list[i].ours && !is_held(all.list[i].pid);
+	free(all.list);
+	return any;
+}
+
+void sweep_hold(void)
+{
+	struct processes all = {NULL, 0, 0};
+
+	/* Until a look finds nobody new: what is stopped can start no more of them. */
+	for (int i = 0, found = 1; found && i < HOLD_TRIES; i++) {
+		found = 0;
+		processes_read(&all);
+		mark_descendants(&all);
+		for (size_t k = 0; k < all.n; k++) {
+			if (!all.list[k].ours || is_held(all.list[k].pid))
+				continue;
+			kill_one(&all.list[k], SIGSTOP);
+			if (held.n == held.cap) {
+				held.cap = held.cap ? held.cap * 2 : 16;
+				held.list = xrealloc(held.list, held.cap * sizeof *held.list);
+			}
+			held.list[held.n++] = all.list[k];
+			found++;
+		}
+	}
+	free(all.list);
+}
+
+void sweep_let_go(void)
+{
+	for (size_t i = 0; i < held.n; i++)
+		kill_one(&held.list[i], SIGCONT);
+	free(held.list);
+	held = (struct processes){NULL, 0, 0};
 }
 
 /* Reaps what has ended. True while children are left. */
@@ -177,7 +235,7 @@ void sweep_reap(pid_t keep)
 
 static void sweep_clean(struct sweep *s)
 {
-	if (s->marker && (s->thorough || s->killed) && !control_off("sweep")) {
+	if (s->marker && (s->thorough || s->killed) && !held.n && !control_off("sweep")) {
 		int n = proc_kill_survivors(s->marker, NULL, 0, MARKER_TRIES);
 
 		if (n != 0)
@@ -194,7 +252,7 @@ static void sweep_round(uv_timer_t *timer)
 	struct sweep *s = timer->data;
 	uint64_t pause;
 
-	if (!reap_all() || control_off("sweep")) {
+	if (!reap_all() || (held.n && !any_descendant()) || control_off("sweep")) {
 		sweep_clean(s);
 		return;
 	}

@@ -178,3 +178,45 @@ tasks: [{id: a, prompt: "First."}, {id: b, prompt: "Second."}, {id: c, prompt: "
 	is '["d","new",1,"Fourth."]' "$(turns '.[3] | [.key, .how, .turn, .prompt]')"
 	is true "$(task d .continues.refused)"
 }
+
+# living_plan MODE [ARG]: a plan of one task behind an agent that lives on; stdin is its script.
+living_plan() {
+	cat >"$W/script"
+	raw_plan <<-Y
+	name: p
+	agents:
+	  living: {command: [python3, "$BATS_TEST_DIRNAME/../agents/living.py", $1], mode: ${1%%,*}, prompt: ${2:-none}}
+	defaults: {agent: living, verify_retries: 2}
+	tasks: [{id: a, prompt: "Do it.", verify: {command: "$3", protect: [file]}}]
+	Y
+}
+
+@test "an agent on a terminal lives on while its result is proven, held still, and is told what failed" {
+	living_plan tui type 'cat made; read pid <$W/pid; grep -o \"^State:.T\" /proc/$pid/status; test $(wc -l <made) = 2' <<-'S'
+	echo "turn $TURN" >>made
+	echo $PPID >"$W/pid"
+	pleach done >/dev/null
+	S
+	expect 0 pleach run --headless >/dev/null
+	is '[1,2]' "$(turns 'map(.turn)')"
+	is 1 "$(turns 'map(.pid) | unique | length')"
+	is '[1,0]' "$(task a '.rounds | map(.exit_code)')"
+	is 2 "$(pleach logs --verify a | grep -c 'State:.T')"
+	is 2 "$(git show pleach/p/a:made | wc -l)"
+	process_gone "$(cat "$W/pid")"
+}
+
+@test "an agent of the protocol is prompted again in the same session; one that is killed meanwhile fails nobody" {
+	living_plan acp none 'test $(wc -l <made) = 2' <<-'S'
+	echo "turn $TURN" >>made
+	echo $PPID >"$W/pid"
+	S
+	expect 0 pleach run --headless >/dev/null
+	is '[1,2]' "$(turns 'map(.turn)')"
+	is 1 "$(turns 'map(.pid) | unique | length')"
+	has "$(turns '.[1].prompt')" 'ended with exit status 1'
+	lacks "$(turns '.[1].prompt')" 'verify 1 of'
+	sed -i 's/test \$.*made) = 2/kill -KILL $(cat $W\/pid); false/; s/id: a/id: b/' pleach.yaml
+	expect 1 pleach run --headless >/dev/null
+	is '[1,"verify_failed",1]' "$(task b '[.attempts, .error.code, (.rounds | length)]')"
+}
