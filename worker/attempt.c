@@ -233,7 +233,7 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 		attempt_advance(a);
 		return;
 	}
-	if (!a->stopping && !a->stale) {
+	if (!a->stopping && !a->stale && a->outcome != OUTCOME_FAILED) {
 		_cleanup_free_ char *why = NULL;
 
 		if (end->timed_out) {

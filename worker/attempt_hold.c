@@ -66,17 +66,14 @@ bool attempt_hold_let_go(struct attempt *a)
 	a->command = a->living;
 	a->living = NULL;
 	a->agent_ran = false;
-	sweep_let_go();
+	sweep_let_go(false);
 	command_go_on(a->command);
 	if (a->typing) /* verify's lines stood on its screen */
 		attempt_size(a, a->w->columns, a->w->rows, true);
 	text = resume_prompt(a, &len);
-	if (a->acp) {
+	if (a->acp)
 		acp_go_on(a->acp);
-		acp_prompt(a->acp, text, len, 0);
-	} else {
-		typing_add(a->typing, text, len, 0);
-	}
+	attempt_say(a, text, len);
 	return true;
 }
 
@@ -87,7 +84,8 @@ bool attempt_hold_end(struct attempt *a)
 	a->command = a->living;
 	a->living = NULL;
 	a->ending = true;
-	sweep_let_go();
+	sweep_let_go(false);
+	command_go_on(a->command);
 	command_stop(a->command, a->stop_grace);
 	return true;
 }
@@ -99,6 +97,6 @@ bool attempt_hold_ended(struct attempt *a)
 		return false;
 	log_warn("attempt", "attempt=%lld its agent ended while it was held", (long long)a->id);
 	a->living = NULL;
-	sweep_let_go();
+	sweep_let_go(true);
 	return true;
 }

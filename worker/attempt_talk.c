@@ -184,7 +184,8 @@ static void hand_over(struct attempt *a)
 {
 	struct attempt_queued **at, *q;
 
-	while (!a->handing && (a->typing || a->acp) && (at = next_queued(a))) {
+	/* One that is held still gets it when it goes on, or nobody does. */
+	while (!a->handing && !a->living && (a->typing || a->acp) && (at = next_queued(a))) {
 		q = *at;
 		*at = q->next;
 		if (!q->next)
@@ -266,7 +267,7 @@ void attempt_talk_keys(struct attempt *a, const char *keys, size_t len)
 void attempt_message(struct attempt *a, int64_t id, const char *text, size_t len)
 {
 	/* Nothing is typed at a headless agent: its messages stay with the coordinator. */
-	if (a->mode == MODE_EXEC || a->agent_ran || !is_new(a, id))
+	if (a->mode == MODE_EXEC || (a->agent_ran && !a->living) || !is_new(a, id))
 		return;
 	queue(a, (struct attempt_queued){.id = id, .text = (char *)text, .len = len});
 	hand_over(a);
@@ -325,12 +326,7 @@ static void acp_took(void *context, int64_t id)
 
 static void acp_session(void *context, const char *session)
 {
-	struct attempt *a = context;
-	const char *wanted = a->resume.going_on ? resume_session(a) : NULL;
-
-	if (wanted && strcmp(wanted, session) != 0 && !a->resume.refused)
-		a->resume.refused = xstrdup("the agent began a new session");
-	resume_heard(a, session);
+	resume_loaded(context, session);
 }
 
 static void acp_turn(void *context, bool working)

@@ -144,7 +144,10 @@ static void command_ended(uv_poll_t *poll, int status, int events)
 	}
 	c->reaped = true;
 	c->end.seconds = (double)(uv_hrtime() - c->started) / 1e9;
-	sweep_start(&c->sweep, c->marker, c->stopping, command_clean, c);
+	if (c->held)
+		command_clean(c); /* what runs beside it is not its own */
+	else
+		sweep_start(&c->sweep, c->marker, c->stopping, command_clean, c);
 }
 
 static void send_signal(const struct command *c, int signal)
@@ -189,16 +192,14 @@ void command_stop(struct command *c, double grace)
 
 void command_hold(struct command *c)
 {
-	if (c->stopping || !uv_is_active((uv_handle_t *)&c->timer))
-		return;
-	c->left = uv_timer_get_due_in(&c->timer);
+	c->left = uv_is_active((uv_handle_t *)&c->timer) ? uv_timer_get_due_in(&c->timer) : 0;
 	uv_timer_stop(&c->timer);
 	c->held = true;
 }
 
 void command_go_on(struct command *c)
 {
-	if (c->held && !c->stopping)
+	if (c->held && c->left)
 		uv_timer_start(&c->timer, time_passed, c->left, 0);
 	c->held = false;
 }

@@ -284,6 +284,23 @@ void resume_heard(struct attempt *a, const char *session)
 	attempt_tell(a);
 }
 
+void resume_loaded(struct attempt *a, const char *session)
+{
+	struct attempt_resume *r = &a->resume;
+
+	if (r->going_on && r->session && strcmp(session, r->session) != 0 && !r->refused) {
+		if ((why_is(a, "asked") || r->rounds) && a->command) {
+			attempt_fail(
+			    a, r->rounds ? TASK_ERROR_VERIFY_FAILED : TASK_ERROR_AGENT_EXIT, "%s",
+			    "its session could not be continued: the agent began a new one");
+			command_stop(a->command, a->stop_grace);
+			return;
+		}
+		r->refused = xstrdup("the agent began a new session");
+	}
+	resume_heard(a, session);
+}
+
 void resume_say(const struct attempt *a, json_t *said)
 {
 	const struct attempt_resume *r = &a->resume;

@@ -47,6 +47,8 @@ double resume_time_left(const struct attempt *a);
 void resume_started(struct attempt *a);
 /* The agent named its session. NULL is accepted. */
 void resume_heard(struct attempt *a, const char *session);
+/* The same over the protocol, where an agent that cannot load a session begins another. */
+void resume_loaded(struct attempt *a, const char *session);
 /* Adds `session`, `refused`, `rounds` to an attempt.state or a FINISH. */
 void resume_say(const struct attempt *a, json_t *said);
 
@@ -58,7 +60,7 @@ bool resume_unprepared(struct attempt *a, const char *why);
 
 /* True when the agent is not asked before the first verify: as if it had just ended. */
 bool resume_verify_first(struct attempt *a);
-void resume_proving(struct attempt *a);  /* verify is about to run, on a commit */
+void resume_proving(struct attempt *a); /* verify is about to run, on a commit */
 /* Names the round in verify's log. */
 void resume_head_log(const struct attempt *a, const char *path);
 void resume_verified(struct attempt *a); /* it has: `evidence` and `verified` are filled */

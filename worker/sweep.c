@@ -194,10 +194,10 @@ void sweep_hold(void)
 	free(all.list);
 }
 
-void sweep_let_go(void)
+void sweep_let_go(bool end)
 {
 	for (size_t i = 0; i < held.n; i++)
-		kill_one(&held.list[i], SIGCONT);
+		kill_one(&held.list[i], end ? SIGKILL : SIGCONT);
 	free(held.list);
 	held = (struct processes){NULL, 0, 0};
 }

@@ -25,9 +25,9 @@ void sweep_init(struct sweep *sweep, uv_loop_t *loop);
 void sweep_start(struct sweep *sweep, const char *marker, bool thorough,
                  void (*on_clean)(void *context), void *context);
 /* Stops every descendant of this process, so that none of them changes anything; a sweep ends only
- * who comes after. Until sweep_let_go, after which they run on. */
+ * who comes after. Until sweep_let_go, after which they run on, or are ended. */
 void sweep_hold(void);
-void sweep_let_go(void);
+void sweep_let_go(bool end);
 /* Reaps descendants that ended under us, except `keep` (0: none): call it from time to time
  * while no other child of ours is waited for. */
 void sweep_reap(pid_t keep);

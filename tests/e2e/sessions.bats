@@ -216,7 +216,14 @@ living_plan() {
 	is 1 "$(turns 'map(.pid) | unique | length')"
 	has "$(turns '.[1].prompt')" 'ended with exit status 1'
 	lacks "$(turns '.[1].prompt')" 'verify 1 of'
-	sed -i 's/test \$.*made) = 2/kill -KILL $(cat $W\/pid); false/; s/id: a/id: b/' pleach.yaml
+	sed -i '$d' pleach.yaml
+	cat >>pleach.yaml <<-'Y'
+	team: 1
+	tasks:
+	  - {id: b, prompt: "Do it.", verify: "kill -KILL $(cat $W/pid); test -s made"}
+	  - {id: c, prompt: "Do it.", verify: "kill -KILL $(cat $W/pid); false", blocked_by: [b]}
+	Y
 	expect 1 pleach run --headless >/dev/null
-	is '[1,"verify_failed",1]' "$(task b '[.attempts, .error.code, (.rounds | length)]')"
+	is '["completed",[0]]' "$(task b '[.status, (.rounds | map(.exit_code))]')"
+	is '["verify_failed",1,[1]]' "$(task c '[.error.code, .attempts, (.rounds | map(.exit_code))]')"
 }
