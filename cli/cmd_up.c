@@ -194,17 +194,12 @@ static int down_exec(struct cli *cli, struct error *err)
 			printf("nothing runs\n");
 		return 0;
 	}
-	if (cli_place(cli, err) < 0)
-		return -1;
 	if (!options_flag(&cli->options, "now"))
 		say_who_runs(cli);
 	if (rpc_client_ask(cli->client, "coordinator.down",
 	                   json_pack("{s:b}", "now", options_flag(&cli->options, "now")), true,
-	                   &result, err) < 0)
-		return -1;
-	rpc_client_close(cli->client);
-	cli->client = NULL;
-	if (cli_wait_for_end(&cli->place, err) < 0)
+	                   &result, err) < 0 ||
+	    cli_await_down(cli, err) < 0)
 		return -1;
 	if (cli->json)
 		return print_json(result);

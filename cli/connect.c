@@ -23,6 +23,7 @@
 #define CONNECT_MS    10000
 #define WHY_MAX       4096
 #define LOCK_TEXT_MAX 16384
+#define DOWN_LOOK_MS  64 /* between two looks whether it has ended */
 
 int cli_place(struct cli *cli, struct error *err)
 {
@@ -136,35 +137,41 @@ static int said_no(const struct buf *why, struct error *err)
 	                 *text ? text : "the coordinator does not answer (pleach doctor)");
 }
 
-/* Connects to whoever serves, for up to 10 s: another command may have started one. */
-static int connect_patiently(struct cli *cli, const struct buf *why, struct error *err)
-{
-	int64_t end = time_mono_ms() + CONNECT_MS;
-	int pause_ms = 1;
-
-	for (;;) {
-		if (place_again(cli, err) < 0)
-			return -1;
-		if (cli->place.socket) {
-			if (try_connect(cli, cli->place.socket, err) == 0)
-				return 0;
-			if (err && err->code != ERROR_NOT_FOUND)
-				return -1;
-		}
-		if (time_mono_ms() >= end)
-			break;
-		poll(NULL, 0, pause_ms);
-		pause_ms = pause_ms < 50 ? pause_ms * 2 : 50;
-	}
-	return said_no(why, err);
-}
-
 static bool lock_is_held(const struct place *place)
 {
 	_cleanup_free_ char *path = xasprintf("%s/pleach/lock", place->common_dir);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+/* Connects to whoever serves: another command may have started one. 1: nobody does any more, and
+ * nobody is about to. */
+static int connect_patiently(struct cli *cli, int64_t end, const struct buf *why, struct error *err)
+{
+	int pause_ms = 1;
+
+	for (;;) {
+		struct error refused = ERROR_INIT;
+
+		if (place_again(cli, err) < 0)
+			return -1;
+		if (cli->place.socket) {
+			if (try_connect(cli, cli->place.socket, &refused) == 0)
+				return 0;
+			if (refused.code != ERROR_NOT_FOUND) {
+				if (err)
+					*err = refused;
+				return -1;
+			}
+		}
+		if (time_mono_ms() >= end)
+			return said_no(why, err);
+		if (!lock_is_held(&cli->place))
+			return 1;
+		poll(NULL, 0, pause_ms);
+		pause_ms = pause_ms < 50 ? pause_ms * 2 : 50;
+	}
 }
 
 /* On another machine it will never serve us: its socket is there. */
@@ -176,25 +183,30 @@ static bool lock_is_elsewhere(const struct place *place)
 	       machine_is_other(text);
 }
 
+/* One that says no because another has the lock leaves it to that one; and where that was about to
+ * die, or the one that we started did, the next is started, for up to 10 s. */
 static int start_and_connect(struct cli *cli, struct error *err)
 {
-	_cleanup_buf_ struct buf why = BUF_INIT;
-	int started = coordinator_start(&cli->place, &why, err);
+	int64_t end = time_mono_ms() + CONNECT_MS;
+	int rc;
 
-	if (started < 0)
-		return -1;
-	if (started) {
-		cli->started = true;
-		return connect_patiently(cli, &why, err);
-	}
-	/* Another one may be about to serve: who holds the lock will. */
-	if (place_again(cli, err) < 0)
-		return -1;
-	if (lock_is_held(&cli->place) && !lock_is_elsewhere(&cli->place))
-		return connect_patiently(cli, &why, err);
-	if (cli->place.socket && try_connect(cli, cli->place.socket, err) == 0)
-		return 0;
-	return said_no(&why, err);
+	do {
+		_cleanup_buf_ struct buf why = BUF_INIT;
+		bool held = lock_is_held(&cli->place);
+		int started = coordinator_start(&cli->place, &why, err);
+
+		if (started < 0 || place_again(cli, err) < 0)
+			return -1;
+		cli->started |= started;
+		held = held || lock_is_held(&cli->place);
+		if (!started && (!held || lock_is_elsewhere(&cli->place))) {
+			if (cli->place.socket && try_connect(cli, cli->place.socket, err) == 0)
+				return 0;
+			return said_no(&why, err);
+		}
+		rc = connect_patiently(cli, end, &why, err);
+	} while (rc > 0);
+	return rc;
 }
 
 static int connect_in_slot(struct cli *cli, struct error *err)
@@ -273,6 +285,60 @@ int cli_wait_for_end(const struct place *place, struct error *err)
 	while (flock(fd, LOCK_SH) < 0)
 		if (errno != EINTR)
 			return error_errno(err, "cannot wait for %s", path);
+	return 0;
+}
+
+/* Of whoever has the lock; 0: it has not said, or ended by itself. */
+static long lock_pid(const struct place *place)
+{
+	_cleanup_free_ char *path = xasprintf("%s/pleach/lock", place->common_dir), *text = NULL;
+	const char *at;
+
+	if (place_read_file(path, LOCK_TEXT_MAX, &text, NULL, NULL) < 0)
+		return 0;
+	at = strstr(text, "pid ");
+	return at ? strtol(at + 4, NULL, 10) : 0;
+}
+
+/* Asks whoever serves to go down, if that is not `*serving`, which was asked. */
+static void ask_successor(const struct cli *cli, int64_t *serving)
+{
+	struct rpc_client *client = NULL;
+	_cleanup_json_ json_t *result = NULL;
+	int64_t pid;
+
+	if (rpc_client_connect(cli->place.socket, NULL, &client, NULL) < 0)
+		return;
+	pid = json_int(rpc_client_hello(client), "pid", 0);
+	if (pid != *serving &&
+	    rpc_client_ask(client, "coordinator.down", json_pack("{s:b}", "now", 1), true, &result,
+	                   NULL) == 0)
+		*serving = pid;
+	rpc_client_close(client);
+}
+
+int cli_await_down(struct cli *cli, struct error *err)
+{
+	int64_t serving = json_int(rpc_client_hello(cli->client), "pid", 0);
+	long supervisor;
+	int pause_ms = 1;
+
+	rpc_client_close(cli->client);
+	cli->client = NULL;
+	if (cli_place(cli, err) < 0)
+		return -1;
+	supervisor = lock_pid(&cli->place);
+	while (lock_is_held(&cli->place)) {
+		long now = lock_pid(&cli->place);
+
+		if (now && now != supervisor)
+			return 0; /* somebody else's: the one that was asked has ended */
+		poll(NULL, 0, pause_ms);
+		if (pause_ms < DOWN_LOOK_MS)
+			pause_ms *= 2;
+		else if (cli->place.socket)
+			ask_successor(cli, &serving);
+	}
 	return 0;
 }
 

@@ -24,6 +24,9 @@ int cli_ask(struct cli *cli, const char *method, json_t *params, bool again, jso
 int cli_last_event(struct cli *cli, int64_t *seq, struct error *err);
 /* Waits until the process of the coordinator has ended: its lock can be taken. */
 int cli_wait_for_end(const struct place *place, struct error *err);
+/* After the reply to coordinator.down: closes the connection and waits until the coordinator has
+ * ended. Whoever takes the place of a serving process that dies on its way down is asked, too. */
+int cli_await_down(struct cli *cli, struct error *err);
 /* Path of a sister program (beside us, ../libexec/pleach, PATH). Caller frees; NULL: EXTERNAL. */
 char *cli_program(const char *name, struct error *err);
 /* Adds what every request to pleach-git has: root, pinned. */

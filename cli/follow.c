@@ -415,12 +415,12 @@ static void release(struct run *run)
 		follow_tell_released(run);
 	if (!run->cli->started)
 		return;
-	call = (struct rpc_call){"coordinator.down", json_pack("{s:b}", "now", 1), false,
+	call = (struct rpc_call){"coordinator.down", json_pack("{s:b}", "now", 1), true,
 	                         run->signals, RELEASE_MS};
 	if (rpc_client_call(run->cli->client, &call, &down, &err) < 0)
 		report_error(run->cli, &err);
-	else if (cli_place(run->cli, &err) == 0)
-		cli_wait_for_end(&run->cli->place, &err);
+	else
+		cli_await_down(run->cli, &err);
 }
 
 /* 0 to go on, or the exit status. */

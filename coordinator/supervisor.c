@@ -29,6 +29,8 @@
 #define RESTART_MAX_MS   1000
 #define LOCK_TEXT_MAX    (PATH_MAX + 1024)
 #define MOVED_WAIT_MS    20000 /* until it has let go where the repository was */
+#define DEAD_WAIT_MS     1000  /* for a lock that nobody who lives is said to hold */
+#define LOCK_LOOK_MS     5
 #define STABLE_MS        1000
 #define FIRST_TRIES      5 /* before it served once: then it cannot */
 
@@ -75,20 +77,37 @@ static int check_last_owner(const struct place *place, const char *text, struct 
 	                 name, file);
 }
 
+/* Its pid; 0 where the lock's file names nobody who can be looked for here. */
+static pid_t owner_of(const char *text)
+{
+	const char *at = strstr(text, "pid ");
+	long pid = at && !machine_is_other(text) ? strtol(at + 4, NULL, 10) : 0;
+
+	return pid > 1 ? (pid_t)pid : 0;
+}
+
+/* Whoever is named has ended, or ended by itself: the lock is held for a moment by a command that
+ * looks whether somebody has it. */
+static bool owner_is_gone(const char *text)
+{
+	pid_t pid = owner_of(text);
+
+	return pid ? kill(pid, 0) < 0 && errno == ESRCH : !machine_is_other(text);
+}
+
 /* A coordinator on this machine that holds the lock is asked to look after its places: it may be
  * that its socket has vanished, or that the repository is not where it knows it. */
 static void nudge(const char *text)
 {
 	_cleanup_free_ char *path = NULL, *name = NULL;
-	const char *at = strstr(text, "pid ");
-	long pid = at && !machine_is_other(text) ? strtol(at + 4, NULL, 10) : 0;
+	pid_t pid = owner_of(text);
 
-	if (pid <= 1)
+	if (!pid)
 		return;
-	path = xasprintf("/proc/%ld/comm", pid);
+	path = xasprintf("/proc/%d/comm", (int)pid);
 	if (place_read_file(path, 64, &name, NULL, NULL) == 0 &&
 	    strncmp(name, "pleach-coordinat", 15) == 0)
-		kill((pid_t)pid, SIGUSR1);
+		kill(pid, SIGUSR1);
 }
 
 /* True when its owner serves the repository at another place: it was moved meanwhile. */
@@ -101,7 +120,7 @@ static bool serves_elsewhere(const struct place *place, const char *text)
 
 static int lock_fd(const struct place *place, int fd, struct error *err)
 {
-	int64_t end = time_mono_ms() + MOVED_WAIT_MS;
+	int64_t begin = time_mono_ms();
 	bool nudged = false;
 
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -110,10 +129,14 @@ static int lock_fd(const struct place *place, int fd, struct error *err)
 		if (errno != EWOULDBLOCK)
 			return error_errno(err, "cannot lock %s/pleach/lock", place->common_dir);
 		text = lock_text(fd);
+		if (owner_is_gone(text) && time_mono_ms() - begin < DEAD_WAIT_MS) {
+			poll(NULL, 0, LOCK_LOOK_MS);
+			continue;
+		}
 		if (!nudged)
 			nudge(text);
 		nudged = true;
-		if (!serves_elsewhere(place, text) || time_mono_ms() >= end)
+		if (!serves_elsewhere(place, text) || time_mono_ms() - begin >= MOVED_WAIT_MS)
 			return refuse(text, err);
 		poll(NULL, 0, 20);
 	}

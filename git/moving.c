@@ -35,6 +35,12 @@ static char *mark_path(const struct moving *moving)
 	return repo_path(dir, "pleach-moving");
 }
 
+char *moving_held_ref(const char *ref)
+{
+	return xasprintf("refs/pleach/landing/%s",
+	                 strncmp(ref, "refs/heads/", 11) == 0 ? ref + 11 : ref);
+}
+
 /* ---- locks ---- */
 
 static bool is_older(const struct timespec *a, const struct timespec *b)
@@ -47,9 +53,11 @@ static void remove_locks(const struct moving *moving, const struct stat *mark)
 {
 	const char *common = moving->repo->place.common_dir;
 	const char *own = moving->tree ? moving->tree->git_dir : common;
-	const char *const dirs[] = {common, common, own, own, own};
-	const char *const names[] = {moving->ref, "packed-refs", "index", "HEAD", "ORIG_HEAD"};
-	size_t n = moving->tree ? ARRAY_LEN(names) : 2;
+	_cleanup_free_ char *held = moving_held_ref(moving->ref);
+	const char *const dirs[] = {common, common, common, own, own, own};
+	const char *const names[] = {moving->ref, held,   "packed-refs",
+	                             "index",     "HEAD", "ORIG_HEAD"};
+	size_t n = moving->tree ? ARRAY_LEN(names) : 3;
 	struct stat st;
 
 	for (size_t i = 0; i < n; i++) {

@@ -27,8 +27,11 @@ int moving_begin(const struct moving *moving, struct error *err);
  * has written already, or was about to write, back to what the index says. What the user
  * has changed is not among them: git would not have begun. */
 int moving_undo(const struct moving *moving, struct error *err);
-/* It ended by itself. */
+/* It ended by itself, and what was held for it was let go of. */
 void moving_end(const struct moving *moving);
+
+/* The ref that holds what is about to move a branch (full name). Caller frees. */
+char *moving_held_ref(const char *ref);
 
 /* For the environment of such a git: NAME, value. */
 #define MOVING_VARIABLE "PLEACH_MOVING"

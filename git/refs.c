@@ -130,12 +130,13 @@ int ref_write(const struct repo *repo, const char *name, const char *hex, const 
 	return rc;
 }
 
-int ref_delete(const struct repo *repo, const char *name, const char *old, struct error *err)
+int ref_delete(const struct repo *repo, const char *name, const char *old, const char *const *set,
+               struct error *err)
 {
 	_cleanup_free_ char *own = xasprintf("%s/%s.lock", repo->place.common_dir, name);
 	_cleanup_free_ char *packed = repo_path(repo->place.common_dir, "packed-refs.lock");
 	const char *const locks[] = {own, packed, NULL};
-	struct git_run run = {.locks = locks};
+	struct git_run run = {.locks = locks, .set = set};
 
 	return git_run(repo, &run, GIT_ARGS("update-ref", "--no-deref", "-d", name, old), err);
 }

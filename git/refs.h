@@ -12,7 +12,9 @@ int ref_read(const struct repo *repo, const char *name, char hex[HEX_SIZE], stru
  * the refs that are there), EXTERNAL. */
 int ref_write(const struct repo *repo, const char *name, const char *hex, const char *old,
               const char *why, struct error *err);
-int ref_delete(const struct repo *repo, const char *name, const char *old, struct error *err);
+/* set: more environment of the git that does it (git_run.set), NULL: none. */
+int ref_delete(const struct repo *repo, const char *name, const char *old, const char *const *set,
+               struct error *err);
 /* The names of all refs below a prefix that ends in '/'; caller frees with strv_free. */
 int ref_list(const struct repo *repo, const char *prefix, char ***names, struct error *err);
 

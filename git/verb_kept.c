@@ -51,7 +51,8 @@ int verb_drop_refs(const json_t *request, json_t **answer, struct error *err)
 		char hex[HEX_SIZE];
 
 		/* Gone already is dropped too. */
-		if (ref_read(&repo, name, hex, err) == 1 && ref_delete(&repo, name, hex, err) < 0) {
+		if (ref_read(&repo, name, hex, err) == 1 &&
+		    ref_delete(&repo, name, hex, NULL, err) < 0) {
 			json_decref(dropped);
 			return -1;
 		}

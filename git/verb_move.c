@@ -136,7 +136,43 @@ static int move_back(struct move *move, struct error *err)
 }
 
 /* Where a user has it checked out. A git of ours that somebody kills is undone and run again. */
-static int move_tree(struct move *move, struct error *err)
+static int move_tree(struct move *move, const struct moving *moving, struct error *err)
+{
+	int rc = -1;
+
+	for (int i = 0; i < KILLED_TRIES; i++) {
+		move->killed = false;
+		rc = move->back ? move_back(move, err) : move_forth(move, err);
+		if (!move->killed)
+			break;
+		if (moving_undo(moving, err) < 0)
+			return -1;
+	}
+	return rc;
+}
+
+static int move_ref(struct move *move, const struct moving *moving, struct error *err)
+{
+	if (move->target.tree)
+		return move_tree(move, moving, err);
+	return ref_write(move->repo, move->target.ref, move->after, move->before,
+	                 move->back ? "pleach undo" : "pleach merge", err);
+}
+
+/* What was held for the move is reached by the target now. */
+static void let_go(const struct move *move)
+{
+	const char *const set[] = {MOVING_VARIABLE, move->repo->place.common_dir, NULL};
+	_cleanup_free_ char *held = moving_held_ref(move->target.ref);
+	char now[HEX_SIZE];
+
+	if (ref_read(move->repo, held, now, NULL) == 1 && strcmp(now, move->after) == 0)
+		ref_delete(move->repo, held, now, set, NULL);
+}
+
+/* Under the mark, so that whoever comes after our death finds no lock of ours: also when only what
+ * was held is left to be let go of. */
+static int move_marked(struct move *move, bool is_there, struct error *err)
 {
 	const struct moving moving = {.repo = move->repo,
 	                              .tree = move->target.tree,
@@ -148,37 +184,15 @@ static int move_tree(struct move *move, struct error *err)
 
 	if (rc < 0)
 		return -1;
-	for (int i = 0; i < KILLED_TRIES; i++) {
-		move->killed = false;
-		rc = move->back ? move_back(move, err) : move_forth(move, err);
-		if (!move->killed)
-			break;
-		if (moving_undo(&moving, err) < 0)
-			return -1;
-	}
+	if (!is_there)
+		rc = move_ref(move, &moving, err);
+	if (rc == 0)
+		rc = repo_sync(move->repo, err);
+	if (rc == 0)
+		let_go(move);
 	if (!move->killed)
 		moving_end(&moving);
 	return rc;
-}
-
-static int move_branch(struct move *move, struct error *err)
-{
-	const struct moving moving = {
-	    .repo = move->repo, .ref = move->target.ref, .from = move->before, .to = move->after};
-	_cleanup_close_ int lock = moving_lock(move->repo, NULL, true, err);
-	int rc;
-
-	if (lock < 0 || moving_begin(&moving, err) < 0)
-		return -1;
-	rc = ref_write(move->repo, move->target.ref, move->after, move->before,
-	               move->back ? "pleach undo" : "pleach merge", err);
-	moving_end(&moving);
-	return rc;
-}
-
-static int move_ref(struct move *move, struct error *err)
-{
-	return move->target.tree ? move_tree(move, err) : move_branch(move, err);
 }
 
 static int check_order(const struct move *move, struct error *err)
@@ -197,28 +211,21 @@ static int check_order(const struct move *move, struct error *err)
 
 static int run_move(struct move *move, const json_t *request, json_t **answer, struct error *err)
 {
-	_cleanup_free_ char *held = NULL;
 	char now[HEX_SIZE];
+	bool there;
 
 	if (check_order(move, err) < 0 ||
 	    target_open(move->repo, request, &move->target, err) < 0 ||
 	    moving_recover(move->repo, move->target.tree, err) < 0 ||
 	    target_tip(&move->target, now, err) < 0)
 		return -1;
-	/* Asked again after an answer that was lost. */
-	if (strcmp(now, move->after) != 0) {
-		if (strcmp(now, move->before) != 0)
-			return error_set(err, ERROR_CONFLICT,
-			                 "%s moved meanwhile (it is at %.12s, not %.12s)",
-			                 move->target.name, now, move->before);
-		if (move_ref(move, err) < 0)
-			return -1;
-	}
-	if (repo_sync(move->repo, err) < 0)
+	there = strcmp(now, move->after) == 0; /* asked again after an answer that was lost */
+	if (!there && strcmp(now, move->before) != 0)
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s moved meanwhile (it is at %.12s, not %.12s)",
+		                 move->target.name, now, move->before);
+	if (move_marked(move, there, err) < 0)
 		return -1;
-	held = xasprintf("refs/pleach/landing/%s", move->target.name);
-	if (ref_read(move->repo, held, now, NULL) == 1 && strcmp(now, move->after) == 0)
-		ref_delete(move->repo, held, now, NULL);
 	*answer = json_pack("{s:b, s:o}", "moved", 1, "worktree",
 	                    move->target.tree ? verb_text(move->target.tree->dir) : json_null());
 	return 0;

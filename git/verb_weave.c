@@ -351,7 +351,7 @@ static int weave_item(struct weave *weave, struct item *item, struct error *err)
 /* What nothing names yet is held until it has moved the target, or the next chain. */
 static int hold(const struct weave *weave, const char *before, struct error *err)
 {
-	_cleanup_free_ char *ref = xasprintf("refs/pleach/landing/%s", weave->target.name);
+	_cleanup_free_ char *ref = moving_held_ref(weave->target.ref);
 
 	if (json_flag(weave->request, "dry_run") || strcmp(before, weave->tip) == 0)
 		return 0;

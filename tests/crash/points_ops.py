@@ -5,6 +5,7 @@ An agent runs again only where its worker died, or git under it: `again`.
 """
 import json
 import os
+import time
 
 from points_world import GATED, MADE
 from world import check
@@ -414,7 +415,10 @@ class Down(Working):
         return 1 + super().most_attempts(trial)
 
     def act(self, t):
+        begin = time.monotonic()
         t.user("down", "--now")
+        took = time.monotonic() - begin
+        check(took < 30, f"down waited {took:.0f} s for somebody who was not going down")
 
     def after(self, t):
         check(self.kept(t, "a"), "what the released agent had made is kept by no ref")

@@ -310,3 +310,28 @@ agent_pid() {
 	is "" "$(survivors)"
 	is pending "$(task a .status)"
 }
+
+@test "the lock of a coordinator that is about to die: the command waits for it, and starts the next" {
+	expect 0 pleach status >/dev/null
+	local serving supervisor dying status_pid
+	serving=$(serving_pid)
+	supervisor=$(ps -o ppid= -p "$serving" | tr -d ' ')
+	kill -KILL "$supervisor" "$serving"
+	process_gone "$supervisor"
+	process_gone "$serving"
+	# As while it dies: it is there still and has the lock, and nobody answers at its socket.
+	gate go
+	background flock .git/pleach/lock sh -c 'read x <"$W/go"'
+	dying=$BG
+	is_locked() { ! flock -n .git/pleach/lock true; }
+	eventually is_locked
+	sed "s/pid [0-9]*,/pid $dying,/" .git/pleach/lock >"$W/lock"
+	cat "$W/lock" >.git/pleach/lock
+	background pleach --json status
+	status_pid=$BG
+	eventually grep "another coordinator serves" "$XDG_STATE_HOME"/pleach/*/coordinator.log
+	open_gate go
+	finished "$status_pid"
+	is 0 "$STATUS"
+	holds "$(cat "$BATS_TEST_TMPDIR/bg.out")" ".coordinator.pid != $serving"
+}
