@@ -169,7 +169,10 @@ int capture_take(const struct capture_source *source, struct capture *out, struc
 	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
 	_cleanup_view_ struct index_view own = INDEX_VIEW_INIT, now = INDEX_VIEW_INIT;
 
-	capture.index = repo_path(source->git_dir, INDEX_NAME);
+	if (source->quick && capture_take_quick(source, out) == 0)
+		return 0;
+	clock_gettime(CLOCK_REALTIME_COARSE, &capture.fence);
+	capture.index = capture_index_name(source->git_dir);
 	if (fill_index(source, capture.index, &own, &capture, err) < 0 ||
 	    strip_private(source, capture.index, err) < 0 ||
 	    index_view_open(source, capture.index, &now, err) < 0 ||
@@ -183,6 +186,28 @@ int capture_take(const struct capture_source *source, struct capture *out, struc
 		capture.skipped = now.items[i].skipped;
 	*out = capture;
 	capture = (struct capture)CAPTURE_INIT;
+	return 0;
+}
+
+char *capture_index_name(const char *git_dir)
+{
+	return repo_path(git_dir, INDEX_NAME);
+}
+
+int capture_own_index(struct capture *capture, const char *git_dir, struct error *err)
+{
+	_cleanup_free_ char *own = repo_path(git_dir, "index");
+	_cleanup_free_ char *copy = capture_index_name(git_dir);
+	int rc;
+
+	if (capture->index)
+		return 0;
+	if (file_remove_all(copy, err) < 0 || (rc = file_copy(own, copy, err)) < 0)
+		return -1;
+	if (rc == 0)
+		return error_set(err, ERROR_EXTERNAL, "%s is gone", own);
+	capture->index = copy;
+	copy = NULL;
 	return 0;
 }
 
@@ -205,6 +230,8 @@ int capture_install(struct capture *capture, const char *git_dir, struct error *
 
 	/* Whoever held this lock is dead: the slot is ours alone. */
 	file_remove_all(lock, NULL);
+	if (!capture->index)
+		return 0;
 	if (rename(capture->index, own) < 0)
 		return error_errno(err, "cannot replace %s", own);
 	free(capture->index);

@@ -4,6 +4,8 @@
 #ifndef PLEACH_GIT_CAPTURE_H
 #define PLEACH_GIT_CAPTURE_H
 
+#include <time.h>
+
 #include "repo.h"
 
 struct capture_source {
@@ -14,17 +16,23 @@ struct capture_source {
 	const char *prefix; /* of dir below the slot, with a slash; NULL for the slot itself */
 	bool users;         /* somebody's own tree, not a slot: no permission in it is changed */
 	bool anyhow; /* a snapshot: when the user's filters fail, take the files' raw bytes */
+	bool quick;  /* without git programs where that is certain (take.c) */
+	/* What the index says of files that were written before is beyond doubt: since then
+	 * whoever changed one has given it another time. Zero: only git's own rule counts. */
+	struct timespec fence;
 };
 
 struct capture {
 	char tree[HEX_SIZE];
-	char *index;     /* file: an index that matches the tree and the files' stat data */
+	char *index;     /* file: an index that matches the tree and the files' stat data; NULL:
+	                  * the worktree's own does */
 	char **nested;   /* directories with repositories of their own, whose files were taken */
 	char **strange;  /* paths that are in the tree under another name, git refuses theirs */
 	char **modules;  /* submodules: taken as links */
 	bool conflicted; /* the index had unmerged paths */
 	bool skipped;    /* parts of the tree are not checked out (skip-worktree) */
 	char *staged;    /* tree of what was staged and is in neither the files nor HEAD, or NULL */
+	struct timespec fence; /* when the look at the files began: the next one's fence */
 };
 
 #define CAPTURE_INIT                                                                               \
@@ -38,6 +46,12 @@ void capture_finish(struct capture *capture);
 #define _cleanup_capture_ __attribute__((cleanup(capture_finish)))
 /* Makes the captured index the worktree's own. */
 int capture_install(struct capture *capture, const char *git_dir, struct error *err);
+/* Gives the capture an index file of its own where it has none. */
+int capture_own_index(struct capture *capture, const char *git_dir, struct error *err);
+/* The capture as it is found without git programs (take.c). 0, or 1: it takes git to say. */
+int capture_take_quick(const struct capture_source *source, struct capture *out);
+/* The name of a capture's index file; caller frees. */
+char *capture_index_name(const char *git_dir);
 
 /* Parts of it, shared with nested.c and prove.c. */
 
@@ -49,13 +63,18 @@ struct index_entry {
 	bool assumed, skipped, intended; /* assume-unchanged, skip-worktree, add -N */
 	unsigned char id_len;
 	unsigned char id[32];
+	const unsigned char *raw; /* the entry itself, stat data first; NULL where git was asked */
+	size_t raw_len;
 };
 /* All entries of an index file, in git's order. */
 struct index_view {
 	struct index_entry *items;
 	size_t count;
-	struct buf text;     /* the file itself, or what git says of it */
-	char root[HEX_SIZE]; /* its tree, where the file knows it; else "" */
+	struct buf text;            /* the file itself, or what git says of it */
+	char root[HEX_SIZE];        /* its tree, where the file knows it; else "" */
+	unsigned version;           /* of the file; 0: git was asked */
+	const unsigned char *trees; /* the whole cache of trees in it (TREE), or NULL */
+	size_t trees_len;
 };
 #define INDEX_VIEW_INIT                                                                            \
 	{                                                                                          \
@@ -85,6 +104,10 @@ int nested_take(const struct capture_source *source, const char *index,
 /* Adds the files of the directory `path` below the worktree to `info`. */
 int nested_add(const struct capture_source *source, const char *path, struct buf *info, int depth,
                struct capture *out, struct error *err);
+/* HEAD's tree, NULL where there is none or libgit2 cannot say; free with git_tree_free. */
+git_tree *staged_head(const struct capture_source *source);
+/* True when HEAD's tree (may be NULL) has this very content at this path. */
+bool staged_in_head(git_tree *head, const struct index_entry *entry);
 /* What was staged and would be lost (staged.c); NULL when nothing. Caller frees. */
 int staged_tree(const struct capture_source *source, const struct index_view *own,
                 const struct index_view *now, char **tree, struct error *err);

@@ -175,7 +175,7 @@ int slot_commit(struct slot *slot, int64_t attempt, const char *branch, const ch
 	     * neither see nor remove them. */
 	    slot_move_nested(slot, attempt, &capture, err) < 0 ||
 	    worktree_set_head(slot->git_dir, result.head, err) < 0 ||
-	    capture_install(&capture, slot->git_dir, err) < 0 || slot_forget_state(slot, err) < 0 ||
+	    slot_install(slot, &capture, err) < 0 || slot_forget_state(slot, err) < 0 ||
 	    describe(slot, from, &result, err) < 0 || slot_sync(slot, err) < 0)
 		return error_wrap(err, "commit in %s", slot->dir);
 	*out = result;

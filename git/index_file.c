@@ -101,7 +101,11 @@ static bool read_entry(struct cursor *in, unsigned version, size_t id_len, struc
 	out->assumed = flags & ASSUMED;
 	out->skipped = more & SKIPPED;
 	out->intended = more & INTENDED;
-	return read_name(in, version, start, last, names, offset);
+	if (!read_name(in, version, start, last, names, offset))
+		return false;
+	out->raw = in->data + start;
+	out->raw_len = in->at - start;
+	return true;
 }
 
 /* The first entry of the TREE extension is the root: NUL, count SP subtrees LF, id. */
@@ -118,7 +122,7 @@ static void read_root(const unsigned char *data, size_t len, size_t id_len, char
 }
 
 /* 0, or 1 where an extension changes what the entries mean. */
-static int read_extensions(struct cursor *in, size_t id_len, char root[HEX_SIZE])
+static int read_extensions(struct cursor *in, size_t id_len, struct index_view *view)
 {
 	while (in->len - in->at > id_len + 8) {
 		const unsigned char *name = in->data + in->at;
@@ -130,8 +134,11 @@ static int read_extensions(struct cursor *in, size_t id_len, char root[HEX_SIZE]
 		/* Small letters: cannot be left out (link: split, sdir: sparse). */
 		if (name[0] < 'A' || name[0] > 'Z')
 			return 1;
-		if (memcmp(name, "TREE", 4) == 0)
-			read_root(name + 8, n, id_len, root);
+		if (memcmp(name, "TREE", 4) == 0) {
+			read_root(name + 8, n, id_len, view->root);
+			view->trees = name + 8;
+			view->trees_len = n;
+		}
 		in->at += n;
 	}
 	return 0;
@@ -150,7 +157,7 @@ static int parse_entries(struct index_view *view, struct cursor *in, unsigned co
 			buf_finish(&names);
 			return 1;
 		}
-	if (read_extensions(in, id_len, view->root) != 0) {
+	if (read_extensions(in, id_len, view) != 0) {
 		buf_finish(&names);
 		return 1;
 	}
@@ -158,9 +165,14 @@ static int parse_entries(struct index_view *view, struct cursor *in, unsigned co
 	if (version == 4) {
 		buf_finish(&view->text);
 		view->text = names;
+		view->trees = NULL;
 	}
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		view->items[i].path = view->text.data + offsets[i];
+		if (version == 4)
+			view->items[i].raw = NULL;
+	}
+	view->version = version;
 	view->count = count;
 	return 0;
 }

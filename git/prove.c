@@ -116,7 +116,7 @@ int slot_prove_begin(struct slot *slot, const char *base, const char *const *pro
 }
 
 /* The captured tree without what the overlay laid there: hidden tests stay hidden. */
-static int without_overlay(struct slot *slot, const struct capture *capture, char tree[HEX_SIZE],
+static int without_overlay(struct slot *slot, struct capture *capture, char tree[HEX_SIZE],
                            struct error *err)
 {
 	_cleanup_buf_ struct buf info = BUF_INIT;
@@ -127,7 +127,8 @@ static int without_overlay(struct slot *slot, const struct capture *capture, cha
 	memcpy(tree, capture->tree, HEX_SIZE);
 	if (!slot->marker.overlay)
 		return 0;
-	if (index_view_open(&source, capture->index, &view, err) < 0)
+	if (capture_own_index(capture, slot->git_dir, err) < 0 ||
+	    index_view_open(&source, capture->index, &view, err) < 0)
 		return -1;
 	for (size_t i = 0; i < view.count; i++) {
 		_cleanup_free_ char *laid =
@@ -143,7 +144,7 @@ static int without_overlay(struct slot *slot, const struct capture *capture, cha
 
 /* What verify changed, as a commit of its own beside the head. */
 static int keep_changes(struct slot *slot, int64_t attempt, const char *head,
-                        const struct capture *capture, struct error *err)
+                        struct capture *capture, struct error *err)
 {
 	_cleanup_free_ char *stem = ref_kept_stem(attempt, slot->teammate, "verify");
 	char tree[HEX_SIZE], hex[HEX_SIZE], given[HEX_SIZE];
@@ -176,7 +177,7 @@ int slot_prove_end(struct slot *slot, int64_t attempt, const char *head, struct 
 	if (slot_move_nested(slot, attempt, &capture, err) < 0 ||
 	    (strcmp(capture.tree, tree) != 0 || slot->proof_tree
 	         ? slot_check_out(slot, &capture, head, err)
-	         : capture_install(&capture, slot->git_dir, err)) < 0 ||
+	         : slot_install(slot, &capture, err)) < 0 ||
 	    worktree_set_head(slot->git_dir, head, err) < 0 || slot_forget_state(slot, err) < 0 ||
 	    slot_sync(slot, err) < 0)
 		return error_wrap(err, "after verify in %s", slot->dir);

@@ -288,19 +288,6 @@ int slot_prepare(struct slot *slot, struct error *err)
 	return worktree_link_repair(slot->dir, slot->git_dir, err);
 }
 
-int slot_capture(struct slot *slot, bool anyhow, struct capture *out, struct error *err)
-{
-	struct capture_source source = {
-	    .repo = &slot->repo,
-	    .git_dir = slot->git_dir,
-	    .dir = slot->dir,
-	    .without = (const char *const *)slot->marker.private_paths,
-	    .anyhow = anyhow,
-	};
-
-	return capture_take(&source, out, err);
-}
-
 static bool is_empty_dir(const char *dir)
 {
 	/* rmdir tells without a race, and an empty directory is made again at once. */
@@ -432,6 +419,7 @@ static int first_checkout(struct slot *slot, const char *const *paths, struct er
 		    0)
 			return -1;
 		slot->untouched = true;
+		clock_gettime(CLOCK_REALTIME_COARSE, &slot->fence);
 	}
 	slot->marker.checked_out = true;
 	return marker_write(slot->git_dir, &slot->marker, err);
@@ -468,6 +456,7 @@ static void remove_temporary(const struct slot *slot)
 {
 	static const char *const names[] = {"pleach.index",
 	                                    "pleach.index.lock",
+	                                    "pleach.laid",
 	                                    "pleach.staged",
 	                                    "pleach.staged.lock",
 	                                    "pleach.proof",

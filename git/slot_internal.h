@@ -18,6 +18,7 @@ struct slot {
 	bool scratch;   /* what verify changes in it is not kept */
 	bool untouched; /* checked out by this call of slot_open, and nobody was in it since */
 	bool unsynced;  /* refs were written that must outlive a power cut */
+	struct timespec fence; /* as capture_source.fence; zero until something was looked at */
 	struct marker marker;
 	char **tampering; /* not yet asked for */
 	char **told;
@@ -35,6 +36,8 @@ int slot_prepare(struct slot *slot, struct error *err);
 void slot_note_tampering(struct slot *slot, const char *what);
 /* The slot's content, private paths left out. */
 int slot_capture(struct slot *slot, bool anyhow, struct capture *out, struct error *err);
+/* capture_install, after which the capture's look is the last one. */
+int slot_install(struct slot *slot, struct capture *capture, struct error *err);
 /* Keeps what is about to become unreachable and is in no working tree: staged content,
  * and the commits that the slot's reflog and half-done operations name. `reached` (may be
  * NULL) is a commit that stays reachable. */

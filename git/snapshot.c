@@ -8,6 +8,29 @@
 #include "named_ids.h"
 #include "slot_internal.h"
 
+int slot_capture(struct slot *slot, bool anyhow, struct capture *out, struct error *err)
+{
+	struct capture_source source = {
+	    .repo = &slot->repo,
+	    .git_dir = slot->git_dir,
+	    .dir = slot->dir,
+	    .without = (const char *const *)slot->marker.private_paths,
+	    .anyhow = anyhow,
+	    .quick = !slot->marker.sparse,
+	    .fence = slot->fence,
+	};
+
+	return capture_take(&source, out, err);
+}
+
+int slot_install(struct slot *slot, struct capture *capture, struct error *err)
+{
+	if (capture_install(capture, slot->git_dir, err) < 0)
+		return -1;
+	slot->fence = capture->fence;
+	return 0;
+}
+
 static int keep_staged(struct slot *slot, int64_t attempt, const char *tree, const char *parent,
                        struct error *err)
 {
@@ -95,6 +118,7 @@ static int capture_untouched(struct slot *slot, struct capture *out)
 	memcpy(out->tree, tree, sizeof tree);
 	out->index = xstrdup(copy);
 	out->skipped = slot->marker.sparse != NULL;
+	out->fence = slot->fence;
 	return 0;
 }
 

@@ -22,8 +22,7 @@ static bool same_content(const struct index_entry *a, const struct index_entry *
 	return a->mode == b->mode && a->id_len == b->id_len && memcmp(a->id, b->id, a->id_len) == 0;
 }
 
-/* True when HEAD's tree has this very content at this path. */
-static bool in_head(git_tree *head, const struct index_entry *entry)
+bool staged_in_head(git_tree *head, const struct index_entry *entry)
 {
 	git_tree_entry *found = NULL;
 	bool same;
@@ -52,13 +51,13 @@ static bool holds_more(const struct index_view *own, const struct index_view *no
 		if (k < now->count && order(&now->items[k], entry) == 0 &&
 		    same_content(&now->items[k], entry))
 			continue;
-		if (!in_head(head, entry))
+		if (!staged_in_head(head, entry))
 			return true;
 	}
 	return false;
 }
 
-static git_tree *head_tree(const struct capture_source *source)
+git_tree *staged_head(const struct capture_source *source)
 {
 	char hex[HEX_SIZE];
 	git_commit *commit = NULL;
@@ -112,7 +111,7 @@ int staged_tree(const struct capture_source *source, const struct index_view *ow
                 const struct index_view *now, char **tree, struct error *err)
 {
 	_cleanup_free_ char *index = repo_path(source->git_dir, "pleach.staged");
-	git_tree *head = head_tree(source);
+	git_tree *head = staged_head(source);
 	bool more = holds_more(own, now, head);
 	char hex[HEX_SIZE];
 	int rc = 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "files.h"
+#include "lay.h"
 #include "mem.h"
 #include "slot_internal.h"
 
@@ -100,8 +101,7 @@ int slot_move_branch(struct slot *slot, const char *branch, const char *hex, con
 int slot_check_out(struct slot *slot, struct capture *capture, const char *commit,
                    struct error *err)
 {
-	struct git_run run = {
-	    .git_dir = slot->git_dir, .work_tree = slot->dir, .index = capture->index};
+	struct git_run run = {.git_dir = slot->git_dir, .work_tree = slot->dir};
 	const char *const *quick = GIT_ARGS("read-tree", "-m", "-u", commit);
 	const char *const *all = GIT_ARGS("read-tree", "--reset", "-u", commit);
 	_cleanup_strv_ char **set = NULL;
@@ -111,17 +111,22 @@ int slot_check_out(struct slot *slot, struct capture *capture, const char *commi
 	if (commit_tree(&slot->repo, commit, tree, err) < 0 ||
 	    slot_sparse_apply(slot, capture->skipped, &set, err) < 0)
 		return -1;
+	if (!partly && (strcmp(tree, capture->tree) == 0 ||
+	                lay_tree(&slot->repo, slot->dir, slot->git_dir, capture, tree) == 0))
+		return slot_install(slot, capture, err);
+	if (capture_own_index(capture, slot->git_dir, err) < 0)
+		return -1;
 	run.set = (const char *const *)set;
+	run.index = capture->index;
 	/* The captured index knows every file that is not ignored, and has just looked at each:
 	 * what the commit lacks goes, ignored files stay, the rest need not be looked at again.
 	 * What is in the way all the same (a read-only directory) is an agent's doing. */
-	if ((partly || strcmp(tree, capture->tree) != 0) &&
-	    git_run(&slot->repo, &run, quick, NULL) < 0) {
+	if (git_run(&slot->repo, &run, quick, NULL) < 0) {
 		files_make_accessible(slot->dir);
 		if (git_run(&slot->repo, &run, all, err) < 0)
 			return error_wrap(err, "%s", slot->dir);
 	}
-	return capture_install(capture, slot->git_dir, err);
+	return slot_install(slot, capture, err);
 }
 
 /* Takes what the marker will say. The private paths of before stay in force as long as

@@ -1,0 +1,280 @@
+/* Captures and checkouts without git programs: whatever an agent does, they come to what git comes
+ * to when it reads every file; and in the ordinary case no program runs at all. */
+#include "git_fixture.h"
+
+#include <time.h>
+
+#include "sha1.h"
+
+#define ROUNDS 25
+
+static unsigned seed;
+
+static unsigned pick(unsigned n)
+{
+	seed = seed * 1103515245u + 12345u;
+	return (seed >> 16) % n;
+}
+
+static const char *const names[] = {
+    "a.txt",     "b.txt",      "src/code.c", "src/deep/er/x", "src/deep/y",       "tests/t1",
+    "new",       "d/e/f",      "d/e/g",      "src.c",         "src-x/a",          "out.log",
+    "build/obj", ":colon",     "sp ace\nnl", "-dash",         ".github/w",        "back\\slash",
+    "\xc3\xa9",  "d.e/f",      "src/sub/z",  "empty/",        "tests/.gitignore", ".gitignore",
+    "run.sh",    "zz/.hidden",
+};
+
+/* One thing that an agent may do to a path; what cannot be done there is left out. */
+static const char *const deeds[] = {
+    "mkdir -p \"$(dirname \"$p\")\" && echo $r >\"$p\"",
+    "test -f \"$p\" && ! test -L \"$p\" && printf %s x$((r % 10)) | dd of=\"$p\" conv=notrunc "
+    "status=none",
+    "test -e \"$p\" && touch \"$p\"",
+    "test -f \"$p\" && chmod +x \"$p\"",
+    "test -f \"$p\" && ! test -L \"$p\" && chmod -x \"$p\"",
+    "rm -rf \"$p\"",
+    "case $p in */*) rm -rf \"$(dirname \"$p\")\";; esac",
+    "rm -rf \"$p\" && mkdir -p \"$(dirname \"$p\")\" && ln -s target$((r % 3)) \"$p\"",
+    "rm -rf \"$p\" && mkdir -p \"$p\" && echo $r >\"$p/in\"",
+    "git add -A . 2>&1",
+    "git add -A . && echo later >>\"$p\"",
+    "git commit -qam agent",
+    "mkfifo \"$p\"",
+    "git mv a.txt moved$r",
+    "git rm -q --cached b.txt",
+    "test -f \"$p\" && cp -p \"$p\" copy && mv copy \"$p\"",
+};
+
+static void mutate(struct universe *u)
+{
+	unsigned count = 1 + pick(5);
+
+	for (unsigned i = 0; i < count; i++) {
+		setenv("p", names[pick(ARRAY_LEN(names))], 1);
+		run_sh(u->slot, "r=%u; test ! -p \"$p\" || rm \"$p\"; (%s) >/dev/null 2>&1 || true",
+		       pick(1000), deeds[pick(ARRAY_LEN(deeds))]);
+	}
+}
+
+/* The tree of the slot's files as git sees it without knowing anything of before. */
+static char *whole_tree(struct universe *u)
+{
+	return sh(u->slot,
+	          "export GIT_INDEX_FILE=%s/whole; rm -f $GIT_INDEX_FILE; "
+	          "git -c advice.addIgnoredFile=false add -A . && git write-tree",
+	          u->dir);
+}
+
+/* The index says the same as its entries, as its cache of trees, and as the files. */
+static void check_index(struct universe *u, const char *tree)
+{
+	assert_sh(tree, sh(u->slot, "git write-tree"));
+	assert_sh(tree, sh(u->slot,
+	                   "git ls-files -s -z >%s/list; export GIT_INDEX_FILE=%s/again; "
+	                   "rm -f $GIT_INDEX_FILE; git update-index -z --index-info "
+	                   "<%s/list && git write-tree",
+	                   u->dir, u->dir, u->dir));
+	assert_sh("",
+	          sh(u->slot, "git diff-files --name-only; git ls-files -o --exclude-standard"));
+	run_sh(u->slot, "git fsck --no-dangling --no-progress 2>&1");
+}
+
+static void one_round(struct universe *u, struct slot *slot, int round)
+{
+	_cleanup_free_ char *base = head_of(u, pick(2) ? "main" : "other");
+	_cleanup_free_ char *branch = xasprintf("pleach/p/t%d", round);
+	_cleanup_free_ char *want = NULL, *base_tree = NULL, *got = NULL;
+	struct slot_result result;
+	struct error err = ERROR_INIT;
+
+	if (slot_switch(slot, round, &(struct slot_order){.branch = branch, .base = base}, &err) <
+	        0 ||
+	    slot_running(slot, &err) < 0)
+		fail_msg("round %d: %s", round, err.text);
+	base_tree = sh(u->root, "git rev-parse '%s^{tree}'", base);
+	/* What an earlier base ignored may be there; it is not the base's content. */
+	run_sh(u->slot, "git clean -ffdq");
+	got = whole_tree(u);
+	if (strcmp(got, base_tree) != 0)
+		fail_msg("round %d: the base is not what was checked out", round);
+	check_index(u, base_tree);
+	mutate(u);
+	want = whole_tree(u);
+	if (slot_commit(slot, round, branch, base, "s", &result, &err) < 0)
+		fail_msg("round %d: %s", round, err.text);
+	if (strcmp(result.tree, want) != 0)
+		fail_msg("round %d: committed is not what was there:\n%s", round,
+		         sh(u->root, "git diff --stat %s %s", want, result.tree));
+	check_index(u, want);
+}
+
+static void test_the_same_as_git(void **state)
+{
+	struct universe *u = *state;
+	const char *given = getenv("PLEACH_TEST_SEED");
+	unsigned first = given ? (unsigned)atoi(given) : (unsigned)time(NULL);
+	struct slot *slot;
+
+	seed = first;
+	print_message("PLEACH_TEST_SEED=%u\n", first);
+	run_sh(u->root,
+	       "mkdir -p src/deep/er d/e; echo 1 >src/deep/er/x; echo 2 >src/deep/y; "
+	       "echo 3 >d/e/f; echo '#!' >run.sh; chmod +x run.sh; ln -s a.txt link; "
+	       "git add -A; git commit -qm two; git checkout -q -b other; rm -r d; "
+	       "echo d >d; git rm -q --cached -r d; git add d; git mv src/deep src/deeper; "
+	       "echo more >>a.txt; git add -A; git commit -qm three; git checkout -q main");
+	slot = open_slot(u);
+	for (int i = 1; i <= ROUNDS; i++)
+		one_round(u, slot, i);
+	slot_close(slot);
+}
+
+/* A slot in whose hands git says what it is started for. */
+static struct slot *open_watched(struct universe *u)
+{
+	_cleanup_free_ char *before = xstrdup(getenv("PATH"));
+	_cleanup_free_ char *path = xasprintf("%s/bin:%s", u->dir, before);
+	struct slot *slot;
+
+	run_sh(u->dir,
+	       "mkdir bin; printf '#!/bin/sh\\necho \"$1\" >>%s/ran\\nexec %%s \"$@\"\\n' "
+	       "\"$(command -v git)\" >bin/git; chmod +x bin/git",
+	       u->dir);
+	setenv("PATH", path, 1);
+	slot = open_slot(u);
+	start_attempt(u, slot, 1, "one");
+	setenv("PATH", before, 1);
+	assert_sh("found", sh(u->dir, "grep -q read-tree ran && echo found; : >ran"));
+	return slot;
+}
+
+static void assert_ran(struct universe *u, const char *want)
+{
+	assert_sh(want, sh(u->dir, "sort -u ran | tr '\\n' ' '; : >ran"));
+}
+
+static void test_an_ordinary_task_runs_no_git(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *base = NULL;
+	struct slot_result result;
+	struct error err = ERROR_INIT;
+	struct slot *slot;
+
+	run_sh(u->root, "git rm -q .gitignore; git commit -qm plain");
+	base = head_of(u, "main");
+	slot = open_watched(u);
+	run_sh(u->slot, "echo more >>a.txt; rm b.txt; mkdir n; echo new >n/f; chmod +x src/code.c");
+	assert_int_equal(slot_commit(slot, 1, "pleach/p/one", base, "s", &result, &err), 0);
+	assert_true(result.committed);
+	assert_int_equal(slot_prove_begin(slot, base, NULL, NULL, &err), 0);
+	assert_int_equal(slot_prove_end(slot, 1, result.head, &err), 0);
+	start_attempt(u, slot, 2, "two");
+	assert_ran(u, "");
+	assert_sh("", sh(u->slot, "git status --porcelain"));
+	assert_sh("20", sh(u->slot, "cat a.txt | wc -l; test -f b.txt; ! test -e n"));
+	slot_close(slot);
+}
+
+static void test_new_files_are_asked_about_once(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *base = head_of(u, "main");
+	struct slot_result result;
+	struct error err = ERROR_INIT;
+	struct slot *slot = open_watched(u);
+
+	run_sh(u->slot,
+	       "echo x >x.log; mkdir build n; echo o >build/o; echo f >n/f; echo l >n/l.log");
+	assert_int_equal(slot_commit(slot, 1, "pleach/p/one", base, "s", &result, &err), 0);
+	assert_ran(u, "check-ignore ");
+	assert_sh("n/f", sh(u->root, "git diff --name-only %s %s", base, result.head));
+	assert_sh("o", sh(u->slot, "cat build/o"));
+	slot_close(slot);
+}
+
+/* Bytes are git's bytes only where nothing converts them. */
+static void test_conversions_are_left_to_git(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *base = NULL;
+	struct slot_result result;
+	struct error err = ERROR_INIT;
+	struct slot *slot;
+
+	run_sh(u->root, "echo '*.txt text' >.gitattributes; git add -A; git commit -qm attributes");
+	base = head_of(u, "main");
+	slot = open_slot(u);
+	start_attempt(u, slot, 1, "one");
+	run_sh(u->slot, "printf 'one\\r\\ntwo\\r\\n' >a.txt");
+	assert_int_equal(slot_commit(slot, 1, "pleach/p/one", base, "s", &result, &err), 0);
+	assert_sh("one\ntwo", sh(u->root, "git cat-file blob %s:a.txt", result.head));
+	slot_close(slot);
+}
+
+/* The time of an index proves nothing about a file that was written in the same moment. */
+static void test_same_size_in_the_same_moment_is_seen(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *base = head_of(u, "main");
+	struct error err = ERROR_INIT;
+	struct slot *slot = open_slot(u);
+
+	for (int i = 1; i <= 20; i++) {
+		_cleanup_free_ char *key = xasprintf("k%d", i),
+		                    *branch = xasprintf("pleach/p/%s", key),
+		                    *file = xasprintf("%s/a.txt", u->slot),
+		                    *want = xasprintf("%06d", i);
+		struct slot_result result;
+		FILE *out;
+
+		start_attempt(u, slot, i, key);
+		out = fopen(file, "r+");
+		assert_non_null(out);
+		fputs(want, out);
+		fclose(out);
+		assert_int_equal(slot_commit(slot, i, branch, base, "s", &result, &err), 0);
+		assert_sh(want, sh(u->root, "git cat-file blob %s:a.txt | head -c 6", result.head));
+	}
+	slot_close(slot);
+}
+
+static void test_sha1(void **state)
+{
+	static const struct {
+		size_t len;
+		const char *want;
+	} known[] = {{0, "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
+	             {3, "7e240de74fb1ed08fa08d38063f6a6a91462a815"},
+	             {55, "c1c8bbdc22796e28c0e15163d20899b65621d65a"},
+	             {56, "c2db330f6083854c99d4b5bfb6e8f29f201be699"},
+	             {64, "0098ba824b5c16427bd7a1122a5a442a25ec644d"},
+	             {1000, "291e9a6c66994949b57ba5e650361e98fc36b1ba"}};
+	char text[1000];
+
+	(void)state;
+	memset(text, 'a', sizeof text);
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		unsigned char sum[SHA1_SIZE];
+		char hex[2 * SHA1_SIZE + 1];
+
+		sha1(text, known[i].len, sum);
+		for (size_t k = 0; k < SHA1_SIZE; k++)
+			snprintf(hex + 2 * k, 3, "%02x", sum[k]);
+		assert_string_equal(hex, known[i].want);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    universe_test(test_the_same_as_git),
+	    universe_test(test_an_ordinary_task_runs_no_git),
+	    universe_test(test_new_files_are_asked_about_once),
+	    universe_test(test_conversions_are_left_to_git),
+	    universe_test(test_same_size_in_the_same_moment_is_seen),
+	    cmocka_unit_test(test_sha1),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
