@@ -278,6 +278,7 @@ static void agent_data(void *context, const char *data, size_t len)
 	report_add(a->report, data, len);
 	resume_heard(a, report_session(a->report));
 	attempt_limits_data(a);
+	attempt_talk_output(a, data, len);
 	if (a->typing) {
 		typing_output(a->typing, data, len);
 		typing_answer_queries(a->typing, views_count(a->w->views) == 0);
@@ -412,4 +413,6 @@ void attempt_size(struct attempt *a, uint16_t columns, uint16_t rows, bool redra
 	if (redraw && a->mode == MODE_TUI && rows > 1)
 		terminal_resize(a->terminal, columns, (uint16_t)(rows - 1));
 	terminal_resize(a->terminal, columns, rows);
+	if (a->screen)
+		screen_resize(a->screen, columns, rows);
 }

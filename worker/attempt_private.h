@@ -9,6 +9,7 @@
 #include "permissions.h"
 #include "report.h"
 #include "resume.h"
+#include "screen.h"
 #include "slots.h"
 #include "state.h"
 #include "terminal.h"
@@ -81,8 +82,10 @@ struct attempt {
 	char *acp_problem;       /* why the protocol ended too early, or NULL */
 	struct output *output;   /* the agent's, and setup's */
 	struct output *verified; /* verify's */
-	struct state *state;     /* what its agent does, as far as anybody says */
-	struct report *report;   /* of a headless agent that prints JSON lines, or NULL */
+	struct screen *screen;   /* what it shows; NULL: nobody looks */
+	struct screen_patterns *patterns;
+	struct state *state;   /* what its agent does, as far as anybody says */
+	struct report *report; /* of a headless agent that prints JSON lines, or NULL */
 	bool agent_ran;
 	bool slot_ready;                              /* the slot is switched to this attempt */
 	struct attempt_queued *queued, **queued_last; /* to be handed over, in this order */
@@ -142,6 +145,7 @@ void attempt_agent_ended(void *context, const struct command_end *end);
 void attempt_report(struct attempt *a, const struct state_report *report);
 void attempt_talk_terminal(struct attempt *a, bool type_prompt); /* it runs on a->terminal */
 void attempt_talk_acp(struct attempt *a, int fd);                /* takes fd */
+void attempt_talk_output(struct attempt *a, const char *data, size_t len);
 void attempt_talk_keys(struct attempt *a, const char *keys, size_t len); /* of a person */
 void attempt_talk_end(struct attempt *a);                                /* its agent has ended */
 void attempt_talk_finish(struct attempt *a);

@@ -14,6 +14,8 @@
 #include "mem.h"
 #include "text.h"
 
+#define LOOK_MS 200 /* after its screen has changed */
+
 static json_t *input_json(const struct state_view *v)
 {
 	json_t *input;
@@ -87,6 +89,55 @@ void attempt_report(struct attempt *a, const struct state_report *report)
 		attempt_tell(a);
 	arm(a);
 	hand_over(a); /* what waited while something was asked */
+}
+
+/* ---- what it shows ---- */
+
+static void look(uv_timer_t *timer)
+{
+	struct worker *w = timer->data;
+	struct attempt *a = w->attempt;
+	_cleanup_free_ char *asked = NULL;
+	enum agent_state seen;
+
+	if (!a || !a->screen)
+		return;
+	seen = screen_state(a->screen, a->patterns, &asked);
+	attempt_report(
+	    a, &(struct state_report){.source = STATE_SCREEN,
+	                              .state = seen,
+	                              .reason = seen == AGENT_NEEDS_INPUT ? "question" : NULL,
+	                              .text = asked});
+}
+
+/* Looked at a moment after it changed, however much it changes. */
+void attempt_talk_output(struct attempt *a, const char *data, size_t len)
+{
+	uv_timer_t *timer = &a->w->screen_timer;
+
+	if (!a->screen)
+		return;
+	screen_add(a->screen, data, len);
+	if (!uv_is_active((uv_handle_t *)timer))
+		uv_timer_start(timer, look, LOOK_MS, 0);
+}
+
+static void watch_screen(struct attempt *a)
+{
+	const json_t *patterns = json_sub(a->profile, "screen");
+
+	a->patterns = screen_patterns_new(patterns);
+	if (a->patterns)
+		a->screen = screen_new(a->w->columns, a->w->rows);
+}
+
+static void unwatch_screen(struct attempt *a)
+{
+	uv_timer_stop(&a->w->screen_timer);
+	screen_free(a->screen);
+	screen_patterns_free(a->patterns);
+	a->screen = NULL;
+	a->patterns = NULL;
 }
 
 /* ---- the record of what was handed over ---- */
@@ -247,6 +298,7 @@ void attempt_talk_terminal(struct attempt *a, bool type_prompt)
 	a->queued = NULL;
 	a->queued_last = &a->queued;
 	a->typing = typing_new(&a->w->loop, a->terminal, &handler, a);
+	watch_screen(a);
 	prompt = resume_prompt(a, &len);
 	if (type_prompt)
 		queue(a, (struct attempt_queued){.text = (char *)prompt, .len = len});
@@ -406,6 +458,7 @@ void attempt_talk_end(struct attempt *a)
 	a->acp = NULL;
 	a->typing = NULL;
 	a->handing = false;
+	unwatch_screen(a);
 	uv_timer_stop(&a->w->agent_timer);
 	for (size_t i = 0; i < STATE_SOURCES; i++)
 		state_report(

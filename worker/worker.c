@@ -290,9 +290,9 @@ static void before_waiting(uv_prepare_t *prepare)
 
 static void start_timers(struct worker *w)
 {
-	uv_timer_t *timers[] = {&w->retry,      &w->state_timer, &w->upkeep,
-	                        &w->trim,       &w->exit_timer,  &w->disk_timer,
-	                        &w->hold_timer, &w->agent_timer, &w->limits_timer};
+	uv_timer_t *timers[] = {&w->retry,        &w->state_timer, &w->upkeep,     &w->trim,
+	                        &w->exit_timer,   &w->disk_timer,  &w->hold_timer, &w->agent_timer,
+	                        &w->screen_timer, &w->limits_timer};
 
 	for (size_t i = 0; i < ARRAY_LEN(timers); i++) {
 		uv_timer_init(&w->loop, timers[i]);

@@ -78,6 +78,7 @@ struct worker {
 	uv_timer_t exit_timer;
 	uv_timer_t disk_timer;   /* attempt_wait.c */
 	uv_timer_t hold_timer;   /* attempt_hold.c */
+	uv_timer_t screen_timer; /* attempt_talk.c */
 	uv_timer_t agent_timer;  /* attempt_talk.c */
 	uv_timer_t limits_timer; /* attempt_limits.c */
 	uv_signal_t terminate, interrupt;

@@ -280,3 +280,54 @@ bye' "$(jq -r . "$W/got")"
 	is "1 2" "$(tr '\n' ' ' <"$W/ran" | sed 's/ $//')"
 	has "$(pleach messages | cut -c1-200)" "unknown: its agent died"
 }
+
+# tui PLAN-TAIL on stdin: an interactive agent `tui`, its state known by its screen alone
+tui() {
+	{
+		cat <<-Y
+		name: p
+		agents:
+		  tui:
+		    command: [python3, "$BATS_TEST_DIRNAME/tui_agent.py"]
+		    mode: tui
+		    prompt: type
+		    screen: {needs_input: ['Do you want to '], working: ['esc to interrupt'], idle: ['for shortcuts']}
+		defaults: {agent: tui}
+		Y
+		cat
+	} >pleach.yaml
+}
+
+@test "an interactive agent: started, prompted, messaged while it works, answered, ended" {
+	gate one
+	tui <<-'Y'
+	verify: "true"
+	tasks: [{id: a, prompt: "work one"}]
+	Y
+	expect 0 pleach run --detach >/dev/null
+	# Prompted: it works, as its screen says.
+	eventually holds_state working
+	expect 0 pleach send a "two
+	lines, while it works" >/dev/null
+	wait_event '.kind == "message.delivered"' >/dev/null
+	open_gate one
+	wait_event '.kind == "teammate.updated" and .data.state == "idle"' >/dev/null
+	eventually holds_state idle
+	expect 0 pleach send a "ask drop v1" >/dev/null
+	wait_event '.kind == "task.updated" and .data.status == "needs_input"' >/dev/null
+	holds "$(pleach --json task show a)" '.input | .reason == "question" and (.text | startswith("Do you want to drop v1?"))'
+	# What is sent now waits: it is no answer.
+	expect 0 pleach send a "sent while it asked" >/dev/null
+	expect 0 pleach answer a 1 >/dev/null
+	wait_event '.kind == "message.delivered" and .data.id == 4' >/dev/null
+	eventually holds_state idle
+	expect 0 pleach send a done >/dev/null
+	expect 0 pleach wait a >/dev/null
+	is completed "$(task a .status)"
+	is '["work one","two\n\tlines, while it works","ask drop v1","1","sent while it asked","done"]' \
+		"$(jq -sc . "$W/got")"
+}
+
+holds_state() {
+	holds "$(team '.teammates[0]')" ".state == \"$1\" and .task != null"
+}

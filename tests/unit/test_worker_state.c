@@ -11,6 +11,7 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "permissions.h"
+#include "screen.h"
 #include "state.h"
 
 static bool say(struct state *s, enum state_source source, enum agent_state state, int64_t now)
@@ -312,6 +313,83 @@ static void test_hook_output(void **unused)
 	assert_string_equal(odd, "'/home/it'\\''s me/x'");
 }
 
+/* ---- screens ---- */
+
+static void assert_shows(const char *bytes, const char *want)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct screen *s = screen_new(10, 4);
+
+	for (const char *at = bytes; *at; at++) /* in any pieces */
+		screen_add(s, at, 1);
+	screen_text(s, &text);
+	assert_string_equal(text.data, want);
+	screen_free(s);
+}
+
+static void test_screens(void **unused)
+{
+	(void)unused;
+	assert_shows("a\r\nb\033[1;31mc\033[0m", "a\nbc\n\n\n");
+	assert_shows("1\r\n2\r\n3\r\n4\r\n5", "2\n3\n4\n5\n");
+	assert_shows("0123456789ab", "0123456789\nab\n\n\n");
+	assert_shows("xxxx\033[2;3Hhi\033[1;2H\033[K", "x\n  hi\n\n\n");
+	assert_shows("junk\033[?1049h\033[Hnew\033]0;title\a!", "new!\n\n\n\n");
+	assert_shows("a\r\nb\r\nc\033[2;3r\033[3;1H\nd\033[r", "a\nc\nd\n\n");
+	assert_shows("abc\033[1;1H\033[2@X\033[1;5H\033[P", "X ab\n\n\n\n");
+	assert_shows("\xe2\x9d\xaf 1.\r\033[9999;9999H\033[99999999999Az",
+	             "\xe2\x9d\xaf 1.     z\n\n\n\n");
+	assert_shows("\033[L\033[M\033M\033[5S\033[5T\033[X\033[0;0Hok", "ok\n\n\n\n");
+}
+
+/* Nothing that comes out of an agent harms it. */
+static void test_any_bytes(void **unused)
+{
+	struct screen *s = screen_new(7, 3);
+	unsigned random = 99;
+
+	(void)unused;
+	for (int i = 0; i < 200000; i++) {
+		static const char likely[] =
+		    "\033[;0123456789?HJKLMPSTX@rABCDEFGdsu\r\n\b\t\xe2\x9d]";
+		char c;
+
+		random = random * 1103515245u + 12345u;
+		c = random & 0x10000 ? (char)(random >> 20)
+		                     : likely[(random >> 18) % (sizeof likely - 1)];
+		screen_add(s, &c, 1);
+		if (i % 1000 == 0)
+			screen_resize(s, (uint16_t)(random >> 24), (uint16_t)(random >> 25));
+	}
+	screen_free(s);
+}
+
+static void test_patterns(void **unused)
+{
+	_cleanup_json_ json_t *json =
+	    json_loads("{\"needs_input\": [\"Do you want\", \"(\"], \"working\": [\"esc to\"],"
+	               " \"idle\": [\"shortcuts\"]}",
+	               0, NULL);
+	struct screen_patterns *p = screen_patterns_new(json);
+	struct screen *s = screen_new(40, 10);
+	char *asked = NULL;
+
+	(void)unused;
+	assert_null(screen_patterns_new(NULL));
+	assert_int_equal(screen_state(s, p, &asked), AGENT_UNKNOWN);
+	screen_add(s, "? for shortcuts", 15);
+	assert_int_equal(screen_state(s, p, &asked), AGENT_IDLE);
+	screen_add(s, "\r\n\xe2\x94\x82 Do you want it? \xe2\x94\x82\r\n 1. Yes\r\n\r\nbelow", 42);
+	assert_int_equal(screen_state(s, p, &asked), AGENT_NEEDS_INPUT);
+	assert_string_equal(asked, "Do you want it?\n1. Yes");
+	free(asked);
+	screen_add(s, "\r\nesc to interrupt", 19);
+	assert_int_equal(screen_state(s, p, &asked), AGENT_WORKING);
+	assert_null(asked);
+	screen_free(s);
+	screen_patterns_free(p);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,7 +397,8 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_questions),      cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_any_history),    cmocka_unit_test(test_permissions),
 	    cmocka_unit_test(test_answers),        cmocka_unit_test(test_hook_events),
-	    cmocka_unit_test(test_hook_output),
+	    cmocka_unit_test(test_hook_output),    cmocka_unit_test(test_screens),
+	    cmocka_unit_test(test_any_bytes),      cmocka_unit_test(test_patterns),
 	};
 
 	if (argc > 1)
