@@ -18,7 +18,7 @@ static const struct option status_options[] = {
 
 static enum style state_style(const char *state)
 {
-	if (strcmp(state, "needs_input") == 0)
+	if (strcmp(state, "needs_input") == 0 || strcmp(state, "limited") == 0)
 		return STYLE_YELLOW;
 	if (strcmp(state, "working") == 0 || strcmp(state, "verifying") == 0)
 		return STYLE_GREEN;
@@ -204,6 +204,34 @@ static void print_held(const struct cli *cli, const json_t *held)
 	line_finish(&line);
 }
 
+/* Agents that are not served for a while, and the day when its budget is used up. */
+static void print_limited(const struct cli *cli, const json_t *status)
+{
+	struct line line;
+	json_t *hold;
+	size_t i;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (json_sub(status, "limited"), i, hold) {
+		const char *agent = json_text(hold, "agent"), *message = json_text(hold, "message");
+		int64_t until = text_parse_time(json_text(hold, "until"));
+		int64_t left = until - time_now_ms();
+		char time[32];
+
+		text_format_duration(left > 0 ? (double)left / 1000.0 : 0, time);
+		line_add(&line, STYLE_YELLOW, "! ");
+		if (agent)
+			line_addf(&line, STYLE_PLAIN,
+			          "%s is limited for %s more (pleach team resume %s)%s%s", agent,
+			          time, agent, message ? ": " : "", message ? message : "");
+		else
+			line_add(&line, STYLE_PLAIN,
+			         message ? message : "today's budget is used up");
+		line_print(&line);
+	}
+	line_finish(&line);
+}
+
 static void print_notice(const struct cli *cli, const json_t *status)
 {
 	const char *text = json_text(json_sub(status, "coordinator"), "notice");
@@ -225,6 +253,7 @@ static void print_status(const struct cli *cli, const json_t *status)
 
 	print_notice(cli, status);
 	print_disk(cli, status);
+	print_limited(cli, status);
 	print_held(cli, json_sub(status, "held"));
 	print_waiting(cli, waiting);
 	if (json_array_size(waiting) && (json_array_size(team) || json_array_size(plans)))

@@ -55,7 +55,7 @@ struct cli {
 	X(task_list) X(task_show) X(task_update) X(task_wait) X(task_stop) X(task_retry)           \
 	X(answer) X(logs) X(attach) X(send) X(messages) X(open) X(path)                            \
 	X(team_list) X(team_add) X(team_remove) X(team_pause) X(team_resume)                       \
-	X(up) X(down) X(status) X(done) X(ask) X(progress) X(hook)                                         \
+	X(up) X(down) X(status) X(usage) X(done) X(ask) X(progress) X(hook)                                         \
 	X(events) X(gc) X(agents) X(doctor) X(init) X(store_snapshot) X(help) X(version) X(completion) X(names)
 /* clang-format on */
 #define X(name) extern const struct command command_##name;

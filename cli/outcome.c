@@ -23,8 +23,14 @@ static void count_one(const json_t *task, struct outcome *out)
 			out->blocked++;
 	}
 	/* A choice shows the usage of what it chose. */
-	if (!task_is_choice(task))
-		out->cost_usd += json_num(json_sub(task, "usage"), "cost_usd", 0);
+	if (!task_is_choice(task)) {
+		const json_t *usage = json_sub(task, "usage");
+
+		out->used = out->used || usage;
+		out->input_tokens += json_num(usage, "input_tokens", 0);
+		out->output_tokens += json_num(usage, "output_tokens", 0);
+		out->cost_usd += json_num(usage, "cost_usd", 0);
+	}
 }
 
 void outcome_count(const json_t *tasks, struct outcome *out)
@@ -142,14 +148,22 @@ bool outcome_waits_to_land(const json_t *tasks)
 	return false;
 }
 
+static json_t *usage_json(const struct outcome *n)
+{
+	if (!n->used)
+		return json_null();
+	return json_pack("{s:I, s:I, s:f}", "input_tokens", (json_int_t)n->input_tokens,
+	                 "output_tokens", (json_int_t)n->output_tokens, "cost_usd", n->cost_usd);
+}
+
 json_t *outcome_json(const char *plan, const json_t *tasks, double seconds)
 {
 	struct outcome n;
 
 	outcome_count(tasks, &n);
-	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "plan",
+	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "plan",
 	                 json_text_or_null(plan), "completed", (json_int_t)n.completed, "failed",
 	                 (json_int_t)n.failed, "cancelled", (json_int_t)n.cancelled, "pending",
 	                 (json_int_t)n.pending, "needs_input", (json_int_t)n.needs_input, "stuck",
-	                 (json_int_t)n.stuck, "seconds", seconds);
+	                 (json_int_t)n.stuck, "seconds", seconds, "usage", usage_json(&n));
 }

@@ -9,7 +9,8 @@
 struct outcome {
 	long completed, failed, cancelled, pending, needs_input, in_progress; /* by status */
 	long ready, blocked, stuck;                                           /* of pending */
-	double cost_usd;
+	bool used; /* somebody told what it used */
+	double input_tokens, output_tokens, cost_usd;
 };
 
 /* `tasks`: array of Task. */

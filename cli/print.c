@@ -159,16 +159,7 @@ size_t print_height(void)
 
 int64_t print_time_ms(const char *text)
 {
-	struct tm tm = {0};
-	const char *rest = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-	int64_t ms;
-
-	if (!rest)
-		return -1;
-	ms = (int64_t)timegm(&tm) * 1000;
-	if (*rest == '.')
-		ms += (int64_t)(strtod(rest, NULL) * 1000 + 0.5);
-	return ms;
+	return text_parse_time(text);
 }
 
 void print_ago(const char *time, char out[48])

@@ -207,6 +207,8 @@ static char *story_asks(const json_t *task)
 
 	if (reason && strcmp(reason, "choice") == 0)
 		return xstrdup("pick one of its alternatives");
+	if (reason && strcmp(reason, "budget") == 0)
+		return xstrdup(text ? text : "its budget is used up");
 	if (reason && strcmp(reason, "conflict") == 0)
 		return xasprintf("conflict: %s", text ? text : "its blockers do not merge");
 	return xasprintf("asks: %s", text ? text : "");
@@ -269,6 +271,21 @@ static char *story_choice(const json_t *task, task_find_fn find, void *context)
 	return xasprintf("%zu of %zu alternatives settled", settled, json_array_size(ids));
 }
 
+/* "claude is limited for 34m10s more: usage limit reached". */
+static char *story_waits(const json_t *waits)
+{
+	int64_t until = text_parse_time(json_text(waits, "until"));
+	int64_t left = until > 0 ? until - time_now_ms() : 0;
+	const char *agent = json_text(waits, "agent"), *message = json_text(waits, "message");
+	char time[32];
+
+	if (!agent)
+		return xstrdup(message ? message : "waits for tomorrow's budget");
+	text_format_duration(left > 0 ? (double)left / 1000.0 : 0, time);
+	return xasprintf("%s is limited for %s more%s%s", agent, time, message ? ": " : "",
+	                 message ? message : "");
+}
+
 static char *story_pending(const json_t *task, task_find_fn find, void *context)
 {
 	double delay = json_num(task, "delay_seconds", 0);
@@ -276,6 +293,8 @@ static char *story_pending(const json_t *task, task_find_fn find, void *context)
 	    names_of(json_object_get(task, "blocked_by"), true, find, context);
 	char time[32];
 
+	if (json_sub(task, "waits"))
+		return story_waits(json_sub(task, "waits"));
 	if (json_flag(task, "ready"))
 		return xstrdup("waits for a teammate");
 	if (*names)

@@ -66,6 +66,7 @@ struct coordinator {
 		int64_t looked_ms;
 		uv_timer_t timer;
 	} disk;
+	uv_timer_t limited_timer;
 	int64_t published; /* the last event that was sent on the bus */
 	uv_work_t heal;
 	bool healing;
@@ -111,6 +112,43 @@ void disk_init(struct coordinator *c);
 bool disk_has_room(struct coordinator *c);
 /* Why nothing starts, ready to print; NULL where it does. Caller frees. */
 char *disk_story(const struct coordinator *c);
+
+/* ---- agents that their service does not serve for a while (limited.c) ---- */
+void limited_init(struct coordinator *c);
+void limited_arm(struct coordinator *c);                   /* after a restart */
+bool limited_is(struct coordinator *c, const char *agent); /* agent may be NULL */
+bool limited_by(struct coordinator *c, int64_t attempt);   /* it is what stands still */
+/* In a step: an attempt tells that its service refuses it, until then (ms since the epoch; 0: not
+ * told, and it backs off); that it is served again, or has ended for another reason. */
+void limited_note(struct coordinator *c, const struct attempt_row *attempt, int64_t until,
+                  const char *message);
+void limited_over(struct coordinator *c, const struct attempt_row *attempt);
+/* In a step: a person ends the wait of an agent (NULL: of all). Whether there was one. */
+bool limited_end(struct coordinator *c, const char *agent);
+void limited_hold(struct coordinator *c, const char *agent, int64_t attempt, int64_t until,
+                  int64_t tries, const char *message); /* agent "": the day's budget */
+void limited_end_day(struct coordinator *c);
+json_t *limited_json(struct coordinator *c); /* [{"agent","until","since","message"}] */
+
+/* ---- budgets (budget.c), what was used (usage.c) ---- */
+bool budget_day_allows(struct coordinator *c); /* anything may start */
+/* What the configuration says of a day, where it says anything. */
+void budget_set_day(struct coordinator *c, const json_t *said);
+json_t *budget_day_json(struct coordinator *c); /* or null; new reference */
+/* Why nothing of a plan starts; NULL: its budget allows it. Caller frees. */
+char *budget_of_plan_story(struct coordinator *c, int64_t plan, const json_t *limits);
+/* In a step: a ready task may not start for its budget or its plan's: a person is asked. */
+bool budget_holds(struct coordinator *c, const struct ready_row *row, const char *plan_story);
+/* In a step: asked ones are looked at anew (plan 0: of all). */
+void budget_raised(struct coordinator *c, int64_t plan);
+bool task_asks_for_budget(const struct task_row *row);
+/* In a step: what an attempt has used so far. What is over its budget is told to end. */
+void budget_used(struct coordinator *c, const struct attempt_row *row, const json_t *usage);
+/* The task's own budget is used up, not its plan's or the day's. */
+bool budget_is_its_own(struct coordinator *c, int64_t task);
+/* [TEXT] of agents that budgets of this PLAN cannot hold, appended. */
+void budget_warn(const json_t *plan, json_t *warnings);
+int method_usage(struct request *r, struct error *err);
 
 /* ---- connections and requests (serve.c) ---- */
 enum role { ROLE_NONE, ROLE_CLI, ROLE_AGENT, ROLE_WORKER };

@@ -170,9 +170,16 @@ int task_change(struct coordinator *c, const struct transition *t, struct error 
 
 /* ---- the end of an attempt ---- */
 
-static enum task_verb verb_of(enum attempt_outcome outcome)
+static enum task_verb verb_of(struct coordinator *c, const struct attempt_row *row)
 {
-	switch (outcome) {
+	/* Not the task's fault: it goes on when its service serves it again, or its plan or the day
+	 * has a budget again. */
+	if (row->outcome == OUTCOME_FAILED && row->error_code == TASK_ERROR_LIMIT && row->agent)
+		return VERB_RELEASE;
+	if (row->outcome == OUTCOME_FAILED && row->error_code == TASK_ERROR_BUDGET &&
+	    !budget_is_its_own(c, row->task))
+		return VERB_RELEASE;
+	switch (row->outcome) {
 	case OUTCOME_COMPLETED:
 		return VERB_COMPLETE;
 	case OUTCOME_FAILED:
@@ -262,7 +269,7 @@ static int settle_task(struct coordinator *c, const struct attempt_row *row, boo
 {
 	struct transition t = {.task = row->task,
 	                       .attempt = row->id,
-	                       .verb = verb_of(row->outcome),
+	                       .verb = verb_of(c, row),
 	                       .head = row->head,
 	                       .tree = row->tree,
 	                       .unchanged = row->unchanged,
@@ -349,6 +356,19 @@ static void record_tampering(struct coordinator *c, const struct attempt_row *ro
 	json_decref(data);
 }
 
+/* Its service refused it; or it did not, which is as good to know. */
+static void note_limit(struct coordinator *c, const struct attempt_row *row, const json_t *finish)
+{
+	const json_t *limited = json_sub(finish, "limited");
+	const char *message = json_text(limited, "message");
+
+	if (row->outcome == OUTCOME_FAILED && row->error_code == TASK_ERROR_LIMIT)
+		limited_note(c, row, text_parse_time(json_text(limited, "until")),
+		             message ? message : row->error_message);
+	else if (row->outcome == OUTCOME_COMPLETED || row->outcome == OUTCOME_FAILED)
+		limited_over(c, row);
+}
+
 int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
                  enum task_status *status, struct error *err)
 {
@@ -361,6 +381,7 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
 	if (!store_attempt_get(c->store, id, &row))
 		return error_set(err, ERROR_NOT_FOUND, "there is no attempt %lld", (long long)id);
 	store_task_get(c->store, row.task, &task);
+	budget_used(c, &row, json_sub(finish, "usage")); /* also of one that has ended */
 	if (row.outcome != OUTCOME_NONE &&
 	    !control_off(task.attempt == id ? "idempotent-finish" : "fence")) {
 		*status = task.status;
@@ -374,6 +395,7 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
 	if (read_finish(finish, &row, err) < 0)
 		return -1;
 	check_evidence(c, finish, &row);
+	note_limit(c, &row, finish);
 	session_note(c, &row, finish);
 	store_attempt_end(c->store, &row);
 	messages_attempt_ended(c, row.id);

@@ -36,6 +36,7 @@ static const struct method methods[] = {
     {"event.list", BY_ALL, method_event_list},
     {"run.release", BY_PEOPLE, method_run_release},
     {"store.snapshot", BY_PEOPLE, method_store_snapshot},
+    {"usage", BY_ALL, method_usage},
     {"gc", BY_PEOPLE, method_gc},
     {"coordinator.down", BY_PEOPLE, method_coordinator_down},
     {"agent.done", BY_AGENTS, method_agent_done},

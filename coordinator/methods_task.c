@@ -274,6 +274,11 @@ int method_task_answer(struct request *r, struct error *err)
 			return -1;
 		return reply_task(r, t.task);
 	}
+	if (task_asks_for_budget(&row))
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s waits for its budget, not for an answer (raise budget: in the "
+		                 "plan and run it again)",
+		                 row.key);
 	if (task_change(r->c, &t, err) < 0)
 		return -1;
 	store_task_set_answer(r->c->store, t.task, text);

@@ -168,6 +168,7 @@ int method_team_up(struct request *r, struct error *err)
 	store_set_setting(c->store, "team.boot", c->boot);
 	store_set_setting(c->store, "team.views", c->views ? "1" : "0");
 	c->team.wanted = true;
+	budget_set_day(c, json_sub(r->params, "budget_day"));
 	store_set_setting(c->store, "notice", "");
 	if (add_listed(r, started, err) < 0)
 		return -1;
@@ -256,8 +257,24 @@ int method_team_pause(struct request *r, struct error *err)
 	return set_paused(r, true, err);
 }
 
+/* Also ends a wait for the service: of a teammate's agent, of an agent by its name, of all. */
 int method_team_resume(struct request *r, struct error *err)
 {
+	const char *name = json_text(r->params, "name");
+	struct teammate *t = name ? team_find(r->c, name) : NULL;
+	_cleanup_attempt_ struct attempt_row last = {0};
+
+	if (name && !t && limited_end(r->c, name))
+		return method_team_list(r, err);
+	if (!name)
+		limited_end(r->c, NULL);
+	else if (t && t->agent)
+		limited_end(r->c, t->agent);
+	else if (t &&
+	         store_attempt_get(r->c->store, store_attempt_newest_of(r->c->store, t->name),
+	                           &last) &&
+	         last.agent)
+		limited_end(r->c, last.agent);
 	return set_paused(r, false, err);
 }
 

@@ -341,6 +341,7 @@ int recovery_run(struct coordinator *c, struct error *err)
 	recover_place(c);
 	team_load(c);
 	arm_delays(c);
+	limited_arm(c);
 	recover_team(c);
 	recover_landing(c);
 	return store_failed(c->store, err) ? -1 : 0;

@@ -28,6 +28,12 @@ struct limits {
 		char *agent; /* NULL: the plan's total */
 	} * names;
 	size_t n;
+	/* Tasks of one plan and agent stand together: what was asked last is kept. */
+	int64_t plan;
+	char *used_up;     /* why nothing of it starts, or NULL */
+	const char *agent; /* borrowed from the page */
+	bool agent_waits;
+	bool any_waits;
 };
 
 static size_t limit_index(struct coordinator *c, struct limits *limits, int64_t plan,
@@ -46,6 +52,18 @@ static size_t limit_index(struct coordinator *c, struct limits *limits, int64_t 
 	return limits->n++;
 }
 
+/* Its service does not serve its agent now. */
+static bool agent_waits(struct coordinator *c, struct limits *limits, const char *agent)
+{
+	if (!agent || !limits->any_waits)
+		return false;
+	if (!limits->agent || strcmp(limits->agent, agent) != 0) {
+		limits->agent = agent;
+		limits->agent_waits = limited_is(c, agent);
+	}
+	return limits->agent_waits;
+}
+
 static void limits_of(struct coordinator *c, struct limits *limits, const struct ready_row *row,
                       struct sched_task *task)
 {
@@ -54,6 +72,13 @@ static void limits_of(struct coordinator *c, struct limits *limits, const struct
 	int64_t mine = row->agent ? json_int(json_object_get(plan, "agents"), row->agent, 0) : 0;
 
 	task->total_limit = task->agent_limit = SIZE_MAX;
+	if (limits->plan != row->plan) {
+		free(limits->used_up);
+		limits->plan = row->plan;
+		limits->used_up = budget_of_plan_story(c, row->plan, plan);
+	}
+	if (agent_waits(c, limits, row->agent) || budget_holds(c, row, limits->used_up))
+		task->waits = true;
 	if (total > 0)
 		task->total_limit = limit_index(c, limits, row->plan, NULL, total);
 	if (mine > 0)
@@ -66,6 +91,7 @@ static void limits_finish(struct limits *limits)
 		free(limits->names[i].agent);
 	free(limits->names);
 	free(limits->items);
+	free(limits->used_up);
 }
 
 static size_t collect_idle(struct coordinator *c, struct teammate **idle,
@@ -74,7 +100,7 @@ static size_t collect_idle(struct coordinator *c, struct teammate **idle,
 	size_t n = 0;
 
 	for (struct teammate *t = c->team.first; t && n < TEAM_MAX; t = t->next) {
-		if (!t->conn || !t->idle || t->paused || t->removing ||
+		if (!t->conn || !t->idle || t->paused || t->removing || limited_is(c, t->agent) ||
 		    store_attempt_running_of(c->store, t->name))
 			continue;
 		idle[n] = t;
@@ -161,7 +187,7 @@ static size_t assign_page(struct coordinator *c, struct ready_row *rows, size_t 
 {
 	_cleanup_free_ struct sched_task *tasks = xcalloc(n, sizeof *tasks);
 	struct sched_assignment made[TEAM_MAX];
-	struct limits limits = {0};
+	struct limits limits = {.any_waits = store_hold_any(c->store)};
 	size_t assigned;
 
 	for (size_t i = 0; i < n; i++) {
@@ -201,7 +227,9 @@ void schedule_turn(struct coordinator *c)
 		if (!page)
 			page = clashes_known(c) ? READY_PAGE : READY_FIRST + (int64_t)n_idle;
 		n = store_tasks_ready(c->store, page, &rows);
-		made = n && disk_has_room(c) ? assign_page(c, rows, n, idle, teammates, n_idle) : 0;
+		made = n && disk_has_room(c) && budget_day_allows(c)
+		           ? assign_page(c, rows, n, idle, teammates, n_idle)
+		           : 0;
 		ready_rows_free(rows, n);
 		assigned += made;
 		if (made == n_idle || (int64_t)n < page || (assigned && page >= READY_PAGE))

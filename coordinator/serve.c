@@ -461,6 +461,7 @@ static int start(struct coordinator *c, int listen_fd, struct error *err)
 		return -1;
 	turn_init(c);
 	disk_init(c);
+	limited_init(c);
 	gitq_init(c);
 	landings_init(c);
 	if (recovery_run(c, err) < 0)

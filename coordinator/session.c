@@ -33,7 +33,8 @@ static bool find_previous(struct coordinator *c, const struct task_row *task,
 	if (!out->session || (!out->head && !task->slot_none))
 		return false;
 	return task->resume > 0 || out->outcome == OUTCOME_LOST ||
-	       out->outcome == OUTCOME_RELEASED || out->error_code == TASK_ERROR_LIMIT;
+	       out->outcome == OUTCOME_RELEASED || out->error_code == TASK_ERROR_LIMIT ||
+	       out->error_code == TASK_ERROR_BUDGET;
 }
 
 static char *continues_json(const struct attempt_row *previous, const char *why)

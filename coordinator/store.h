@@ -77,7 +77,8 @@ struct task_row {
 	int64_t attempts, failures, losses;
 	bool settled_blockers; /* when: settled */
 	bool slot_none;
-	char *agent; /* NULL: the teammate's */
+	bool budgeted; /* its spec has a budget */
+	char *agent;   /* NULL: the teammate's */
 	char *model;
 	char *choose;    /* NULL but for a choice */
 	char *root_base; /* the commit of its plan when it was submitted */
@@ -104,6 +105,7 @@ int64_t store_task_find(struct store *store, const char *plan, const char *key);
  * {"subject","prompt","metadata","spec","definition"}. */
 json_t *store_task_text(struct store *store, int64_t id);
 json_t *store_task_spec(struct store *store, int64_t id); /* new reference */
+void store_task_set_spec(struct store *store, int64_t id, const json_t *spec);
 /* What the judge of a choice said: {"order":[{"id","reason"}]}. New reference, NULL: nothing. */
 json_t *store_verdict(struct store *store, int64_t choice);
 void store_verdict_put(struct store *store, int64_t choice, const json_t *verdict); /* NULL: none */
@@ -195,7 +197,8 @@ void store_task_write_state(struct store *store, const struct task_state_change 
 /* Ready tasks that can be assigned now, in order (priority, then id). */
 struct ready_row {
 	int64_t id, plan, priority, attempt; /* attempt: the last one, 0: none */
-	char *agent;                         /* NULL: any teammate */
+	bool budgeted;
+	char *agent; /* NULL: any teammate */
 };
 size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **out);
 void ready_rows_free(struct ready_row *rows, size_t n);
@@ -235,7 +238,43 @@ int64_t store_attempt_running_task(struct store *store, int64_t task); /* 0: non
 json_t *store_attempt_slots(struct store *store); /* [DIR] ever used; new reference */
 int64_t store_attempt_previous(struct store *store, int64_t task, int64_t before); /* 0: none */
 int64_t store_attempt_newest_of(struct store *store, const char *teammate);
-/* Sum of usage over a plan's attempts: not kept, computed. New reference or NULL. */
+
+/* ---- what attempts used (store_usage.c) ---- */
+struct usage_sum {
+	bool has_tokens, has_cost; /* somebody told */
+	double input, output, cost_usd;
+};
+/* Sets what an attempt has used so far, all of it: what is more than on earlier days is that
+ * day's (yyyymmdd). As often as wanted. usage: {"input_tokens","output_tokens","cost_usd"}. */
+void store_usage_put(struct store *store, const struct attempt_row *row, int64_t day,
+                     const json_t *usage);
+struct usage_sum store_usage_of_task(struct store *store, int64_t task);
+struct usage_sum store_usage_of_plan(struct store *store, int64_t plan);
+struct usage_sum store_usage_of_day(struct store *store, int64_t day);
+/* Usage of the interface: null where nobody told anything. New reference. */
+json_t *store_usage_json(const struct usage_sum *sum);
+enum usage_by { USAGE_BY_TASK, USAGE_BY_AGENT, USAGE_BY_PLAN, USAGE_BY_DAY };
+/* Rows of `usage`: of a plan (0: all), of attempts that ran at or after `since`. New reference. */
+json_t *store_usage_list(struct store *store, enum usage_by by, int64_t plan, int64_t since);
+
+/* ---- agents that are held (store_hold.c) ---- */
+struct hold_row {
+	char *agent;          /* "": all, for today's budget is used up */
+	int64_t until, since; /* ms since the epoch; until 0: it is over */
+	int64_t deadline;     /* ms of CLOCK_BOOTTIME, of that boot */
+	char *boot;
+	int64_t tries;   /* how often in a row nobody said how long */
+	int64_t attempt; /* whose word it was */
+	char *message;
+};
+void hold_row_finish(struct hold_row *row);
+void cleanup_hold_row(struct hold_row *row);
+#define _cleanup_hold_ __attribute__((cleanup(cleanup_hold_row)))
+bool store_hold_get(struct store *store, const char *agent, struct hold_row *out);
+void store_hold_put(struct store *store, const struct hold_row *row);
+void store_hold_remove(struct store *store, const char *agent);
+bool store_hold_any(struct store *store);                           /* one that is not over */
+size_t store_hold_list(struct store *store, struct hold_row **out); /* those; caller frees each */
 
 /* ---- events (store_event.c) ---- */
 /* Appends; returns seq. data is borrowed, may be NULL. 0 ids are null. */

@@ -94,7 +94,8 @@ void store_attempt_end(struct store *store, const struct attempt_row *row)
 	sql_run(store,
 	        "UPDATE attempt SET outcome = ?2, head = ?3, tree = ?4, unchanged = ?5, error_code "
 	        "= ?6,"
-	        " error_message = ?7, verify = ?8, usage = ?9, changes = ?10, kept = ?11,"
+	        " error_message = ?7, verify = ?8, usage = coalesce(?9, usage), changes = ?10, "
+	        "kept = ?11,"
 	        " ended_at = ?12, seconds = ?13, measures = ?14 WHERE id = ?1",
 	        "iittbittttt"
 	        "idt",

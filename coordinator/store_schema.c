@@ -189,4 +189,36 @@ const char *const store_migrations[STORE_SCHEMA] = {
     "UPDATE message SET state = 1 WHERE delivered_at IS NOT NULL;"
     "CREATE INDEX message_queued ON message(task) WHERE delivered_at IS NULL;"
     "CREATE INDEX message_answer ON message(attempt) WHERE attempt IS NOT NULL;",
+
+    /* What each attempt used, by the day (yyyymmdd, local) on which it was told: told again, the
+     * row is the same. NULL: not told. */
+    "CREATE TABLE usage("
+    "  attempt INTEGER NOT NULL REFERENCES attempt(id),"
+    "  day INTEGER NOT NULL,"
+    "  task INTEGER NOT NULL REFERENCES task(id),"
+    "  plan INTEGER NOT NULL REFERENCES plan(id),"
+    "  input_tokens INTEGER, output_tokens INTEGER, cost_usd REAL,"
+    "  PRIMARY KEY(attempt, day)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX usage_task ON usage(task);"
+    "CREATE INDEX usage_plan ON usage(plan);"
+    "CREATE INDEX usage_day ON usage(day);"
+    "INSERT INTO usage SELECT a.id,"
+    "  CAST(strftime('%Y%m%d', a.started_at / 1000, 'unixepoch', 'localtime') AS INTEGER),"
+    "  a.task, t.plan, CAST(json_extract(a.usage, '$.input_tokens') AS INTEGER),"
+    "  CAST(json_extract(a.usage, '$.output_tokens') AS INTEGER),"
+    "  CAST(json_extract(a.usage, '$.cost_usd') AS REAL)"
+    "  FROM attempt AS a JOIN task AS t ON t.id = a.task"
+    "  WHERE a.usage IS NOT NULL AND json_valid(a.usage);"
+    /* Its spec has a budget: looked at before it starts. */
+    "ALTER TABLE task ADD COLUMN budgeted INTEGER NOT NULL DEFAULT 0;"
+    /* Until when nothing of an agent starts, because its service said so; '' is all agents: the
+     * budget of the day. `deadline` is awake and asleep time of that boot, so that a clock that is
+     * set back does not make it longer. until 0: over, the tries are remembered. */
+    "CREATE TABLE hold("
+    "  agent TEXT PRIMARY KEY,"
+    "  until INTEGER NOT NULL, since INTEGER NOT NULL,"
+    "  deadline INTEGER NOT NULL, boot TEXT NOT NULL,"
+    "  tries INTEGER NOT NULL, attempt INTEGER, message TEXT"
+    ") STRICT, WITHOUT ROWID;",
 };

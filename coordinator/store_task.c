@@ -39,7 +39,8 @@ bool store_task_get(struct store *store, int64_t id, struct task_row *out)
 	    " unfinished, delay_ms, attempts, failures, losses, settled_blockers, slot_none, agent,"
 	    " model, choose, root_base, next_base, task.base, head, tree, unchanged, error_code,"
 	    " error_message, input, landing, landing_detail, answer, task.created_at, started_at,"
-	    " finished_at, resume FROM task JOIN plan ON plan.id = task.plan WHERE task.id = ?1",
+	    " finished_at, resume, budgeted FROM task JOIN plan ON plan.id = task.plan WHERE "
+	    "task.id = ?1",
 	    "i", id);
 
 	if (!sql_step(store, row))
@@ -81,6 +82,7 @@ bool store_task_get(struct store *store, int64_t id, struct task_row *out)
 	    .started_at = sqlite3_column_int64(row, 33),
 	    .finished_at = sqlite3_column_int64(row, 34),
 	    .resume = sqlite3_column_int64(row, 35),
+	    .budgeted = sqlite3_column_int(row, 36),
 	};
 	sql_done(row);
 	return true;
@@ -167,6 +169,18 @@ static char *metadata_text(const json_t *metadata)
 	return json_is_object(metadata) ? jsonl_text(metadata) : NULL;
 }
 
+static bool has_budget(const json_t *spec)
+{
+	return json_sub(spec, "budget") != NULL;
+}
+
+void store_task_set_spec(struct store *store, int64_t id, const json_t *spec)
+{
+	sql_run(store, "UPDATE task_text SET spec = ?2 WHERE task = ?1", "ii", id,
+	        store_spec_id(store, spec));
+	sql_run(store, "UPDATE task SET budgeted = ?2 WHERE id = ?1", "ib", id, has_budget(spec));
+}
+
 int64_t store_task_insert(struct store *store, const struct task_new *task)
 {
 	_cleanup_free_ char *metadata = metadata_text(task->metadata);
@@ -175,13 +189,13 @@ int64_t store_task_insert(struct store *store, const struct task_new *task)
 	sql_run(store,
 	        "INSERT INTO task(plan, key, kind, parent, priority, settled_blockers, slot_none, "
 	        "agent,"
-	        " model, choose, root_base, created_at, unfinished)"
-	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+	        " model, choose, root_base, created_at, unfinished, budgeted)"
+	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
 	        "itioibbtttti"
-	        "i",
+	        "ib",
 	        task->plan, task->key, (int64_t)task->kind, task->parent, task->priority,
 	        task->settled_blockers, task->slot_none, task->agent, task->model, task->choose,
-	        task->root_base, time_now_ms(), task->unfinished);
+	        task->root_base, time_now_ms(), task->unfinished, has_budget(task->spec));
 	id = sql_last_id(store);
 	store_graph_changed(store);
 	sql_run(store,
@@ -202,9 +216,10 @@ void store_task_redefine(struct store *store, int64_t id, const struct task_new 
 	sql_run(store,
 	        "UPDATE task SET priority = ?2, settled_blockers = ?3, slot_none = ?4, agent = ?5,"
 	        " resume = -1, model = ?6, choose = ?7, root_base = ?8, kind = ?9, next_base = "
-	        "NULL WHERE id = ?1",
-	        "iibbtttti", id, task->priority, task->settled_blockers, task->slot_none,
-	        task->agent, task->model, task->choose, task->root_base, (int64_t)task->kind);
+	        "NULL, budgeted = ?10 WHERE id = ?1",
+	        "iibbttttib", id, task->priority, task->settled_blockers, task->slot_none,
+	        task->agent, task->model, task->choose, task->root_base, (int64_t)task->kind,
+	        has_budget(task->spec));
 	sql_run(store,
 	        "UPDATE task_text SET subject = ?2, prompt = ?3, metadata = ?4, spec = ?5,"
 	        " definition = ?6 WHERE task = ?1",
@@ -340,7 +355,7 @@ size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **
 {
 	sqlite3_stmt *row =
 	    sql_bind(store,
-	             "SELECT id, plan, priority, agent, attempt FROM task"
+	             "SELECT id, plan, priority, agent, attempt, budgeted FROM task"
 	             " WHERE kind = 0 AND status = 0 AND unfinished = 0 AND delay_ms = 0"
 	             " AND (slot_none = 1 OR next_base IS NOT NULL)"
 	             " AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.task = task.id"
@@ -359,6 +374,7 @@ size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **
 		    .priority = sqlite3_column_int64(row, 2),
 		    .agent = sql_column_text(row, 3),
 		    .attempt = sqlite3_column_int64(row, 4),
+		    .budgeted = sqlite3_column_int(row, 5),
 		};
 	}
 	*out = rows;

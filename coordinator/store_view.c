@@ -85,8 +85,38 @@ static void add_graph(struct store *store, const struct task_row *task, json_t *
 	json_object_set_new(json, "chosen", json_int_or_null(task->chosen, 0));
 }
 
-static void add_attempt(const struct task_row *task, const struct attempt_row *attempt,
-                        json_t *json)
+/* Of all its attempts; a choice shows that of what was chosen. */
+static json_t *usage_json(struct store *store, const struct task_row *task)
+{
+	struct usage_sum sum = {0};
+
+	if (task->kind == KIND_WORK ? task->attempt : task->chosen)
+		sum = store_usage_of_task(store, task->chosen ? task->chosen : task->id);
+	return store_usage_json(&sum);
+}
+
+/* Why a ready task does not start: its agent is not served, or the day's budget is used up. */
+static json_t *waits_json(struct store *store, const struct task_row *task)
+{
+	_cleanup_hold_ struct hold_row row = {0};
+	const char *what = "budget";
+
+	if (task->kind != KIND_WORK || task->status != TASK_PENDING || task->unfinished ||
+	    !store_hold_any(store))
+		return json_null();
+	if (!store_hold_get(store, "", &row) || !row.until) {
+		hold_row_finish(&row);
+		what = "limit";
+		if (!task->agent || !store_hold_get(store, task->agent, &row) || !row.until)
+			return json_null();
+	}
+	return json_pack("{s:s, s:s?, s:o, s:o}", "for", what, "agent",
+	                 *row.agent ? row.agent : NULL, "until", time_json(row.until), "message",
+	                 json_text_or_null(row.message));
+}
+
+static void add_attempt(struct store *store, const struct task_row *task,
+                        const struct attempt_row *attempt, json_t *json)
 {
 	bool live = attempt->id && attempt->outcome == OUTCOME_NONE &&
 	            (task->status == TASK_IN_PROGRESS || task->status == TASK_NEEDS_INPUT);
@@ -100,7 +130,7 @@ static void add_attempt(const struct task_row *task, const struct attempt_row *a
 	json_object_set_new(json, "attempts", json_integer(task->attempts));
 	json_object_set_new(json, "teammate", json_text_or_null(attempt->teammate));
 	json_object_set_new(json, "verify", json_of(attempt->verify));
-	json_object_set_new(json, "usage", json_of(attempt->usage));
+	json_object_set_new(json, "usage", usage_json(store, task));
 	json_object_set_new(json, "changes", json_of(attempt->changes));
 	json_object_set_new(json, "measures", json_of(attempt->measures));
 	json_object_set_new(json, "kept", json_of(attempt->kept));
@@ -157,8 +187,9 @@ json_t *store_task_json(struct store *store, int64_t id)
 	json_object_set_new(json, "source",
 	                    json_text_or_null(strcmp(task.plan_name, "adhoc") ? "plan" : "add"));
 	json_object_set_new(json, "delay_seconds", json_real((double)task.delay_ms / 1000.0));
+	json_object_set_new(json, "waits", waits_json(store, &task));
 	add_graph(store, &task, json);
-	add_attempt(&task, &attempt, json);
+	add_attempt(store, &task, &attempt, json);
 	add_result(store, &task, json);
 	return json;
 }

@@ -248,8 +248,12 @@ static int submit_step(struct coordinator *c, void *context, struct error *err)
 	s.blocker_ids = sub->blocker_ids;
 	results_init(&s);
 	rc = submit_tasks(&s, err);
-	if (rc == 0)
+	if (rc == 0) {
 		landing_scan(c, s.plan_id);
+		budget_set_day(c, json_sub(sub->add ? sub->params : plan, "budget_day"));
+		budget_raised(c, s.plan_id);
+		budget_warn(plan, s.warnings);
+	}
 	sub->result = results_take(c, &s);
 	warn_of_disk(c, sub->result);
 	if (rc == 0 && json_flag(sub->params, "dry_run")) {

@@ -24,6 +24,13 @@ static char *definition_of(const json_t *task)
 
 	json_object_del(copy, "line");
 	json_object_del(copy, "base_at");
+	/* A budget may be raised under a running agent: the work is the same. */
+	if (json_sub(json_sub(task, "spec"), "budget")) {
+		json_t *spec = json_copy(json_sub(task, "spec"));
+
+		json_object_del(spec, "budget");
+		json_object_set_new(copy, "spec", spec);
+	}
 	_cleanup_free_ char *text = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS);
 	sha256_init(&sha);
 	sha256_update(&sha, strlen(text), (const uint8_t *)text);
@@ -167,8 +174,11 @@ static int run_again(struct submit *s, int64_t id, const struct task_new *task, 
 	changed = !definition || strcmp(definition, task->definition) != 0;
 	if (changed && take_up(s, &row, task, again, err) < 0)
 		return -1;
-	if (!changed)
+	if (!changed) {
 		json_array_append_new(s->kept, json_string(task->key));
+		if (row.budgeted || json_sub(task->spec, "budget"))
+			store_task_set_spec(s->c->store, id, task->spec);
+	}
 	if (again && row.status == TASK_COMPLETED) {
 		store_task_set_root_base(s->c->store, id, task->root_base);
 		json_array_append_new(s->retried, json_string(task->key));

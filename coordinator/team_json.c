@@ -26,11 +26,15 @@ enum teammate_state teammate_state(struct coordinator *c, const struct teammate 
 			return TEAMMATE_VERIFYING;
 		if (t->says == TEAMMATE_LIMITED || t->says == TEAMMATE_IDLE)
 			return t->says;
+		if (limited_by(c, t->attempt))
+			return TEAMMATE_LIMITED;
 		return TEAMMATE_WORKING;
 	}
 	if (!t->conn)
 		return TEAMMATE_STARTING;
-	return t->paused ? TEAMMATE_PAUSED : TEAMMATE_IDLE;
+	return t->paused                 ? TEAMMATE_PAUSED
+	       : limited_is(c, t->agent) ? TEAMMATE_LIMITED
+	                                 : TEAMMATE_IDLE;
 }
 
 json_t *teammate_json(struct coordinator *c, const struct teammate *t)

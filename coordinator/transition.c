@@ -82,12 +82,14 @@ int64_t transition_backoff_ms(int64_t n)
 
 /* Fails, or goes back to pending with a pause while retries are left. */
 static enum task_status decide_fail(struct store *store, const struct task_row *row,
-                                    struct task_state_change *change)
+                                    const struct transition *t, struct task_state_change *change)
 {
 	_cleanup_json_ json_t *spec = store_task_spec(store, row->id);
 	int64_t failures = row->failures + 1;
 
 	change->failures = failures;
+	if (t->error_code == TASK_ERROR_BUDGET) /* tried again, it would not even start */
+		return TASK_FAILED;
 	if (row->kind == KIND_CHOICE || failures > json_int(spec, "retries", 0))
 		return TASK_FAILED;
 	change->delay_ms = transition_backoff_ms(failures);
@@ -141,7 +143,7 @@ static enum task_status decide(struct store *store, const struct task_row *row,
 	case CELL_CHOICE_FAILED:
 		return TASK_FAILED;
 	case CELL_FAIL:
-		return decide_fail(store, row, change);
+		return decide_fail(store, row, t, change);
 	case CELL_LOSE:
 		return decide_lose(row, change);
 	case CELL_ANSWER:

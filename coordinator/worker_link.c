@@ -303,6 +303,25 @@ int method_attempt_finish(struct request *r, struct error *err)
 	return 0;
 }
 
+/* What it used, and what its service says, while it runs. */
+static void note_limits(struct coordinator *c, int64_t attempt, const json_t *said)
+{
+	const char *state = json_text(said, "state");
+	const json_t *usage = json_sub(said, "usage");
+	bool limited = state && strcmp(state, "limited") == 0;
+	_cleanup_attempt_ struct attempt_row row = {0};
+
+	if ((!usage && !limited && !store_hold_any(c->store)) ||
+	    !store_attempt_get(c->store, attempt, &row))
+		return;
+	budget_used(c, &row, usage);
+	if (limited)
+		limited_note(c, &row, text_parse_time(json_text(said, "until")),
+		             json_text(said, "message"));
+	else if (state && strcmp(state, "working") == 0 && limited_by(c, attempt))
+		limited_over(c, &row);
+}
+
 int method_attempt_state(struct request *r, struct error *err)
 {
 	struct teammate *t = r->conn->teammate;
@@ -318,6 +337,7 @@ int method_attempt_state(struct request *r, struct error *err)
 	if (session_is_told(r->params) && store_attempt_get(r->c->store, attempt, &row) &&
 	    row.outcome == OUTCOME_NONE)
 		session_note(r->c, &row, r->params);
+	note_limits(r->c, attempt, r->params);
 	if (agent_state_take(r->c, t, r->params, err) < 0)
 		return -1;
 	teammate_changed(r->c, t);

@@ -318,6 +318,20 @@ static int64_t clock_ms(clockid_t clock)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t text_parse_time(const char *text)
+{
+	struct tm tm = {0};
+	const char *rest = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+	int64_t ms;
+
+	if (!rest)
+		return -1;
+	ms = (int64_t)timegm(&tm) * 1000;
+	if (*rest == '.')
+		ms += (int64_t)(strtod(rest, NULL) * 1000 + 0.5);
+	return ms;
+}
+
 int64_t time_now_ms(void)
 {
 	return clock_ms(CLOCK_REALTIME);

@@ -34,6 +34,9 @@ void text_format_duration(double seconds, char out[32]);
 /* RFC 3339 UTC with milliseconds from milliseconds since the epoch. */
 void text_format_time(int64_t ms, char out[32]);
 
+/* And back; -1 where it is none. NULL is accepted. */
+int64_t text_parse_time(const char *text);
+
 int64_t time_now_ms(void);  /* wall clock */
 int64_t time_mono_ms(void); /* CLOCK_MONOTONIC: awake time */
 

@@ -252,6 +252,8 @@ bool limits_match(const json_t *patterns, const char *text, int64_t now_ms,
 	for (char *line = strtok_r(part, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
 		json_array_foreach ((json_t *)patterns, i, pattern)
 			if (match_one(pattern, line, now_ms, out)) {
+				if (!out->until)
+					out->until = limits_sentence(line, now_ms);
 				found = true;
 				break;
 			}

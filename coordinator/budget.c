@@ -1,0 +1,365 @@
+/* Budgets: of a task, a plan, a day. Looked at before anything starts, and whenever an attempt
+ * tells what it used. A task that may not start for its own or its plan's budget waits for a
+ * person, who raises it; the day's holds everything until the day is over or it is raised. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "spend.h"
+#include "text.h"
+#include "transition.h"
+
+#define DAY_SETTING "budget.day"
+
+/* ---- the day ---- */
+
+static struct budget day_budget(struct coordinator *c)
+{
+	_cleanup_free_ char *text = store_setting(c->store, DAY_SETTING);
+	_cleanup_json_ json_t *json = text ? jsonl_parse(text, strlen(text), NULL) : NULL;
+
+	return budget_of(json);
+}
+
+json_t *budget_day_json(struct coordinator *c)
+{
+	_cleanup_free_ char *text = store_setting(c->store, DAY_SETTING);
+	json_t *json = text ? jsonl_parse(text, strlen(text), NULL) : NULL;
+
+	return json ? json : json_null();
+}
+
+void budget_set_day(struct coordinator *c, const json_t *said)
+{
+	json_t *budget = budget_day_json(c);
+	_cleanup_free_ char *text = NULL;
+
+	if (json_object_size(said)) {
+		if (!json_is_object(budget)) {
+			json_decref(budget);
+			budget = json_object();
+		}
+		json_object_update(budget, (json_t *)said);
+		text = jsonl_text(budget);
+		store_set_setting(c->store, DAY_SETTING, text);
+	}
+	json_decref(budget);
+}
+
+static char *day_story(const struct budget *budget, const struct usage_sum *used)
+{
+	_cleanup_free_ char *story = budget_story(budget, used);
+
+	return xasprintf("today's budget is used up: %s (raise budget: {day_usd, day_tokens}, then "
+	                 "pleach up; or it goes on tomorrow)",
+	                 story);
+}
+
+bool budget_day_allows(struct coordinator *c)
+{
+	struct budget budget = day_budget(c);
+	_cleanup_hold_ struct hold_row row = {0};
+	bool held = store_hold_get(c->store, "", &row) && row.until;
+	_cleanup_free_ char *story = NULL;
+	struct usage_sum used;
+	int64_t now;
+
+	if (budget_is_none(&budget) && !held)
+		return true;
+	now = time_now_ms();
+	used = store_usage_of_day(c->store, spend_day(now));
+	if (budget_level(&budget, &used) == BUDGET_OVER) {
+		story = day_story(&budget, &used);
+		if (!held || !row.message || strcmp(row.message, story) != 0)
+			limited_hold(c, "", 0, spend_day_end(now), 0, story);
+		return false;
+	}
+	if (held)
+		limited_end_day(c);
+	return true;
+}
+
+/* ---- before a start ---- */
+
+static bool ask(struct coordinator *c, const struct ready_row *row, const char *text)
+{
+	_cleanup_json_ json_t *input =
+	    json_pack("{s:s, s:s, s:n}", "reason", "budget", "text", text, "options");
+	const struct transition t = {.task = row->id, .verb = VERB_ASK, .input = input};
+	struct error err = ERROR_INIT;
+
+	if (task_change(c, &t, &err) < 0)
+		log_error("budget", "task=%lld: %s", (long long)row->id, err.text);
+	return true;
+}
+
+/* Ready to print; NULL: it may start. Caller frees. */
+char *budget_of_plan_story(struct coordinator *c, int64_t plan, const json_t *limits)
+{
+	struct budget budget = budget_of(json_sub(limits, "budget"));
+	_cleanup_free_ char *story = NULL;
+	struct usage_sum used;
+
+	if (budget_is_none(&budget))
+		return NULL;
+	used = store_usage_of_plan(c->store, plan);
+	if (budget_level(&budget, &used) != BUDGET_OVER)
+		return NULL;
+	story = budget_story(&budget, &used);
+	return xasprintf("the budget of its plan is used up: %s (raise budget: in the plan, then "
+	                 "pleach run)",
+	                 story);
+}
+
+static char *task_story(struct coordinator *c, int64_t task)
+{
+	_cleanup_json_ json_t *spec = store_task_spec(c->store, task);
+	struct budget budget = budget_of(json_sub(spec, "budget"));
+	struct usage_sum used = store_usage_of_task(c->store, task);
+	_cleanup_free_ char *story = NULL;
+
+	if (budget_level(&budget, &used) != BUDGET_OVER)
+		return NULL;
+	story = budget_story(&budget, &used);
+	return xasprintf("its budget is used up: %s (raise its budget: in the plan, then pleach "
+	                 "run; or pleach task update --budget)",
+	                 story);
+}
+
+bool budget_holds(struct coordinator *c, const struct ready_row *row, const char *plan_story)
+{
+	_cleanup_free_ char *story = NULL;
+
+	if (plan_story)
+		return ask(c, row, plan_story);
+	if (row->budgeted)
+		story = task_story(c, row->id);
+	return story && ask(c, row, story);
+}
+
+void budget_raised(struct coordinator *c, int64_t plan)
+{
+	_cleanup_free_ int64_t *asking = store_tasks_with_status(c->store, TASK_NEEDS_INPUT);
+
+	for (size_t i = 0; asking[i]; i++) {
+		const struct transition t = {.task = asking[i], .verb = VERB_ANSWER};
+		_cleanup_task_ struct task_row row = {0};
+		struct error err = ERROR_INIT;
+
+		if (!store_task_get(c->store, asking[i], &row) || (plan && row.plan != plan) ||
+		    !task_asks_for_budget(&row))
+			continue;
+		if (task_change(c, &t, &err) < 0)
+			log_error("budget", "task=%lld: %s", (long long)row.id, err.text);
+	}
+}
+
+bool task_asks_for_budget(const struct task_row *row)
+{
+	_cleanup_json_ json_t *input =
+	    row->input ? jsonl_parse(row->input, strlen(row->input), NULL) : NULL;
+	const char *reason = json_text(input, "reason");
+
+	return row->status == TASK_NEEDS_INPUT && reason && strcmp(reason, "budget") == 0;
+}
+
+/* ---- while it runs ---- */
+
+struct word {
+	int64_t attempt;
+	bool cut;
+	char *text;
+};
+
+static void word_drop(struct coordinator *c, void *context, const struct error *why)
+{
+	struct word *word = context;
+
+	(void)c;
+	(void)why;
+	free(word->text);
+	free(word);
+}
+
+static void word_effect(struct coordinator *c, void *context)
+{
+	struct word *word = context;
+
+	for (struct teammate *t = c->team.first; t; t = t->next) {
+		if (t->attempt != word->attempt)
+			continue;
+		if (word->cut)
+			teammate_notify(t, "attempt.cut",
+			                json_pack("{s:I, s:{s:s, s:s}}", "attempt",
+			                          (json_int_t)word->attempt, "error", "code",
+			                          task_error_word(TASK_ERROR_BUDGET), "message",
+			                          word->text));
+		else
+			teammate_notify(t, "attempt.wrap_up",
+			                json_pack("{s:I, s:s}", "attempt",
+			                          (json_int_t)word->attempt, "text", word->text));
+	}
+	word_drop(c, word, NULL);
+}
+
+static void say(struct coordinator *c, int64_t attempt, bool cut, const char *whose,
+                const char *story)
+{
+	struct word *word = xcalloc(1, sizeof *word);
+
+	word->attempt = attempt;
+	word->cut = cut;
+	word->text = cut ? xasprintf("%s is used up: %s", whose, story)
+	                 : xasprintf("%s is nearly used up (%s). Finish what you are doing, leave "
+	                             "the work in a state that can be tested, and end.",
+	                             whose, story);
+	turn_effect(c, word_effect, word_drop, word);
+}
+
+/* plan 0: of all plans. */
+static void say_to_all(struct coordinator *c, int64_t plan, const char *whose, const char *story)
+{
+	_cleanup_free_ int64_t *running = store_attempts_running(c->store);
+
+	for (size_t i = 0; running[i]; i++) {
+		_cleanup_attempt_ struct attempt_row row = {0};
+		_cleanup_task_ struct task_row task = {0};
+
+		if (store_attempt_get(c->store, running[i], &row) &&
+		    store_task_get(c->store, row.task, &task) && (!plan || task.plan == plan))
+			say(c, row.id, true, whose, story);
+	}
+}
+
+static void after_plan(struct coordinator *c, const struct attempt_row *row, int64_t plan)
+{
+	_cleanup_json_ json_t *limits = NULL;
+	_cleanup_free_ char *story = NULL;
+	struct plan_row found = {0};
+	struct budget budget;
+	struct usage_sum used;
+
+	if (store_plan_get(c->store, plan, &found) && found.limits)
+		limits = jsonl_parse(found.limits, strlen(found.limits), NULL);
+	plan_row_finish(&found);
+	budget = budget_of(json_sub(limits, "budget"));
+	if (budget_is_none(&budget))
+		return;
+	used = store_usage_of_plan(c->store, plan);
+	story = budget_story(&budget, &used);
+	if (budget_level(&budget, &used) == BUDGET_OVER)
+		say_to_all(c, plan, "the plan's budget", story);
+	else if (budget_level(&budget, &used) == BUDGET_NEAR && row->outcome == OUTCOME_NONE)
+		say(c, row->id, false, "The budget of this plan", story);
+}
+
+static void after_task(struct coordinator *c, const struct attempt_row *row)
+{
+	_cleanup_json_ json_t *spec = store_task_spec(c->store, row->task);
+	struct budget budget = budget_of(json_sub(spec, "budget"));
+	_cleanup_free_ char *story = NULL;
+	struct usage_sum used;
+
+	if (budget_is_none(&budget) || row->outcome != OUTCOME_NONE)
+		return;
+	used = store_usage_of_task(c->store, row->task);
+	story = budget_story(&budget, &used);
+	if (budget_level(&budget, &used) == BUDGET_OVER)
+		say(c, row->id, true, "the task's budget", story);
+	else if (budget_level(&budget, &used) == BUDGET_NEAR)
+		say(c, row->id, false, "The budget of this task", story);
+}
+
+void budget_used(struct coordinator *c, const struct attempt_row *row, const json_t *usage)
+{
+	_cleanup_task_ struct task_row task = {0};
+	_cleanup_free_ char *story = NULL;
+	struct budget budget = day_budget(c);
+	int64_t today = spend_day(time_now_ms());
+	struct usage_sum used;
+
+	if (!json_is_object(usage) || !store_task_get(c->store, row->task, &task))
+		return;
+	store_usage_put(c->store, row, today, usage);
+	if (task.budgeted)
+		after_task(c, row);
+	after_plan(c, row, task.plan);
+	if (budget_is_none(&budget))
+		return;
+	used = store_usage_of_day(c->store, today);
+	if (budget_level(&budget, &used) != BUDGET_OVER)
+		return;
+	story = budget_story(&budget, &used);
+	say_to_all(c, 0, "today's budget", story);
+}
+
+bool budget_is_its_own(struct coordinator *c, int64_t task)
+{
+	_cleanup_free_ char *story = task_story(c, task);
+
+	return story != NULL;
+}
+
+/* ---- whom no budget can hold ---- */
+
+/* What the JSON lines of an agent tell: both, or tokens only. Anything else tells nothing. */
+static void what_it_tells(const json_t *profile, bool *tokens, bool *cost)
+{
+	static const char *const all[] = {"claude", "opencode", "pi"};
+	static const char *const only_tokens[] = {"codex", "gemini"};
+	const char *output = json_text(profile, "output"), *mode = json_text(profile, "mode");
+
+	*tokens = *cost = false;
+	if (!output || !mode || strcmp(mode, "exec") != 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (strcmp(output, all[i]) == 0)
+			*tokens = *cost = true;
+	for (size_t i = 0; i < ARRAY_LEN(only_tokens); i++)
+		if (strcmp(output, only_tokens[i]) == 0)
+			*tokens = true;
+}
+
+static bool has_budget(const json_t *plan, const char *part)
+{
+	const json_t *budgets[] = {json_sub(json_sub(plan, "limits"), "budget"),
+	                           json_sub(plan, "budget_day")};
+	json_t *task;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(budgets); i++)
+		if (json_is_number(json_object_get(budgets[i], part)))
+			return true;
+	json_array_foreach (json_sub(plan, "tasks"), i, task)
+		if (json_is_number(
+		        json_object_get(json_sub(json_sub(task, "spec"), "budget"), part)))
+			return true;
+	return false;
+}
+
+void budget_warn(const json_t *plan, json_t *warnings)
+{
+	bool money = has_budget(plan, "usd"), count = has_budget(plan, "tokens");
+	bool tokens, cost;
+	const char *name;
+	json_t *profile;
+
+	if (!money && !count)
+		return;
+	json_object_foreach (json_sub(plan, "agents"), name, profile) {
+		what_it_tells(profile, &tokens, &cost);
+		if (!tokens && !cost)
+			json_array_append_new(
+			    warnings, json_sprintf("agent %s does not tell what it uses: no budget "
+			                           "can hold it (timeout and limits do)",
+			                           name));
+		else if (!cost && money)
+			json_array_append_new(
+			    warnings, json_sprintf("agent %s tells tokens but no cost: only a "
+			                           "budget in tokens can hold it",
+			                           name));
+	}
+}
