@@ -25,6 +25,7 @@ static const struct option logs_options[] = {
     {.name = "lines", .letter = 'n', .value = "N", .help = "only the last N lines"},
     {.name = "attempt", .value = "N", .help = "that attempt's"},
     {.name = "verify", .help = "the output of verify"},
+    {.name = "raw", .help = "the JSON lines as the agent printed them"},
     {.name = "coordinator", .help = "the coordinator's own log"},
     {0}};
 
@@ -212,6 +213,7 @@ static int locate(struct cli *cli, struct logs *logs, bool *running, struct erro
 	if (attempt)
 		json_object_set_new(params, "attempt", json_integer(attempt));
 	json_object_set_new(params, "verify", json_boolean(options_flag(&cli->options, "verify")));
+	json_object_set_new(params, "raw", json_boolean(options_flag(&cli->options, "raw")));
 	if (cli_ask(cli, "task.log", params, true, &found, err) < 0)
 		return -1;
 	if (cli->json)
@@ -280,7 +282,7 @@ end:
 const struct command command_logs = {
     .name = "logs",
     .aliases = "task output",
-    .usage = "[WHO] [-f] [-n N] [--attempt N] [--verify] [--coordinator]",
+    .usage = "[WHO] [-f] [-n N] [--attempt N] [--verify | --raw] [--coordinator]",
     .summary = "what an agent printed",
     .options = logs_options,
     .most_args = 1,

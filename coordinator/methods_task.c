@@ -429,7 +429,9 @@ static int find_attempt(struct request *r, int64_t *out, struct error *err)
 
 int method_task_log(struct request *r, struct error *err)
 {
-	bool verify = json_flag(r->params, "verify");
+	const char *file = json_flag(r->params, "verify") ? "verify.log"
+	                   : json_flag(r->params, "raw")  ? "stream.jsonl"
+	                                                  : "output.log";
 	_cleanup_attempt_ struct attempt_row attempt = {0};
 	_cleanup_task_ struct task_row task = {0};
 	_cleanup_free_ char *path = NULL;
@@ -440,8 +442,7 @@ int method_task_log(struct request *r, struct error *err)
 	if (!store_attempt_get(r->c->store, id, &attempt) ||
 	    !store_task_get(r->c->store, attempt.task, &task))
 		return error_set(err, ERROR_NOT_FOUND, "there is no attempt %lld", (long long)id);
-	path = xasprintf("%s/attempts/%lld/%s", r->c->place.state_dir, (long long)id,
-	                 verify ? "verify.log" : "output.log");
+	path = xasprintf("%s/attempts/%lld/%s", r->c->place.state_dir, (long long)id, file);
 	request_reply(r, json_pack("{s:s, s:I, s:b, s:I, s:s, s:s}", "path", path, "attempt",
 	                           (json_int_t)id, "running", attempt.outcome == OUTCOME_NONE,
 	                           "task", (json_int_t)task.id, "key", task.key, "teammate",

@@ -13,25 +13,25 @@
 #include "error.h"
 
 /* Limits of a plan file; beyond them: ERROR_INVALID that names the limit. */
-#define PLAN_FILE_MAX         (16u << 20) /* bytes of a plan or configuration file */
-#define PLAN_DEPTH_MAX        48 /* nesting of lists and mappings; the control plane takes 64 */
-#define PLAN_NODES_MAX        4000000      /* values, with every alias counted in full */
-#define PLAN_PROMPT_MAX       (1u << 20)   /* bytes of one prompt */
-#define PLAN_ARGUMENT_MAX     (100u << 10) /* bytes of a prompt that fits into one argument */
-#define PLAN_TASKS_MAX        100000       /* tasks of a plan, alternatives included */
-#define PLAN_EDGES_MAX        1000000      /* blocked_by entries of a plan */
-#define PLAN_ALTERNATIVES_MAX 64           /* alternatives of one task */
-#define PLAN_ITEMS_MAX        100000       /* lines of a for_each file */
-#define PLAN_MEASURES_MAX     8            /* numbers that are measured of one task */
-#define PLAN_TEAM_MAX         128          /* teammates */
-#define PLAN_RETRIES_MAX      100
+#define PLAN_FILE_MAX           (16u << 20) /* bytes of a plan or configuration file */
+#define PLAN_DEPTH_MAX          48 /* nesting of lists and mappings; the control plane takes 64 */
+#define PLAN_NODES_MAX          4000000      /* values, with every alias counted in full */
+#define PLAN_PROMPT_MAX         (1u << 20)   /* bytes of one prompt */
+#define PLAN_ARGUMENT_MAX       (100u << 10) /* bytes of a prompt that fits into one argument */
+#define PLAN_TASKS_MAX          100000       /* tasks of a plan, alternatives included */
+#define PLAN_EDGES_MAX          1000000      /* blocked_by entries of a plan */
+#define PLAN_ALTERNATIVES_MAX   64           /* alternatives of one task */
+#define PLAN_ITEMS_MAX          100000       /* lines of a for_each file */
+#define PLAN_MEASURES_MAX       8            /* numbers that are measured of one task */
+#define PLAN_TEAM_MAX           128          /* teammates */
+#define PLAN_RETRIES_MAX        100
 #define PLAN_VERIFY_RETRIES_MAX 20
-#define PLAN_AHEAD_MAX        16              /* merges that are proven at once */
-#define PLAN_BATCH_MAX        64              /* tasks that are proven as one */
-#define PLAN_PRIORITY_MAX     1000000         /* and its negative */
-#define PLAN_SECONDS_MAX      (366.0 * 86400) /* any time limit */
-#define PLAN_NAME_MAX         64              /* bytes of a plan's or an agent's name */
-#define PLAN_COMMAND_MAX      (100u << 10)    /* bytes of one argument or shell command */
+#define PLAN_AHEAD_MAX          16              /* merges that are proven at once */
+#define PLAN_BATCH_MAX          64              /* tasks that are proven as one */
+#define PLAN_PRIORITY_MAX       1000000         /* and its negative */
+#define PLAN_SECONDS_MAX        (366.0 * 86400) /* any time limit */
+#define PLAN_NAME_MAX           64              /* bytes of a plan's or an agent's name */
+#define PLAN_COMMAND_MAX        (100u << 10)    /* bytes of one argument or shell command */
 
 /* What the caller knows. All strings are borrowed for the call. */
 struct plan_context {

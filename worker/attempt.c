@@ -59,6 +59,7 @@ static void attempt_free(struct attempt *a)
 	terminal_close(a->terminal);
 	output_free(a->output);
 	output_free(a->verified);
+	attempt_stream_end(a);
 	report_free(a->report);
 	attempt_talk_finish(a);
 	state_free(a->state);
@@ -220,7 +221,7 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 	a->agent_ran = true;
 	a->resume.worked += end->seconds;
 	terminal_drain(a->terminal);
-	report_add(a->report, "\n", 1); /* a last line without its end */
+	attempt_stream_end(a);
 	attempt_limits_end(a);
 	attempt_talk_end(a);
 	if (a->has_slot || a->verify) {

@@ -272,10 +272,12 @@ static char **agent_argv(const struct attempt *a, const struct start *start, str
 static void agent_data(void *context, const char *data, size_t len)
 {
 	struct attempt *a = context;
+	bool shown;
 
-	output_add(a->output, data, len);
 	a->resume.heard = uv_now(&a->w->loop);
-	report_add(a->report, data, len);
+	shown = attempt_stream_data(a, data, len);
+	if (!shown)
+		output_add(a->output, data, len);
 	resume_heard(a, report_session(a->report));
 	attempt_limits_data(a);
 	attempt_talk_output(a, data, len);
@@ -283,7 +285,7 @@ static void agent_data(void *context, const char *data, size_t len)
 		typing_output(a->typing, data, len);
 		typing_answer_queries(a->typing, views_count(a->w->views) == 0);
 	}
-	if (views_count(a->w->views))
+	if (!shown && views_count(a->w->views))
 		views_data(a->w->views, data, len);
 	worker_changed(a->w);
 }
@@ -352,7 +354,7 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 		attempt_talk_acp(a, ours);
 		ours = -1;
 	} else if (!tui) {
-		a->report = report_new(json_text(a->profile, "output"));
+		attempt_stream_begin(a, json_text(a->profile, "output"));
 	}
 	if (tui)
 		attempt_talk_terminal(a, way && strcmp(way, "type") == 0);

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "output.h"
 #include "permissions.h"
+#include "readable.h"
 #include "report.h"
 #include "resume.h"
 #include "screen.h"
@@ -34,6 +35,11 @@ struct attempt_limits {
 	uint64_t started;
 	enum task_error cut; /* why we ended it; TASK_ERROR_NONE: we did not */
 	char *cut_text;
+};
+
+struct attempt_stream {
+	struct readable *readable; /* of an agent that prints JSON lines, or NULL */
+	struct output *raw;
 };
 
 struct attempt_queued {
@@ -98,6 +104,7 @@ struct attempt {
 	char *hook, *hooks_file; /* what it is told of `pleach hook`; NULL: nothing */
 	char *session;           /* of the agent, as it says; NULL: unknown */
 
+	struct attempt_stream stream;
 	struct attempt_limits limits;
 	struct attempt_resume resume;
 
@@ -140,6 +147,11 @@ int attempt_start_agent(struct attempt *a, struct error *err);
 int attempt_start_command(struct attempt *a, const json_t *command, double timeout,
                           void (*on_end)(void *, const struct command_end *), struct error *err);
 void attempt_agent_ended(void *context, const struct command_end *end);
+
+/* attempt_stream.c: what a headless agent prints, for people. True: it was shown. */
+void attempt_stream_begin(struct attempt *a, const char *kind);
+bool attempt_stream_data(struct attempt *a, const char *data, size_t len);
+void attempt_stream_end(struct attempt *a); /* twice does nothing more */
 
 /* attempt_talk.c: what its agent does, and what is said to it. */
 void attempt_report(struct attempt *a, const struct state_report *report);

@@ -10,6 +10,7 @@
 #include "buf.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "readable.h"
 
 #define LINE_MAX_BYTES (2u << 20) /* longer lines are passed over */
 #define TEXT_MAX_BYTES (64u << 10)
@@ -21,8 +22,9 @@
 
 struct report {
 	void (*read)(struct report *report, const json_t *line);
+	struct report_watch watch;
 	struct buf line;
-	bool too_long; /* the rest of this line is passed over */
+	enum { LINE_START, LINE_JSON, LINE_PLAIN, LINE_LONG } at; /* in what kind of a line */
 	struct buf text;
 	bool text_open; /* more of the same message may follow (deltas) */
 	char *activity;
@@ -136,21 +138,13 @@ static void add_cost(struct report *r, const json_t *object, const char *key)
 /* "Edit src/tok.c": a tool and the first telling thing in its input. */
 static void set_tool(struct report *r, const char *name, const json_t *input)
 {
-	static const char *const telling[] = {"file_path", "path",  "filePath", "command",
-	                                      "pattern",   "query", "url",      "description"};
-	_cleanup_free_ char *line = NULL;
+	_cleanup_free_ char *line = name ? readable_tool(name, input, ACTIVITY_MAX) : NULL;
 
 	r->text_open = false;
-	if (!name)
+	if (!line)
 		return;
 	clear_problem(r);
-	for (size_t i = 0; !line && i < ARRAY_LEN(telling); i++) {
-		const char *value = json_text(input, telling[i]);
-
-		if (value)
-			line = xasprintf("%s %.*s", name, ACTIVITY_MAX, value);
-	}
-	set_activity(r, line ? line : name);
+	set_activity(r, line);
 }
 
 static int http_status(const json_t *object, const char *key)
@@ -402,6 +396,18 @@ const char *report_session(const struct report *r)
 	return r ? r->session : NULL;
 }
 
+void report_watch(struct report *r, const struct report_watch *watch)
+{
+	if (r)
+		r->watch = *watch;
+}
+
+static void tell_plain(const struct report *r, const char *data, size_t len)
+{
+	if (r->watch.plain)
+		r->watch.plain(r->watch.context, data, len);
+}
+
 static void take_line(struct report *r)
 {
 	size_t len = r->line.len;
@@ -411,10 +417,30 @@ static void take_line(struct report *r)
 		len--;
 	if (len > 1 && r->line.data[0] == '{' && r->line.data[len - 1] == '}')
 		line = jsonl_parse(r->line.data, len, NULL);
-	if (!json_is_object(line))
+	if (!json_is_object(line)) {
+		buf_add_str(&r->line, "\n");
+		tell_plain(r, r->line.data, r->line.len);
 		return;
+	}
 	read_session(r, line);
 	r->read(r, line);
+	if (r->watch.line)
+		r->watch.line(r->watch.context, line);
+}
+
+/* The end of a line that began as JSON. */
+static void end_line(struct report *r)
+{
+	static const char gap[] = "(a line that is too long)\r\n";
+
+	if (r->at == LINE_JSON)
+		take_line(r);
+	else if (r->at == LINE_LONG)
+		tell_plain(r, gap, sizeof gap - 1);
+	r->line.len = 0;
+	if (r->line.cap > (256u << 10))
+		buf_finish(&r->line);
+	r->at = LINE_START;
 }
 
 void report_say(struct report *r, const char *text, bool more)
@@ -439,30 +465,33 @@ void report_used(struct report *r, int64_t input, int64_t output, double cost)
 	}
 }
 
+/* What does not begin as an object goes by as it comes. */
 void report_add(struct report *r, const char *data, size_t len)
 {
 	while (r && r->read && len) {
 		const char *newline = memchr(data, '\n', len);
 		size_t part = newline ? (size_t)(newline - data) : len;
+		size_t whole = part + (newline ? 1 : 0);
 
-		if (r->line.len + part > LINE_MAX_BYTES)
-			r->too_long = true;
-		/* What does not begin as an object is not even kept. */
-		if (!r->too_long && part && (r->line.len || data[0] == '{'))
+		if (r->at == LINE_START)
+			r->at = data[0] == '{' ? LINE_JSON : LINE_PLAIN;
+		if (r->at == LINE_JSON && r->line.len + part > LINE_MAX_BYTES)
+			r->at = LINE_LONG;
+		if (r->at == LINE_JSON)
 			buf_add(&r->line, data, part);
-		else if (part && !r->line.len)
-			r->too_long = true;
-		if (!newline)
-			return;
-		if (!r->too_long)
-			take_line(r);
-		r->too_long = false;
-		r->line.len = 0;
-		if (r->line.cap > (256u << 10))
-			buf_finish(&r->line);
-		data += part + 1;
-		len -= part + 1;
+		else if (r->at == LINE_PLAIN)
+			tell_plain(r, data, whole);
+		if (newline)
+			end_line(r);
+		data += whole;
+		len -= whole;
 	}
+}
+
+void report_end(struct report *r)
+{
+	if (r && r->at != LINE_START)
+		end_line(r);
 }
 
 json_t *report_usage(const struct report *r)

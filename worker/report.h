@@ -18,6 +18,17 @@ void report_free(struct report *report); /* NULL is accepted, here and below */
 
 /* Output of the agent in any pieces. Lines that are not JSON objects are passed over. */
 void report_add(struct report *report, const char *data, size_t len);
+/* There is no more: what is left of a line counts as one. */
+void report_end(struct report *report);
+
+/* Who wants the stream in its parts: each JSON object, and whatever else is printed, as it comes.
+ * Either function may be NULL. */
+struct report_watch {
+	void (*line)(void *context, const json_t *line);
+	void (*plain)(void *context, const char *data, size_t len);
+	void *context;
+};
+void report_watch(struct report *report, const struct report_watch *watch);
 /* Words that came another way (ACP); more: they continue the last ones. */
 void report_say(struct report *report, const char *text, bool more);
 /* Sums that came another way (ACP); cost < 0: unknown. */

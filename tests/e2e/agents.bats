@@ -21,6 +21,10 @@ load agents
 	holds "$json" '.alternatives[0].usage | .input_tokens == 1500 and .output_tokens == 25 and (.cost_usd * 1e6 | round) == 4875'
 	holds "$json" '.alternatives[1].usage == {"input_tokens":2500,"output_tokens":35,"cost_usd":null}'
 	is "The answer is in its file." "$(task t.1 .output)"
+	is "I write the answer down.|→ write answer|  ← Successfully wrote 3 bytes to answer|The answer is in its file.|— 1500 tokens in, 25 out, \$0.0049" \
+		"$(pleach logs t.1 | tr -d '\r' | paste -sd '|')"
+	has "$(pleach logs t.2)" "→ run /bin/bash"
+	is thread.started "$(pleach logs t.2 --raw | jq -Rr 'fromjson? | .type' | head -n 1)"
 	expect 0 pleach pick t.2 >/dev/null
 	expect 0 pleach merge --all >/dev/null
 	is "by hand 42" "$(git show main:answer | xargs)"
