@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controls.h"
 #include "coordinator.h"
 #include "jsonl.h"
 #include "log.h"
@@ -48,6 +49,15 @@ static void drop_effects(struct coordinator *c, size_t from, const struct error 
 	}
 }
 
+/* Only where a test of costs switches the sharing of transactions off. */
+static void commit_alone(struct coordinator *c)
+{
+	struct error err = ERROR_INIT;
+
+	if (store_commit(c->store, &err) < 0 || store_begin(c->store, &err) < 0)
+		die("%s", err.text);
+}
+
 int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct error *err)
 {
 	struct turn *turn = &c->turn;
@@ -77,6 +87,8 @@ int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct er
 		drop_effects(c, before, NULL);
 	} else {
 		store_release(c->store);
+		if (control_off("group-commit"))
+			commit_alone(c);
 	}
 	turn->nested = false;
 	return rc;

@@ -10,6 +10,8 @@
 /* fence              an attempt that is not its task's current one changes the task
  * idempotent-finish  an attempt that has ended can end again
  * sweep              what a dead worker's or an ended agent's processes left is not looked for
+ * group-commit       a turn's requests share one transaction: off, each has its own
+ * lone-agent         a task without a slot starts its agent and nothing else
  * fsync-store        the store is not synced
  * fsync-git          neither git's objects and refs nor what agents commit are synced */
 #ifdef PLEACH_CONTROLS
