@@ -527,6 +527,17 @@ static void run_finish(struct run *run)
 	free(run->notice);
 }
 
+/* What was to land by itself counts, too. */
+static int landing_status(const struct run *run, int status)
+{
+	const char *why = outcome_waits_to_land(run->tasks);
+
+	if (!why)
+		return !status && outcome_is_unlanded(run->tasks) ? 1 : status;
+	report_note(run->cli, "not landed yet: %s (once that is over it lands by itself)", why);
+	return 3;
+}
+
 int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t **tasks,
                struct error *err)
 {
@@ -548,10 +559,8 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
 		follow_show_end(&run);
 		/* What a stuck task waits for may be outside of this run. */
 		status = outcome_exit_status(run.tasks, NULL);
-		if (follow->lands && outcome_waits_to_land(run.tasks))
-			status = 3;
-		else if (!status && follow->lands && outcome_is_unlanded(run.tasks))
-			status = 1;
+		if (follow->lands)
+			status = landing_status(&run, status);
 		*tasks = json_incref(run.tasks);
 	}
 	screen_tty_release();

@@ -134,18 +134,20 @@ bool outcome_is_unlanded(const json_t *tasks)
 	return false;
 }
 
-bool outcome_waits_to_land(const json_t *tasks)
+const char *outcome_waits_to_land(const json_t *tasks)
 {
 	json_t *task;
 	size_t i;
 
 	json_array_foreach (tasks, i, task) {
-		const char *state = json_text(json_sub(task, "landing"), "state");
+		const json_t *landing = json_sub(task, "landing");
+		const char *state = json_text(landing, "state");
+		const char *message = json_text(landing, "message");
 
 		if (state && strcmp(state, "queued") == 0)
-			return true;
+			return message ? message : "it waits to land";
 	}
-	return false;
+	return NULL;
 }
 
 static json_t *usage_json(const struct outcome *n)

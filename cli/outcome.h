@@ -26,8 +26,9 @@ int outcome_exit_status(const json_t *tasks, const json_t *others);
 
 /* Something that was to land by itself conflicts, fails merged, or was refused. */
 bool outcome_is_unlanded(const json_t *tasks);
-/* Something is in the queue though all rests: a person keeps the target. */
-bool outcome_waits_to_land(const json_t *tasks);
+/* Something is in the queue though all rests: a person keeps the target. Why; NULL: nothing is.
+ * Borrowed until the tasks go. */
+const char *outcome_waits_to_land(const json_t *tasks);
 
 /* {"plan","completed",…,"seconds"}. New reference. */
 json_t *outcome_json(const char *plan, const json_t *tasks, double seconds);

@@ -11,6 +11,7 @@
 void landings_init(struct coordinator *c)
 {
 	c->landings = xcalloc(1, sizeof *c->landings);
+	c->landings->refused = true; /* by an earlier process */
 	holds_init(c);
 	clashes_init(c); /* what will not land beside what: known before it is tried */
 }
@@ -57,9 +58,34 @@ void landing_kick(struct coordinator *c, const char *target)
 	turn_effect(c, kick_effect, NULL, xstrdup(target));
 }
 
+/* What is queued and waited for, at any distance, must not come after it. */
+static void raise_blockers(struct coordinator *c, int64_t task, int64_t priority)
+{
+	_cleanup_json_ json_t *raised = json_pack("[I]", (json_int_t)task);
+
+	for (size_t at = 0; at < json_array_size(raised); at++) {
+		int64_t id = json_integer_value(json_array_get(raised, at));
+		_cleanup_free_ int64_t *blockers = store_task_blockers(c->store, id);
+
+		for (size_t i = 0; blockers[i]; i++) {
+			struct queue_row row = {0};
+
+			if (store_queue_get(c->store, blockers[i], &row) &&
+			    row.priority < priority) {
+				store_queue_raise(c->store, blockers[i], priority);
+				json_array_append_new(raised, json_integer(blockers[i]));
+			}
+			queue_row_finish(&row);
+		}
+	}
+}
+
 void landing_enqueue(struct coordinator *c, const struct task_row *task, const char *target,
                      bool squash)
 {
+	_cleanup_free_ char *branch = xstrdup(target);
+	const struct queue_row row = {
+	    .task = task->id, .target = branch, .squash = squash, .priority = task->priority};
 	struct queue_row there = {0};
 	json_t *data;
 
@@ -67,7 +93,8 @@ void landing_enqueue(struct coordinator *c, const struct task_row *task, const c
 		queue_row_finish(&there);
 		return;
 	}
-	store_queue_add(c->store, task->id, target, squash);
+	store_queue_add(c->store, &row);
+	raise_blockers(c, task->id, task->priority);
 	/* What was landed before stays so while it is looked at again. */
 	if (task->landing != LANDING_LANDED) {
 		store_task_set_landing(c->store, task->id, LANDING_QUEUED, NULL);
@@ -78,36 +105,36 @@ void landing_enqueue(struct coordinator *c, const struct task_row *task, const c
 	landing_kick(c, target);
 }
 
-/* What conflicted or failed is not tried again by itself, nor what is built on it. */
-static bool may_land(struct coordinator *c, const struct landing_order *order)
+static void enqueue_order(struct coordinator *c, const struct landing_order *order,
+                          const char *target, bool squash)
 {
 	for (size_t i = 0; i < order->n; i++) {
 		_cleanup_task_ struct task_row task = {0};
 
-		if (!store_task_get(c->store, order->tasks[i], &task) ||
-		    task.landing == LANDING_CONFLICT || task.landing == LANDING_VERIFY_FAILED)
-			return false;
+		if (store_task_get(c->store, order->tasks[i], &task))
+			landing_enqueue(c, &task, target, squash);
 	}
-	return true;
 }
 
+/* What conflicted or failed is not tried again by itself, nor what is built on it: that waits
+ * until the other has landed (landing_resolved). */
 static void enqueue_with_blockers(struct coordinator *c, int64_t id)
 {
 	_cleanup_task_ struct task_row row = {0};
 	_cleanup_json_ json_t *policy = NULL;
 	struct landing_order order = {0};
 	struct plan_row plan = {0};
+	int64_t stopped;
 
-	if (!store_task_get(c->store, id, &row) || !store_plan_get(c->store, row.plan, &plan))
-		return;
-	policy = landing_policy(c, row.plan);
-	if (plan.target && landing_order_of(c, id, &order) == 0 && may_land(c, &order))
-		for (size_t i = 0; i < order.n; i++) {
-			_cleanup_task_ struct task_row task = {0};
-
-			if (store_task_get(c->store, order.tasks[i], &task))
-				landing_enqueue(c, &task, plan.target, json_flag(policy, "squash"));
-		}
+	if (store_task_get(c->store, id, &row) && row.landing == LANDING_NONE &&
+	    store_plan_get(c->store, row.plan, &plan) && plan.target) {
+		policy = landing_policy(c, row.plan);
+		stopped = landing_order_of(c, id, &order);
+		if (stopped)
+			landing_record_stopped(c, &row, stopped, plan.target);
+		else
+			enqueue_order(c, &order, plan.target, json_flag(policy, "squash"));
+	}
 	landing_order_finish(&order);
 	plan_row_finish(&plan);
 }
@@ -125,6 +152,14 @@ void landing_scan(struct coordinator *c, int64_t plan)
 	landing_enqueue_all(c, tasks);
 }
 
+static void look_at_refused(struct coordinator *c, int64_t plan)
+{
+	_cleanup_free_ int64_t *tasks = store_queue_refused(c->store, plan);
+
+	c->landings->refused = false;
+	landing_enqueue_all(c, tasks);
+}
+
 /* Whatever of its plan was refused before is looked at again, too. */
 void landing_completed(struct coordinator *c, const struct task_row *task)
 {
@@ -136,7 +171,9 @@ void landing_completed(struct coordinator *c, const struct task_row *task)
 	if (lands & PLAN_LANDS_RESOLVE)
 		landing_resolver_completed(c, task);
 	if (lands & PLAN_LANDS_ALL)
-		landing_scan(c, task->plan);
+		enqueue_with_blockers(c, task->id);
+	if (lands & PLAN_LANDS_ALL && c->landings->refused)
+		look_at_refused(c, task->plan);
 }
 
 static void forget_effect(struct coordinator *c, void *context)
@@ -305,21 +342,12 @@ bool landing_is_under_way(struct coordinator *c, const struct task_row *task)
 
 json_t *landings_json(struct coordinator *c)
 {
-	_cleanup_free_ int64_t *tasks = store_queue_tasks(c->store, NULL);
-	json_t *list = json_array();
+	json_t *list = store_queue_json(c->store), *item;
+	size_t i;
 
-	for (size_t i = 0; tasks[i]; i++) {
-		_cleanup_task_ struct task_row task = {0};
-		struct queue_row row = {0};
-
-		if (store_task_get(c->store, tasks[i], &task) &&
-		    store_queue_get(c->store, tasks[i], &row))
-			json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s}", "task",
-			                                      (json_int_t)task.id, "key", task.key,
-			                                      "target", row.target, "state",
-			                                      lane_state_of(c, task.id)));
-		queue_row_finish(&row);
-	}
+	json_array_foreach (list, i, item)
+		json_object_set_new(item, "state",
+		                    json_string(lane_state_of(c, json_int(item, "task", 0))));
 	return list;
 }
 

@@ -27,6 +27,7 @@ struct landings {
 	unsigned slots;     /* bit n: integration slot n is in use */
 	struct hold *holds; /* targets on which nothing lands for now */
 	uv_timer_t timer;   /* to try those again */
+	bool refused;       /* something was that may be looked at again */
 	bool open;          /* recovery has settled what was under way */
 	bool cancelled;     /* down --now: nothing lands by itself any more */
 };
@@ -94,6 +95,9 @@ void landing_record_landed(struct coordinator *c, const char *target, const json
 /* Out of the queue without having landed; and so is what waits behind it. */
 void landing_record_aside(struct coordinator *c, const char *target, const json_t *step,
                           enum landing_fate fate, json_t *told);
+/* It does not get into the queue: what it waits for does not land by itself. */
+void landing_record_stopped(struct coordinator *c, const struct task_row *task, int64_t by,
+                            const char *target);
 /* Everything of that target out of the queue; with `keep` what lands by itself stays there. */
 void landing_record_end(struct coordinator *c, const char *target, const struct error *why,
                         bool keep, json_t *told);

@@ -111,10 +111,12 @@ static void woven(struct coordinator *c, const json_t *result, const struct erro
 	lane_advance(lane);
 }
 
-/* The tasks that wait and are in no chain yet, as many as there is room for. */
-static json_t *next_items(struct lane *lane, size_t room, int64_t *plan)
+/* The tasks that wait and are in no chain yet, as many as there is room for: the chain holds
+ * `held`, so more of the queue's first ones need not be read. */
+static json_t *next_items(struct lane *lane, size_t held, size_t room, int64_t *plan)
 {
-	_cleanup_free_ int64_t *tasks = store_queue_tasks(lane->c->store, lane->target);
+	_cleanup_free_ int64_t *tasks =
+	    store_queue_tasks(lane->c->store, lane->target, (int64_t)(held + room));
 	json_t *items = json_array();
 
 	for (size_t i = 0; tasks[i] && json_array_size(items) < room; i++) {
@@ -157,7 +159,7 @@ void chain_grow(struct lane *lane)
 	}
 	if (lane->weaving || lane->held || held >= room)
 		return;
-	items = next_items(lane, room - held, &plan);
+	items = next_items(lane, held, room - held, &plan);
 	if (!json_array_size(items)) {
 		json_decref(items);
 		return;

@@ -174,7 +174,7 @@ void lane_fail_stored(struct lane *lane, struct error *why)
 /* What the plan of the first that waits says. New reference. */
 static json_t *lane_policy(struct lane *lane)
 {
-	_cleanup_free_ int64_t *tasks = store_queue_tasks(lane->c->store, lane->target);
+	_cleanup_free_ int64_t *tasks = store_queue_tasks(lane->c->store, lane->target, 1);
 	_cleanup_task_ struct task_row task = {0};
 
 	if (!tasks[0] || !store_task_get(lane->c->store, tasks[0], &task))

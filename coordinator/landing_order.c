@@ -19,9 +19,11 @@ void landing_order_finish(struct landing_order *order)
 struct walk {
 	struct coordinator *c;
 	struct landing_order *order;
-	bool into;      /* a target was named: the plans' do not matter */
-	json_t *seen;   /* id → true */
-	int64_t *stack; /* negative: its blockers are done */
+	bool into;       /* a target was named: the plans' do not matter */
+	bool gently;     /* what failed to land is not tried again */
+	int64_t stopped; /* by that one */
+	json_t *seen;    /* id → true */
+	int64_t *stack;  /* negative: its blockers are done */
 	size_t n, cap;
 };
 
@@ -73,6 +75,20 @@ static void append(struct landing_order *order, int64_t id)
 	order->tasks[order->n] = 0;
 }
 
+/* It conflicted or failed, or waits behind one that did: till that has landed. */
+static bool is_stopped(const struct task_row *task)
+{
+	_cleanup_json_ json_t *detail = NULL;
+
+	if (task->status != TASK_COMPLETED || task->landing == LANDING_QUEUED)
+		return false;
+	if (task->landing != LANDING_NONE)
+		return true;
+	if (task->landing_detail)
+		detail = jsonl_parse(task->landing_detail, strlen(task->landing_detail), NULL);
+	return json_sub(detail, "after") != NULL;
+}
+
 /* One step: a task is opened (itself again, then its blockers on top), or put in order. */
 static int step(struct walk *walk, int64_t id, struct error *err)
 {
@@ -96,8 +112,12 @@ static int step(struct walk *walk, int64_t id, struct error *err)
 	for (size_t i = 0; blockers[i]; i++) {
 		_cleanup_task_ struct task_row blocker = {0};
 
-		if (store_task_get(walk->c->store, blockers[i], &blocker) &&
-		    blocker.landing != LANDING_LANDED)
+		if (!store_task_get(walk->c->store, blockers[i], &blocker) ||
+		    blocker.landing == LANDING_LANDED)
+			continue;
+		if (walk->gently && is_stopped(&blocker))
+			walk->stopped = blockers[i];
+		else if (!walk->gently || blocker.landing != LANDING_QUEUED)
 			push(walk, blockers[i]);
 	}
 	return 0;
@@ -106,7 +126,7 @@ static int step(struct walk *walk, int64_t id, struct error *err)
 static int walk_from(struct walk *walk, int64_t id, struct error *err)
 {
 	push(walk, id);
-	while (walk->n)
+	while (walk->n && !walk->stopped)
 		if (step(walk, walk->stack[--walk->n], err) < 0)
 			return -1;
 	return 0;
@@ -134,16 +154,17 @@ static int check_asked(struct coordinator *c, int64_t *id, struct error *err)
 	return 0;
 }
 
-int landing_order_of(struct coordinator *c, int64_t task, struct landing_order *out)
+int64_t landing_order_of(struct coordinator *c, int64_t task, struct landing_order *out)
 {
 	struct landing_order order = {.tasks = xcalloc(1, sizeof *order.tasks)};
-	struct walk walk = {.c = c, .order = &order, .into = true, .seen = json_object()};
-	int rc = walk_from(&walk, task, NULL);
+	struct walk walk = {
+	    .c = c, .order = &order, .into = true, .gently = true, .seen = json_object()};
 
+	walk_from(&walk, task, NULL); /* whatever the targets: nothing to refuse */
 	json_decref(walk.seen);
 	free(walk.stack);
 	*out = order;
-	return rc;
+	return walk.stopped;
 }
 
 int landing_order_make(struct request *r, const json_t *refs, bool all, bool into,

@@ -18,7 +18,8 @@ void landing_order_finish(struct landing_order *order);
 int landing_order_make(struct request *r, const json_t *refs, bool all, bool into,
                        struct landing_order *out, struct error *err);
 
-/* One completed task and its blockers that have not landed, whatever their targets. */
-int landing_order_of(struct coordinator *c, int64_t task, struct landing_order *out);
+/* One completed task and its blockers that have neither landed nor are queued, whatever their
+ * targets. Another number than 0: a blocker that does not land by itself, nor does this one. */
+int64_t landing_order_of(struct coordinator *c, int64_t task, struct landing_order *out);
 
 #endif

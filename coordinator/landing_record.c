@@ -106,6 +106,20 @@ static void set_stopped(struct coordinator *c, int64_t task, const char *key, co
 	note(told, task, FATE_STOPPED, entry);
 }
 
+void landing_record_stopped(struct coordinator *c, const struct task_row *task, int64_t by,
+                            const char *target)
+{
+	_cleanup_task_ struct task_row blocker = {0};
+	_cleanup_json_ json_t *detail = NULL;
+
+	if (task->landing_detail)
+		detail = jsonl_parse(task->landing_detail, strlen(task->landing_detail), NULL);
+	if (json_sub(detail, "after") || !store_task_get(c->store, by, &blocker))
+		return; /* known */
+	set_landing(c, task->id, LANDING_NONE,
+	            json_pack("{s:[s], s:s}", "after", blocker.key, "target", target));
+}
+
 /* What is queued and waits for the task, at any distance, cannot land without it. */
 static void stop_behind(struct coordinator *c, int64_t task, const char *target, json_t *told)
 {
@@ -154,6 +168,7 @@ void landing_record_aside(struct coordinator *c, const char *target, const json_
 	queue_row_finish(&queued);
 	entry = json_copy((json_t *)step);
 	store_queue_remove(c->store, id);
+	c->landings->refused = c->landings->refused || fate == FATE_REFUSED;
 	if (fate == FATE_CONFLICT && is_still(&task, step))
 		resolver = landing_resolve(c, &task, target, step);
 	if (resolver)
@@ -190,7 +205,7 @@ static bool lands_by_itself(struct coordinator *c, const struct task_row *task, 
 void landing_record_end(struct coordinator *c, const char *target, const struct error *why,
                         bool keep, json_t *told)
 {
-	_cleanup_free_ int64_t *tasks = store_queue_tasks(c->store, target);
+	_cleanup_free_ int64_t *tasks = store_queue_tasks(c->store, target, -1);
 
 	for (size_t i = 0; tasks[i]; i++) {
 		_cleanup_task_ struct task_row task = {0};
@@ -198,6 +213,7 @@ void landing_record_end(struct coordinator *c, const char *target, const struct 
 		json_t *entry;
 
 		stays = keep && there && lands_by_itself(c, &task, target);
+		c->landings->refused = true;
 		if (!stays)
 			store_queue_remove(c->store, tasks[i]);
 		if (!there)
@@ -205,7 +221,14 @@ void landing_record_end(struct coordinator *c, const char *target, const struct 
 		entry = json_pack("{s:I, s:s, s:o, s:s}", "task", (json_int_t)task.id, "key",
 		                  task.key, "message", json_text_or_null(why->text), "code",
 		                  error_code_word(why->code));
-		if (task.landing == LANDING_QUEUED && !stays)
+		if (task.landing == LANDING_QUEUED && stays) {
+			_cleanup_json_ json_t *detail =
+			    json_pack("{s:O, s:s}", "message", json_object_get(entry, "message"),
+			              "target", target);
+			_cleanup_free_ char *text = jsonl_text(detail);
+
+			store_task_set_landing(c->store, task.id, LANDING_QUEUED, text);
+		} else if (task.landing == LANDING_QUEUED)
 			set_landing(c, task.id, LANDING_NONE,
 			            json_pack("{s:O, s:s}", "message",
 			                      json_object_get(entry, "message"), "target", target));

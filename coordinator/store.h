@@ -364,17 +364,26 @@ struct queue_row {
 	int64_t id, task;
 	char *target;
 	bool squash;
+	int64_t priority;
 };
 void queue_row_finish(struct queue_row *row);
 /* Nothing when the task is in it. */
-void store_queue_add(struct store *store, int64_t task, const char *target, bool squash);
+/* Those of the higher priority first, then the oldest; what waits for another has to be added
+ * after it, and the other raised to its priority. */
+void store_queue_add(struct store *store, const struct queue_row *row);
+void store_queue_raise(struct store *store, int64_t task, int64_t priority);
 void store_queue_remove(struct store *store, int64_t task);
 bool store_queue_get(struct store *store, int64_t task, struct queue_row *out);
-int64_t *store_queue_tasks(struct store *store, const char *target); /* NULL: of all; in order */
+/* In order, the first `limit` (-1: all). */
+int64_t *store_queue_tasks(struct store *store, const char *target, int64_t limit);
+/* [{"task","key","target"}] of all targets, in order. New reference. */
+json_t *store_queue_json(struct store *store);
 char **store_queue_targets(struct store *store); /* caller frees with strv_free */
 bool store_queue_any(struct store *store);
 /* Completed tasks of plans with merge: auto (0: of all) that nobody has queued or undone. */
 int64_t *store_queue_candidates(struct store *store, int64_t plan);
+/* Completed tasks of the plan that were refused, through no fault of their own. */
+int64_t *store_queue_refused(struct store *store, int64_t plan);
 unsigned store_plan_lands(struct store *store, int64_t plan);
 /* [{"key","base","head"}] of the newest tasks that landed on a target. New reference. */
 json_t *store_landed_on(struct store *store, const char *target, int64_t limit);

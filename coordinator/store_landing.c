@@ -90,12 +90,18 @@ void queue_row_finish(struct queue_row *row)
 	*row = (struct queue_row){0};
 }
 
-void store_queue_add(struct store *store, int64_t task, const char *target, bool squash)
+void store_queue_add(struct store *store, const struct queue_row *row)
 {
 	sql_run(store,
-	        "INSERT INTO landing_queue(task, target, squash, created_at) VALUES(?1, ?2, ?3, ?4)"
-	        " ON CONFLICT(task) DO NOTHING",
-	        "itbi", task, target, squash, time_now_ms());
+	        "INSERT INTO landing_queue(task, target, squash, priority, created_at)"
+	        " VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(task) DO NOTHING",
+	        "itbii", row->task, row->target, row->squash, row->priority, time_now_ms());
+}
+
+void store_queue_raise(struct store *store, int64_t task, int64_t priority)
+{
+	sql_run(store, "UPDATE landing_queue SET priority = ?2 WHERE task = ?1 AND priority < ?2",
+	        "ii", task, priority);
 }
 
 void store_queue_remove(struct store *store, int64_t task)
@@ -106,7 +112,8 @@ void store_queue_remove(struct store *store, int64_t task)
 bool store_queue_get(struct store *store, int64_t task, struct queue_row *out)
 {
 	sqlite3_stmt *row = sql_bind(
-	    store, "SELECT id, task, target, squash FROM landing_queue WHERE task = ?1", "i", task);
+	    store, "SELECT id, task, target, squash, priority FROM landing_queue WHERE task = ?1",
+	    "i", task);
 
 	if (!sql_step(store, row))
 		return false;
@@ -115,16 +122,39 @@ bool store_queue_get(struct store *store, int64_t task, struct queue_row *out)
 	    .task = sqlite3_column_int64(row, 1),
 	    .target = sql_column_text(row, 2),
 	    .squash = sqlite3_column_int(row, 3),
+	    .priority = sqlite3_column_int64(row, 4),
 	};
 	sql_done(row);
 	return true;
 }
 
-int64_t *store_queue_tasks(struct store *store, const char *target)
+int64_t *store_queue_tasks(struct store *store, const char *target, int64_t limit)
 {
-	return sql_ints(
-	    store, "SELECT task FROM landing_queue WHERE ?1 IS NULL OR target = ?1 ORDER BY id",
-	    "t", target);
+	return sql_ints(store,
+	                "SELECT task FROM landing_queue WHERE target = ?1"
+	                " ORDER BY priority DESC, id LIMIT ?2",
+	                "ti", target, limit);
+}
+
+json_t *store_queue_json(struct store *store)
+{
+	sqlite3_stmt *row =
+	    sql_bind(store,
+	             "SELECT queue.task, task.key, queue.target FROM landing_queue queue"
+	             " JOIN task ON task.id = queue.task ORDER BY queue.target, queue.priority "
+	             "DESC, queue.id",
+	             "");
+	json_t *list = json_array();
+
+	while (sql_step(store, row)) {
+		_cleanup_free_ char *key = sql_column_text(row, 1);
+		_cleanup_free_ char *target = sql_column_text(row, 2);
+
+		json_array_append_new(list, json_pack("{s:I, s:s, s:s}", "task",
+		                                      (json_int_t)sqlite3_column_int64(row, 0),
+		                                      "key", key, "target", target));
+	}
+	return list;
 }
 
 char **store_queue_targets(struct store *store)
@@ -151,6 +181,15 @@ int64_t *store_queue_candidates(struct store *store, int64_t plan)
 	                " AND task.head IS NOT NULL AND task.landing = 0 AND task.parent IS NULL"
 	                " AND coalesce(json_extract(task.landing_detail, '$.undone'), 0) = 0"
 	                " ORDER BY task.id",
+	                "i", plan);
+}
+
+int64_t *store_queue_refused(struct store *store, int64_t plan)
+{
+	return sql_ints(store,
+	                "SELECT id FROM task WHERE plan = ?1 AND status = 3 AND landing = 0"
+	                " AND head IS NOT NULL AND parent IS NULL AND landing_detail IS NOT NULL"
+	                " AND json_extract(landing_detail, '$.message') IS NOT NULL ORDER BY id",
 	                "i", plan);
 }
 

@@ -221,4 +221,8 @@ const char *const store_migrations[STORE_SCHEMA] = {
     "  deadline INTEGER NOT NULL, boot TEXT NOT NULL,"
     "  tries INTEGER NOT NULL, attempt INTEGER, message TEXT"
     ") STRICT, WITHOUT ROWID;",
+
+    /* What waits to land: of the higher priority first; its first ones, not all, are read. */
+    "ALTER TABLE landing_queue ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX landing_queue_order ON landing_queue(target, priority DESC, id);",
 };

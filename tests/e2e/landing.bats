@@ -116,7 +116,7 @@ load helper
 	run git rebase work
 	[[ $status != 0 ]]
 	expect 3 pleach run --headless >/dev/null
-	has "$(stderr)" "nothing lands on main: main is in a rebase"
+	has "$(stderr)" "not landed yet: main is in a rebase"
 	is queued "$(task a .landing.state)"
 	git rebase --abort
 	wait_event '.kind == "target.moved"' >/dev/null
@@ -151,4 +151,56 @@ load helper
 	expect 1 pleach run --headless >/dev/null
 	is "landed none landed" "$(pleach --json task list | jq -r '[.tasks[].landing.state] | join(" ")')"
 	has "$(task b .landing.message)" "Killed"
+}
+
+@test "of what waits to land the highest priority comes first, what it waits for before it" {
+	plan <<-'Y'
+	verify: 'case $PWD in */integration*) test -e "$W/go" || { echo >"$W/proving"; read -r x <"$W/hold"; } ;; esac'
+	merge: {ahead: 1}
+	target: main
+	tasks:
+	  - {id: first, prompt: 'touch 1'}
+	  - {id: low, prompt: 'touch 2'}
+	  - {id: under, prompt: 'touch 3'}
+	  - {id: high, prompt: 'touch 4', priority: 5, blocked_by: [under]}
+	Y
+	gate hold
+	gate proving
+	expect 0 pleach run --headless >/dev/null
+	echo user >user && git add user && git commit -qm user
+	background "$PLEACH_BUILD/pleach" merge first
+	timeout "$LIMIT" cat "$W/proving"
+	background "$PLEACH_BUILD/pleach" merge low
+	wait_event '.key == "low" and .data.landing.state == "queued"' >/dev/null
+	background "$PLEACH_BUILD/pleach" merge high
+	wait_event '.key == "high" and .data.landing.state == "queued"' >/dev/null
+	holds "$(pleach --json status)" '[.landings[].key] == ["under", "high", "first", "low"]'
+	touch "$W/go"
+	open_gate hold
+	wait_event '.key == "low" and .data.landing.state == "landed"' >/dev/null
+	is "first under high low" "$(pleach --json events | jq -r 'select(.data.landing.state == "landed").key' | paste -sd' ')"
+}
+
+@test "merge: auto: what is built on a conflict waits, told so, and lands when that has landed" {
+	plan <<-'Y'
+	merge: auto
+	tasks:
+	  - {id: left, prompt: 'echo left >file'}
+	  - {id: right, prompt: 'read -r x <"$W/gate"; echo right >file'}
+	  - {id: one, prompt: 'touch 1', blocked_by: [right]}
+	  - {id: two, prompt: 'touch 2', blocked_by: [one]}
+	Y
+	gate gate
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	run=$BG
+	wait_event '.kind == "target.moved"' >/dev/null
+	open_gate gate
+	finished "$run"
+	is 1 "$STATUS"
+	is '["right"] ["one"]' "$(task one .landing.after) $(task two .landing.after)"
+	# Resolved by hand: the user's own merge contains it.
+	git merge -q pleach/p/right || { echo both >file; git commit -qam both; }
+	expect 0 pleach merge right >/dev/null
+	wait_event '.key == "two" and .data.landing.state == "landed"' >/dev/null
+	git cat-file -e main:1 && git cat-file -e main:2
 }
