@@ -67,3 +67,24 @@ load agents
 	is 3 "$(asked "be healed")"
 	holds "$(task heal-codex .usage)" '. == {"input_tokens":150,"output_tokens":15,"cost_usd":null}'
 }
+
+@test "a service that limits for a while: the task waits, goes on and is done, and others with it" {
+	need_agents
+	mock limits
+	raw_plan <<-'Y'
+	name: p
+	team: 2
+	tasks:
+	  - {id: limited, agent: pi, prompt: be limited, verify: test -e went-on}
+	  - {id: other, agent: codex, prompt: be another, verify: test -e went-on}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is '["completed",2,null]' "$(task limited '[.status, .attempts, .error]')"
+	is '["completed",1,null]' "$(task other '[.status, .attempts, .error]')"
+	holds "$(task limited .usage)" '.input_tokens == 150 and .output_tokens == 15'
+	# It was not asked again before the time that it told.
+	events=$(pleach --json events | jq -s .)
+	holds "$events" '[.[] | select(.kind == "agent.limited")][-1] as $l | [.[] | select(.kind == "attempt.started" and .key == "limited")][-1].at >= $l.data.until'
+	holds "$events" '[.[] | select(.kind == "agent.resumed")] | length == 1'
+	is 3 "$(asked "be limited")" # refused, the tool, the end
+}
