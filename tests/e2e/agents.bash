@@ -23,7 +23,7 @@ mock() {
 }
 
 agents_home() {
-	mkdir -p "$HOME/.pi/agent" "$HOME/.codex"
+	mkdir -p "$HOME/.pi/agent" "$HOME/.codex" "$HOME/.qwen"
 	cat >"$HOME/.pi/agent/models.json" <<-J
 	{"providers":{"mock":{"baseUrl":"$MOCK_URL/v1","api":"openai-completions","apiKey":"x",
 	 "models":[{"id":"mock-1","cost":{"input":3,"output":15,"cacheRead":0,"cacheWrite":0}}]}}}
@@ -41,6 +41,11 @@ agents_home() {
 	request_max_retries = 0
 	stream_max_retries = 0
 	T
+	cat >"$HOME/.qwen/settings.json" <<-'J'
+	{"security":{"auth":{"selectedType":"openai"}},"privacy":{"usageStatisticsEnabled":false},
+	 "general":{"enableAutoUpdate":false}}
+	J
+	export OPENAI_API_KEY=x OPENAI_BASE_URL=$MOCK_URL/v1 OPENAI_MODEL=mock-1
 	export PI_OFFLINE=1 PI_TELEMETRY=0
 }
 

@@ -88,3 +88,22 @@ load agents
 	holds "$events" '[.[] | select(.kind == "agent.resumed")] | length == 1'
 	is 3 "$(asked "be limited")" # refused, the tool, the end
 }
+
+@test "qwen over ACP asks leave for two commands: one the plan's permissions give, one a person" {
+	need_agents
+	mock leave
+	raw_plan <<-'Y'
+	name: p
+	permissions: {mode: ask, allow: ["execute(touch by-policy*)"]}
+	verify: test -e by-policy && test -e by-person
+	agents: {qwen: {mode: acp}}
+	tasks: [{id: t, agent: qwen, timeout: 100s, prompt: Please mend it with leave.}]
+	Y
+	LIMIT=100 expect 3 pleach run --headless >/dev/null
+	holds "$(pleach --json answer)" '.tasks[0].input | .reason == "permission" and (.text | startswith("touch by-person"))'
+	expect 0 pleach answer t allow >/dev/null
+	expect 0 pleach wait t >/dev/null
+	has "$(task t .output)" "Both are done."
+	is '["allow","policy"] ["allow","person"]' "$(pleach --json events |
+		jq -c 'select(.kind == "permission.decided") | [.data.decision, .data.by]' | xargs -d '\n')"
+}
