@@ -115,9 +115,10 @@ char *disk_story(const struct coordinator *c);
 
 /* ---- agents that their service does not serve for a while (limited.c) ---- */
 void limited_init(struct coordinator *c);
-void limited_arm(struct coordinator *c);                   /* after a restart */
-bool limited_is(struct coordinator *c, const char *agent); /* agent may be NULL */
-bool limited_by(struct coordinator *c, int64_t attempt);   /* it is what stands still */
+void limited_arm(struct coordinator *c);                         /* after a restart */
+bool limited_is(struct coordinator *c, const char *agent);       /* agent may be NULL */
+int64_t limited_until(struct coordinator *c, const char *agent); /* 0: it is not */
+bool limited_by(struct coordinator *c, int64_t attempt);         /* it is what stands still */
 /* In a step: an attempt tells that its service refuses it, until then (ms since the epoch; 0: not
  * told, and it backs off); that it is served again, or has ended for another reason. */
 void limited_note(struct coordinator *c, const struct attempt_row *attempt, int64_t until,

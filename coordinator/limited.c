@@ -41,11 +41,18 @@ static int64_t left_of(const struct coordinator *c, const struct hold_row *row)
 	return wall > 0 ? wall : 0;
 }
 
-bool limited_is(struct coordinator *c, const char *agent)
+int64_t limited_until(struct coordinator *c, const char *agent)
 {
 	_cleanup_hold_ struct hold_row row = {0};
 
-	return agent && store_hold_get(c->store, agent, &row) && row.until && !is_over(c, &row);
+	return agent && store_hold_get(c->store, agent, &row) && row.until && !is_over(c, &row)
+	           ? row.until
+	           : 0;
+}
+
+bool limited_is(struct coordinator *c, const char *agent)
+{
+	return limited_until(c, agent) != 0;
 }
 
 bool limited_by(struct coordinator *c, int64_t attempt)

@@ -42,8 +42,10 @@ json_t *teammate_json(struct coordinator *c, const struct teammate *t)
 	_cleanup_free_ char *slot = teammate_slot(c, t->name), *branch = NULL;
 	_cleanup_attempt_ struct attempt_row attempt = {0};
 	char since[32], until[32];
+	int64_t until_ms;
 
-	text_format_time(t->until_ms, until);
+	until_ms = t->attempt && t->until_ms ? t->until_ms : limited_until(c, t->agent);
+	text_format_time(until_ms, until);
 	if (t->attempt && store_attempt_get(c->store, t->attempt, &attempt))
 		branch = xstrdup(attempt.branch);
 	text_format_time(t->since_ms, since);
@@ -55,7 +57,7 @@ json_t *teammate_json(struct coordinator *c, const struct teammate *t)
 	    c->views ? views_pane(c->views, t->name) : NULL, "pid",
 	    json_int_or_null(t->proc.pid, 0), "slot", json_text_or_null(slot), "branch", branch,
 	    "last_output", json_text_or_null(t->last_output), "progress",
-	    json_text_or_null(t->progress), "since", since, "until", t->until_ms ? until : NULL);
+	    json_text_or_null(t->progress), "since", since, "until", until_ms ? until : NULL);
 }
 
 json_t *team_json(struct coordinator *c)

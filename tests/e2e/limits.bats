@@ -83,3 +83,216 @@ fails() {
 usage_is() {
 	[[ $(task "$1" '.usage | .input_tokens + .output_tokens') == "$2" ]]
 }
+
+@test "a task over its budget is ended, its work kept; it is not started again before that is raised" {
+	gate go
+	says near 900 50
+	says over 1000 100
+	with_budget() {
+		raw_plan <<-Y
+		$(agents)
+		tasks:
+		  - id: a
+		    slot: own
+		    retries: 3
+		    budget: {tokens: $1}
+		    prompt: 'echo work >made; [ -e \$W/again ] && exit; touch \$W/again; cat \$W/near; cat \$W/over; read x <\$W/go'
+		Y
+	}
+	with_budget 1k
+	expect 1 pleach run --headless >/dev/null
+	is '["failed","budget",1]' "$(task a '[.status, .error.code, .attempts]')"
+	has "$(task a .error.message)" "2050 of 1000 tokens"
+	is work "$(git show "$(task a .head):made")"
+	# Tried again, it waits for a person: nothing was started.
+	expect 3 pleach run --headless --retry >/dev/null
+	holds "$(pleach --json task show a)" '.status == "needs_input" and .input.reason == "budget" and .attempts == 1'
+	has "$(expect 0 pleach answer)" "raise its budget"
+	expect 5 pleach answer a yes >/dev/null
+	with_budget 1M
+	expect 0 pleach run --headless >/dev/null
+	is '["completed",2]' "$(task a '[.status, .attempts]')"
+}
+
+@test "a plan over its budget starts nothing more and ends what runs; raised, it goes on" {
+	gate go
+	used one 1 1 0.6
+	says two 5 5
+	with_budget() {
+		raw_plan <<-Y
+		$(agents)
+		budget: {usd: $1}
+		tasks:
+		  - {id: a, prompt: 'cat \$W/one'}
+		  - {id: b, prompt: '[ -e \$W/raised ] || { cat \$W/two; read x <\$W/go; }'}
+		  - {id: c, prompt: 'cat \$W/one', blocked_by: [a]}
+		  - {id: d, prompt: 'true', blocked_by: [c]}
+		Y
+	}
+	with_budget 1.00
+	# c brings it over: b is ended, and d does not start.
+	out=$(expect 3 pleach --json run --headless --team 2)
+	is '["completed","needs_input","completed","needs_input"]' "$(pleach --json task list | jq -c '[.tasks[].status]')"
+	holds "$(pleach --json task show b)" '.error.code == "budget" and .input.reason == "budget" and .attempts == 1'
+	has "$(task d .input.text)" '$1.20 of $1.00'
+	holds "$(pleach --json usage --plan pleach)" '.budget.usd == 1 and .spent.cost_usd == 1.2'
+	has "$(expect 0 pleach usage --plan pleach)" '$1.20 of $1.00'
+	touch "$W/raised"
+	with_budget 2.00
+	expect 0 pleach run --headless >/dev/null
+	is '["completed","completed"]' "$(pleach --json task list | jq -c '[.tasks[1,3].status]')"
+}
+
+@test "the day's budget holds everything until it is raised" {
+	used one 1 1 5
+	mkdir -p "$XDG_CONFIG_HOME/pleach"
+	echo 'budget: {day_usd: 4}' >"$XDG_CONFIG_HOME/pleach/config.yaml"
+	raw_plan <<-Y
+	$(agents)
+	tasks:
+	  - {id: a, prompt: 'cat \$W/one'}
+	  - {id: b, prompt: 'true', blocked_by: [a]}
+	Y
+	expect 0 pleach run --headless --detach >/dev/null
+	wait_event '.kind == "budget.reached" and .data.of == "day"' >/dev/null
+	holds "$(pleach --json task show b)" '.status == "pending" and .waits.for == "budget" and .attempts == 0'
+	has "$(expect 0 pleach status)" "today's budget is used up"
+	holds "$(pleach --json status)" "(.limited | length) == 1 and .limited[0].agent == null"
+	# It outlives the process, and nobody waits it out by hand.
+	kill -KILL "$(serving_pid)"
+	expect 0 pleach team resume >/dev/null
+	is pending "$(task b .status)"
+	echo 'budget: {day_usd: 40}' >"$XDG_CONFIG_HOME/pleach/config.yaml"
+	expect 0 pleach run --headless >/dev/null
+	is completed "$(task b .status)"
+	holds "$(pleach --json status)" '.limited == []'
+}
+
+@test "agents that tell nothing are named when a budget cannot hold them" {
+	raw_plan <<-Y
+	$(agents)
+	tasks:
+	  - {id: a, agent: plain, budget: {usd: 1}, prompt: 'true'}
+	  - {id: b, agent: codexish, budget: {usd: 1}, prompt: 'true'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	has "$(stderr)" "agent plain does not tell what it uses"
+	has "$(stderr)" "agent codexish tells tokens but no cost"
+	lacks "$(stderr)" "claudish"
+}
+
+@test "a limited agent waits until its service said, others go on; the attempt does not count" {
+	mkfifo "$W/seen"
+	raw_plan <<-Y
+	$(agents)
+	tasks:
+	  - {id: a, prompt: '[ -e \$W/a ] || { touch \$W/a; printf "{\"type\":\"result\",\"is_error\":true,\"result\":\"usage limit reached|%s\"}\n" \$((\$(date +%s) + 4)); exit 1; }'}
+	  - {id: b, blocked_by: [a], when: settled, prompt: 'true'}
+	  - {id: c, agent: plain, prompt: 'read x <\$W/seen'}
+	Y
+	expect 0 pleach run --headless --team 2 --detach >/dev/null
+	event=$(wait_event '.kind == "agent.limited"')
+	holds "$event" '.data.agent == "claudish" and .data.until != null and (.data.message | test("usage limit reached"))'
+	a=$(pleach --json task show a)
+	holds "$a" '.status == "pending" and .ready and .waits.for == "limit" and .waits.agent == "claudish" and .error.code == "limit"'
+	has "$(expect 0 pleach status)" "claudish is limited for"
+	has "$(expect 0 pleach ls)" "claudish is limited for"
+	# The other agent was never held up.
+	echo go >"$W/seen"
+	expect 0 pleach task wait c >/dev/null
+	is 1 "$(task c .attempts)"
+	expect 0 pleach task wait a b >/dev/null
+	is '["completed",2]' "$(task a '[.status, .attempts]')"
+	wait_event '.kind == "agent.resumed" and .data.by == "time"' >/dev/null
+}
+
+teammate_is() {
+	[[ $(team '.teammates[0].state') == "\"$1\"" ]]
+}
+
+@test "without a told reset it backs off, over a restart of the coordinator, until team resume" {
+	raw_plan <<-Y
+	$(agents)
+	team: [{name: ash, agent: codexish}]
+	tasks:
+	  - {id: a, agent: codexish, prompt: '[ -e \$W/a ] || { touch \$W/a; cat \$W/bad; exit 1; }'}
+	Y
+	echo '{"type":"turn.failed","error":{"message":"exceeded retry limit, last status: 429 Too Many Requests"}}' >"$W/bad"
+	expect 0 pleach run --headless --detach >/dev/null
+	event=$(wait_event '.kind == "agent.limited"')
+	holds "$event" '(.data.until[:19] + "Z" | fromdate) - (.at[:19] + "Z" | fromdate) | . >= 29 and . <= 31'
+	is '"limited"' "$(team '.teammates[0].state')"
+	holds "$(pleach --json ps)" '.teammates[0].until != null'
+	has "$(expect 0 pleach ps)" limited
+	old=$(serving_pid)
+	kill -KILL "$old"
+	process_gone "$old"
+	eventually teammate_is limited
+	is '["pending","limit"]' "$(task a '[.status, .waits.for]')"
+	expect 0 pleach team resume codexish >/dev/null
+	expect 0 pleach task wait a >/dev/null
+	is '["completed",2]' "$(task a '[.status, .attempts]')"
+	eventually teammate_is idle
+	wait_event '.kind == "agent.resumed" and .data.by == "person"' >/dev/null
+}
+
+@test "agents that only write of limits are not taken for limited ones" {
+	printf '{"type":"assistant","message":{"id":"m","content":[{"type":"text","text":"HTTP 429: rate limit reached, try again in 5 minutes"}]}}\n{"type":"result","is_error":false,"result":"429 usage limit reached|9999999999"}\n' >"$W/talk"
+	raw_plan <<-Y
+	$(agents)
+	tasks:
+	  - {id: talks, prompt: 'cat \$W/talk'}
+	  - {id: fails, prompt: 'cat \$W/talk; exit 1'}
+	  - {id: text, agent: plain, prompt: 'echo HTTP 429 rate limit; exit 1'}
+	  - {id: ends, agent: plain, prompt: 'echo quota: wait 90s'}
+	  - {id: named, agent: plain, prompt: 'test -e \$W/n || { touch \$W/n; echo quota: wait 1s; exit 3; }'}
+	Y
+	expect 1 pleach run --headless >/dev/null
+	is '["completed","failed","failed","completed","completed"]' "$(pleach --json task list | jq -c '[.tasks[].status]')"
+	is '[1,1,1,1,2]' "$(pleach --json task list | jq -c '[.tasks[].attempts]')"
+	is '["agent_exit","agent_exit"]' "$(pleach --json task list | jq -c '[.tasks[1,2].error.code]')"
+	is '["plain"]' "$(pleach --json events | jq -sc '[.[] | select(.kind == "agent.limited") | .data.agent]')"
+}
+
+@test "an agent whose stream ends in an error failed, whatever its exit status says" {
+	echo '{"type":"turn.failed","error":{"message":"stream disconnected before completion"}}' >"$W/bad"
+	raw_plan <<-Y
+	$(agents)
+	tasks:
+	  - {id: a, agent: codexish, retries: 1, prompt: 'test -e \$W/a || { touch \$W/a; cat \$W/bad; }'}
+	  - {id: b, agent: codexish, prompt: 'cat \$W/bad'}
+	Y
+	expect 1 pleach run --headless >/dev/null
+	is '["completed",2]' "$(task a '[.status, .attempts]')"
+	is '["failed","agent_exit"]' "$(task b '[.status, .error.code]')"
+	has "$(task b .error.message)" "stream disconnected"
+}
+
+@test "no_progress ends an agent that does nothing, not one that writes files" {
+	gate never
+	raw_plan <<-Y
+	$(agents)
+	tasks:
+	  - {id: still, slot: own, no_progress: 1s, prompt: 'echo begun; echo kept >made; read x <\$W/never'}
+	  - {id: busy, slot: own, no_progress: 1s, prompt: 'i=0; while [ \$i -lt 4 ]; do echo \$i >made; sleep 0.6; i=\$((i + 1)); done'}
+	Y
+	expect 1 pleach run --headless --team 2 >/dev/null
+	is '["failed","timeout"]' "$(task still '[.status, .error.code]')"
+	has "$(task still .error.message)" "no progress for"
+	is kept "$(git show "$(task still .head):made")"
+	is completed "$(task busy .status)"
+}
+
+@test "wrap_up tells an agent that can be told, once" {
+	raw_plan <<-Y
+	agents:
+	  talker: {command: [sh, '\$W/talker'], mode: tui, prompt: none}
+	defaults: {agent: talker, slot: none, wrap_up: 1s, timeout: 20s}
+	tasks:
+	  - {id: a, prompt: 'x'}
+	Y
+	sed -i "s|\\\$W|$W|" pleach.yaml
+	printf 'read line; printf "%%s\\n" "$line" >"$W/told"\n' >"$W/talker"
+	expect 0 pleach run --headless >/dev/null
+	has "$(cat "$W/told")" "nearly over: it ends in 19s"
+}
