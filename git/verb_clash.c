@@ -5,6 +5,7 @@
  * Nothing of the repository changes. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "files.h"
@@ -15,6 +16,11 @@
 #include "refs.h"
 #include "verb.h"
 #include "worktree.h"
+
+/* Of what git does not know, so much of a slot is compared: what is larger, or comes after it, is
+ * an agent's output more often than a source, and would be copied at each look. */
+#define UNTRACKED_FILE_MAX ((off_t)1 << 20)
+#define UNTRACKED_ALL_MAX  ((off_t)16 << 20)
 
 struct work {
 	json_int_t task, group; /* of one group, alternatives: they are meant to differ */
@@ -47,13 +53,73 @@ static int divert(struct clash *clash, struct error *err)
 	return 0;
 }
 
+static bool is_private(const struct marker *marker, const char *path)
+{
+	for (size_t i = 0; marker->private_paths && marker->private_paths[i]; i++)
+		if (path_is_below(path, marker->private_paths[i]))
+			return true;
+	return false;
+}
+
+/* The files that git does not know, each with its NUL, as far as they are compared. Nested
+ * repositories end in a slash and are left out, like whatever is no file. */
+static int list_untracked(struct clash *clash, const struct git_run *slot,
+                          const struct marker *marker, struct buf *out, struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct git_run run = *slot;
+	off_t room = UNTRACKED_ALL_MAX;
+
+	run.out = &text;
+	if (git_run(clash->repo, &run, GIT_ARGS("ls-files", "-o", "--exclude-standard", "-z"),
+	            err) < 0)
+		return -1;
+	for (size_t at = 0; at < text.len;) {
+		const char *path = text.data + at;
+		size_t n = strlen(path) + 1;
+		_cleanup_free_ char *file = repo_path(slot->work_tree, path);
+		struct stat st;
+
+		at += n;
+		if (lstat(file, &st) < 0 || (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode)) ||
+		    st.st_size > UNTRACKED_FILE_MAX || st.st_size > room ||
+		    is_private(marker, path))
+			continue;
+		room -= st.st_size;
+		buf_add(out, path, n);
+	}
+	return 0;
+}
+
+static int add_files(struct clash *clash, const struct git_run *slot, const struct marker *marker,
+                     struct error *err)
+{
+	_cleanup_strv_ char **args = NULL;
+	_cleanup_buf_ struct buf untracked = BUF_INIT;
+	struct git_run run = *slot;
+
+	for (const char *const *arg =
+	         GIT_ARGS("add", "-u", "--ignore-errors", "--sparse", "--", ".");
+	     *arg; arg++)
+		strv_push(&args, xstrdup(*arg));
+	for (size_t i = 0; marker->private_paths && marker->private_paths[i]; i++)
+		strv_push(&args, xasprintf(":(exclude,top,literal)%s", marker->private_paths[i]));
+	if (list_untracked(clash, slot, marker, &untracked, err) < 0 ||
+	    git_run(clash->repo, &run, (const char *const *)args, err) < 0)
+		return -1;
+	if (!untracked.len)
+		return 0;
+	run.in = untracked.data;
+	run.in_len = untracked.len;
+	return git_run(clash->repo, &run, GIT_ARGS("update-index", "--add", "-z", "--stdin"), err);
+}
+
 /* The files of a slot as they are, as a tree. */
 static int slot_tree(struct clash *clash, const char *dir, char tree[HEX_SIZE], struct error *err)
 {
 	_cleanup_free_ char *settled = path_settle(dir), *git_dir = NULL, *own = NULL;
 	_cleanup_free_ char *index = repo_path(clash->scratch, "index");
 	struct git_run run = {.work_tree = settled, .index = index};
-	_cleanup_strv_ char **args = NULL;
 	struct marker marker = MARKER_INIT;
 	int rc;
 
@@ -66,14 +132,8 @@ static int slot_tree(struct clash *clash, const char *dir, char tree[HEX_SIZE], 
 		return -1;
 	run.git_dir = git_dir;
 	marker_read(git_dir, &marker, NULL);
-	for (const char *const *arg =
-	         GIT_ARGS("add", "-A", "--ignore-errors", "--sparse", "--", ".");
-	     *arg; arg++)
-		strv_push(&args, xstrdup(*arg));
-	for (size_t i = 0; marker.private_paths && marker.private_paths[i]; i++)
-		strv_push(&args, xasprintf(":(exclude,top,literal)%s", marker.private_paths[i]));
+	rc = add_files(clash, &run, &marker, err);
 	marker_finish(&marker);
-	rc = git_run(clash->repo, &run, (const char *const *)args, err);
 	return rc < 0 ? -1 : git_run_id(clash->repo, &run, GIT_ARGS("write-tree"), tree, err);
 }
 

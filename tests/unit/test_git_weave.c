@@ -329,6 +329,31 @@ static void test_clash(void **state)
 	slot_close(slot);
 }
 
+/* An agent's large output is not copied at each look, nor what is no file. */
+static void test_clash_untracked(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *main = head_of(u, "main");
+	_cleanup_free_ char *four =
+	    branch(u, "four", "echo 4 > new; echo 4 > big; echo 4 > odd; mkdir r; echo 4 > r/f");
+	struct slot *slot = open_slot(u);
+	json_t *answer, *paths;
+
+	start_attempt(u, slot, 1, "one");
+	run_sh(u->slot, "echo 1 > new; head -c 1100000 /dev/zero > big; mkfifo odd; "
+	                "git init -q r; echo 1 > r/f");
+	answer =
+	    ask_well(u, "clash",
+	             json_pack("{s:[{s:i, s:s, s:s}, {s:i, s:s, s:s}]}", "items", "task", 1, "base",
+	                       main, "dir", u->slot, "task", 4, "base", main, "head", four));
+	assert_int_equal(json_array_size(json_sub(answer, "pairs")), 1);
+	paths = json_sub(json_array_get(json_sub(answer, "pairs"), 0), "paths");
+	assert_int_equal(json_array_size(paths), 1);
+	assert_string_equal(json_string_value(json_array_get(paths, 0)), "new");
+	json_decref(answer);
+	slot_close(slot);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +367,7 @@ int main(void)
 	    universe_test(test_squash_and_what_is_on_top),
 	    universe_test(test_back),
 	    universe_test(test_clash),
+	    universe_test(test_clash_untracked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
