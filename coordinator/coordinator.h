@@ -251,8 +251,12 @@ int environment_set_base(struct coordinator *c, const json_t *base, struct error
 /* part: only some tasks of the plan are in secrets; the others keep theirs. */
 int environment_set_plan(struct coordinator *c, const char *plan, const json_t *secrets, bool part,
                          struct error *err);
+/* {KEY: {NAME: VALUE}}. Borrowed; NULL: nothing. */
+const json_t *environment_of_tasks(struct coordinator *c, const char *plan);
 /* What `env:` said of one task alone. Borrowed; NULL: nothing. */
 json_t *environment_of_task(struct coordinator *c, const char *plan, const char *key);
+/* Its agent's profile ← its own: what a proof of it has beyond its plan's. New reference. */
+json_t *environment_of_work(struct coordinator *c, const struct task_row *task);
 /* base ← plan ← task, for a landing's verify. New reference: {NAME: VALUE}. */
 json_t *environment_for(struct coordinator *c, const char *plan, const char *key);
 

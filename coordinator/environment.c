@@ -80,11 +80,31 @@ int environment_set_plan(struct coordinator *c, const char *plan, const json_t *
 	return environment_write(c, err);
 }
 
+const json_t *environment_of_tasks(struct coordinator *c, const char *plan)
+{
+	return json_object_get(json_object_get(json_object_get(c->environment, "plans"), plan),
+	                       "tasks");
+}
+
 json_t *environment_of_task(struct coordinator *c, const char *plan, const char *key)
 {
-	const json_t *secrets = json_object_get(json_object_get(c->environment, "plans"), plan);
+	return json_object_get(environment_of_tasks(c, plan), key);
+}
 
-	return json_object_get(json_object_get(secrets, "tasks"), key);
+json_t *environment_of_work(struct coordinator *c, const struct task_row *task)
+{
+	const json_t *secrets =
+	    json_object_get(json_object_get(c->environment, "plans"), task->plan_name);
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+	json_t *env = json_object();
+	const char *agent = task->agent;
+
+	if (!agent && store_attempt_get(c->store, task->attempt, &attempt))
+		agent = attempt.agent; /* its teammate's */
+	if (agent)
+		json_object_update(env, json_object_get(json_object_get(secrets, "agents"), agent));
+	json_object_update(env, json_object_get(json_object_get(secrets, "tasks"), task->key));
+	return env;
 }
 
 json_t *environment_for(struct coordinator *c, const char *plan, const char *key)

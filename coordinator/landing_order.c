@@ -132,6 +132,26 @@ static int walk_from(struct walk *walk, int64_t id, struct error *err)
 	return 0;
 }
 
+/* Why it cannot be merged yet, and what to type. */
+static int refuse_incomplete(const struct task_row *task, struct error *err)
+{
+	const char *does = "wait";
+
+	if (task->kind == KIND_CHOICE && !task_status_is_terminal(task->status))
+		return error_set(
+		    err, ERROR_CONFLICT,
+		    "%s is %s: none of its alternatives was chosen yet (pleach compare "
+		    "%s, then pleach pick)",
+		    task->key, task_status_word(task->status), task->key);
+	if (task->status == TASK_NEEDS_INPUT)
+		does = "answer";
+	else if (task_status_is_terminal(task->status))
+		does = "retry";
+	return error_set(err, ERROR_CONFLICT,
+	                 "%s is %s: only completed work can be merged (pleach %s %s)", task->key,
+	                 task_status_word(task->status), does, task->key);
+}
+
 /* A task that was asked for by name has to be one that can land. An alternative stands for its
  * choice, when it won. */
 static int check_asked(struct coordinator *c, int64_t *id, struct error *err)
@@ -140,8 +160,7 @@ static int check_asked(struct coordinator *c, int64_t *id, struct error *err)
 
 	store_task_get(c->store, *id, &task);
 	if (task.status != TASK_COMPLETED)
-		return error_set(err, ERROR_CONFLICT, "%s is %s: only completed work can be merged",
-		                 task.key, task_status_word(task.status));
+		return refuse_incomplete(&task, err);
 	if (!task.head)
 		return error_set(err, ERROR_CONFLICT, "%s has no branch to merge (slot: none)",
 		                 task.key);

@@ -175,7 +175,7 @@ static json_t *proof_items(struct coordinator *c, const struct step *step, bool 
 
 	json_array_foreach (step->items, i, item) {
 		int64_t id = json_int(item, "task", 0);
-		_cleanup_json_ json_t *spec = store_task_spec(c->store, id);
+		_cleanup_json_ json_t *spec = store_task_spec(c->store, id), *env = NULL;
 		_cleanup_task_ struct task_row task = {0}, chosen = {0};
 
 		if (!store_task_get(c->store, id, &task))
@@ -184,10 +184,8 @@ static json_t *proof_items(struct coordinator *c, const struct step *step, bool 
 			store_task_get(c->store, task.chosen, &chosen);
 		*plan = task.plan;
 		any = any || json_sub(spec, "verify");
-		json_array_append_new(
-		    items, proof_item(item, spec, task.tree,
-		                      environment_of_task(c, task.plan_name,
-		                                          chosen.key ? chosen.key : task.key)));
+		env = environment_of_work(c, chosen.key ? &chosen : &task);
+		json_array_append_new(items, proof_item(item, spec, task.tree, env));
 	}
 	if (any || hooks)
 		return items;

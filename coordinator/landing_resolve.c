@@ -126,14 +126,13 @@ static int64_t add_task(struct coordinator *c, const struct task_row *task, cons
 static void give_environment(struct coordinator *c, const struct task_row *task, const char *key)
 {
 	_cleanup_task_ struct task_row chosen = {0};
-	_cleanup_json_ json_t *secrets = NULL;
+	_cleanup_json_ json_t *secrets = NULL, *env = NULL;
 	struct error err = ERROR_INIT;
-	json_t *env;
 
 	if (task->chosen)
 		store_task_get(c->store, task->chosen, &chosen);
-	env = environment_of_task(c, task->plan_name, chosen.key ? chosen.key : task->key);
-	if (!env)
+	env = environment_of_work(c, chosen.key ? &chosen : task);
+	if (!json_object_size(env))
 		return;
 	secrets = json_pack("{s:{s:O}}", "tasks", key, env);
 	if (environment_set_plan(c, task->plan_name, secrets, true, &err) < 0)

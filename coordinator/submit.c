@@ -225,6 +225,31 @@ static void warn_of_disk(struct coordinator *c, json_t *result)
 		json_array_append_new(json_object_get(result, "warnings"), json_string(story));
 }
 
+/* What no file has (conflicts' resolvers, alternatives of try --more) keeps what it was given. */
+static int set_environment(struct coordinator *c, const struct submission *sub, const json_t *plan,
+                           bool part, struct error *err)
+{
+	const char *name = json_text(plan, "name");
+	const json_t *given = json_sub(sub->params, "secrets");
+	_cleanup_json_ json_t *secrets = NULL, *listed = json_object();
+	json_t *tasks, *task, *env;
+	const char *key;
+	size_t i;
+
+	if (part || !json_is_object(given))
+		return environment_set_plan(c, name, given, part, err);
+	json_array_foreach (json_sub(plan, "tasks"), i, task)
+		json_object_set_new(listed, json_text(task, "key"), json_true());
+	secrets = json_copy((json_t *)given);
+	tasks = json_object();
+	json_object_foreach ((json_t *)environment_of_tasks(c, name), key, env)
+		if (!json_object_get(listed, key) && store_task_find(c->store, name, key))
+			json_object_set(tasks, key, env);
+	json_object_update(tasks, json_sub(given, "tasks"));
+	json_object_set_new(secrets, "tasks", tasks);
+	return environment_set_plan(c, name, secrets, false, err);
+}
+
 static int submit_step(struct coordinator *c, void *context, struct error *err)
 {
 	struct submission *sub = context;
@@ -261,9 +286,7 @@ static int submit_step(struct coordinator *c, void *context, struct error *err)
 		return error_set(err, ERROR_BUSY, "a dry run is undone");
 	}
 	if (rc == 0)
-		rc = environment_set_plan(c, json_text(plan, "name"),
-		                          json_object_get(sub->params, "secrets"),
-		                          sub->add || json_array_size(keys), err);
+		rc = set_environment(c, sub, plan, sub->add || json_array_size(keys), err);
 	return rc;
 }
 

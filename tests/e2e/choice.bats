@@ -32,6 +32,8 @@ two_fixes() {
 	# All start from the same commit.
 	is 1 "$(for n in 1 2 3; do task speed.$n .base; done | sort -u | wc -l)"
 	has "$(expect 0 pleach answer)" speed
+	expect 5 pleach merge speed
+	has "$(stderr)" "(pleach compare speed, then pleach pick)"
 
 	expect 0 pleach pick speed.2 >/dev/null
 	expect 0 pleach task wait after >/dev/null

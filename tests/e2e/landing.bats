@@ -31,6 +31,49 @@ load helper
 	is $'a\nb' "$(git show main:same)"
 }
 
+@test "verify has the env of its agent when it lands, the task's own before that" {
+	raw_plan <<-'Y'
+	name: p
+	merge: auto
+	agents:
+	  sh: {command: [sh, "{prompt_file}"], mode: exec, env: {N: agent, M: a}}
+	defaults: {agent: sh}
+	verify: 'test "$N" = agent && test -e "$M"'
+	tasks:
+	  - {id: a, prompt: 'echo a >a'}
+	  - {id: b, prompt: 'echo b >b', env: {M: b}}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is "landed landed" "$(pleach --json task list | jq -r '[.tasks[].landing.state] | join(" ")')"
+}
+
+@test "what resolves a conflict keeps its env when the plan is submitted again before it has run" {
+	plan <<-'Y'
+	merge: auto
+	team: 1
+	resolve: mend
+	verify: 'test -z "$N" || grep -q "$N" same'
+	tasks:
+	  - {id: a, prompt: 'echo a >same', env: {N: a}}
+	  - {id: b, prompt: 'echo b >same', env: {N: b}}
+	Y
+	sed -i "s|^agents:\$|agents:\n  mend: {command: [sh, $W/merge], mode: exec}|" pleach.yaml
+	cat >"$W/merge" <<-'S'
+	echo >"$W/resolving"; read -r x <"$W/gate"; env | grep ^N= >"$W/env"; printf 'a\nb\n' >same
+	S
+	gate gate
+	gate resolving
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	run=$BG
+	timeout "$LIMIT" cat "$W/resolving"
+	expect 0 pleach run --headless --detach >/dev/null
+	open_gate gate
+	finished "$run"
+	pleach wait b
+	is N=b "$(cat "$W/env")"
+	jq -e '.plans.p.tasks["b-merge"] == {"N": "b"}' "$PLEACH_RUNTIME_DIR"/*/environment.json
+}
+
 @test "a proof that somebody kills is proven again: nothing of merge: auto stays behind" {
 	plan <<-'Y'
 	merge: auto

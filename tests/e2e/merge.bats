@@ -193,6 +193,7 @@ clash() {
 	Y
 	expect 1 pleach run --headless >/dev/null
 	expect 5 pleach merge a
+	has "$(stderr)" "(pleach retry a)"
 	expect 4 pleach merge nobody
 	expect 2 pleach merge
 	expect 0 pleach diff b >"$W/patch"
