@@ -301,7 +301,7 @@ static int since_compare(const void *a, const void *b)
 
 int method_task_waiting(struct request *r, struct error *err)
 {
-	_cleanup_free_ int64_t *ids = store_tasks_with_status(r->c->store, TASK_NEEDS_INPUT);
+	_cleanup_free_ int64_t *ids = store_tasks_that_ask(r->c->store);
 	_cleanup_free_ json_t **sorted = NULL;
 	json_t *tasks = json_array();
 	size_t n = 0;

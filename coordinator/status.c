@@ -9,7 +9,7 @@
 
 static json_t *waiting_tasks(struct coordinator *c)
 {
-	_cleanup_free_ int64_t *ids = store_tasks_with_status(c->store, TASK_NEEDS_INPUT);
+	_cleanup_free_ int64_t *ids = store_tasks_that_ask(c->store);
 	json_t *tasks = json_array();
 
 	for (size_t i = 0; ids[i]; i++)

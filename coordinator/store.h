@@ -141,7 +141,7 @@ json_t *store_task_inputs(struct store *store, int64_t id);
 int64_t *store_task_blocks(struct store *store, int64_t id);
 int64_t *store_task_alternatives(struct store *store, int64_t id);
 int64_t *store_task_ids(struct store *store, int64_t plan); /* 0: of all plans; in id order */
-int64_t *store_tasks_with_status(struct store *store, enum task_status status);
+int64_t *store_tasks_that_ask(struct store *store);         /* a person */
 int64_t *store_tasks_delayed(struct store *store);
 int64_t *store_tasks_landable(struct store *store); /* completed, with a head, not landed */
 /* Ready work in order (priority, id) that has no base yet and needs one / can be assigned. */

@@ -78,15 +78,15 @@ bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out)
 
 int64_t store_attempt_insert(struct store *store, const struct attempt_row *row)
 {
-	return sql_int(
-	    store, 0,
-	    "INSERT INTO attempt(task, teammate, branch, base, slot, agent, model, started_at,"
-	    " session, continues)"
-	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
-	    "ittttt"
-	    "titt",
-	    row->task, row->teammate, row->branch, row->base, row->slot, row->agent, row->model,
-	    row->started_at, row->session, row->continues);
+	sql_run(store,
+	        "INSERT INTO attempt(task, teammate, branch, base, slot, agent, model, started_at,"
+	        " session, continues)"
+	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	        "ittttt"
+	        "titt",
+	        row->task, row->teammate, row->branch, row->base, row->slot, row->agent, row->model,
+	        row->started_at, row->session, row->continues);
+	return store_failed(store, NULL) ? 0 : sql_last_id(store);
 }
 
 void store_attempt_end(struct store *store, const struct attempt_row *row)

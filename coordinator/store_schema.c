@@ -225,4 +225,15 @@ const char *const store_migrations[STORE_SCHEMA] = {
     /* What waits to land: of the higher priority first; its first ones, not all, are read. */
     "ALTER TABLE landing_queue ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX landing_queue_order ON landing_queue(target, priority DESC, id);",
+
+    /* Dependents are told by the one statement that writes a status (store_task_write_state): a
+     * trigger makes each such write open two tables in memory, three times the cost of it all. An
+     * attempt that runs is found by its task as well as by an index of its own. */
+    "DROP TRIGGER task_unblocks;"
+    "DROP INDEX attempt_open;"
+    /* Neither waiting nor completed: few. With IN its condition made each write of a task build a
+     * table of the numbers, and no query was found to fit it; they name both terms (TASK_IS_FEW).
+     */
+    "DROP INDEX task_status;"
+    "CREATE INDEX task_status ON task(status) WHERE status > 0 AND status <> 3;",
 };

@@ -47,6 +47,10 @@ void store_event_is_last(struct store *store, int64_t seq);
 /* A status or an edge was written: what was known of stuck tasks is not any more. */
 void store_graph_changed(struct store *store);
 
+/* What a query must say so that the index task_status can answer it: of tasks (as t) that are
+ * neither pending nor completed. */
+#define TASK_IS_FEW(t) t ".status > 0 AND " t ".status <> 3"
+
 extern const char *const store_migrations[STORE_SCHEMA];
 
 #endif

@@ -86,13 +86,14 @@ static void add_root(struct stuck *stuck, int64_t id, int64_t root)
  * for it to be settled. */
 static void add_direct(struct store *store, struct stuck *stuck)
 {
-	sqlite3_stmt *row = sql_bind(store,
-	                             "SELECT w.id, t.id FROM task AS t"
-	                             " JOIN dependency AS d ON d.blocker = t.id"
-	                             " JOIN task AS w ON w.id = d.task AND w.status = 0"
-	                             " WHERE t.status IN (2, 4, 5)"
-	                             " AND (t.status = 2 OR w.settled_blockers = 0)",
-	                             "");
+	sqlite3_stmt *row =
+	    sql_bind(store,
+	             "SELECT w.id, t.id FROM task AS t"
+	             " JOIN dependency AS d ON d.blocker = t.id"
+	             " JOIN task AS w ON w.id = d.task AND w.status = 0"
+	             " WHERE " TASK_IS_FEW("t") " AND t.status <> 1"
+	                                        " AND (t.status = 2 OR w.settled_blockers = 0)",
+	             "");
 
 	while (sql_step(store, row))
 		add_root(stuck, sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1));
@@ -159,9 +160,16 @@ static void spread(struct store *store, struct stuck *stuck)
 struct stuck *stuck_make(struct store *store)
 {
 	struct stuck *stuck = xcalloc(1, sizeof *stuck);
-	_cleanup_free_ int64_t *choices =
-	    sql_ints(store, "SELECT DISTINCT parent FROM task WHERE status = 2 AND parent > 0", "");
+	_cleanup_free_ int64_t *choices = NULL;
 
+	if (!sql_int(store, 0,
+	             "SELECT 1 FROM task WHERE " TASK_IS_FEW("task") " AND status <> 1 LIMIT 1",
+	             ""))
+		return stuck; /* nobody holds anybody up */
+	choices = sql_ints(store,
+	                   "SELECT DISTINCT parent FROM task WHERE " TASK_IS_FEW(
+	                       "task") " AND status = 2 AND parent > 0",
+	                   "");
 	stuck->n_index = (size_t)sql_int(store, 0, "SELECT max(id) FROM task", "") + 1;
 	stuck->index = xcalloc(stuck->n_index, sizeof *stuck->index);
 	add_direct(store, stuck);

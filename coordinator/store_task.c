@@ -323,10 +323,12 @@ int64_t *store_task_ids(struct store *store, int64_t plan)
 	return sql_ints(store, "SELECT id FROM task ORDER BY id", "");
 }
 
-int64_t *store_tasks_with_status(struct store *store, enum task_status status)
+int64_t *store_tasks_that_ask(struct store *store)
 {
-	return sql_ints(store, "SELECT id FROM task WHERE status = ?1 ORDER BY id", "i",
-	                (int64_t)status);
+	return sql_ints(store,
+	                "SELECT id FROM task WHERE " TASK_IS_FEW("task") " AND status = 2"
+	                                                                 " ORDER BY id",
+	                "");
 }
 
 int64_t *store_tasks_delayed(struct store *store)
@@ -400,8 +402,9 @@ int64_t store_tasks_running(struct store *store, int64_t plan, const char *agent
 {
 	return sql_int(store, 0,
 	               "SELECT count(*) FROM task JOIN attempt ON attempt.id = task.attempt"
-	               " WHERE task.status IN (1, 2) AND attempt.outcome = 0 AND task.plan = ?1"
-	               " AND (?2 IS NULL OR attempt.agent = ?2)",
+	               " WHERE " TASK_IS_FEW("task") " AND task.status <= 2 AND attempt.outcome = 0"
+	                                             " AND task.plan = ?1"
+	                                             " AND (?2 IS NULL OR attempt.agent = ?2)",
 	               "it", plan, agent);
 }
 
@@ -498,8 +501,32 @@ void store_task_set_root_base(struct store *store, int64_t id, const char *commi
 	        commit);
 }
 
+/* Whoever ends, or is redone, tells its dependents: a completed blocker counts for all, a settled
+ * one for those with when: settled. */
+static void tell_dependents(struct store *store, int64_t id, enum task_status old,
+                            enum task_status now)
+{
+	bool settled = task_status_is_terminal(now), completed = now == TASK_COMPLETED;
+	int64_t any = task_status_is_terminal(old) - settled;
+	int64_t plain = (old == TASK_COMPLETED) - completed;
+	_cleanup_free_ int64_t *dependents = NULL;
+
+	if (!any && !plain)
+		return;
+	dependents = store_task_blocks(store, id);
+	for (size_t i = 0; dependents[i]; i++)
+		sql_run(store,
+		        "UPDATE task SET unfinished = unfinished"
+		        " + CASE settled_blockers WHEN 1 THEN ?2 ELSE ?3 END WHERE id = ?1",
+		        "iii", dependents[i], any, plain);
+}
+
 void store_task_write_state(struct store *store, const struct task_state_change *change)
 {
+	enum task_status old =
+	    (enum task_status)sql_int(store, (int64_t)change->status,
+	                              "SELECT status FROM task WHERE id = ?1", "i", change->id);
+
 	store_graph_changed(store);
 	sql_run(store,
 	        "UPDATE task SET status = ?2, attempt = CASE WHEN ?3 < 0 THEN attempt ELSE "
@@ -523,6 +550,7 @@ void store_task_write_state(struct store *store, const struct task_state_change 
 	        change->started_at, change->finished_at, change->set_result, change->head,
 	        change->tree, change->unchanged, (int64_t)change->error_code,
 	        change->error_message);
+	tell_dependents(store, change->id, old, change->status);
 }
 
 void store_task_set_head(struct store *store, int64_t id, const char *head, const char *tree)
@@ -532,8 +560,9 @@ void store_task_set_head(struct store *store, int64_t id, const char *head, cons
 
 int64_t *store_tasks_orphaned(struct store *store)
 {
-	return sql_ints(store,
-	                "SELECT task.id FROM task JOIN attempt ON attempt.id = task.attempt"
-	                " WHERE task.status = 1 AND attempt.outcome <> 0",
-	                "");
+	return sql_ints(
+	    store,
+	    "SELECT task.id FROM task JOIN attempt ON attempt.id = task.attempt"
+	    " WHERE " TASK_IS_FEW("task") " AND task.status = 1 AND attempt.outcome <> 0",
+	    "");
 }
