@@ -142,7 +142,7 @@ bool budget_holds(struct coordinator *c, const struct ready_row *row, const char
 
 void budget_raised(struct coordinator *c, int64_t plan)
 {
-	_cleanup_free_ int64_t *asking = store_tasks_with_status(c->store, TASK_NEEDS_INPUT);
+	_cleanup_free_ int64_t *asking = store_tasks_that_ask(c->store);
 
 	for (size_t i = 0; asking[i]; i++) {
 		const struct transition t = {.task = asking[i], .verb = VERB_ANSWER};
