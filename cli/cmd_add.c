@@ -120,50 +120,6 @@ static int start_teammate(struct cli *cli, const json_t *params, struct error *e
 	return team_start(cli, &start, &result, err);
 }
 
-/* Until a teammate has it; an event tells. */
-static int wait_for_start(struct cli *cli, json_int_t id, bool *started, struct error *err)
-{
-	int64_t since;
-
-	if (cli_last_event(cli, &since, err) < 0)
-		return -1;
-	for (;;) {
-		_cleanup_json_ json_t *events = NULL, *task = NULL;
-
-		if (cli_ask(cli, "task.show",
-		            json_pack("{s:o}", "task", json_sprintf("%lld", (long long)id)), true,
-		            &task, err) < 0)
-			return -1;
-		*started = json_text(task, "owner") != NULL;
-		if (*started || task_is_terminal(task) || task_is_stuck(task) ||
-		    task_is(task, "needs_input"))
-			return 0;
-		if (cli_ask(cli, "event.list",
-		            json_pack("{s:I, s:i, s:b}", "since", (json_int_t)since, "limit", 1000,
-		                      "wait", 1),
-		            true, &events, err) < 0)
-			return -1;
-		since = json_int(events, "seq", since);
-	}
-}
-
-static int attach_to(struct cli *cli, json_int_t id, struct error *err)
-{
-	_cleanup_json_ json_t *view = NULL;
-	bool started = false;
-
-	if (wait_for_start(cli, id, &started, err) < 0)
-		return -1;
-	if (!started)
-		return error_set(err, ERROR_NEEDS_PERSON,
-		                 "add: the task did not start (pleach show %lld)", (long long)id);
-	if (cli_ask(cli, "team.view",
-	            json_pack("{s:o}", "who", json_sprintf("%lld", (long long)id)), true, &view,
-	            err) < 0)
-		return -1;
-	return attach_view(cli, view, false, err);
-}
-
 static void print_added(struct cli *cli, const json_t *task)
 {
 	const char *branch = json_text(task, "branch");
@@ -207,7 +163,7 @@ static int add_exec(struct cli *cli, struct error *err)
 	fflush(stdout);
 	if (start_teammate(cli, params, err) < 0)
 		return -1;
-	return attach_to(cli, json_int(task, "id", 0), err);
+	return attach_task(cli, json_int(task, "id", 0), err);
 }
 
 const struct command command_add = {

@@ -14,12 +14,15 @@
 #include "print.h"
 #include "proc.h"
 #include "prompt.h"
+#include "task_view.h"
+#include "team_start.h"
 #include "text.h"
 #include "words.h"
 
 static const struct option attach_options[] = {
     {.name = "next", .help = "the next teammate that needs a person"},
     {.name = "read-only", .help = "look, but type nothing"},
+    {.name = "resume", .help = "of a task that has ended: its agent goes on with its session"},
     {0}};
 
 /* The viewer has the terminal to itself; we wait. Its exit status, or -1. */
@@ -102,11 +105,80 @@ int attach_view(struct cli *cli, const json_t *view, bool read_only, struct erro
 	return status;
 }
 
+/* Until a teammate has it; an event tells. */
+static int wait_for_start(struct cli *cli, json_int_t id, bool *started, struct error *err)
+{
+	int64_t since;
+
+	if (cli_last_event(cli, &since, err) < 0)
+		return -1;
+	for (;;) {
+		_cleanup_json_ json_t *events = NULL, *task = NULL;
+
+		if (cli_ask(cli, "task.show",
+		            json_pack("{s:o}", "task", json_sprintf("%lld", (long long)id)), true,
+		            &task, err) < 0)
+			return -1;
+		*started = json_text(task, "owner") != NULL;
+		if (*started || task_is_terminal(task) || task_is_stuck(task) ||
+		    task_is(task, "needs_input"))
+			return 0;
+		if (cli_ask(cli, "event.list",
+		            json_pack("{s:I, s:i, s:b}", "since", (json_int_t)since, "limit", 1000,
+		                      "wait", 1),
+		            true, &events, err) < 0)
+			return -1;
+		since = json_int(events, "seq", since);
+	}
+}
+
+int attach_task(struct cli *cli, json_int_t id, struct error *err)
+{
+	_cleanup_json_ json_t *view = NULL;
+	bool started = false;
+
+	if (wait_for_start(cli, id, &started, err) < 0)
+		return -1;
+	if (!started)
+		return error_set(err, ERROR_NEEDS_PERSON,
+		                 "%s: the task did not start (pleach show %lld)",
+		                 cli->command->name, (long long)id);
+	if (cli_ask(cli, "team.view",
+	            json_pack("{s:o}", "who", json_sprintf("%lld", (long long)id)), true, &view,
+	            err) < 0)
+		return -1;
+	return attach_view(cli, view, false, err);
+}
+
+/* The agent's own session of an attempt that has ended goes on, before our eyes. */
+static int attach_again(struct cli *cli, struct error *err)
+{
+	json_t *params = names_params(cli, 0, "task");
+	_cleanup_free_ char *tmux = proc_find_program("tmux", NULL);
+	const struct team_start start = {.size = 1, .headless = !tmux};
+	_cleanup_json_ json_t *task = NULL, *team = NULL;
+
+	json_object_set_new(params, "resume", json_true());
+	if (cli_ask(cli, "task.retry", params, false, &task, err) < 0 ||
+	    team_start(cli, &start, &team, err) < 0)
+		return -1;
+	return attach_task(cli, json_int(task, "id", 0), err);
+}
+
 static int attach_exec(struct cli *cli, struct error *err)
 {
 	json_t *params = names_params(cli, 0, "who");
 	_cleanup_json_ json_t *view = NULL;
 
+	if (options_flag(&cli->options, "resume")) {
+		json_decref(params);
+		if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+			return error_set(
+			    err, ERROR_INVALID,
+			    "attach: this needs a terminal (pleach retry --resume goes on "
+			    "without one)");
+		return attach_again(cli, err);
+	}
 	if (options_flag(&cli->options, "next"))
 		json_object_set_new(params, "next", json_true());
 	if (cli_ask(cli, "team.view", params, true, &view, err) < 0)
@@ -122,7 +194,7 @@ static int attach_exec(struct cli *cli, struct error *err)
 
 const struct command command_attach = {
     .name = "attach",
-    .usage = "[WHO | --next] [--read-only]",
+    .usage = "[WHO | --next | TASK --resume] [--read-only]",
     .summary = "a teammate's screen; C-q leaves it",
     .options = attach_options,
     .most_args = 1,

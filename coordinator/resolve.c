@@ -94,6 +94,11 @@ int resolve_who(struct request *r, const char *who, struct teammate **out, struc
 		}
 	}
 	store_task_get(c->store, task, &row);
+	if ((row.status == TASK_FAILED || row.status == TASK_CANCELLED) && row.attempt)
+		return error_set(err, ERROR_NOT_FOUND,
+		                 "nobody works on %s: it is %s (pleach retry %s; where its agent "
+		                 "can go on with its session: pleach attach %s --resume)",
+		                 row.key, task_status_word(row.status), row.key, row.key);
 	return error_set(err, ERROR_NOT_FOUND, "nobody works on %s: it is %s", row.key,
 	                 task_status_word(row.status));
 }

@@ -227,3 +227,24 @@ living_plan() {
 	is '["completed",[0]]' "$(task b '[.status, (.rounds | map(.exit_code))]')"
 	is '["verify_failed",1,[1]]' "$(task c '[.error.code, .attempts, (.rounds | map(.exit_code))]')"
 }
+
+@test "attach --resume goes on with an ended attempt; an agent of the protocol loads its session" {
+	living_plan acp none 'test -s made' <<-'S'
+	echo "turn $TURN" >>made
+	S
+	sed -i 's/, acp\]/, acp, load]/; s/verify_retries: 2/retries: 0/; s/test -s made/false/' pleach.yaml
+	expect 1 pleach run --headless >/dev/null
+	expect 4 pleach attach a --json
+	has "$(stderr)" 'pleach attach a --resume'
+	expect 2 pleach attach a --resume
+	sed -i 's/"false"/"test -s made"/' pleach.yaml
+	expect 1 pleach run --headless >/dev/null
+	since=$(last_seq)
+	background script -qefc "timeout -k 1 $LIMIT $PLEACH_BUILD/pleach attach a --resume" "$W/typescript" </dev/null
+	wait_event '.kind == "attempt.ended"' "$since" >/dev/null
+	is completed "$(task a .status)"
+	is "$(cat "$W/session")" "$(cat "$W/loaded")"
+	has "$(turns '.[1].prompt')" 'The check of your work failed: `false`'
+	is "[\"asked\",\"$(cat "$W/session")\"]" "$(task a '[.continues.why, .session]')"
+	is 'turn 1 turn 1' "$(git show pleach/p/a:made | xargs)"
+}
