@@ -92,7 +92,7 @@ static int compare_plan(struct cli *cli, const char *plan, struct error *err)
 		return error_set(err, ERROR_NOT_FOUND, "--plan: there is no such plan");
 	if (word_option(cli, "by", groups, &by, err) < 0 ||
 	    word_option(cli, "format", formats, &format, err) < 0 ||
-	    cli_ask(cli, "task.list", json_pack("{s:s}", "plan", plan), true, &answer, err) < 0)
+	    cli_list_tasks(cli, json_pack("{s:s}", "plan", plan), true, &answer, err) < 0)
 		return -1;
 	counted = experiment_count(json_sub(answer, "tasks"), strcmp(by, "agent") == 0);
 	json_object_set_new(counted, "plan", json_text_or_null(plan));

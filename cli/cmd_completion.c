@@ -199,7 +199,7 @@ static int names_exec(struct cli *cli, struct error *err)
 		return print_agents(cli);
 	if (cli_connect_running(cli, err) != 1)
 		return 0;
-	if (rpc_client_ask(cli->client, "task.list", NULL, false, &tasks, err) == 0)
+	if (cli_list_tasks(cli, NULL, true, &tasks, err) == 0)
 		print_field_of(json_sub(tasks, "tasks"), "key");
 	if (strcmp(kind, "who") == 0 &&
 	    rpc_client_ask(cli->client, "team.list", NULL, false, &team, err) == 0)

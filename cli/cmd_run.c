@@ -197,9 +197,10 @@ static int default_size(struct run_job *job, long *size, struct error *err)
 		*size = run_default_size(job->plan, job->keys);
 		return 0;
 	}
-	if (cli_ask(job->cli, "task.list",
-	            json_pack("{s:O, s:[s, s]}", "ids", ids, "status", "pending", "in_progress"),
-	            true, &tasks, err) < 0)
+	if (cli_list_tasks(
+	        job->cli,
+	        json_pack("{s:O, s:[s, s]}", "ids", ids, "status", "pending", "in_progress"), true,
+	        &tasks, err) < 0)
 		return -1;
 	*size = team_default_size(json_sub(tasks, "tasks"));
 	return 0;

@@ -93,7 +93,7 @@ static int list_exec(struct cli *cli, struct error *err)
 			json_array_append_new(list, json_string(statuses[i]));
 		json_object_set_new(params, "status", list);
 	}
-	if (cli_ask(cli, "task.list", params, true, &result, err) < 0)
+	if (cli_list_tasks(cli, params, !cli->json, &result, err) < 0)
 		return -1;
 	if (cli->json)
 		return print_json(result);

@@ -53,8 +53,8 @@ static int default_size(struct cli *cli, long *size, struct error *err)
 {
 	_cleanup_json_ json_t *result = NULL;
 
-	if (cli_ask(cli, "task.list", json_pack("{s:[s, s]}", "status", "pending", "in_progress"),
-	            true, &result, err) < 0)
+	if (cli_list_tasks(cli, json_pack("{s:[s, s]}", "status", "pending", "in_progress"), true,
+	                   &result, err) < 0)
 		return -1;
 	*size = team_default_size(json_sub(result, "tasks"));
 	if (*size < 1)
@@ -155,9 +155,8 @@ static void say_who_runs(struct cli *cli)
 	json_t *tasks, *task;
 	size_t i;
 
-	if (rpc_client_ask(cli->client, "task.list",
-	                   json_pack("{s:[s, s]}", "status", "in_progress", "needs_input"), true,
-	                   &list, NULL) < 0)
+	if (cli_list_tasks(cli, json_pack("{s:[s, s]}", "status", "in_progress", "needs_input"),
+	                   true, &list, NULL) < 0)
 		return;
 	tasks = json_object_get(list, "tasks");
 	json_array_foreach (tasks, i, task) {

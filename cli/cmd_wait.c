@@ -30,7 +30,7 @@ static int read_roots(struct cli *cli, const json_t *tasks, json_t **roots, stru
 		json_decref(ids);
 		return 0;
 	}
-	if (cli_ask(cli, "task.list", json_pack("{s:o}", "ids", ids), true, &result, err) < 0)
+	if (cli_list_tasks(cli, json_pack("{s:o}", "ids", ids), true, &result, err) < 0)
 		return -1;
 	*roots = json_incref(json_sub(result, "tasks"));
 	return 0;
@@ -63,7 +63,7 @@ static int wait_exec(struct cli *cli, struct error *err)
 		return -1;
 	if (timeout >= 0)
 		call.timeout_ms = timeout < 2000000 ? (int)(timeout * 1000) : 2000000000;
-	call.params = json_pack("{s:O}", "tasks", names);
+	call.params = json_pack("{s:O, s:b}", "tasks", names, "brief", !cli->json);
 	if (rpc_client_call(cli->client, &call, &result, err) < 0)
 		return err->code == ERROR_TIMEOUT ? error_wrap(err, "task wait") : -1;
 	if (read_roots(cli, json_sub(result, "tasks"), &roots, err) < 0)

@@ -264,6 +264,27 @@ int cli_ask(struct cli *cli, const char *method, json_t *params, bool again, jso
 	return rpc_client_ask(cli->client, method, params, again, result, err);
 }
 
+int cli_list_tasks(struct cli *cli, json_t *params, bool brief, json_t **result, struct error *err)
+{
+	_cleanup_json_ json_t *asked = params ? params : json_object(), *tasks = json_array();
+	bool more = true;
+
+	if (brief)
+		json_object_set_new(asked, "brief", json_true());
+	while (more) {
+		_cleanup_json_ json_t *part = NULL;
+
+		if (cli_ask(cli, "task.list", json_incref(asked), true, &part, err) < 0)
+			return -1;
+		json_array_extend(tasks, json_object_get(part, "tasks"));
+		more = json_array_size(json_object_get(part, "rest")) > 0;
+		json_object_del(asked, "plan");
+		json_object_set(asked, "ids", json_object_get(part, "rest"));
+	}
+	*result = json_pack("{s:O}", "tasks", tasks);
+	return 0;
+}
+
 int cli_last_event(struct cli *cli, int64_t *seq, struct error *err)
 {
 	_cleanup_json_ json_t *result = NULL;

@@ -20,6 +20,9 @@ int cli_connect_running(struct cli *cli, struct error *err);
 void cli_stand_here(const struct cli *cli, json_t *plan);
 int cli_ask(struct cli *cli, const char *method, json_t *params, bool again, json_t **result,
             struct error *err);
+/* task.list, in as many answers as it takes; `params` is taken. brief: tasks without prompt and
+ * output, as a person's list needs them. New reference: {"tasks"}. */
+int cli_list_tasks(struct cli *cli, json_t *params, bool brief, json_t **result, struct error *err);
 /* The number of the newest event, for who will read those that come. */
 int cli_last_event(struct cli *cli, int64_t *seq, struct error *err);
 /* Waits until the process of the coordinator has ended: its lock can be taken. */

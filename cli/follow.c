@@ -93,7 +93,8 @@ static json_t *ids_as_text(const json_t *ids)
 static int ask_wait(struct run *run, struct error *err)
 {
 	run->wait_id =
-	    ask(run, "task.wait", json_pack("{s:o}", "tasks", ids_as_text(run->what->ids)), err);
+	    ask(run, "task.wait",
+	        json_pack("{s:o, s:b}", "tasks", ids_as_text(run->what->ids), "brief", 1), err);
 	return run->wait_id > 0 ? 0 : -1;
 }
 
@@ -122,7 +123,8 @@ static json_t *ids_to_read(struct run *run)
 
 static int ask_tasks(struct run *run, struct error *err)
 {
-	run->tasks_id = ask(run, "task.list", json_pack("{s:o}", "ids", ids_to_read(run)), err);
+	run->tasks_id = ask(run, "task.list",
+	                    json_pack("{s:o, s:b}", "ids", ids_to_read(run), "brief", 1), err);
 	json_object_clear(run->changed);
 	run->all_changed = false;
 	run->read_ms = time_mono_ms();

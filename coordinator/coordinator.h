@@ -291,6 +291,7 @@ struct held {
 	json_t *note; /* HELD_DOWN: the keys that were released; HELD_RELEASE: who leaves;
 	               * HELD_HOOK: {"event","nonce"}, and "output" once it is decided */
 	bool now;     /* HELD_DOWN: goes on without its caller */
+	bool brief;   /* HELD_TASKS: without prompts */
 	struct held *next;
 };
 void held_add(struct coordinator *c, struct held held); /* takes later and tasks */

@@ -46,7 +46,8 @@ static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 			return NULL;
 	list = json_array();
 	for (size_t i = 0; h->tasks[i]; i++)
-		json_array_append_new(list, store_task_json(c->store, h->tasks[i]));
+		json_array_append_new(list, h->brief ? store_task_brief(c->store, h->tasks[i])
+		                                     : store_task_json(c->store, h->tasks[i]));
 	return json_pack("{s:o, s:b}", "tasks", list, "stuck", stuck);
 }
 

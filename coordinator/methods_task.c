@@ -10,7 +10,8 @@
 #include "text.h"
 #include "transition.h"
 
-#define EVENTS_MAX 10000 /* of one answer */
+#define EVENTS_MAX 10000       /* of one answer */
+#define LIST_MAX   (32u << 20) /* bytes of one answer; one more task may go over it */
 
 static int reply_task(struct request *r, int64_t id)
 {
@@ -31,12 +32,38 @@ static bool wanted(const json_t *task, const json_t *statuses)
 	return false;
 }
 
+/* Those of `ids` that are wanted; `*rest` are the ids that one answer has no room for. */
+static json_t *list_tasks(struct request *r, const int64_t *ids, json_t **rest)
+{
+	const json_t *statuses = json_sub(r->params, "status");
+	bool brief = json_flag(r->params, "brief");
+	json_t *tasks = json_array();
+	size_t size = 0;
+
+	for (; *ids && size < LIST_MAX; ids++) {
+		json_t *task = brief ? store_task_brief(r->c->store, *ids)
+		                     : store_task_json(r->c->store, *ids);
+
+		if (task && wanted(task, statuses)) {
+			json_array_append(tasks, task);
+			size += json_dumpb(task, NULL, 0, JSON_COMPACT);
+		}
+		json_decref(task);
+	}
+	for (; *ids; ids++) {
+		if (!*rest)
+			*rest = json_array();
+		json_array_append_new(*rest, json_integer(*ids));
+	}
+	return tasks;
+}
+
 int method_task_list(struct request *r, struct error *err)
 {
 	const char *plan = json_text(r->params, "plan");
 	const json_t *only = json_sub(r->params, "ids"), *statuses = json_sub(r->params, "status");
 	struct plan_row row = {0};
-	json_t *tasks, *status;
+	json_t *tasks, *rest = NULL, *status;
 	int64_t *ids;
 	size_t i;
 
@@ -55,17 +82,10 @@ int method_task_list(struct request *r, struct error *err)
 	           : store_task_ids(r->c->store, row.id);
 	for (i = 0; i < json_array_size(only); i++)
 		ids[i] = json_integer_value(json_array_get(only, i));
-	tasks = json_array();
-	for (i = 0; ids[i]; i++) {
-		json_t *task = store_task_json(r->c->store, ids[i]);
-
-		if (task && wanted(task, statuses))
-			json_array_append(tasks, task);
-		json_decref(task);
-	}
+	tasks = list_tasks(r, ids, &rest);
 	free(ids);
 	plan_row_finish(&row);
-	request_reply(r, json_pack("{s:o}", "tasks", tasks));
+	request_reply(r, json_pack("{s:o, s:o*}", "tasks", tasks, "rest", rest));
 	return 0;
 }
 
@@ -92,8 +112,10 @@ int method_task_wait(struct request *r, struct error *err)
 			return -1;
 		}
 	}
-	held_add(r->c,
-	         (struct held){.kind = HELD_TASKS, .later = request_later(r), .tasks = tasks});
+	held_add(r->c, (struct held){.kind = HELD_TASKS,
+	                             .later = request_later(r),
+	                             .tasks = tasks,
+	                             .brief = json_flag(r->params, "brief")});
 	return 0;
 }
 

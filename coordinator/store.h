@@ -104,7 +104,8 @@ int64_t store_task_find(struct store *store, const char *plan, const char *key);
 /* What a person wrote: prompt and the rest. Borrowed-free: new reference
  * {"subject","prompt","metadata","spec","definition"}. */
 json_t *store_task_text(struct store *store, int64_t id);
-json_t *store_task_spec(struct store *store, int64_t id); /* new reference */
+json_t *store_task_title(struct store *store, int64_t id); /* {"subject","metadata"} of it */
+json_t *store_task_spec(struct store *store, int64_t id);  /* new reference */
 void store_task_set_spec(struct store *store, int64_t id, const json_t *spec);
 /* What the judge of a choice said: {"order":[{"id","reason"}]}. New reference, NULL: nothing. */
 json_t *store_verdict(struct store *store, int64_t choice);
@@ -390,6 +391,8 @@ json_t *store_landed_on(struct store *store, const char *target, int64_t limit);
 
 /* ---- views of it all for people (store_view.c) ---- */
 json_t *store_task_json(struct store *store, int64_t id); /* Task; new reference, NULL: none */
+/* As that, without what only its own page shows and what may be large: prompt and output. */
+json_t *store_task_brief(struct store *store, int64_t id);
 json_t *store_status_counts(struct store *store, int64_t plan); /* 0: all; new reference */
 
 #endif

@@ -140,9 +140,9 @@ static void add_attempt(struct store *store, const struct task_row *task,
 	json_object_set_new(json, "rounds", json_of(attempt->rounds));
 }
 
-static void add_result(struct store *store, const struct task_row *task, json_t *json)
+static void add_result(struct store *store, const struct task_row *task, bool brief, json_t *json)
 {
-	_cleanup_free_ char *output = store_task_output(store, task->id);
+	_cleanup_free_ char *output = brief ? NULL : store_task_output(store, task->id);
 	_cleanup_free_ char *branch = NULL;
 
 	if (!task->slot_none && task->kind == KIND_WORK)
@@ -151,7 +151,8 @@ static void add_result(struct store *store, const struct task_row *task, json_t 
 	json_object_set_new(json, "base", json_text_or_null(task->base));
 	json_object_set_new(json, "head", json_text_or_null(task->head));
 	json_object_set_new(json, "unchanged", json_boolean(task->unchanged));
-	json_object_set_new(json, "output", json_text_or_null(output));
+	if (!brief)
+		json_object_set_new(json, "output", json_text_or_null(output));
 	json_object_set_new(json, "input", json_of(task->input));
 	json_object_set_new(json, "error", error_json(task));
 	json_object_set_new(json, "landing", landing_json(task));
@@ -160,7 +161,7 @@ static void add_result(struct store *store, const struct task_row *task, json_t 
 	json_object_set_new(json, "finished_at", time_json(task->finished_at));
 }
 
-json_t *store_task_json(struct store *store, int64_t id)
+static json_t *task_json(struct store *store, int64_t id, bool brief)
 {
 	_cleanup_attempt_ struct attempt_row attempt = {0};
 	_cleanup_task_ struct task_row task = {0};
@@ -169,7 +170,7 @@ json_t *store_task_json(struct store *store, int64_t id)
 
 	if (!store_task_get(store, id, &task))
 		return NULL;
-	text = store_task_text(store, id);
+	text = brief ? store_task_title(store, id) : store_task_text(store, id);
 	/* A choice shows the evidence of what was chosen. */
 	if (task.kind == KIND_CHOICE && task.chosen)
 		store_attempt_get(
@@ -178,7 +179,7 @@ json_t *store_task_json(struct store *store, int64_t id)
 		    &attempt);
 	else if (task.attempt)
 		store_attempt_get(store, task.attempt, &attempt);
-	json = json_pack("{s:I, s:s, s:s, s:s, s:O?, s:O?, s:s, s:I, s:O?}", "id",
+	json = json_pack("{s:I, s:s, s:s, s:s, s:O?, s:O*, s:s, s:I, s:O?}", "id",
 	                 (json_int_t)task.id, "key", task.key, "plan", task.plan_name, "kind",
 	                 task_kind_word(task.kind), "subject", json_object_get(text, "subject"),
 	                 "prompt", json_object_get(text, "prompt"), "status",
@@ -190,8 +191,18 @@ json_t *store_task_json(struct store *store, int64_t id)
 	json_object_set_new(json, "waits", waits_json(store, &task));
 	add_graph(store, &task, json);
 	add_attempt(store, &task, &attempt, json);
-	add_result(store, &task, json);
+	add_result(store, &task, brief, json);
 	return json;
+}
+
+json_t *store_task_json(struct store *store, int64_t id)
+{
+	return task_json(store, id, false);
+}
+
+json_t *store_task_brief(struct store *store, int64_t id)
+{
+	return task_json(store, id, true);
 }
 
 json_t *store_status_counts(struct store *store, int64_t plan)

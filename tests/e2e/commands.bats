@@ -40,6 +40,21 @@ done_plan() {
 	expect 2 pleach task list --status finished
 }
 
+@test "prompts of more than one answer may hold: listed and waited for; --json has them all" {
+	head -c 1000000 /dev/zero | tr '\0' x >big
+	for plan in p q; do
+		{
+			printf 'name: %s\nagents:\n  no: {command: ["false"], mode: exec}\n' $plan
+			printf 'defaults: {agent: no, slot: none}\ntasks:\n  - {id: a, prompt: a}\n'
+			for i in $(seq 34); do printf '  - {id: %s%d, prompt_file: big, blocked_by: [a]}\n' $plan "$i"; done
+		} >$plan.yaml
+		expect 1 pleach run --headless --team 1 $plan.yaml >/dev/null
+	done
+	is 70 "$(expect 0 pleach ls | grep -cE '\<(a|[pq][0-9]+)\>')"
+	expect 1 pleach task wait $(seq -f 'p%g' 34) $(seq -f 'q%g' 34) >/dev/null
+	(($(expect 0 pleach --json ls | tr -cd x | wc -c) >= 68000000))
+}
+
 @test "status, team list: shapes, and exit 0 whatever they show" {
 	done_plan
 	json=$(expect 0 pleach --json status)
