@@ -35,6 +35,12 @@ int patch_tree(const struct repo *repo, const char *old, const struct patch *pat
  * form that is not understood, -1. */
 int patch_index(const struct repo *repo, const struct index_view *old, const struct patch *patch,
                 const char *tree, const char *file, struct error *err);
+/* Writes a new file for these entries alone; trees: its cache of trees. 0, or -1. */
+int patch_index_new(const struct patch *all, const struct buf *trees, const char *file,
+                    struct error *err);
+/* Adds a node of a cache of trees: what is below the directory `name` follows it. */
+void patch_tree_node(struct buf *out, const char *name, size_t entries, size_t subtrees,
+                     const git_oid *id, const struct buf *below);
 /* What leads from one tree to another. 0, or 1: too much, or nothing that we know to handle. */
 int patch_between(const struct repo *repo, const char *from, const char *to, struct patch *out);
 

@@ -212,6 +212,13 @@ static int put_node(struct trees *in, const char *prefix, struct buf *out, size_
 	return 0;
 }
 
+static void put_extension(struct buf *out, const struct buf *trees)
+{
+	buf_add_str(out, "TREE");
+	put32(out, trees->len);
+	buf_add(out, trees->data, trees->len);
+}
+
 /* Without it git finds out again: nothing depends on it. */
 static void put_trees(const struct repo *repo, const struct index_view *old,
                       const struct patch *patch, const char *tree, struct buf *out)
@@ -225,11 +232,8 @@ static void put_trees(const struct repo *repo, const struct index_view *old,
 	if (!old->trees || git_oid_fromstr(&oid, tree) < 0 ||
 	    git_tree_lookup(&in.root, repo->git, &oid) < 0)
 		return;
-	if (put_node(&in, "", &nodes, &written, 0) == 0 && nodes.len) {
-		buf_add_str(out, "TREE");
-		put32(out, nodes.len);
-		buf_add(out, nodes.data, nodes.len);
-	}
+	if (put_node(&in, "", &nodes, &written, 0) == 0 && nodes.len)
+		put_extension(out, &nodes);
 	git_tree_free(in.root);
 }
 
@@ -247,11 +251,43 @@ static int write_new(const char *file, const struct buf *text, struct error *err
 	return 0;
 }
 
+void patch_tree_node(struct buf *out, const char *name, size_t entries, size_t subtrees,
+                     const git_oid *id, const struct buf *below)
+{
+	buf_add(out, name, strlen(name) + 1);
+	buf_printf(out, "%zu %zu\n", entries, subtrees);
+	buf_add(out, id->id, GIT_OID_RAWSZ);
+	buf_add(out, below->data, below->len);
+}
+
+static int put_sum(struct buf *text, const char *file, struct error *err)
+{
+	unsigned char sum[SHA1_SIZE];
+
+	sha1(text->data, text->len, sum);
+	buf_add(text, sum, sizeof sum);
+	return write_new(file, text, err);
+}
+
+int patch_index_new(const struct patch *all, const struct buf *trees, const char *file,
+                    struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	buf_reserve(&text, all->count * 100 + trees->len + 64);
+	buf_add_str(&text, "DIRC");
+	put32(&text, 2);
+	put32(&text, all->count);
+	for (size_t i = 0; i < all->count; i++)
+		put_entry(&text, &all->items[i]);
+	put_extension(&text, trees);
+	return put_sum(&text, file, err);
+}
+
 int patch_index(const struct repo *repo, const struct index_view *old, const struct patch *patch,
                 const char *tree, const char *file, struct error *err)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	unsigned char sum[SHA1_SIZE];
 	size_t count;
 
 	if (!repo->git || repo->id_len != GIT_OID_RAWSZ || (old->version != 2 && old->version != 3))
@@ -264,7 +300,5 @@ int patch_index(const struct repo *repo, const struct index_view *old, const str
 	for (int i = 0; i < 4; i++)
 		text.data[8 + i] = (char)(count >> (24 - 8 * i));
 	put_trees(repo, old, patch, tree, &text);
-	sha1(text.data, text.len, sum);
-	buf_add(&text, sum, sizeof sum);
-	return write_new(file, &text, err);
+	return put_sum(&text, file, err);
 }

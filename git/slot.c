@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "files.h"
+#include "fill.h"
 #include "mem.h"
 
 #define LOCK_NAME "pleach-slot.lock"
@@ -50,8 +51,15 @@ void slot_set_up(struct slot *slot)
 
 int slot_running(struct slot *slot, struct error *err)
 {
+	enum slot_phase before = slot->marker.phase;
+
+	if (before == SLOT_RUNNING)
+		return 0;
 	slot->marker.phase = SLOT_RUNNING;
-	return marker_write(slot->git_dir, &slot->marker, err);
+	if (marker_write(slot->git_dir, &slot->marker, err) == 0)
+		return 0;
+	slot->marker.phase = before;
+	return -1;
 }
 
 static bool is_in(char *const *list, const char *text)
@@ -413,10 +421,12 @@ static int first_checkout(struct slot *slot, const char *const *paths, struct er
 		    slot_sparse_apply(slot, false, &set, err) < 0)
 			return -1;
 		run.set = (const char *const *)set;
-		slot_forget_locks(
-		    slot); /* of a git that died with its parent: nobody else was here */
-		if (git_run(&slot->repo, &run, GIT_ARGS("read-tree", "--reset", "-u", hex), err) <
-		    0)
+		/* Of a git that died with its parent: nobody else was here. */
+		slot_forget_locks(slot);
+		if ((slot->marker.sparse ||
+		     fill_new(&slot->repo, slot->dir, slot->git_dir, hex) != 0) &&
+		    git_run(&slot->repo, &run, GIT_ARGS("read-tree", "--reset", "-u", hex), err) <
+		        0)
 			return -1;
 		slot->untouched = true;
 		clock_gettime(CLOCK_REALTIME_COARSE, &slot->fence);

@@ -59,14 +59,16 @@ struct slot_order {
 	                                * NULL: what the main worktree has */
 	const char *const *setup_when; /* files whose change makes setup due again */
 	bool fresh;                    /* ignored files go too */
+	bool run;   /* the agent follows: phase RUNNING at once, unless a setup is due before it */
+	bool setup; /* the task has a setup */
 };
 
 /* Puts the slot on a new state of `branch` at `base` for `attempt`: snapshot of what
  * is there, then switch; the old head of that branch is kept under
  * refs/pleach/kept/<attempt>-before unless base contains it. Ignored files stay, unless fresh.
  * The branch (short name; NULL: none, detached) is checked out at base when this returns.
- * Phase READY. Errors: BUSY (the branch is checked out elsewhere), CONFLICT (its name cannot
- * be made beside the branches that are there), INVALID, EXTERNAL.
+ * Phase READY, or RUNNING (order.run). Errors: BUSY (the branch is checked out elsewhere), CONFLICT
+ * (its name cannot be made beside the branches that are there), INVALID, EXTERNAL.
  */
 int slot_switch(struct slot *slot, int64_t attempt, const struct slot_order *order,
                 struct error *err);

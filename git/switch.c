@@ -149,13 +149,16 @@ static int begin(struct slot *slot, int64_t attempt, const char *branch, const c
 	return marker_write(slot->git_dir, marker, err);
 }
 
-static int finish(struct slot *slot, char ***private_paths, struct error *err)
+static int finish(struct slot *slot, const struct slot_order *order, char ***private_paths,
+                  struct error *err)
 {
+	bool run = order->run && (slot->marker.set_up || !order->setup);
+
 	strv_free(slot->marker.private_paths);
 	slot->marker.private_paths = *private_paths;
 	*private_paths = NULL;
 	slot->marker.previous = 0;
-	slot->marker.phase = SLOT_READY;
+	slot->marker.phase = run ? SLOT_RUNNING : SLOT_READY;
 	return marker_write(slot->git_dir, &slot->marker, err);
 }
 
@@ -275,5 +278,5 @@ int slot_switch(struct slot *slot, int64_t attempt, const struct slot_order *ord
 		slot_forget_locks(slot);
 		return error_wrap(err, "switch of %s", slot->dir);
 	}
-	return finish(slot, &paths, err);
+	return finish(slot, order, &paths, err);
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "controls.h"
 #include "files.h"
 #include "mem.h"
 #include "refs.h"
@@ -346,6 +347,30 @@ static int fill_entry(const struct repo *repo, const char *entry, const char *di
 	return worktree_reset_settings(repo, entry, err);
 }
 
+static int sync_file(const char *path, struct error *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 || fsync(fd) < 0 ? error_errno(err, "cannot sync %s", path) : 0;
+}
+
+/* What an entry cannot be told by or repaired without, and no more: a sync of the whole file system
+ * waits for everything that anybody has written to it. */
+static int sync_entry(const struct repo *repo, const char *entry, struct error *err)
+{
+	_cleanup_free_ char *locked = repo_path(entry, "locked"),
+	                    *where = repo_path(entry, "gitdir"),
+	                    *parent = repo_path(repo->place.common_dir, "worktrees");
+	const char *const paths[] = {locked, where, entry, parent, repo->place.common_dir};
+
+	if (control_off("fsync-git"))
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		if (sync_file(paths[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 int worktree_register(const struct repo *repo, const char *dir, const char *head,
                       const char *reason, char **git_dir, struct error *err)
 {
@@ -355,7 +380,7 @@ int worktree_register(const struct repo *repo, const char *dir, const char *head
 		return -1;
 	if (fill_entry(repo, entry, dir, head, reason ? reason : BEING_MADE, err) < 0 ||
 	    /* The link last: after a power cut it must not be all that there is. */
-	    repo_sync(repo, err) < 0 || worktree_link_repair(dir, entry, err) < 0) {
+	    sync_entry(repo, entry, err) < 0 || worktree_link_repair(dir, entry, err) < 0) {
 		file_remove_all(entry, NULL);
 		free(entry);
 		return -1;

@@ -142,6 +142,8 @@ static void job_ended(struct slots_job *job)
 static void start_job(struct attempt *a, enum slots_verb verb, void (*done)(struct slots_job *))
 {
 	struct slots_job *job = &a->job;
+	const json_t *setup = json_object_get(a->spec, "setup");
+	bool has_setup = setup && !json_is_null(setup);
 
 	*job = (struct slots_job){
 	    .verb = verb,
@@ -158,8 +160,7 @@ static void start_job(struct attempt *a, enum slots_verb verb, void (*done)(stru
 	    .head = a->committed ? a->result.head : NULL,
 	    .overlay = a->overlay,
 	    .protect = (const char *const *)a->protect,
-	    .has_setup = json_object_get(a->spec, "setup") &&
-	                 !json_is_null(json_object_get(a->spec, "setup")),
+	    .has_setup = has_setup,
 	    .prove = a->outcome == OUTCOME_COMPLETED &&
 	             (a->verify || json_sub(a->spec, "measure")) && !a->stopping && !a->stale,
 	    .expect_changes = json_flag(a->spec, "expect_changes"),

@@ -1,0 +1,215 @@
+/* Writes the files of a commit into a worktree in which nothing is yet, by several threads: each
+ * object is read once, each file written and looked at once. What needs more than its bytes
+ * (filters, attributes, links to repositories) is for git. */
+#include "fill.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "look.h"
+#include "mem.h"
+#include "patch.h"
+#include "plain.h"
+#include "refs.h"
+
+#define FILES_MAX   200000
+#define DEPTH_MAX   128
+#define THREADS_MAX 8
+#define CHUNK       100 /* files that one thread takes at a time: mostly one directory's */
+
+struct fill {
+	git_repository *git;
+	git_odb *odb;
+	int root;
+	struct patch all;
+	atomic_size_t next;
+	atomic_bool failed;
+};
+
+/* The entries of a tree and all below it, in git's order; their directories are made. `out`: its
+ * cache node. 0 or 1. */
+static int list_tree(struct fill *fill, const git_oid *id, const char *prefix, const char *name,
+                     struct buf *out, int depth);
+
+/* git's order, which the index has too: directories as if their names ended with a slash. */
+static bool is_next(const struct fill *fill, const char *path)
+{
+	size_t n = fill->all.count;
+
+	return n < FILES_MAX && (!n || strcmp(fill->all.items[n - 1].path, path) < 0);
+}
+
+static int list_entry(struct fill *fill, const git_tree_entry *entry, const char *prefix,
+                      struct buf *below, size_t *subtrees, int depth)
+{
+	const char *name = git_tree_entry_name(entry);
+	unsigned mode = (unsigned)git_tree_entry_filemode_raw(entry);
+	bool is_tree = git_tree_entry_type(entry) == GIT_OBJECT_TREE;
+	_cleanup_free_ char *path = xasprintf("%s%s%s", prefix, name, is_tree ? "/" : "");
+
+	if (strchr(name, '/') || look_is_special_path(name) || !is_next(fill, path))
+		return 1;
+	if (is_tree) {
+		++*subtrees;
+		return mkdirat(fill->root, path, 0777) < 0 ||
+		       list_tree(fill, git_tree_entry_id(entry), path, name, below, depth + 1);
+	}
+	if (mode != 0100644 && mode != 0100755 && mode != 0120000)
+		return 1;
+	patch_add(&fill->all, path, mode, git_tree_entry_id(entry));
+	path = NULL;
+	return 0;
+}
+
+static int list_tree(struct fill *fill, const git_oid *id, const char *prefix, const char *name,
+                     struct buf *out, int depth)
+{
+	_cleanup_buf_ struct buf below = BUF_INIT;
+	size_t before = fill->all.count, subtrees = 0;
+	git_tree *tree = NULL;
+	int rc = depth > DEPTH_MAX || git_tree_lookup(&tree, fill->git, id) < 0;
+
+	for (size_t i = 0; rc == 0 && i < git_tree_entrycount(tree); i++)
+		rc = list_entry(fill, git_tree_entry_byindex(tree, i), prefix, &below, &subtrees,
+		                depth);
+	git_tree_free(tree);
+	if (rc == 0)
+		patch_tree_node(out, name, fill->all.count - before, subtrees, id, &below);
+	return rc;
+}
+
+/* The directory that a thread writes to, kept open from one file to the next. */
+struct spot {
+	char *path;
+	int fd;
+};
+
+static int enter(const struct fill *fill, struct spot *spot, const char *path, const char **name)
+{
+	char *parent = path_parent(path, name);
+
+	if (spot->path && strcmp(spot->path, parent) == 0) {
+		free(parent);
+		return spot->fd;
+	}
+	if (spot->fd >= 0)
+		close(spot->fd);
+	free(spot->path);
+	spot->path = parent;
+	spot->fd = dir_open_below(fill->root, parent, DIR_MUST_BE);
+	return spot->fd;
+}
+
+static int write_object(int dir, const char *name, struct patch_item *item, git_odb_object *object)
+{
+	const void *data = git_odb_object_data(object);
+	size_t len = git_odb_object_size(object);
+	_cleanup_close_ int fd = -1;
+
+	if (git_odb_object_type(object) != GIT_OBJECT_BLOB)
+		return 1;
+	if (item->mode == 0120000) {
+		_cleanup_free_ char *target = xstrndup(data, len);
+
+		return !len || strlen(target) != len || symlinkat(target, dir, name) < 0 ||
+		       fstatat(dir, name, &item->st, AT_SYMLINK_NOFOLLOW) < 0;
+	}
+	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	            item->mode & 0111 ? 0777 : 0666);
+	return fd < 0 || write_all(fd, data, len) < 0 || fstat(fd, &item->st) < 0;
+}
+
+static int write_one(struct fill *fill, struct spot *spot, struct patch_item *item)
+{
+	git_odb_object *object = NULL;
+	const char *name;
+	int dir = enter(fill, spot, item->path, &name), rc;
+
+	if (dir < 0 || git_odb_read(&object, fill->odb, &item->id) < 0)
+		return 1;
+	rc = write_object(dir, name, item, object);
+	git_odb_object_free(object);
+	return rc;
+}
+
+static void *write_some(void *context)
+{
+	struct fill *fill = context;
+	struct spot spot = {NULL, -1};
+
+	while (!atomic_load(&fill->failed)) {
+		size_t from = atomic_fetch_add(&fill->next, CHUNK);
+		size_t to = from + CHUNK < fill->all.count ? from + CHUNK : fill->all.count;
+
+		if (from >= fill->all.count)
+			break;
+		for (size_t i = from; i < to; i++)
+			if (write_one(fill, &spot, &fill->all.items[i]) != 0)
+				atomic_store(&fill->failed, true);
+	}
+	if (spot.fd >= 0)
+		close(spot.fd);
+	free(spot.path);
+	return NULL;
+}
+
+static int write_all_files(struct fill *fill)
+{
+	pthread_t threads[THREADS_MAX];
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t want = fill->all.count / CHUNK, count = 0;
+
+	if (cores > 0 && want > (size_t)cores)
+		want = (size_t)cores;
+	if (want > THREADS_MAX)
+		want = THREADS_MAX;
+	/* This one writes too. */
+	while (count + 1 < want && pthread_create(&threads[count], NULL, write_some, fill) == 0)
+		count++;
+	write_some(fill);
+	while (count)
+		pthread_join(threads[--count], NULL);
+	return atomic_load(&fill->failed);
+}
+
+static int fill_tree(struct fill *fill, const char *git_dir, const char *commit,
+                     const struct repo *repo)
+{
+	_cleanup_free_ char *index = repo_path(git_dir, "index");
+	_cleanup_buf_ struct buf trees = BUF_INIT;
+	char tree[HEX_SIZE];
+	git_oid oid;
+	int rc;
+
+	if (commit_tree(repo, commit, tree, NULL) < 0 || git_oid_fromstr(&oid, tree) < 0 ||
+	    list_tree(fill, &oid, "", "", &trees, 0) != 0)
+		return 1;
+	/* git does not check the ids of what it checks out either: it would take as long again. */
+	git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
+	rc = write_all_files(fill);
+	git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 1);
+	return rc != 0 || file_remove_all(index, NULL) < 0 ||
+	       patch_index_new(&fill->all, &trees, index, NULL) < 0;
+}
+
+int fill_new(const struct repo *repo, const char *dir, const char *git_dir, const char *commit)
+{
+	_cleanup_close_ int root = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct fill fill = {.git = repo->git, .root = root, .all = PATCH_INIT};
+	int rc;
+
+	if (root < 0 || !plain_repository(repo) ||
+	    !(git_libgit2_features() & GIT_FEATURE_THREADS) ||
+	    git_repository_odb(&fill.odb, repo->git) < 0)
+		return 1;
+	rc = fill_tree(&fill, git_dir, commit, repo);
+	git_odb_free(fill.odb);
+	patch_finish(&fill.all);
+	return rc;
+}
