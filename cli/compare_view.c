@@ -202,7 +202,8 @@ static void print_row_notes(struct line *line, const json_t *comparison, const j
 	const char *key = json_text(row, "key"), *target = json_text(comparison, "target");
 	const json_t *rows = json_sub(comparison, "alternatives");
 	json_t *conflicts = json_sub(row, "conflicts"), *same = json_sub(row, "same_as");
-	json_t *protected = json_sub(row, "protected");
+	json_t *protected = json_sub(row, "protected"), *rounds = json_sub(row, "rounds");
+	const json_t *continues = json_sub(row, "continues");
 
 	if (json_array_size(conflicts)) {
 		_cleanup_free_ char *paths = some_paths(conflicts);
@@ -216,6 +217,17 @@ static void print_row_notes(struct line *line, const json_t *comparison, const j
 		_cleanup_free_ char *paths = some_paths(protected);
 
 		line_addf(line, STYLE_YELLOW, "protected: %s touches %s", key, paths);
+		line_print(line);
+	}
+	if (json_array_size(rounds) > 1) {
+		line_addf(line, STYLE_DIM, "%s was told %zu time%s that verify failed", key,
+		          json_array_size(rounds) - 1, json_array_size(rounds) == 2 ? "" : "s");
+		line_print(line);
+	}
+	if (continues) {
+		line_addf(line, STYLE_DIM, "%s continues attempt %lld (%s)", key,
+		          (long long)json_int(continues, "attempt", 0),
+		          json_text(continues, "why") ? json_text(continues, "why") : "?");
 		line_print(line);
 	}
 	/* Said once for a group: by the one that stands first. */

@@ -183,6 +183,7 @@ void resume_begin(struct attempt *a)
 {
 	struct attempt_resume *r = &a->resume;
 	_cleanup_json_ json_t *round = NULL;
+	_cleanup_free_ char *line = NULL;
 	const char *session;
 
 	r->from = json_sub(a->assignment, "resume");
@@ -199,6 +200,9 @@ void resume_begin(struct attempt *a)
 		round = load(a, json_int(r->from, "attempt", 0));
 		take_over(a, round);
 	}
+	line = xasprintf("[pleach: goes on with the session of attempt %lld (%s)]\r\n",
+	                 (long long)json_int(r->from, "attempt", 0), r->why);
+	output_add(a->output, line, strlen(line));
 	log_info("resume", "attempt=%lld goes on with the session of attempt=%lld (%s)",
 	         (long long)a->id, (long long)json_int(r->from, "attempt", 0), r->why);
 }

@@ -33,6 +33,7 @@ turns() {
 	has "$prompt" 'grep -c . made'
 	has "$prompt" '    1'
 	is 3 "$(git show pleach/p/a:made | wc -l)"
+	has "$(pleach compare a)" 'a was told 2 times that verify failed'
 	has "$(pleach logs --verify a)" 'verify 3 of at most 3'
 	has "$(pleach logs --verify a)" 'verify 1 of at most 3'
 }
@@ -69,6 +70,7 @@ turns() {
 	is 2 "$(git show pleach/p/a:made | wc -l)"
 	is '[1,"asked"]' "$(task a '[.continues.attempt, .continues.why]')"
 	has "$(pleach task show a)" 'attempt 1 (asked)'
+	has "$(pleach logs a)" 'goes on with the session of attempt 1 (asked)'
 	has "$(turns '.[1].prompt')" 'Your last attempt at this task ended: exit 1'
 	has "$(turns '.[1].prompt')" 'Do it.'
 	is 1 "$(git merge-base --is-ancestor main pleach/p/a && task a .changes.files)"
