@@ -25,6 +25,7 @@ struct report {
 	struct report_watch watch;
 	struct buf line;
 	enum { LINE_START, LINE_JSON, LINE_PLAIN, LINE_LONG } at; /* in what kind of a line */
+	bool gap; /* the last line was too long, which has been told */
 	struct buf text;
 	bool text_open; /* more of the same message may follow (deltas) */
 	char *activity;
@@ -435,8 +436,9 @@ static void end_line(struct report *r)
 
 	if (r->at == LINE_JSON)
 		take_line(r);
-	else if (r->at == LINE_LONG)
+	else if (r->at == LINE_LONG && !r->gap)
 		tell_plain(r, gap, sizeof gap - 1);
+	r->gap = r->at == LINE_LONG;
 	r->line.len = 0;
 	if (r->line.cap > (256u << 10))
 		buf_finish(&r->line);

@@ -20,6 +20,9 @@ load agents
 	holds "$json" '[.alternatives[] | [.agent, .status, .verify_exit_code, .insertions]] == [["pi","completed",0,1],["codex","completed",0,2]]'
 	holds "$json" '.alternatives[0].usage | .input_tokens == 1500 and .output_tokens == 25 and (.cost_usd * 1e6 | round) == 4875'
 	holds "$json" '.alternatives[1].usage == {"input_tokens":2500,"output_tokens":35,"cost_usd":null}'
+	json=$(expect 0 pleach --json usage --by agent)
+	holds "$json" '.total.usage | .input_tokens == 4000 and .output_tokens == 60 and (.cost_usd * 1e6 | round) == 4875'
+	holds "$json" '[.rows[] | [.agent, .usage.input_tokens]] == [["codex", 2500], ["pi", 1500]]'
 	is "The answer is in its file." "$(task t.1 .output)"
 	is "I write the answer down.|→ write answer|  ← Successfully wrote 3 bytes to answer|The answer is in its file.|— 1500 tokens in, 25 out, \$0.0049" \
 		"$(pleach logs t.1 | tr -d '\r' | paste -sd '|')"
