@@ -12,6 +12,7 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "names.h"
+#include "pager.h"
 #include "print.h"
 #include "text.h"
 
@@ -129,6 +130,7 @@ static int compare_exec(struct cli *cli, struct error *err)
 	bool stat = options_flag(&cli->options, "stat"), diff = options_flag(&cli->options, "diff");
 	const char *plan = options_text(&cli->options, "plan");
 	_cleanup_json_ json_t *comparison = NULL;
+	struct pager pager = PAGER_INIT;
 	bool branches = false;
 	int rc;
 
@@ -151,9 +153,12 @@ static int compare_exec(struct cli *cli, struct error *err)
 		return -1;
 	if (!diff)
 		return 0;
+	pager_start_before_stdout(&pager);
 	/* Two that were named: how they differ. All of a task: each against the base. */
-	return cli->options.arg_count == 2 ? diff_columns_between(cli, comparison, err)
-	                                   : diff_columns_print(cli, comparison, err);
+	rc = cli->options.arg_count == 2 ? diff_columns_between(cli, comparison, err)
+	                                 : diff_columns_print(cli, comparison, err);
+	pager_end(&pager);
+	return rc;
 }
 
 const struct command command_compare = {

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "connect.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "pager.h"
 #include "proc.h"
 #include "safe_stream.h"
 
@@ -21,8 +21,7 @@
 
 struct sink {
 	int fd; /* the pager's stdin, or stdout */
-	struct proc pager;
-	bool paging;
+	struct pager pager;
 	struct safe_stream safe;
 };
 
@@ -56,50 +55,6 @@ static int spawn_git(struct cli *cli, json_t *request, struct proc *proc, int *f
 	return 0;
 }
 
-/* The user's own $PAGER by the shell, else less. Without either stdout itself is used. */
-static void sink_page(struct sink *sink)
-{
-	const char *pager = getenv("PAGER");
-	_cleanup_free_ char *less = proc_find_program("less", NULL);
-	const char *by_shell[] = {"/bin/sh", "-c", pager, NULL};
-	const char *by_less[] = {less, "-FRX", NULL};
-	struct proc_spec spec = PROC_SPEC_INIT;
-	int pipe_fds[2];
-
-	if (pager && (!*pager || strcmp(pager, "cat") == 0))
-		return;
-	if ((!pager && !less) || pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return;
-	spec.argv = pager ? by_shell : by_less;
-	spec.stdin_fd = pipe_fds[0];
-	spec.stdout_fd = STDOUT_FILENO;
-	spec.stderr_fd = STDERR_FILENO;
-	fflush(stdout);
-	if (proc_spawn(&spec, &sink->pager, NULL) == 0) {
-		sink->paging = true;
-		sink->fd = pipe_fds[1];
-		/* Ctrl-C is the pager's, and so is a pipe that it closes early. */
-		signal(SIGINT, SIG_IGN);
-		signal(SIGPIPE, SIG_IGN);
-	} else {
-		close(pipe_fds[1]);
-	}
-	close(pipe_fds[0]);
-}
-
-static void sink_end(struct sink *sink)
-{
-	int status;
-
-	if (!sink->paging)
-		return;
-	close(sink->fd);
-	proc_wait(&sink->pager, &status, NULL);
-	close(sink->pager.pidfd);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGPIPE, SIG_DFL);
-}
-
 static int sink_write(struct sink *sink, struct buf *out)
 {
 	int rc = out->len ? write_all(sink->fd, out->data, out->len) : 0;
@@ -130,7 +85,7 @@ static int copy(int from, struct sink *sink, struct buf *error, struct error *er
 	if (n < 0)
 		return error_errno(err, "cannot read the patch");
 	safe_stream_end(&sink->safe, &out);
-	if (!broken && sink_write(sink, &out) < 0 && !sink->paging)
+	if (!broken && sink_write(sink, &out) < 0 && sink->pager.fd < 0)
 		return error_errno(err, "cannot write the patch");
 	return 0;
 }
@@ -149,7 +104,7 @@ int diff_show(struct cli *cli, json_t *request, bool page, struct error *err)
 {
 	_cleanup_json_ json_t *taken = request;
 	_cleanup_buf_ struct buf error = BUF_INIT;
-	struct sink sink = {.fd = STDOUT_FILENO};
+	struct sink sink = {.fd = STDOUT_FILENO, .pager = PAGER_INIT};
 	_cleanup_close_ int from = -1;
 	struct proc proc = {0};
 	int status = 0, rc;
@@ -161,11 +116,13 @@ int diff_show(struct cli *cli, json_t *request, bool page, struct error *err)
 	if (spawn_git(cli, taken, &proc, &from, err) < 0)
 		return -1;
 	if (page && isatty(STDOUT_FILENO) && cli->on_terminal)
-		sink_page(&sink);
+		pager_start(&sink.pager);
+	if (sink.pager.fd >= 0)
+		sink.fd = sink.pager.fd;
 	rc = copy(from, &sink, &error, err);
 	close(from);
 	from = -1;
-	sink_end(&sink);
+	pager_end(&sink.pager);
 	if (proc_wait(&proc, &status, rc < 0 ? NULL : err) < 0)
 		rc = -1;
 	close(proc.pidfd);

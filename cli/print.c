@@ -143,7 +143,10 @@ size_t print_width(const struct cli *cli)
 
 	if (!cli->on_terminal && !isatty(STDOUT_FILENO))
 		return 0;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_col)
+	/* Behind a pager the terminal is still that of stderr. */
+	if ((ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 &&
+	     ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0) ||
+	    !size.ws_col)
 		return 80;
 	return size.ws_col;
 }

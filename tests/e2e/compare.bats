@@ -376,6 +376,12 @@ branches() {
 	has "$between" "    4  4|4"
 	has "$(pleach compare edit.1 edit.1 --diff 2>&1)" "the same"
 	has "$(expect 0 pleach compare edit --stat)" "odd name"
+	# On a terminal through the user's own pager, as diff.
+	PAGER="sed s/^/paged:/" script -qefc "$PLEACH_BUILD/pleach compare edit --diff --color never" "$W/typescript" \
+		</dev/null >/dev/null 2>&1
+	has "$(cat "$W/typescript")" "paged:"
+	has "$(cat "$W/typescript")" "+twenty and a half"
+	lacks "$(cat "$W/typescript")" $'b\033[31m'
 }
 
 @test "compare --verify that was killed: the next one and gc clean up after it" {
