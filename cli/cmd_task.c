@@ -301,8 +301,38 @@ static const struct option update_options[] = {
      .help = "waits for these only",
      .repeat = true,
      .kind = KIND_TASK},
+    {.name = "budget", .value = "USD", .help = "what it may cost, or none"},
+    {.name = "budget-tokens", .value = "N", .help = "the tokens it may use, or none"},
     {.name = "metadata", .value = "JSON", .help = "an object kept with the task"},
     {0}};
+
+static int update_budget_part(const struct cli *cli, const char *option, const char *part,
+                              json_t *budget, struct error *err)
+{
+	const char *text = options_text(&cli->options, option);
+	char *end = NULL;
+	double n;
+
+	if (!text)
+		return 0;
+	if (strcmp(text, "none") == 0)
+		return json_object_set_new(budget, part, json_null());
+	n = strtod(text, &end);
+	if (*end || !(n > 0) || n > 1e12)
+		return error_set(err, ERROR_INVALID, "task update: --%s %.40s is no amount", option,
+		                 text);
+	return json_object_set_new(budget, part, json_real(n));
+}
+
+static int update_budget(const struct cli *cli, json_t *params, struct error *err)
+{
+	_cleanup_json_ json_t *budget = json_object();
+
+	if (update_budget_part(cli, "budget", "usd", budget, err) < 0 ||
+	    update_budget_part(cli, "budget-tokens", "tokens", budget, err) < 0)
+		return -1;
+	return json_object_size(budget) ? json_object_set(params, "budget", budget) : 0;
+}
 
 static int update_blockers(const struct cli *cli, json_t *params)
 {
@@ -359,7 +389,7 @@ static int update_params(const struct cli *cli, json_t *params, struct error *er
 	if (agent)
 		json_object_set_new(params, "agent", json_text_or_null(agent));
 	update_blockers(cli, params);
-	if (update_metadata(cli, params, err) < 0)
+	if (update_metadata(cli, params, err) < 0 || update_budget(cli, params, err) < 0)
 		return -1;
 	if (json_object_size(params) < 2)
 		return error_set(err, ERROR_INVALID,
@@ -387,6 +417,8 @@ const struct command command_task_update = {
     .name = "task update",
     .aliases = "update",
     .usage = "TASK [--prompt TEXT | -F FILE] [--priority N] [--agent A] [--blocked-by T]… "
+             "[--budget USD] "
+             "[--budget USD] [--budget-tokens N] "
              "[--metadata JSON]",
     .summary = "change a task that does not run",
     .options = update_options,

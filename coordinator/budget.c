@@ -125,7 +125,7 @@ static char *task_story(struct coordinator *c, int64_t task)
 		return NULL;
 	story = budget_story(&budget, &used);
 	return xasprintf("its budget is used up: %s (raise its budget: in the plan, then pleach "
-	                 "run; or pleach task update --budget)",
+	                 "run; or pleach task update TASK --budget USD)",
 	                 story);
 }
 
@@ -155,6 +155,20 @@ void budget_raised(struct coordinator *c, int64_t plan)
 		if (task_change(c, &t, &err) < 0)
 			log_error("budget", "task=%lld: %s", (long long)row.id, err.text);
 	}
+}
+
+void budget_set_task(struct coordinator *c, int64_t task, const json_t *said)
+{
+	_cleanup_json_ json_t *old = store_task_spec(c->store, task), *spec = json_copy(old);
+	json_t *budget =
+	    json_sub(spec, "budget") ? json_copy(json_sub(spec, "budget")) : json_object();
+	_cleanup_task_ struct task_row row = {0};
+
+	json_object_update(budget, (json_t *)said);
+	json_object_set_new(spec, "budget", budget);
+	store_task_set_spec(c->store, task, spec);
+	if (store_task_get(c->store, task, &row))
+		budget_raised(c, row.plan);
 }
 
 bool task_asks_for_budget(const struct task_row *row)

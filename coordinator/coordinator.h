@@ -142,6 +142,8 @@ char *budget_of_plan_story(struct coordinator *c, int64_t plan, const json_t *li
 bool budget_holds(struct coordinator *c, const struct ready_row *row, const char *plan_story);
 /* In a step: asked ones are looked at anew (plan 0: of all). */
 void budget_raised(struct coordinator *c, int64_t plan);
+/* In a step: parts of a task's own budget (null: none), also while it runs. */
+void budget_set_task(struct coordinator *c, int64_t task, const json_t *said);
 bool task_asks_for_budget(const struct task_row *row);
 /* In a step: what an attempt has used so far. What is over its budget is told to end. */
 void budget_used(struct coordinator *c, const struct attempt_row *row, const json_t *usage);

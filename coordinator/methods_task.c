@@ -191,6 +191,10 @@ int method_task_update(struct request *r, struct error *err)
 	}
 	if (rc == 0 && blockers)
 		rc = update_blockers(r, id, blockers, err);
+	if (rc == 0 && json_sub(r->params, "budget")) {
+		budget_set_task(c, id, json_sub(r->params, "budget"));
+		json_object_set(data, "budget", json_sub(r->params, "budget"));
+	}
 	if (rc == 0) {
 		store_event_add(c->store, "task.updated", id, 0, NULL, data);
 		reply_task(r, id);

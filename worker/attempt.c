@@ -181,7 +181,8 @@ static void run_agent(struct attempt *a)
 		attempt_set_phase(a, PHASE_WORKING);
 		return;
 	}
-	if (attempt_limits_failed(a, true) || resume_verify_first(a)) { /* before it began */
+	if ((a->limits.cut != TASK_ERROR_NONE && attempt_limits_failed(a, true)) ||
+	    resume_verify_first(a)) { /* before it began */
 		attempt_advance(a);
 		return;
 	}

@@ -404,7 +404,8 @@ static void arm(struct attempt *a)
 void attempt_limits_begin(struct attempt *a)
 {
 	uv_update_time(&a->w->loop);
-	a->limits.started = uv_now(&a->w->loop);
+	if (!a->limits.started) /* its time is that of all its rounds */
+		a->limits.started = uv_now(&a->w->loop);
 	attempt_progress(a);
 	arm(a);
 }

@@ -88,18 +88,15 @@ usage_is() {
 	gate go
 	says near 900 50
 	says over 1000 100
-	with_budget() {
-		raw_plan <<-Y
-		$(agents)
-		tasks:
-		  - id: a
-		    slot: own
-		    retries: 3
-		    budget: {tokens: $1}
-		    prompt: 'echo work >made; [ -e \$W/again ] && exit; touch \$W/again; cat \$W/near; cat \$W/over; read x <\$W/go'
-		Y
-	}
-	with_budget 1k
+	raw_plan <<-Y
+	$(agents)
+	tasks:
+	  - id: a
+	    slot: own
+	    retries: 3
+	    budget: {tokens: 1k}
+	    prompt: 'echo work >made; [ -e \$W/again ] && exit; touch \$W/again; cat \$W/near; cat \$W/over; read x <\$W/go'
+	Y
 	expect 1 pleach run --headless >/dev/null
 	is '["failed","budget",1]' "$(task a '[.status, .error.code, .attempts]')"
 	has "$(task a .error.message)" "2050 of 1000 tokens"
@@ -109,8 +106,9 @@ usage_is() {
 	holds "$(pleach --json task show a)" '.status == "needs_input" and .input.reason == "budget" and .attempts == 1'
 	has "$(expect 0 pleach answer)" "raise its budget"
 	expect 5 pleach answer a yes >/dev/null
-	with_budget 1M
-	expect 0 pleach run --headless >/dev/null
+	expect 2 pleach task update a --budget-tokens much >/dev/null
+	expect 0 pleach task update a --budget-tokens 1000000 >/dev/null
+	expect 0 pleach task wait a >/dev/null
 	is '["completed",2]' "$(task a '[.status, .attempts]')"
 }
 
