@@ -15,15 +15,21 @@
 
 #define LIST_MAX    1000
 #define LIST_LAST   50
+#define TEXT_MAX    (1u << 20) /* of a person, as a prompt */
 #define JOURNAL_MAX (1u << 20)
 
-int check_said(const char *text, struct error *err)
+static int check_text(const char *text, size_t most, struct error *err)
 {
 	if (!text || !*text)
 		return error_set(err, ERROR_INVALID, "with which text?");
-	if (strlen(text) > SAID_MAX)
-		return error_set(err, ERROR_INVALID, "the text is longer than %d bytes", SAID_MAX);
+	if (strlen(text) > most)
+		return error_set(err, ERROR_INVALID, "the text is longer than %zu bytes", most);
 	return 0;
+}
+
+int check_said(const char *text, struct error *err)
+{
+	return check_text(text, SAID_MAX, err);
 }
 
 /* ---- what the recipient reads ---- */
@@ -208,7 +214,7 @@ int method_message_send(struct request *r, struct error *err)
 	struct teammate *t = NULL;
 	int rc = 0;
 
-	if (check_said(text, err) < 0 || sender_of(r, &m, &from, err) < 0)
+	if (sender_of(r, &m, &from, err) < 0 || check_text(text, from ? SAID_MAX : TEXT_MAX, err) < 0)
 		return -1;
 	if (json_flag(r->params, "all")) {
 		for (t = r->c->team.first; t; t = t->next)
