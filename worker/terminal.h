@@ -38,6 +38,9 @@ void terminal_drain(struct terminal *terminal);
 bool terminal_write(struct terminal *terminal, const void *data, size_t len);
 size_t terminal_queued(const struct terminal *terminal);
 void terminal_resize(struct terminal *terminal, uint16_t columns, uint16_t rows);
+/* True when a program waits in read(2) for what is typed on it: what a line-wise program does, and
+ * one that has not set it up yet does not. */
+bool terminal_is_read(const struct terminal *terminal);
 /* How the programs on it set it at this moment. */
 int terminal_modes(const struct terminal *terminal, struct termios *out);
 

@@ -17,6 +17,7 @@
 #define SETTLE_QUIET_MS  300   /* no output for this long after the first: it is ready */
 #define SETTLE_SILENT_MS 2000  /* it prints nothing at all: it reads, presumably */
 #define SETTLE_MAX_MS    15000 /* it never stops printing (a spinner) */
+#define SETTLE_LAST_MS   60000 /* it neither set its terminal up nor reads it: no sign will come */
 #define RETURN_PAUSE_MS  150
 #define NEXT_PAUSE_MS    100
 #define BEGIN_AGAIN_MS   1000
@@ -168,6 +169,17 @@ static void wait_for(struct typing *t, uint64_t ms)
 	uv_timer_start(&t->timer, typing_step, ms, 0);
 }
 
+/* It has set its terminal up for keys, or waits for a line. What prints without either is
+ * still starting, however long that takes: what is typed then is lost, or submitted to nobody. */
+static bool takes_input(const struct typing *t)
+{
+	struct termios modes;
+
+	if (terminal_modes(t->terminal, &modes) != 0 || !(modes.c_lflag & ICANON))
+		return true;
+	return terminal_is_read(t->terminal);
+}
+
 /* How long until the agent counts as ready; 0: now. */
 static uint64_t settle_left(const struct typing *t)
 {
@@ -177,7 +189,9 @@ static uint64_t settle_left(const struct typing *t)
 
 	if (due > t->started + SETTLE_MAX_MS)
 		due = t->started + SETTLE_MAX_MS;
-	return due > now ? due - now : 0;
+	if (due > now)
+		return due - now;
+	return now < t->started + SETTLE_LAST_MS && !takes_input(t) ? SETTLE_QUIET_MS : 0;
 }
 
 static void type_text(struct typing *t)

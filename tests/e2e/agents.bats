@@ -110,3 +110,39 @@ load agents
 	is '["allow","policy"] ["allow","person"]' "$(pleach --json events |
 		jq -c 'select(.kind == "permission.decided") | [.data.decision, .data.by]' | xargs -d '\n')"
 }
+
+# heard: what people said to the model, each text once, in order
+heard() {
+	python3 -c 'import sys, urllib.request as r; sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=20).read())' \
+		"$MOCK_URL/__aimock/journal?limit=10000" | jq -c '
+		[.. | objects | select(has("messages")) | [.messages[] | select(.role == "user") | .content
+		 | if type == "array" then map(.text) | join("") else . end]] | max_by(length)'
+}
+
+heard_so_many() {
+	[[ $(heard | jq length) == "$1" ]]
+}
+
+@test "pi on its own screen: prompted when it is ready, messaged, ended by itself" {
+	need_agents
+	mock chat
+	raw_plan <<-'Y'
+	name: p
+	verify: test -e made
+	agents: {pi: {mode: tui}}
+	tasks: [{id: t, agent: pi, timeout: 100s, prompt: "Please begin,\n  and well."}]
+	Y
+	text=$'first line\nsecond: \x1b[201~ é 漢\x01.' # pi itself drops what is no text
+	expect 0 pleach run --headless --detach >/dev/null
+	LIMIT=100
+	eventually heard_so_many 1
+	expect 0 pleach send t "$text" >/dev/null
+	expect 0 pleach send t "$(printf 'a line of many\n%.0s' {1..2000})" >/dev/null
+	eventually heard_so_many 3
+	expect 0 pleach send t "make it and be done" >/dev/null
+	expect 0 pleach wait t >/dev/null
+	is completed "$(task t .status)"
+	holds "$(heard)" 'length == 4 and .[0] == "Please begin,\n  and well."'
+	holds "$(heard)" '.[1] == "first line\nsecond: [201~ é 漢."'
+	holds "$(heard)" '.[2] == ([range(2000) | "a line of many"] | join("\n"))'
+}
