@@ -293,14 +293,11 @@ int main(int argc, char **argv)
 		add_text(&event, last);
 	else if (!isatty(STDIN_FILENO))
 		read_stdin(&event);
-	if (!path || !*path || !token || !*token || !event.len || event.failed)
-		return 0;
-	make_request(&request, &event, token, decide);
-	if (request.failed)
-		return 0;
-	if (decide)
+	if (path && *path && token && *token && event.len && !event.failed)
+		make_request(&request, &event, token, decide);
+	if (request.len && !request.failed && decide)
 		ask_patiently(path, &request, &output);
-	else
+	else if (request.len && !request.failed)
 		ask(path, &request, now_ms() + REPORT_MS, &output);
 	if (output.len && !output.failed) {
 		fputs(output.data, stdout);

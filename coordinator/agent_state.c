@@ -3,7 +3,6 @@
  * answer is waited for. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "coordinator.h"
 #include "jsonl.h"
@@ -13,16 +12,6 @@
 
 #define QUESTION_MAX 4000 /* columns of a question that are kept */
 #define OPTIONS_MAX  32
-
-/* Milliseconds since the epoch; 0: no such time. */
-static int64_t read_time(const char *text)
-{
-	struct tm tm = {0};
-
-	if (!text || !strptime(text, "%Y-%m-%dT%H:%M:%S", &tm))
-		return 0;
-	return (int64_t)timegm(&tm) * 1000;
-}
 
 static json_t *safe_options(const json_t *options)
 {
@@ -126,7 +115,8 @@ int agent_state_take(struct coordinator *c, struct teammate *t, const json_t *pa
 	const char *word = json_text(params, "state");
 	enum teammate_state says = TEAMMATE_STARTING;
 	_cleanup_task_ struct task_row task = {0};
-	int64_t until = read_time(json_text(params, "until"));
+	const char *time = json_text(params, "until");
+	int64_t until = time ? text_parse_time(time) : 0;
 	bool first = t->says == TEAMMATE_STARTING, other;
 
 	if (word && (!teammate_state_from_word(word, &says) ||
