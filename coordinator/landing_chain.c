@@ -145,10 +145,39 @@ static const char *chain_tip(const struct lane *lane)
 	return tip;
 }
 
-void chain_grow(struct lane *lane)
+/* What is ahead in the chain has not landed yet, but a conflict may be with it. */
+static void name_chain(const struct lane *lane, json_t *landed)
+{
+	for (const struct step *step = lane->chain; step; step = step->next) {
+		json_t *item;
+		size_t i;
+
+		json_array_foreach (step->items, i, item) {
+			_cleanup_task_ struct task_row task = {0};
+
+			if (step->merges &&
+			    store_task_get(lane->c->store, json_int(item, "task", 0), &task) &&
+			    task.base)
+				json_array_append_new(landed,
+				                      json_pack("{s:s, s:s, s:O}", "key", task.key,
+				                                "base", task.base, "head",
+				                                json_object_get(item, "head")));
+		}
+	}
+}
+
+/* One more than is proven at once: it is merged while the others are proven. What hooks make of
+ * a commit is merged onto when it is known. */
+static size_t chain_room(struct lane *lane)
 {
 	size_t ahead = lane_limit(lane, "ahead", LANDING_AHEAD, LANDING_AHEAD_MAX);
-	size_t room = ahead * lane_batch(lane), held = 0;
+
+	return (ahead + !lane_flag(lane, "hooks")) * lane_batch(lane);
+}
+
+void chain_grow(struct lane *lane)
+{
+	size_t room = chain_room(lane), held = 0;
 	json_t *items, *request;
 	int64_t plan = 0;
 
@@ -166,6 +195,7 @@ void chain_grow(struct lane *lane)
 	}
 	request = landing_weave_request(lane->c, lane->target, items, plan);
 	json_object_set_new(request, "onto", json_text_or_null(chain_tip(lane)));
+	name_chain(lane, json_object_get(request, "landed"));
 	lane->weaving = true;
 	gitq_ask(lane->c, "weave", request, woven, lane);
 }

@@ -203,6 +203,7 @@ load helper
 	target: main
 	tasks:
 	  - {id: first, prompt: 'touch 1'}
+	  - {id: next, prompt: 'touch n'}
 	  - {id: low, prompt: 'touch 2'}
 	  - {id: under, prompt: 'touch 3'}
 	  - {id: high, prompt: 'touch 4', priority: 5, blocked_by: [under]}
@@ -213,15 +214,18 @@ load helper
 	echo user >user && git add user && git commit -qm user
 	background "$PLEACH_BUILD/pleach" merge first
 	timeout "$LIMIT" cat "$W/proving"
+	# That one is merged while the first is proven: it keeps its place.
+	background "$PLEACH_BUILD/pleach" merge next
+	wait_event '.key == "next" and .data.landing.state == "queued"' >/dev/null
 	background "$PLEACH_BUILD/pleach" merge low
 	wait_event '.key == "low" and .data.landing.state == "queued"' >/dev/null
 	background "$PLEACH_BUILD/pleach" merge high
 	wait_event '.key == "high" and .data.landing.state == "queued"' >/dev/null
-	holds "$(pleach --json status)" '[.landings[].key] == ["under", "high", "first", "low"]'
+	holds "$(pleach --json status)" '[.landings[].key] == ["under", "high", "first", "next", "low"]'
 	touch "$W/go"
 	open_gate hold
 	wait_event '.key == "low" and .data.landing.state == "landed"' >/dev/null
-	is "first under high low" "$(pleach --json events | jq -r 'select(.data.landing.state == "landed").key' | paste -sd' ')"
+	is "first next under high low" "$(pleach --json events | jq -r 'select(.data.landing.state == "landed").key' | paste -sd' ')"
 }
 
 @test "merge: auto: what is built on a conflict waits, told so, and lands when that has landed" {
