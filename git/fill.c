@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attributes.h"
 #include "files.h"
 #include "look.h"
 #include "mem.h"
@@ -45,6 +46,21 @@ static bool is_next(const struct fill *fill, const char *path)
 	return n < FILES_MAX && (!n || strcmp(fill->all.items[n - 1].path, path) < 0);
 }
 
+/* The only special name whose meaning is known here. 0 or 1. */
+static int allow_attributes(const struct fill *fill, const git_tree_entry *entry)
+{
+	git_blob *blob = NULL;
+	int rc = 1;
+
+	if (strcmp(git_tree_entry_name(entry), ".gitattributes") == 0 &&
+	    git_tree_entry_filemode_raw(entry) == GIT_FILEMODE_BLOB &&
+	    git_blob_lookup(&blob, fill->git, git_tree_entry_id(entry)) == 0)
+		rc = attributes_judge(git_blob_rawcontent(blob), (size_t)git_blob_rawsize(blob)) ==
+		     ATTRIBUTES_OTHER;
+	git_blob_free(blob);
+	return rc;
+}
+
 static int list_entry(struct fill *fill, const git_tree_entry *entry, const char *prefix,
                       struct buf *below, size_t *subtrees, int depth)
 {
@@ -53,7 +69,8 @@ static int list_entry(struct fill *fill, const git_tree_entry *entry, const char
 	bool is_tree = git_tree_entry_type(entry) == GIT_OBJECT_TREE;
 	_cleanup_free_ char *path = xasprintf("%s%s%s", prefix, name, is_tree ? "/" : "");
 
-	if (strchr(name, '/') || look_is_special_path(name) || !is_next(fill, path))
+	if (strchr(name, '/') || !is_next(fill, path) ||
+	    (look_is_special_path(name) && allow_attributes(fill, entry) != 0))
 		return 1;
 	if (is_tree) {
 		++*subtrees;

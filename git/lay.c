@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attributes.h"
 #include "files.h"
 #include "lay.h"
 #include "look.h"
@@ -155,17 +156,6 @@ static int apply(const struct lay *lay, struct patch *patch)
 	return 0;
 }
 
-static bool has_attributes(const struct index_view *view)
-{
-	for (size_t i = 0; i < view->count; i++) {
-		const char *slash = strrchr(view->items[i].path, '/');
-
-		if (strcmp(slash ? slash + 1 : view->items[i].path, ".gitattributes") == 0)
-			return true;
-	}
-	return false;
-}
-
 int lay_tree(const struct repo *repo, const char *dir, const char *git_dir, struct capture *capture,
              const char *tree)
 {
@@ -178,7 +168,8 @@ int lay_tree(const struct repo *repo, const char *dir, const char *git_dir, stru
 
 	if (root < 0 || !plain_repository(repo) ||
 	    index_file_read(capture->index ? capture->index : own, repo->id_len, &view) != 0 ||
-	    (view.version != 2 && view.version != 3) || has_attributes(&view) ||
+	    (view.version != 2 && view.version != 3) ||
+	    attributes_of_tree(dir, &view) == ATTRIBUTES_OTHER ||
 	    patch_between(repo, capture->tree, tree, &patch) != 0 || apply(&lay, &patch) != 0 ||
 	    file_remove_all(file, NULL) < 0 ||
 	    patch_index(repo, &view, &patch, tree, file, NULL) != 0)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attributes.h"
 #include "capture.h"
 #include "files.h"
 #include "look.h"
@@ -67,7 +68,7 @@ static bool same_id(const struct index_entry *entry, const git_oid *id)
 
 /* One path of the look into the patch; its content into the repository where it is new. */
 static int take_item(const struct capture_source *source, int root, const struct look_item *item,
-                     git_tree *head, struct patch *patch)
+                     git_tree *head, bool lines, struct patch *patch)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	unsigned mode = item->st.st_mode ? mode_of(item->st.st_mode) : 0;
@@ -79,7 +80,8 @@ static int take_item(const struct capture_source *source, int root, const struct
 	if (mode) {
 		if ((S_ISLNK(item->st.st_mode) ? read_link(root, item, &text)
 		                               : read_regular(root, item, &text)) != 0 ||
-		    git_odb_hash(&id, text.data ? text.data : "", text.len, GIT_OBJECT_BLOB) < 0)
+		    git_odb_hash(&id, text.data ? text.data : "", text.len, GIT_OBJECT_BLOB) < 0 ||
+		    (lines && text.len && memchr(text.data, '\r', text.len)))
 			return 1;
 		same = same_id(item->old, &id) && item->old->mode == mode;
 		if (same && item->same_stat)
@@ -96,17 +98,20 @@ static int take_item(const struct capture_source *source, int root, const struct
 	return 0;
 }
 
-static int take_items(const struct capture_source *source, const struct look *look,
-                      struct patch *patch)
+static int take_items(const struct capture_source *source, const struct index_view *view,
+                      const struct look *look, struct patch *patch)
 {
 	_cleanup_close_ int root = open(source->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	git_tree *head = NULL;
-	int rc = root < 0 || look->has_attributes || !plain_repository(source->repo);
+	enum attributes kind =
+	    look->has_attributes ? attributes_of_tree(source->dir, view) : ATTRIBUTES_NONE;
+	int rc = root < 0 || kind == ATTRIBUTES_OTHER || !plain_repository(source->repo);
 
 	if (rc == 0)
 		head = staged_head(source);
 	for (size_t i = 0; rc == 0 && i < look->count; i++)
-		rc = take_item(source, root, &look->items[i], head, patch);
+		rc =
+		    take_item(source, root, &look->items[i], head, kind == ATTRIBUTES_LINES, patch);
 	git_tree_free(head);
 	return rc;
 }
@@ -132,7 +137,7 @@ static int finish(const struct capture_source *source, const struct index_view *
 		memcpy(tree, view->root, sizeof tree);
 	else if (index_write_tree(source->repo, source->git_dir, own, tree, NULL) < 0)
 		return 1;
-	if (look->count && take_items(source, look, &patch) != 0)
+	if (look->count && take_items(source, view, look, &patch) != 0)
 		return 1;
 	if (patch.count) {
 		patch_sort(&patch);

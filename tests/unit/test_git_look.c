@@ -4,6 +4,8 @@
 
 #include <time.h>
 
+#include "attributes.h"
+#include "patch.h"
 #include "sha1.h"
 
 #define ROUNDS 25
@@ -42,6 +44,8 @@ static const char *const deeds[] = {
     "mkfifo \"$p\"",
     "git mv a.txt moved$r",
     "git rm -q --cached b.txt",
+    "echo '*.txt text eol=lf' >.gitattributes",
+    "echo '*.txt text' >.gitattributes; printf 'a\\r\\nb\\r\\n' >b.txt",
     "test -f \"$p\" && cp -p \"$p\" copy && mv copy \"$p\"",
 };
 
@@ -225,10 +229,78 @@ static void test_conversions_are_left_to_git(void **state)
 	base = head_of(u, "main");
 	slot = open_slot(u);
 	start_attempt(u, slot, 1, "one");
-	run_sh(u->slot, "printf 'one\\r\\ntwo\\r\\n' >a.txt");
+	run_sh(u->slot, "printf 'one\\r\\ntwo\\r\\n' >a.txt; printf '1\\r\\n' >src/code.c");
 	assert_int_equal(slot_commit(slot, 1, "pleach/p/one", base, "s", &result, &err), 0);
 	assert_sh("one\ntwo", sh(u->root, "git cat-file blob %s:a.txt", result.head));
+	assert_sh("1\r", sh(u->root, "git cat-file blob %s:src/code.c", result.head));
 	slot_close(slot);
+}
+
+static void test_attributes_are_judged(void **state)
+{
+	static const struct {
+		const char *text;
+		enum attributes want;
+	} known[] = {
+	    {"", ATTRIBUTES_NONE},
+	    {"# filter=x\n\n*.png binary\n", ATTRIBUTES_NONE},
+	    {"*.c diff=cpp linguist-language=C\nvendor/** -diff -filter", ATTRIBUTES_NONE},
+	    {"* text=auto eol=lf\r\n", ATTRIBUTES_LINES},
+	    {"*.bat text eol=crlf\n", ATTRIBUTES_OTHER},
+	    {"*.bin filter=lfs diff=lfs merge=lfs -text\n", ATTRIBUTES_OTHER},
+	    {"*.h ident\n", ATTRIBUTES_OTHER},
+	    {"[attr]mine filter=x\n", ATTRIBUTES_OTHER},
+	    {"\"a b\" text\n", ATTRIBUTES_OTHER},
+	    {"*.x working-tree-encoding=UTF-16\n", ATTRIBUTES_OTHER},
+	    {"*.x crlf\n", ATTRIBUTES_OTHER},
+	    {"*.x merge-filter=1 text=input\n", ATTRIBUTES_OTHER},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (attributes_judge(known[i].text, strlen(known[i].text)) != known[i].want)
+			fail_msg("%s", known[i].text);
+	assert_int_equal(attributes_judge("*.x text\0", 9), ATTRIBUTES_OTHER);
+}
+
+/* Indexes are anybody's bytes: whatever is in one, a patched one is written or refused. */
+static void test_damaged_indexes(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *file = xasprintf("%s/damaged", u->dir),
+	                    *to = xasprintf("%s/patched", u->dir),
+	                    *own = xasprintf("%s/.git/index", u->root),
+	                    *tree = sh(u->root, "git rev-parse 'HEAD^{tree}'");
+	_cleanup_repo_ struct repo repo = REPO_INIT;
+	_cleanup_buf_ struct buf whole = BUF_INIT;
+	_cleanup_patch_ struct patch patch = PATCH_INIT;
+	struct error err = ERROR_INIT;
+	size_t read = 0;
+
+	assert_int_equal(repo_open(u->root, NULL, &repo, &err), 0);
+	assert_int_equal(file_read(own, 1u << 20, &whole, &err), 1);
+	patch_add(&patch, xstrdup("src/code.c"), 0, NULL);
+	patch_add(&patch, xstrdup("tests/z"), 0100644, NULL);
+	seed = 7;
+	for (int i = 0; i < 2000; i++) {
+		_cleanup_buf_ struct buf text = BUF_INIT;
+		_cleanup_view_ struct index_view view = INDEX_VIEW_INIT;
+		FILE *out = fopen(file, "w");
+
+		buf_add(&text, whole.data, whole.len);
+		for (unsigned k = pick(4); i && k-- > 0;)
+			text.data[pick(2) ? pick((unsigned)text.len) : text.len - 1 - pick(120)] =
+			    (char)pick(256);
+		assert_non_null(out);
+		fwrite(text.data, 1, pick(8) ? text.len : pick((unsigned)text.len), out);
+		fclose(out);
+		if (index_file_read(file, GIT_OID_RAWSZ, &view) != 0)
+			continue;
+		read++;
+		unlink(to);
+		patch_index(&repo, &view, &patch, tree, to, &err);
+	}
+	assert_in_range(read, 100, 2000);
 }
 
 /* The time of an index proves nothing about a file that was written in the same moment. */
@@ -293,6 +365,8 @@ int main(void)
 	    universe_test(test_new_files_are_asked_about_once),
 	    universe_test(test_conversions_are_left_to_git),
 	    universe_test(test_same_size_in_the_same_moment_is_seen),
+	    cmocka_unit_test(test_attributes_are_judged),
+	    universe_test(test_damaged_indexes),
 	    cmocka_unit_test(test_sha1),
 	};
 
