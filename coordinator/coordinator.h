@@ -212,6 +212,8 @@ void serve_bus_later(struct coordinator *c);
 void serve_published(struct coordinator *c);
 /* As `down --now`, without anybody to answer. */
 void serve_release_all(struct coordinator *c);
+/* Part of a step: whoever takes our place under this supervisor goes down, too. */
+void serve_will_end(struct coordinator *c);
 /* Begins the end: workers exit, views close, then the process ends with DOWN. */
 void serve_end(struct coordinator *c);
 

@@ -352,8 +352,10 @@ int method_coordinator_down(struct request *r, struct error *err)
 
 	(void)err;
 	c->draining = true;
-	if (json_flag(r->params, "now"))
+	if (json_flag(r->params, "now")) {
+		serve_will_end(c);
 		landings_end(c);
+	}
 	for (size_t i = 0; attempts[i] && json_flag(r->params, "now"); i++) {
 		_cleanup_attempt_ struct attempt_row row = {0};
 		_cleanup_task_ struct task_row task = {0};

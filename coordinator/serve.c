@@ -16,6 +16,7 @@
 
 #define ACCEPT_PAUSE_MS 100  /* without a free descriptor */
 #define END_PATIENCE_MS 5000 /* how long workers may take to end when they are idle */
+#define ASK_AGAIN_MS    5000 /* within this a command asks the next process again */
 
 /* ---- answers ---- */
 
@@ -339,12 +340,19 @@ static void on_end_prepare(uv_prepare_t *prepare)
 		uv_stop(&c->loop);
 }
 
+/* Those whose worker lives are forgotten when it has ended: whoever takes our place must know it.
+ */
 static int forget_team_step(struct coordinator *c, void *context, struct error *err)
 {
 	(void)context;
 	(void)err;
-	for (struct teammate *t = c->team.first; t; t = t->next)
-		store_team_remove(c->store, t->name);
+	for (struct teammate *t = c->team.first; t; t = t->next) {
+		t->removing = true;
+		if (t->proc.pid || t->sweeping)
+			team_store(c, t);
+		else
+			store_team_remove(c->store, t->name);
+	}
 	return 0;
 }
 
@@ -379,25 +387,75 @@ static int release_all_step(struct coordinator *c, void *context, struct error *
 
 	(void)context;
 	(void)err;
+	serve_will_end(c);
 	for (size_t i = 0; attempts[i]; i++)
 		stop_release(c, attempts[i]);
 	return 0;
 }
 
+/* Another supervisor is another start, which nobody has asked to end. */
+static char *end_mark(const struct coordinator *c)
+{
+	uint64_t start_time = 0;
+
+	if (proc_start_time((pid_t)c->supervisor, &start_time) < 0)
+		return NULL;
+	return xasprintf("%lld %llu %s", (long long)c->supervisor, (unsigned long long)start_time,
+	                 c->boot);
+}
+
+void serve_will_end(struct coordinator *c)
+{
+	_cleanup_free_ char *mark = end_mark(c);
+
+	if (mark)
+		store_set_setting(c->store, "ending", mark);
+}
+
+static bool was_ending(const struct coordinator *c)
+{
+	_cleanup_free_ char *mark = end_mark(c), *ending = store_setting(c->store, "ending");
+
+	return mark && ending && strcmp(mark, ending) == 0;
+}
+
+static void add_down(struct coordinator *c)
+{
+	struct later *nobody = xcalloc(1, sizeof *nobody);
+
+	held_add(c, (struct held){
+	                .kind = HELD_DOWN, .later = nobody, .note = json_array(), .now = true});
+	held_check(c);
+}
+
+static void on_ending(uv_timer_t *timer)
+{
+	if (!((struct coordinator *)timer->data)->ending)
+		add_down(timer->data);
+}
+
+/* The process before us died on its way down. Whoever asked it asks us, and is to get an answer;
+ * where nobody does, it goes down all the same. */
+static void go_on_ending(struct coordinator *c)
+{
+	struct error err = ERROR_INIT;
+
+	log_info("serve", "the process before was going down");
+	if (turn_step(c, release_all_step, NULL, &err) < 0)
+		log_error("serve", "%s", err.text);
+	uv_timer_start(&c->idle_timer, on_ending, ASK_AGAIN_MS, 0);
+}
+
 void serve_release_all(struct coordinator *c)
 {
 	struct error err = ERROR_INIT;
-	struct later *nobody;
 
 	if (c->draining)
 		return;
 	c->draining = true;
 	if (turn_step(c, release_all_step, NULL, &err) < 0)
 		log_error("serve", "%s", err.text);
-	nobody = xcalloc(1, sizeof *nobody);
-	held_add(c, (struct held){
-	                .kind = HELD_DOWN, .later = nobody, .note = json_array(), .now = true});
-	held_check(c);
+	add_down(c);
 }
 
 static void on_term(uv_signal_t *signal, int number)
@@ -464,9 +522,13 @@ static int start(struct coordinator *c, int listen_fd, struct error *err)
 	limited_init(c);
 	gitq_init(c);
 	landings_init(c);
+	c->draining = was_ending(c); /* before anything could start */
 	if (recovery_run(c, err) < 0)
 		return -1;
-	reopen_views(c);
+	if (c->draining)
+		go_on_ending(c);
+	else
+		reopen_views(c);
 	places_watch(c);
 	c->listen_fd = listen_fd;
 	fcntl(listen_fd, F_SETFL, fcntl(listen_fd, F_GETFL) | O_NONBLOCK);

@@ -234,6 +234,7 @@ void store_attempt_set_session(struct store *store, int64_t id, const char *sess
 void store_attempt_set_rounds(struct store *store, int64_t id, const char *rounds);
 bool store_session_in_use(struct store *store, const char *session); /* by an open attempt */
 int64_t store_attempt_running_of(struct store *store, const char *teammate); /* 0: none */
+int64_t store_attempt_last_of(struct store *store, const char *teammate);    /* likewise */
 int64_t *store_attempts_running(struct store *store);
 int64_t store_attempt_running_task(struct store *store, int64_t task); /* 0: none */
 json_t *store_attempt_slots(struct store *store); /* [DIR] ever used; new reference */

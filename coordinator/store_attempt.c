@@ -130,6 +130,13 @@ int64_t store_attempt_running_of(struct store *store, const char *teammate)
 	    "t", teammate);
 }
 
+int64_t store_attempt_last_of(struct store *store, const char *teammate)
+{
+	return sql_int(store, 0,
+	               "SELECT id FROM attempt WHERE teammate = ?1 ORDER BY id DESC LIMIT 1", "t",
+	               teammate);
+}
+
 int64_t *store_attempts_running(struct store *store)
 {
 	return sql_ints(store, "SELECT id FROM attempt WHERE outcome = 0 ORDER BY id", "");

@@ -205,10 +205,27 @@ static int lose_step(struct coordinator *c, void *context, struct error *err)
 		finish_lost(c, attempt, t->settled,
 		            t->removing || c->draining || t->released == attempt);
 	store_team_set_process(c->store, t->name, 0, 0, NULL);
-	if (t->removing && !c->ending)
+	if (t->removing)
 		store_team_remove(c->store, t->name);
 	store_event_add(c->store, "teammate.updated", 0, attempt, t->name, NULL);
 	return 0;
+}
+
+/* What a dead worker wrote down, or was about to, is in the store. */
+static void forget_result(struct coordinator *c, const struct teammate *t)
+{
+	static const char *const names[] = {"result.json", "result.json" PLACE_HALF};
+	int64_t attempt = store_attempt_last_of(c->store, t->name);
+	_cleanup_attempt_ struct attempt_row row = {0};
+
+	if (!store_attempt_get(c->store, attempt, &row) || row.outcome == OUTCOME_NONE)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		_cleanup_free_ char *file = xasprintf("%s/attempts/%lld/%s", c->place.state_dir,
+		                                      (long long)attempt, names[i]);
+
+		unlink(file);
+	}
 }
 
 void team_gone(struct coordinator *c, struct teammate *t)
@@ -217,6 +234,8 @@ void team_gone(struct coordinator *c, struct teammate *t)
 
 	if (turn_step(c, lose_step, t, &err) < 0)
 		log_error("team", "teammate=%s: %s", t->name, err.text);
+	else
+		forget_result(c, t);
 	team_forget(c, t);
 }
 
@@ -228,6 +247,8 @@ static void lost_for_good(struct coordinator *c, struct teammate *t)
 	t->proc.pid = 0;
 	if (turn_step(c, lose_step, t, &err) < 0)
 		log_error("team", "teammate=%s: %s", t->name, err.text);
+	else
+		forget_result(c, t);
 	free(t->settled);
 	t->settled = NULL;
 	teammate_set_task(t, 0, 0, NULL);
