@@ -230,6 +230,45 @@ moves() {
 	is "$user" "$(git rev-parse main)"
 }
 
+@test "an undo under way when the serving process dies is ended by the next one" {
+	cat >"$W/smudge" <<-'S'
+	cat
+	[ -e "$W/slow" ] || exit 0
+	rm "$W/slow"
+	echo >"$W/undoing"
+	read -r x <"$W/gate"
+	S
+	git config filter.slow.smudge "sh $W/smudge"
+	echo '/slowly filter=slow' >.gitattributes
+	echo old >slowly
+	git add -A && git commit -qm filter
+	first=$(git rev-parse main)
+	plan <<-'Y'
+	target: main
+	tasks:
+	  - {id: a, prompt: 'echo a >fa; echo new >slowly'}
+	Y
+	gate undoing
+	gate gate
+	expect 0 pleach run --headless >/dev/null
+	expect 0 pleach merge a >/dev/null
+	is new "$(cat slowly)"
+	touch "$W/slow"
+	background "$PLEACH_BUILD/pleach" undo
+	timeout "$LIMIT" cat "$W/undoing"
+	kill -KILL "$(serving_pid)"
+	# The row says that it goes back; nothing else may move the target before it has.
+	open_gate gate
+	wait_event '.kind == "target.moved" and .data.undo' >/dev/null
+	is "$first" "$(git rev-parse main)"
+	is old "$(cat slowly)"
+	[[ ! -e fa ]]
+	is none "$(task a .landing.state)"
+	is 1 "$(pleach --json events | jq -c 'select(.kind == "target.moved" and .data.undo)' | wc -l)"
+	expect 0 pleach merge a >/dev/null
+	is new "$(cat slowly)"
+}
+
 @test "undo of a target that nobody has checked out" {
 	plan <<-'Y'
 	tasks:
