@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "connect.h"
 #include "jsonl.h"
 #include "mem.h"
@@ -41,10 +42,29 @@ static int list(struct cli *cli, struct error *err)
 	return 0;
 }
 
+/* "Bash: git push (1 Allow, 2 Deny)". Caller frees. */
+static char *question_text(const char *question, const json_t *options)
+{
+	struct buf out = BUF_INIT;
+	const json_t *option;
+	size_t i;
+
+	buf_add_str(&out, question ? question : "what is your answer?");
+	json_array_foreach ((json_t *)options, i, option) {
+		const char *name = json_text(option, "name");
+
+		buf_printf(&out, "%s%zu %s", i ? ", " : " (", i + 1, name ? name : "?");
+	}
+	if (json_array_size(options))
+		buf_add_str(&out, ")");
+	return buf_take(&out);
+}
+
 /* The text from the arguments, or typed after the question was shown. */
 static int read_answer(struct cli *cli, char **text, struct error *err)
 {
 	_cleanup_json_ json_t *task = NULL;
+	_cleanup_free_ char *with_options = NULL;
 	const char *question, *reason;
 
 	*text = prompt_words(cli, 1);
@@ -62,7 +82,8 @@ static int read_answer(struct cli *cli, char **text, struct error *err)
 		    err, ERROR_CONFLICT,
 		    "answer: %s waits for a choice (pleach compare %s, pleach pick TASK)",
 		    json_text(task, "key"), json_text(task, "key"));
-	return prompt_ask(cli, question ? question : "what is your answer?", text, err);
+	with_options = question_text(question, json_sub(json_sub(task, "input"), "options"));
+	return prompt_ask(cli, with_options, text, err);
 }
 
 static int answer_exec(struct cli *cli, struct error *err)

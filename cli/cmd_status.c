@@ -246,6 +246,21 @@ static void print_notice(const struct cli *cli, const json_t *status)
 	line_finish(&line);
 }
 
+static void print_unread(const struct cli *cli, int64_t unread)
+{
+	struct line line;
+
+	if (!unread)
+		return;
+	line_begin(&line, print_width(cli), cli->colored);
+	line_add(&line, STYLE_YELLOW, "! ");
+	line_add(&line, STYLE_PLAIN,
+	         unread == 1 ? "a teammate wrote to you: " : "teammates wrote to you: ");
+	line_add(&line, STYLE_BOLD, "pleach messages");
+	line_print(&line);
+	line_finish(&line);
+}
+
 static void print_status(const struct cli *cli, const json_t *status)
 {
 	const json_t *waiting = json_sub(status, "waiting"), *team = json_sub(status, "teammates");
@@ -255,6 +270,7 @@ static void print_status(const struct cli *cli, const json_t *status)
 	print_disk(cli, status);
 	print_limited(cli, status);
 	print_held(cli, json_sub(status, "held"));
+	print_unread(cli, json_int(status, "unread", 0));
 	print_waiting(cli, waiting);
 	if (json_array_size(waiting) && (json_array_size(team) || json_array_size(plans)))
 		putchar('\n');

@@ -211,6 +211,8 @@ static char *story_asks(const json_t *task)
 		return xstrdup(text ? text : "its budget is used up");
 	if (reason && strcmp(reason, "conflict") == 0)
 		return xasprintf("conflict: %s", text ? text : "its blockers do not merge");
+	if (reason && strcmp(reason, "permission") == 0)
+		return xasprintf("asks leave: %s", text ? text : "");
 	return xasprintf("asks: %s", text ? text : "");
 }
 

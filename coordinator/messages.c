@@ -214,7 +214,8 @@ int method_message_send(struct request *r, struct error *err)
 	struct teammate *t = NULL;
 	int rc = 0;
 
-	if (sender_of(r, &m, &from, err) < 0 || check_text(text, from ? SAID_MAX : TEXT_MAX, err) < 0)
+	if (sender_of(r, &m, &from, err) < 0 ||
+	    check_text(text, from ? SAID_MAX : TEXT_MAX, err) < 0)
 		return -1;
 	if (json_flag(r->params, "all")) {
 		for (t = r->c->team.first; t; t = t->next)

@@ -335,6 +335,9 @@ bool attempt_ask_answer(struct attempt *a, int64_t request, const char *text)
 		    kind && strncmp(kind, "allow", 5) == 0 ? PERMISSION_ALLOW : PERMISSION_DENY;
 	}
 	/* Anything else is no leave, and something that the agent should know. */
+	/* A hook's two options have numbers, too. */
+	if (!ask->options && (strcmp(text, "1") == 0 || strcmp(text, "2") == 0))
+		decision = *text == '1' ? PERMISSION_ALLOW : PERMISSION_DENY;
 	words = decision == PERMISSION_NONE;
 	if (words)
 		decision = PERMISSION_DENY;

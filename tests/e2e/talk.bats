@@ -151,7 +151,7 @@ acp() {
 	wait_event '.kind == "task.updated" and .data.status == "needs_input"' >/dev/null
 	holds "$(pleach --json answer)" '.tasks[0].input | .reason == "permission" and .text == "npm install"
 		and [.options[].name] == ["Allow once", "Always", "Reject"]'
-	has "$(pleach answer)" "npm install"
+	has "$(pleach answer)" "asks leave: npm install"
 	expect 0 pleach answer a 2 >/dev/null
 	expect 0 pleach wait a >/dev/null
 	out=$(pleach logs a)
@@ -229,7 +229,9 @@ bye' "$(jq -r . "$W/got")"
 	holds "$(pleach --json events | jq -sc '[.[] | select(.kind == "message.sent") | [.data.from, .data.to]]')" \
 		'. == [[null, null], ["ash", "cedar"], ["ash", "people"], [null, "cedar"]]'
 	holds "$(cat "$W/mine")" '[.messages[] | .from] | index("ash") != null'
+	has "$(pleach status)" "a teammate wrote to you: pleach messages"
 	has "$(pleach messages)" "ash (writes) → people"
+	lacks "$(pleach status)" "wrote to you"
 	has "$(pleach messages)" "look at this"
 	holds "$(pleach --json messages)" '.unread == 0 and ([.messages[].state] | unique) == ["delivered"]'
 	expect 2 pleach team add people
