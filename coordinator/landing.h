@@ -115,6 +115,9 @@ void landing_tell_moved(struct coordinator *c, const char *target, const char *b
 /* Makes a task of a conflict, when the plan names an agent for it. 0: no. */
 int64_t landing_resolve(struct coordinator *c, const struct task_row *task, const char *target,
                         const json_t *step);
+/* A resolver's own result does not land: what it was to resolve is merged anew, for another one,
+ * as often as is worth it. */
+void landing_resolve_again(struct coordinator *c, const struct task_row *task, const char *target);
 /* A task has landed: what it resolved has, too, and what waited behind that is queued. */
 void landing_resolved(struct coordinator *c, int64_t task, const char *target, const char *commit,
                       json_t *told);

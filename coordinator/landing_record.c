@@ -187,6 +187,8 @@ void landing_record_aside(struct coordinator *c, const char *target, const json_
 	                                      : "does not land");
 	note(told, id, fate, entry);
 	stop_behind(c, id, target, told);
+	if (fate == FATE_CONFLICT || fate == FATE_VERIFY_FAILED)
+		landing_resolve_again(c, &task, target);
 }
 
 /* Nobody has to ask for it: merge: auto, a conflict's resolver; or nobody waits who could. */

@@ -8,8 +8,9 @@
 #include "mem.h"
 #include "text.h"
 
-#define KEY_TRIES  1000
-#define PROMPT_MAX 8192 /* of the first task's own prompt */
+#define KEY_TRIES     1000
+#define RESOLVERS_MAX 3    /* of one task, one after the other */
+#define PROMPT_MAX    8192 /* of the first task's own prompt */
 
 /* {"task","key","target","paths"} of a task that resolves another. Borrowed. */
 static const json_t *resolution(const json_t *text)
@@ -36,10 +37,15 @@ int64_t landing_resolved_task(struct coordinator *c, int64_t task)
 	return json_int(resolution(text), "task", 0);
 }
 
+static char *key_stem(const struct task_row *task)
+{
+	return xstrndup(task->key, TEXT_KEY_MAX - 12);
+}
+
 /* KEY-merge, KEY-merge-2, …: the first that is free. Caller frees. */
 static char *free_key(struct coordinator *c, const struct task_row *task)
 {
-	_cleanup_free_ char *stem = xstrndup(task->key, TEXT_KEY_MAX - 12);
+	_cleanup_free_ char *stem = key_stem(task);
 	char *key = xasprintf("%s-merge", stem);
 
 	for (int n = 2; n < KEY_TRIES && store_task_find(c->store, task->plan_name, key); n++) {
@@ -164,6 +170,24 @@ int64_t landing_resolve(struct coordinator *c, const struct task_row *task, cons
 	log_info("landing", "task=%lld conflicts: task=%lld is to resolve it", (long long)task->id,
 	         (long long)id);
 	return id;
+}
+
+void landing_resolve_again(struct coordinator *c, const struct task_row *task, const char *target)
+{
+	int64_t resolved = landing_resolved_task(c, task->id);
+	_cleanup_task_ struct task_row first = {0};
+	_cleanup_free_ char *stem = NULL, *last = NULL;
+
+	if (!resolved || !store_task_get(c->store, resolved, &first) ||
+	    first.status != TASK_COMPLETED || first.landing != LANDING_CONFLICT)
+		return;
+	stem = key_stem(&first);
+	last = xasprintf("%s-merge-%d", stem, RESOLVERS_MAX);
+	if (store_task_find(c->store, first.plan_name, last))
+		return;
+	log_info("landing", "task=%lld did not resolve task=%lld: once more", (long long)task->id,
+	         (long long)resolved);
+	landing_enqueue(c, &first, target, false);
 }
 
 void landing_resolver_completed(struct coordinator *c, const struct task_row *task)

@@ -148,10 +148,32 @@ moves() {
 	json=$(expect 1 pleach --json merge left right)
 	resolver=$(jq .conflicts[0].resolve <<<"$json")
 	is right-merge "$(task "$resolver" .key)"
-	expect 1 pleach wait right-merge >/dev/null || expect 0 pleach wait right-merge >/dev/null
-	wait_event ".kind == \"task.updated\" and .task == $resolver and .data.landing.state == \"conflict\"" >/dev/null
+	# Once more, and once more; then it is left to a person.
+	wait_event '.kind == "task.updated" and .key == "right-merge-3" and .data.landing.state == "conflict"' >/dev/null
 	is left "$(cat file)"
 	is conflict "$(task right .landing.state)"
+	is 3 "$(pleach --json task list | jq '[.tasks[] | select(.key | startswith("right-merge"))] | length')"
+}
+
+@test "a conflict that one agent did not resolve goes to another one, of the target as it is then" {
+	plan <<-'Y'
+	merge: auto
+	resolve: late
+	tasks:
+	  - {id: left, prompt: 'echo left >file'}
+	  - {id: right, prompt: 'read -r x <"$W/gate"; echo right >file'}
+	Y
+	agent late 'if mkdir "$W/first"; then echo done >note; else cp file "$W/marked"; printf "left\nright\n" >file; fi'
+	gate gate
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	run=$BG
+	wait_event '.kind == "target.moved"' >/dev/null
+	open_gate gate
+	finished "$run"
+	is 0 "$STATUS"
+	is "left right" "$(echo $(cat file))"
+	has "$(cat "$W/marked")" "<<<<<<<"
+	is "landed conflict landed" "$(echo $(for t in right right-merge right-merge-2; do task $t .landing.state; done))"
 }
 
 @test "a batch lands in one move; one that fails is tried in halves" {
