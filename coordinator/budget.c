@@ -291,12 +291,14 @@ void budget_used(struct coordinator *c, const struct attempt_row *row, const jso
 {
 	_cleanup_task_ struct task_row task = {0};
 	_cleanup_free_ char *story = NULL;
-	struct budget budget = day_budget(c);
-	int64_t today = spend_day(time_now_ms());
 	struct usage_sum used;
+	struct budget budget;
+	int64_t today;
 
 	if (!json_is_object(usage) || !store_task_get(c->store, row->task, &task))
 		return;
+	budget = day_budget(c);
+	today = spend_day(time_now_ms());
 	store_usage_put(c->store, row, today, usage);
 	if (task.budgeted)
 		after_task(c, row);

@@ -142,6 +142,7 @@ json_t *session_resume_json(struct coordinator *c, const struct attempt_row *att
 	json_t *resume = attempt->continues
 	                     ? jsonl_parse(attempt->continues, strlen(attempt->continues), NULL)
 	                     : NULL;
+	struct usage_sum used;
 	_cleanup_attempt_ struct attempt_row previous = {0};
 
 	if (!resume || json_flag(resume, "refused") ||
@@ -150,6 +151,8 @@ json_t *session_resume_json(struct coordinator *c, const struct attempt_row *att
 		return json_null();
 	}
 	json_object_set_new(resume, "error", json_text_or_null(previous.error_message));
+	used = store_usage_of_session(c->store, json_text(resume, "session"), attempt->id);
+	json_object_set_new(resume, "used", store_usage_json(&used));
 	return resume;
 }
 

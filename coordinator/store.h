@@ -252,6 +252,8 @@ void store_usage_put(struct store *store, const struct attempt_row *row, int64_t
                      const json_t *usage);
 struct usage_sum store_usage_of_task(struct store *store, int64_t task);
 struct usage_sum store_usage_of_plan(struct store *store, int64_t plan);
+/* Of a session, in attempts before that one. */
+struct usage_sum store_usage_of_session(struct store *store, const char *session, int64_t before);
 struct usage_sum store_usage_of_day(struct store *store, int64_t day);
 /* Usage of the interface: null where nobody told anything. New reference. */
 json_t *store_usage_json(const struct usage_sum *sum);

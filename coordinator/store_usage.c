@@ -88,6 +88,14 @@ struct usage_sum store_usage_of_plan(struct store *store, int64_t plan)
 	               sql_bind(store, "SELECT " SUMS " FROM usage WHERE plan = ?1", "i", plan));
 }
 
+struct usage_sum store_usage_of_session(struct store *store, const char *session, int64_t before)
+{
+	return one_sum(store, sql_bind(store,
+	                               "SELECT " SUMS " FROM usage WHERE attempt IN"
+	                               " (SELECT id FROM attempt WHERE session = ?1 AND id < ?2)",
+	                               "ti", session, before));
+}
+
 struct usage_sum store_usage_of_day(struct store *store, int64_t day)
 {
 	return one_sum(store,

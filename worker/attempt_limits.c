@@ -45,9 +45,30 @@ static json_t *sum(const json_t *one, const json_t *other, const char *key)
 	return json_real(json_number_value(a) + json_number_value(b));
 }
 
-json_t *attempt_usage(const struct attempt *a)
+static json_t *tokens_since(const json_t *now, const json_t *before, const char *key)
+{
+	int64_t n = json_int(now, key, -1), had = json_int(before, key, 0);
+
+	return n < 0 ? json_null() : json_integer(n > had ? n - had : 0);
+}
+
+/* Of the agent that runs, or ran last, alone. */
+static json_t *usage_of_run(const struct attempt *a)
 {
 	_cleanup_json_ json_t *now = report_usage(a->report);
+	const json_t *before = a->limits.before;
+
+	if (!before || !json_is_object(now) || !report_counts_session(a->report))
+		return json_incref(now);
+	return json_pack("{s:o, s:o, s:O}", "input_tokens",
+	                 tokens_since(now, before, "input_tokens"), "output_tokens",
+	                 tokens_since(now, before, "output_tokens"), "cost_usd",
+	                 json_object_get(now, "cost_usd"));
+}
+
+json_t *attempt_usage(const struct attempt *a)
+{
+	_cleanup_json_ json_t *now = usage_of_run(a);
 
 	if (!a->limits.used)
 		return json_incref(now);
@@ -59,10 +80,26 @@ json_t *attempt_usage(const struct attempt *a)
 	                 sum(a->limits.used, now, "cost_usd"));
 }
 
+/* What the session of the next run has used: as its last run here said, else as was known. */
+static void keep_before(struct attempt *a)
+{
+	json_t *said = report_usage(a->report), *known = json_sub(a->resume.from, "used");
+	json_t *before = NULL;
+
+	if (a->resume.going_on && report_counts_session(a->report) && json_is_object(said))
+		before = json_incref(said);
+	else if (a->resume.going_on)
+		before = json_incref(a->limits.before ? a->limits.before : known);
+	json_decref(said);
+	json_decref(a->limits.before);
+	a->limits.before = before;
+}
+
 void attempt_usage_keep(struct attempt *a)
 {
 	json_t *all = attempt_usage(a);
 
+	keep_before(a);
 	json_decref(a->limits.used);
 	a->limits.used = json_is_object(all) ? all : NULL;
 	if (!a->limits.used)
@@ -429,6 +466,7 @@ void attempt_limits_end(struct attempt *a)
 void attempt_limits_free(struct attempt *a)
 {
 	json_decref(a->limits.used);
+	json_decref(a->limits.before);
 	free(a->limits.limited);
 	free(a->limits.cut_text);
 }

@@ -25,6 +25,7 @@ struct attempt_limits {
 	uint64_t told;     /* uv_now of the last attempt.state with what was used */
 	bool untold;       /* more was used since */
 	json_t *used;      /* by agents of this attempt that have ended, or NULL */
+	json_t *before;    /* by the session that its agent goes on with, or NULL */
 	char *limited;     /* what its service said, while that holds it; or NULL */
 	int64_t until;     /* when that is over, ms since the epoch; 0: not told */
 	uint64_t progress; /* uv_now when it was last seen to do something */

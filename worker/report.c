@@ -268,9 +268,10 @@ static void read_codex(struct report *r, const json_t *line)
 
 	if (is_type(line, "turn.completed"))
 		clear_problem(r);
-	if (is_type(line, "turn.completed") && usage)
+	if (is_type(line, "turn.completed") && usage) {
+		r->input = r->output = 0; /* the whole thread's, earlier runs of it included */
 		count(r, token_count(usage, "input_tokens"), token_count(usage, "output_tokens"));
-	else if (is_type(line, "turn.failed"))
+	} else if (is_type(line, "turn.failed"))
 		set_problem(r, json_text(json_sub(line, "error"), "message"), 0, 0);
 	else if (is_type(line, "error"))
 		set_problem(r, json_text(line, "message"), 0, 0);
@@ -523,6 +524,11 @@ const char *report_problem(const struct report *r, int *status, int64_t *until)
 	*status = r->problem_status;
 	*until = r->problem_until;
 	return r->problem;
+}
+
+bool report_counts_session(const struct report *r)
+{
+	return r && r->read == read_codex;
 }
 
 unsigned report_version(const struct report *r)

@@ -36,6 +36,8 @@ void report_used(struct report *report, int64_t input, int64_t output, double co
 /* {"input_tokens","output_tokens","cost_usd"}, cached tokens included; null where unknown. New
  * reference. */
 json_t *report_usage(const struct report *report);
+/* That is the session's from its beginning, not this run's. */
+bool report_counts_session(const struct report *report);
 const char *report_text(const struct report *report);     /* the final words; borrowed or NULL */
 const char *report_activity(const struct report *report); /* one line; borrowed or NULL */
 /* The agent's own id of its session, as it says; not checked. Borrowed or NULL. */

@@ -294,3 +294,32 @@ teammate_is() {
 	expect 0 pleach run --headless >/dev/null
 	has "$(cat "$W/told")" "nearly over: it ends in 19s"
 }
+
+@test "an agent that counts its whole session is counted once, in another round and in another attempt" {
+	cat >"$W/agent" <<-'S'
+	echo '{"type":"thread.started","thread_id":"t-'$PLEACH_KEY'"}'
+	case $PLEACH_KEY$1 in
+	round) echo '{"type":"turn.completed","usage":{"input_tokens":100,"output_tokens":10}}' ;;
+	roundagain) touch fixed; echo '{"type":"turn.completed","usage":{"input_tokens":250,"output_tokens":25}}' ;;
+	attempt)
+		echo '{"type":"turn.completed","usage":{"input_tokens":100,"output_tokens":10}}'
+		echo '{"type":"turn.failed","error":{"message":"429: try again in 0.2s"}}' ;;
+	attemptagain) touch fixed; echo '{"type":"turn.completed","usage":{"input_tokens":180,"output_tokens":18}}' ;;
+	esac
+	S
+	raw_plan <<-Y
+	agents:
+	  codexish:
+	    command: [sh, $W/agent]
+	    output: codex
+	    session: reported
+	    resume: {command: [sh, $W/agent, again], prompt: stdin}
+	defaults: {agent: codexish, verify: test -e fixed, verify_retries: 1}
+	tasks:
+	  - {id: round, prompt: x}
+	  - {id: attempt, prompt: x, blocked_by: [round]}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is '[1,250,25]' "$(task round '[.attempts, .usage.input_tokens, .usage.output_tokens]')"
+	is '[2,180,18]' "$(task attempt '[.attempts, .usage.input_tokens, .usage.output_tokens]')"
+}
