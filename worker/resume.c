@@ -179,11 +179,20 @@ static void take_over(struct attempt *a, const json_t *round)
 	}
 }
 
+/* A line of ours at the beginning of a log, apart: no word of the program whose log it is. */
+static void add_apart(const struct attempt *a, const char *path, const char *line)
+{
+	struct output *log = output_new(path, a->w->options.log_cap);
+
+	output_add(log, line, strlen(line));
+	output_free(log);
+}
+
 void resume_begin(struct attempt *a)
 {
 	struct attempt_resume *r = &a->resume;
 	_cleanup_json_ json_t *round = NULL;
-	_cleanup_free_ char *line = NULL;
+	_cleanup_free_ char *line = NULL, *path = NULL;
 	const char *session;
 
 	r->from = json_sub(a->assignment, "resume");
@@ -200,9 +209,10 @@ void resume_begin(struct attempt *a)
 		round = load(a, json_int(r->from, "attempt", 0));
 		take_over(a, round);
 	}
+	path = xasprintf("%s/output.log", a->dir);
 	line = xasprintf("[pleach: goes on with the session of attempt %lld (%s)]\r\n",
 	                 (long long)json_int(r->from, "attempt", 0), r->why);
-	output_add(a->output, line, strlen(line));
+	add_apart(a, path, line);
 	log_info("resume", "attempt=%lld goes on with the session of attempt=%lld (%s)",
 	         (long long)a->id, (long long)json_int(r->from, "attempt", 0), r->why);
 }
@@ -394,15 +404,12 @@ void resume_head_log(const struct attempt *a, const char *path)
 {
 	int64_t most = json_int(a->spec, "verify_retries", 0);
 	_cleanup_free_ char *line = NULL;
-	struct output *log;
 
 	if (!most)
 		return;
 	line = xasprintf("[pleach: verify %lld of at most %lld]\n", (long long)a->resume.round + 1,
 	                 (long long)most + 1);
-	log = output_new(path, a->w->options.log_cap); /* apart: no word of verify's own */
-	output_add(log, line, strlen(line));
-	output_free(log);
+	add_apart(a, path, line);
 }
 
 /* Whether the agent can still be told anything: it lives, or knows its session. */
