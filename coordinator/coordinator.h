@@ -97,6 +97,8 @@ bool session_continue(struct coordinator *c, const struct task_row *task, const 
 enum session_place { SESSION_ANYWHERE, SESSION_THERE, SESSION_LATER };
 enum session_place session_place(struct coordinator *c, const struct ready_row *ready,
                                  struct teammate **out);
+/* Marks the teammates for which a task in its back-off waits: it went on there before. */
+void session_reserve(struct coordinator *c);
 /* `resume` of the ASSIGNMENT. New reference. */
 json_t *session_resume_json(struct coordinator *c, const struct attempt_row *attempt);
 /* 0 when a person's wish to go on with the last attempt's session can be met. Errors: INVALID

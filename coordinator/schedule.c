@@ -100,8 +100,8 @@ static size_t collect_idle(struct coordinator *c, struct teammate **idle,
 	size_t n = 0;
 
 	for (struct teammate *t = c->team.first; t && n < TEAM_MAX; t = t->next) {
-		if (!t->conn || !t->idle || t->paused || t->removing || limited_is(c, t->agent) ||
-		    store_attempt_running_of(c->store, t->name))
+		if (!t->conn || !t->idle || t->paused || t->removing || t->reserved ||
+		    limited_is(c, t->agent) || store_attempt_running_of(c->store, t->name))
 			continue;
 		idle[n] = t;
 		teammates[n] = (struct sched_teammate){.number = n, .agent = t->agent};
@@ -223,6 +223,7 @@ void schedule_turn(struct coordinator *c)
 		return;
 	/* More are looked at while some teammate has nothing: up to a page, and beyond where
 	 * nothing fitted anybody. */
+	session_reserve(c);
 	while ((n_idle = collect_idle(c, idle, teammates)) > 0) {
 		if (!page)
 			page = clashes_known(c) ? READY_PAGE : READY_FIRST + (int64_t)n_idle;

@@ -16,6 +16,8 @@ static int order_compare(const void *a, const void *b)
 	const struct sched_task *x = ((const struct order *)a)->task;
 	const struct sched_task *y = ((const struct order *)b)->task;
 
+	if (!x->only != !y->only) /* nobody else can do what goes on with a session */
+		return x->only ? -1 : 1;
 	if (x->priority != y->priority)
 		return x->priority > y->priority ? -1 : 1;
 	if (x->clashes != y->clashes)

@@ -33,9 +33,9 @@ struct sched_assignment {
 };
 
 /* tasks in any order. `out` has room for n_teammates. limits' left are counted down.
- * Tasks go in order of priority, those that clash behind the others, then id; each to the first
- * teammate (in the order given) of its very agent, else to the first that takes any. Returns how
- * many were assigned. */
+ * Tasks with `only` come first. The others go in order of priority, those that clash behind the
+ * others, then id; each to the first teammate (in the order given) of its very agent, else to the
+ * first that takes any. Returns how many were assigned. */
 size_t schedule_assign(const struct sched_task *tasks, size_t n_tasks,
                        const struct sched_teammate *teammates, size_t n_teammates,
                        struct sched_limit *limits, size_t n_limits, struct sched_assignment *out);

@@ -12,6 +12,8 @@
 #include "text.h"
 
 #define ROUNDS_MAX   100  /* proofs of one attempt that are kept */
+#define RESERVED_MAX 256  /* delayed tasks that are looked at in a turn */
+#define RESERVE_MS   5000 /* a longer back-off keeps nobody from other work */
 #define WAIT_BACKOFF 2000 /* ms: a worker that needs longer to come back is not waited for */
 
 /* ---- what the next attempt continues ---- */
@@ -19,6 +21,19 @@
 static bool same(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* An attempt that died before its slot was ready stands where the one stood that it continues. */
+static bool go_back(struct coordinator *c, struct attempt_row *row)
+{
+	_cleanup_json_ json_t *continues =
+	    row->continues ? jsonl_parse(row->continues, strlen(row->continues), NULL) : NULL;
+	int64_t id = json_int(continues, "attempt", 0);
+
+	if (!json_text(continues, "head") || json_flag(continues, "refused") || id >= row->id)
+		return false;
+	attempt_row_finish(row);
+	return store_attempt_get(c->store, id, row);
 }
 
 /* The attempt that a task goes on with, and why; false: it begins anew. */
@@ -30,11 +45,13 @@ static bool find_previous(struct coordinator *c, const struct task_row *task,
 	if (task->resume < 0 || !id || !store_attempt_get(c->store, id, out))
 		return false;
 	*why = task->resume > 0 ? "asked" : "interrupted";
-	if (!out->session || (!out->head && !task->slot_none))
+	if (task->resume <= 0 && out->outcome != OUTCOME_LOST && out->outcome != OUTCOME_RELEASED &&
+	    out->error_code != TASK_ERROR_LIMIT && out->error_code != TASK_ERROR_BUDGET)
 		return false;
-	return task->resume > 0 || out->outcome == OUTCOME_LOST ||
-	       out->outcome == OUTCOME_RELEASED || out->error_code == TASK_ERROR_LIMIT ||
-	       out->error_code == TASK_ERROR_BUDGET;
+	while (!out->head && !task->slot_none)
+		if (!go_back(c, out))
+			return false;
+	return out->session != NULL;
 }
 
 static char *continues_json(const struct attempt_row *previous, const char *why)
@@ -135,6 +152,27 @@ enum session_place session_place(struct coordinator *c, const struct ready_row *
 	               (t->proc.pid || t->sweeping || uv_is_active((uv_handle_t *)&t->timer))
 	           ? SESSION_LATER
 	           : SESSION_ANYWHERE;
+}
+
+void session_reserve(struct coordinator *c)
+{
+	_cleanup_free_ int64_t *tasks = store_tasks_delayed(c->store);
+
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		t->reserved = false;
+	for (size_t i = 0; tasks[i] && i < RESERVED_MAX; i++) {
+		_cleanup_attempt_ struct attempt_row previous = {0};
+		_cleanup_task_ struct task_row task = {0};
+		struct teammate *t;
+		const char *why;
+
+		if (!store_task_get(c->store, tasks[i], &task) || task.delay_ms > RESERVE_MS ||
+		    !find_previous(c, &task, &previous, &why))
+			continue;
+		t = team_find(c, previous.teammate);
+		if (t)
+			t->reserved = true;
+	}
 }
 
 json_t *session_resume_json(struct coordinator *c, const struct attempt_row *attempt)

@@ -25,6 +25,7 @@ struct teammate {
 	char *profile; /* JSON, of its agent; NULL: the plan's */
 	bool paused;
 	bool removing;     /* ends when its attempt has ended */
+	bool reserved;     /* for a task that is about to go on there (session.c); of this turn */
 	bool keep_session; /* its next task goes to the agent's session of its last */
 	/* The worker's process; pid 0: none. */
 	struct proc proc;

@@ -155,7 +155,7 @@ static void start_job(struct attempt *a, enum slots_verb verb, void (*done)(stru
 	              .link = (const char *const *)a->link,
 	              .paths = (const char *const *)a->paths,
 	              .setup_when = (const char *const *)a->setup_when,
-	              .fresh = json_flag(a->spec, "fresh") && !a->resume.rounds},
+	              .fresh = json_flag(a->spec, "fresh") && !a->resume.ran},
 	    .subject = a->subject,
 	    .head = a->committed ? a->result.head : NULL,
 	    .overlay = a->overlay,
@@ -260,6 +260,7 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 			             "%s", why);
 		}
 	}
+	a->resume.ran = true;
 	attempt_advance(a);
 }
 

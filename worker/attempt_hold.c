@@ -26,7 +26,7 @@ static void hold_now(struct attempt *a)
 	sweep_hold();
 	a->living = a->command;
 	a->command = NULL;
-	a->agent_ran = true;
+	a->agent_ran = a->resume.ran = true;
 	a->outcome = OUTCOME_COMPLETED;
 	attempt_advance(a);
 }

@@ -31,13 +31,20 @@ static char *round_file(const struct attempt *a, int64_t attempt)
 	return xasprintf("%s/attempts/%lld/round.json", a->w->options.state, (long long)attempt);
 }
 
+static void write_round(const struct attempt *a, const json_t *json)
+{
+	_cleanup_free_ char *file = round_file(a, a->id), *text = jsonl_text(json);
+	struct error err = ERROR_INIT;
+
+	if (attempt_make_dir(a, &err) != 0 || place_write_file(file, text, strlen(text), &err) != 0)
+		log_warn("resume", "attempt=%lld %s", (long long)a->id, err.text);
+}
+
 /* Where it stands: `proving` (verify decides what is next), `failed` (the agent is told next).
  * clean: the slot holds what the agent left, and nothing of verify's. */
 static void save(const struct attempt *a, const char *state, bool clean)
 {
-	_cleanup_free_ char *file = round_file(a, a->id), *text = NULL;
 	_cleanup_json_ json_t *json = NULL;
-	struct error err = ERROR_INIT;
 
 	if (!a->resume.session || !session_can_resume(a->profile))
 		return;
@@ -45,9 +52,7 @@ static void save(const struct attempt *a, const char *state, bool clean)
 	    json_pack("{s:s, s:b, s:I, s:s?, s:O?, s:s?}", "state", state, "clean", clean, "round",
 	              (json_int_t)a->resume.round, "head", a->committed ? a->result.head : NULL,
 	              "verify", a->evidence, "tail", a->resume.tail);
-	text = jsonl_text(json);
-	if (attempt_make_dir(a, &err) != 0 || place_write_file(file, text, strlen(text), &err) != 0)
-		log_warn("resume", "attempt=%lld %s", (long long)a->id, err.text);
+	write_round(a, json);
 }
 
 static json_t *load(const struct attempt *a, int64_t attempt)
@@ -209,6 +214,10 @@ void resume_begin(struct attempt *a)
 		round = load(a, json_int(r->from, "attempt", 0));
 		take_over(a, round);
 	}
+	if (why_is(a, "interrupted") && round) { /* it may be interrupted again */
+		write_round(a, round);
+		r->taken = json_incref(round);
+	}
 	path = xasprintf("%s/output.log", a->dir);
 	line = xasprintf("[pleach: goes on with the session of attempt %lld (%s)]\r\n",
 	                 (long long)json_int(r->from, "attempt", 0), r->why);
@@ -227,6 +236,7 @@ void resume_free(struct attempt *a)
 	free(r->start_at);
 	free(r->refused);
 	json_decref(r->rounds);
+	json_decref(r->taken);
 }
 
 /* ---- a start of the agent ---- */
@@ -303,9 +313,9 @@ void resume_loaded(struct attempt *a, const char *session)
 	struct attempt_resume *r = &a->resume;
 
 	if (r->going_on && r->session && strcmp(session, r->session) != 0 && !r->refused) {
-		if ((why_is(a, "asked") || r->rounds) && a->command) {
+		if ((why_is(a, "asked") || r->ran) && a->command) {
 			attempt_fail(
-			    a, r->rounds ? TASK_ERROR_VERIFY_FAILED : TASK_ERROR_AGENT_EXIT, "%s",
+			    a, r->ran ? TASK_ERROR_VERIFY_FAILED : TASK_ERROR_AGENT_EXIT, "%s",
 			    "its session could not be continued: the agent began a new one");
 			command_stop(a->command, a->stop_grace);
 			return;
@@ -363,10 +373,10 @@ bool resume_refused(struct attempt *a, const struct command_end *end)
 		return false; /* it worked */
 	why = attempt_end_text(end, a->output,
 	                       a->acp_problem ? a->acp_problem : report_activity(a->report));
-	if (why_is(a, "asked") || r->rounds) {
-		attempt_fail(a, r->rounds ? TASK_ERROR_VERIFY_FAILED : TASK_ERROR_AGENT_EXIT,
-		             r->rounds ? "verify failed, and its agent could not go on: %s"
-		                       : "its session could not be continued: %s",
+	if (why_is(a, "asked") || r->ran) {
+		attempt_fail(a, r->ran ? TASK_ERROR_VERIFY_FAILED : TASK_ERROR_AGENT_EXIT,
+		             r->ran ? "verify failed, and its agent could not go on: %s"
+		                    : "its session could not be continued: %s",
 		             why);
 		return false;
 	}
@@ -376,8 +386,7 @@ bool resume_refused(struct attempt *a, const struct command_end *end)
 
 bool resume_unprepared(struct attempt *a, const char *why)
 {
-	if (!a->resume.start_at || !why_is(a, "interrupted") || a->resume.rounds ||
-	    a->resume.refused)
+	if (!a->resume.start_at || !why_is(a, "interrupted") || a->resume.ran || a->resume.refused)
 		return false;
 	start_anew(a, why);
 	return true;
@@ -476,6 +485,14 @@ bool resume_round_due(struct attempt *a)
 
 void resume_ready(struct attempt *a)
 {
+	const char *state = json_text(a->resume.taken, "state");
+
+	if (state && strcmp(state, "failed") == 0) {
+		json_object_set_new(a->resume.taken, "clean", json_true());
+		write_round(a, a->resume.taken);
+	}
+	json_decref(a->resume.taken);
+	a->resume.taken = NULL;
 	/* Of a later round only: the slot of a fresh attempt holds nothing yet. */
 	if (a->resume.rounds && a->evidence) {
 		save(a, "failed", true);

@@ -17,12 +17,14 @@ struct attempt_resume {
 	const json_t *from; /* `resume` of the assignment; NULL: it begins anew */
 	const char *why;    /* asked interrupted keep; NULL as above */
 	bool going_on;      /* the next start of the agent goes on with the session */
+	bool ran;           /* an agent of this attempt has worked */
 	bool verify_first;  /* no agent is asked before the first verify */
 	bool due;           /* a failed verify goes back to the agent */
 	char *text;         /* what it is told then; NULL: the task's prompt */
 	char *start_at;     /* where the slot begins; NULL: at the base */
 	char *tail;         /* the end of the last verify's output */
 	char *refused;      /* why the session was not continued, or NULL */
+	json_t *taken;      /* what the attempt before had come to, until the slot is prepared */
 	json_t *rounds;     /* every verify so far, or NULL */
 	int64_t round;      /* verifies that failed */
 	uint64_t heard;     /* uv_now when the agent printed last */
