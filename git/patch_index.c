@@ -223,8 +223,7 @@ static void put_extension(struct buf *out, const struct buf *trees)
 static void put_trees(const struct repo *repo, const struct index_view *old,
                       const struct patch *patch, const char *tree, struct buf *out)
 {
-	struct trees in = {
-	    .at = old->trees, .end = old->trees + old->trees_len, .old = old, .patch = patch};
+	struct trees in = {.at = old->trees, .old = old, .patch = patch};
 	_cleanup_buf_ struct buf nodes = BUF_INIT;
 	size_t written = 0;
 	git_oid oid;
@@ -232,6 +231,7 @@ static void put_trees(const struct repo *repo, const struct index_view *old,
 	if (!old->trees || git_oid_fromstr(&oid, tree) < 0 ||
 	    git_tree_lookup(&in.root, repo->git, &oid) < 0)
 		return;
+	in.end = old->trees + old->trees_len;
 	if (put_node(&in, "", &nodes, &written, 0) == 0 && nodes.len)
 		put_extension(out, &nodes);
 	git_tree_free(in.root);
