@@ -181,27 +181,30 @@ usage_is() {
 
 @test "a limited agent waits until its service said, others go on; the attempt does not count" {
 	mkfifo "$W/seen"
+	printf '{"type":"result","is_error":true,"result":"usage limit reached|%s"}\n' $(($(date +%s) + 1800)) >"$W/bad"
 	raw_plan <<-Y
 	$(agents)
 	tasks:
-	  - {id: a, prompt: '[ -e \$W/a ] || { touch \$W/a; printf "{\"type\":\"result\",\"is_error\":true,\"result\":\"usage limit reached|%s\"}\n" \$((\$(date +%s) + 4)); exit 1; }'}
+	  - {id: a, prompt: '[ -e \$W/a ] || { touch \$W/a; cat \$W/bad; exit 1; }'}
 	  - {id: b, blocked_by: [a], when: settled, prompt: 'true'}
 	  - {id: c, agent: plain, prompt: 'read x <\$W/seen'}
 	Y
 	expect 0 pleach run --headless --team 2 --detach >/dev/null
 	event=$(wait_event '.kind == "agent.limited"')
-	holds "$event" '.data.agent == "claudish" and .data.until != null and (.data.message | test("usage limit reached"))'
-	a=$(pleach --json task show a)
-	holds "$a" '.status == "pending" and .ready and .waits.for == "limit" and .waits.agent == "claudish" and .error.code == "limit"'
+	holds "$event" '.data.agent == "claudish" and (.data.message | test("usage limit reached"))
+		and ((.data.until[:19] + "Z" | fromdate) - (.at[:19] + "Z" | fromdate) | . > 1700 and . <= 1801)'
+	holds "$(pleach --json task show a)" '.status == "pending" and .ready and .error.code == "limit"
+		and .waits.for == "limit" and .waits.agent == "claudish"'
 	has "$(expect 0 pleach status)" "claudish is limited for"
 	has "$(expect 0 pleach ls)" "claudish is limited for"
 	# The other agent was never held up.
 	echo go >"$W/seen"
 	expect 0 pleach task wait c >/dev/null
 	is 1 "$(task c .attempts)"
+	is 1 "$(task a .attempts)"
+	expect 0 pleach team resume >/dev/null
 	expect 0 pleach task wait a b >/dev/null
 	is '["completed",2]' "$(task a '[.status, .attempts]')"
-	wait_event '.kind == "agent.resumed" and .data.by == "time"' >/dev/null
 }
 
 teammate_is() {
@@ -249,7 +252,8 @@ teammate_is() {
 	is '["completed","failed","failed","completed","completed"]' "$(pleach --json task list | jq -c '[.tasks[].status]')"
 	is '[1,1,1,1,2]' "$(pleach --json task list | jq -c '[.tasks[].attempts]')"
 	is '["agent_exit","agent_exit"]' "$(pleach --json task list | jq -c '[.tasks[1,2].error.code]')"
-	is '["plain"]' "$(pleach --json events | jq -sc '[.[] | select(.kind == "agent.limited") | .data.agent]')"
+	is '[["agent.limited","plain",null],["agent.resumed","plain","time"]]' \
+		"$(pleach --json events | jq -sc '[.[] | select(.kind == "agent.limited" or .kind == "agent.resumed") | [.kind, .data.agent, .data.by]]')"
 }
 
 @test "an agent whose stream ends in an error failed, whatever its exit status says" {
