@@ -250,3 +250,31 @@ living_plan() {
 	is "[\"asked\",\"$(cat "$W/session")\"]" "$(task a '[.continues.why, .session]')"
 	is 'turn 1 turn 1' "$(git show pleach/p/a:made | xargs)"
 }
+
+# PLEACH_HEAVY=1 kills 40 times over six tasks, as PLEACH_SEED says; else once.
+@test "kills at random: no session is used twice at once, no round is lost or made twice" {
+	local kills=1 tasks=1 all i n=0 pid
+	[[ -z ${PLEACH_HEAVY:-} ]] || kills=40 tasks=6
+	RANDOM=${PLEACH_SEED:-11}
+	all=$(seq -f 't%g' $tasks)
+	export PLEACH_POISON_LIMIT=0
+	sessions_plan "team: [{name: ash, session: keep}, {name: birch}]
+tasks:
+$(for i in $all; do echo "  - {id: $i, prompt: 'Do it.', verify_retries: 3, verify: 'test \$(wc -l <made) -ge 3'}"; done)" <<-'S'
+	echo "turn $TURN" >>made
+	sleep 0.2
+	S
+	expect 0 pleach run --headless --detach >/dev/null
+	until ((n == kills)) || timeout "0.$((RANDOM % 8 + 1))" "$PLEACH_BUILD/pleach" task wait $all >/dev/null 2>&1; do
+		pid=$(team ".teammates[$((RANDOM % 2))].pid")
+		((RANDOM % 4)) || pid=$(serving_pid)
+		[[ $pid == null ]] || kill -KILL "$pid" 2>/dev/null || true
+		n=$((n + 1))
+	done
+	LIMIT=90 expect 0 pleach task wait $all >/dev/null
+	[[ ! -e $W/twice ]]
+	# Where nothing had to begin anew, the rounds count on over all attempts.
+	holds "$(jq -sc 'group_by(.key) | map(select(map(select(.how == "new")) | length == 1) | .[0].key)' "$W/turns" |
+		jq -c --slurpfile e <(pleach --json events) '[.[] as $k | [$e[] | select(.kind == "attempt.verified" and .key == $k) | .data.round]
+		| select(. != [range(1; length + 1)])]')" '. == []'
+}

@@ -44,6 +44,8 @@ static struct round make_round(void)
 		    .id = (int64_t)i + 1,
 		    .priority = (int64_t)any(3),
 		    .agent = agents[any(3)],
+		    .waits = !any(8),
+		    .only = any(4) ? 0 : 1 + any(MATES),
 		    .total_limit = any(2) ? any(LIMITS) : SIZE_MAX,
 		    .agent_limit = any(3) ? SIZE_MAX : any(LIMITS),
 		};
@@ -67,6 +69,20 @@ static bool fits(const struct sched_teammate *mate, const struct sched_task *tas
 	return !mate->agent || !task->agent || strcmp(mate->agent, task->agent) == 0;
 }
 
+/* What goes on with a session goes on where that is. */
+static bool may(const struct round *r, size_t mate, const struct sched_task *task)
+{
+	return !task->waits && (!task->only || task->only == mate + 1) &&
+	       fits(&r->mates[mate], task);
+}
+
+static bool better(const struct sched_task *a, const struct sched_task *b)
+{
+	if (!a->only != !b->only)
+		return a->only != 0;
+	return a->priority > b->priority || (a->priority == b->priority && a->id < b->id);
+}
+
 static bool open_limit(const struct sched_limit *limits, size_t at)
 {
 	return at >= LIMITS || limits[at].left > 0;
@@ -87,18 +103,17 @@ static size_t model(struct round *r, int64_t task_of_mate[MATES])
 			bool able = false;
 
 			for (size_t m = 0; m < r->n_mates; m++)
-				able = able || (!busy[m] && fits(&r->mates[m], t));
+				able = able || (!busy[m] && may(r, m, t));
 			if (done[i] || !able || !open_limit(r->limits, t->total_limit) ||
 			    !open_limit(r->limits, t->agent_limit))
 				continue;
-			if (best == SIZE_MAX || t->priority > r->tasks[best].priority ||
-			    (t->priority == r->tasks[best].priority && t->id < r->tasks[best].id))
+			if (best == SIZE_MAX || better(t, &r->tasks[best]))
 				best = i;
 		}
 		if (best == SIZE_MAX)
 			return made;
 		for (size_t m = r->n_mates; m-- > 0;)
-			if (!busy[m] && fits(&r->mates[m], &r->tasks[best]) &&
+			if (!busy[m] && may(r, m, &r->tasks[best]) &&
 			    (mate == SIZE_MAX || !r->tasks[best].agent || r->mates[m].agent ||
 			     !r->mates[mate].agent))
 				mate = m;
