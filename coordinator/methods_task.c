@@ -230,6 +230,10 @@ int method_task_retry(struct request *r, struct error *err)
 			store_task_set_resume(r->c->store, t.task, row.attempt);
 		return reply_task(r, t.task);
 	}
+	if (row.status == TASK_PENDING && limited_is(r->c, row.agent)) { /* nor for its service */
+		limited_end(r->c, row.agent);
+		return reply_task(r, t.task);
+	}
 	if (row.status == TASK_NEEDS_INPUT && store_attempt_running_task(r->c->store, t.task))
 		return error_set(err, ERROR_CONFLICT,
 		                 "%s is waiting for an answer (pleach answer %s, or stop it)",

@@ -202,7 +202,7 @@ usage_is() {
 	expect 0 pleach task wait c >/dev/null
 	is 1 "$(task c .attempts)"
 	is 1 "$(task a .attempts)"
-	expect 0 pleach team resume >/dev/null
+	expect 0 pleach retry a >/dev/null # nobody waits any more, as with team resume
 	expect 0 pleach task wait a b >/dev/null
 	is '["completed",2]' "$(task a '[.status, .attempts]')"
 }
@@ -275,8 +275,8 @@ teammate_is() {
 	raw_plan <<-Y
 	$(agents)
 	tasks:
-	  - {id: still, slot: own, no_progress: 1s, prompt: 'echo begun; echo kept >made; read x <\$W/never'}
-	  - {id: busy, slot: own, no_progress: 1s, prompt: 'i=0; while [ \$i -lt 4 ]; do echo \$i >made; sleep 0.6; i=\$((i + 1)); done'}
+	  - {id: still, slot: own, no_progress: 2s, prompt: 'echo begun; echo kept >made; read x <\$W/never'}
+	  - {id: busy, slot: own, no_progress: 2s, prompt: 'i=0; while [ \$i -lt 4 ]; do echo \$i >made; sleep 0.7; i=\$((i + 1)); done'}
 	Y
 	expect 1 pleach run --headless --team 2 >/dev/null
 	is '["failed","timeout"]' "$(task still '[.status, .error.code]')"
