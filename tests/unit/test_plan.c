@@ -81,6 +81,33 @@ static void test_alternatives(void **state)
 	assert_int_equal(json_array_size(json_object_get(f->plan, "tasks")), 10);
 }
 
+/* The nearest file wins key by key; null takes one away; the day's stand apart. */
+static void test_budgets(void **state)
+{
+	struct fixture *f = *state;
+	const json_t *limits, *day, *spec;
+
+	put_text(f, ".conf/config.yaml",
+	         "budget: {usd: 9, day_usd: 20, day_tokens: 1M}\n"
+	         "defaults: {budget: {usd: 2}, no_progress: 10m}\n");
+	put_text(f, "pleach.yaml", "budget: {tokens: 500k, day_tokens: ~}\n");
+	read_good(f, "budget: {usd: 3.5}\n"
+	             "tasks: [{id: a, prompt: x, budget: {tokens: 2M}, wrap_up: 90s},"
+	             " {id: b, prompt: x, budget: ~}]\n");
+	limits = json_object_get(json_object_get(f->plan, "limits"), "budget");
+	day = json_object_get(f->plan, "budget_day");
+	assert_true(json_num(limits, "usd", 0) == 3.5);
+	assert_int_equal(json_int(limits, "tokens", 0), 500000);
+	assert_true(json_num(day, "usd", 0) == 20);
+	assert_true(json_is_null(json_object_get(day, "tokens")));
+	spec = json_object_get(task_of(f, "a"), "spec");
+	assert_true(json_num(json_object_get(spec, "budget"), "usd", 0) == 2);
+	assert_int_equal(json_int(json_object_get(spec, "budget"), "tokens", 0), 2000000);
+	assert_int_equal(json_int(spec, "wrap_up", 0), 90);
+	assert_int_equal(json_int(spec, "no_progress", 0), 600);
+	assert_null(json_object_get(json_object_get(task_of(f, "b"), "spec"), "budget"));
+}
+
 static void test_defaults_of_files(void **state)
 {
 	struct fixture *f = *state;
@@ -196,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_whole, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_alternatives, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(test_budgets, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_defaults_of_files, fixture_setup,
 	                                    fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_agents_decide, fixture_setup, fixture_teardown),

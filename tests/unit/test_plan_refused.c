@@ -38,6 +38,8 @@ static void test_names(void **state)
 	read_bad(f, "tasks: [{id: a, prompt: x, blocked_by: [parsr]}, {id: parser, prompt: x}]\n",
 	         "plan.yaml:1:41: ", "parser");
 	read_bad(f, "tasks: [{id: a, prompt: x, agent: gemeni}]\n", "plan.yaml:1:35: ", "gemini");
+	read_bad(f, "budget: {day_usd: -1}\n" TASK, "plan.yaml:1:19: ", "amount");
+	read_bad(f, "budget: [5]\n" TASK, "plan.yaml:1:9: ", "mapping");
 	read_bad(f, "limits: {codx: 1}\n" TASK, "plan.yaml:1:10: ", "codex");
 	read_bad(f, "name: a b\n" TASK, "plan.yaml:1:7: ", "name");
 	read_bad(f, "team: [{name: Ash}]\n" TASK, "plan.yaml:1:15: ", "Ash");
@@ -71,6 +73,17 @@ static void test_values(void **state)
 	    {"retries: 101", "range"},
 	    {"retries: many", "number"},
 	    {"retries: 1.5", "whole"},
+    {"budget: 5", "mapping"},
+    {"budget: {usd: 0}", "amount"},
+    {"budget: {usd: 1e9}", "amount"},
+    {"budget: {usd: five}", "amount"},
+    {"budget: {tokens: 1.5}", "500k"},
+    {"budget: {tokens: 5kk}", "500k"},
+    {"budget: {tokens: 1e300k}", "500k"},
+    {"budget: {euro: 5}", "usd"},
+    {"budget: {day_usd: 5}", "usd"},
+    {"wrap_up: soon", "time"},
+    {"no_progress: 0", "range"},
 	    {"priority: 1e9", "whole"},
 	    {"timeout: soon", "time"},
 	    {"timeout: 0", "range"},
