@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "connect.h"
 #include "jsonl.h"
 #include "kept.h"
@@ -178,6 +179,22 @@ static void print_session(const struct cli *cli, const json_t *task)
 	print_field(cli, "rounds", times);
 }
 
+static void print_used(const struct cli *cli, const json_t *task)
+{
+	const json_t *usage = json_sub(task, "usage");
+	double cost = json_num(usage, "cost_usd", -1);
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	if (json_is_integer(json_object_get(usage, "input_tokens")))
+		buf_printf(&out, "%lld tokens in, %lld out",
+		           (long long)json_int(usage, "input_tokens", 0),
+		           (long long)json_int(usage, "output_tokens", 0));
+	if (cost >= 0)
+		buf_printf(&out, cost > 0 && cost < 0.01 ? "%s$%.4f" : "%s$%.2f",
+		           out.len ? ", " : "", cost);
+	print_field(cli, "used", out.len ? out.data : NULL);
+}
+
 static void print_task_fields(const struct cli *cli, const json_t *task)
 {
 	_cleanup_free_ char *agent = task_agent(task), *changes = task_changes(task);
@@ -199,6 +216,7 @@ static void print_task_fields(const struct cli *cli, const json_t *task)
 	print_field(cli, "head", json_text(task, "head"));
 	print_field(cli, "changes", changes);
 	print_field(cli, "time", time);
+	print_used(cli, task);
 	print_session(cli, task);
 	if (verify) {
 		_cleanup_free_ char *proof =

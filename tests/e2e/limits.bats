@@ -47,6 +47,7 @@ fails() {
 	is '{"input_tokens":20,"output_tokens":4,"cost_usd":0.5}' "$(task b .usage)"
 	is '{"input_tokens":7,"output_tokens":3,"cost_usd":null}' "$(task c .usage)"
 	is null "$(task d .usage)"
+	has "$(pleach task show a)" '1000 tokens in, 200 out, $0.50'
 	usage=$(pleach --json usage)
 	holds "$usage" '[.rows[] | [.key, .attempts, .untold, .usage.cost_usd]] == [["a",1,0,0.5],["b",2,0,0.5],["c",1,0,null],["d",1,1,null]]'
 	holds "$usage" '.total == {attempts: 5, untold: 1, without_cost: 2, usage: {input_tokens: 1027, output_tokens: 207, cost_usd: 1.0}}'
