@@ -15,11 +15,12 @@
 #include "team.h"
 #include "text.h"
 
-#define BACKOFF_MAX_MS 30000
-#define STABLE_MS      10000 /* a worker that lived so long starts with the first pause again */
-#define SWEEP_TRIES    100
-#define DOOM_LOOK_MS   100 /* how often a worker that was told to let go is looked at */
-#define DOOM_LOOKS     2   /* seen stopped so often in a row, it is killed */
+#define BACKOFF_MAX_MS  30000
+#define STABLE_MS       10000 /* a worker that lived so long starts with the first pause again */
+#define SWEEP_TRIES     100
+#define DOOM_LOOK_MS    100  /* how often a worker that was told to let go is looked at */
+#define SETTLE_AGAIN_MS 1000 /* while a slot cannot be written */
+#define DOOM_LOOKS      2    /* seen stopped so often in a row, it is killed */
 
 /* The watch of one worker process. Apart from its teammate, because closing it takes a
  * turn of the loop and the next worker may start before. */
@@ -261,15 +262,43 @@ static void lost_for_good(struct coordinator *c, struct teammate *t)
 		start_later(t);
 }
 
-/* Its slot is kept and its branch free: the task may be tried again anywhere. */
+struct settling {
+	uv_timer_t timer;
+	struct coordinator *c;
+	char *name, *dir;
+	bool waits;
+};
+
+static void settling_free(uv_handle_t *handle)
+{
+	struct settling *s = handle->data;
+
+	free(s->name);
+	free(s->dir);
+	free(s);
+}
+
+static void settle(uv_timer_t *timer);
+
+/* Its slot is kept and its branch free: the task may be tried again anywhere. While the
+ * repository's disk takes nothing neither can be, and nobody else is given the task. */
 static void settled(struct coordinator *c, const json_t *result, const struct error *why,
                     void *context)
 {
-	_cleanup_free_ char *name = context;
-	struct teammate *t = team_find(c, name);
+	struct settling *s = context;
+	const char *unwritable = json_text(result, "unwritable");
+	struct teammate *t = team_find(c, s->name);
 
 	if (!result)
-		log_error("team", "teammate=%s its slot: %s", name, why->text);
+		log_error("team", "teammate=%s its slot: %s", s->name, why->text);
+	if (unwritable && !s->waits)
+		log_warn("team", "teammate=%s its slot waits: %s", s->name, unwritable);
+	if (unwritable && t && !t->removing && !c->draining) {
+		s->waits = true;
+		uv_timer_start(&s->timer, settle, SETTLE_AGAIN_MS, 0);
+		return;
+	}
+	uv_close((uv_handle_t *)&s->timer, settling_free);
 	/* What it held may be of an attempt before this one. */
 	if (t && json_int(result, "attempt", 0) == store_attempt_running_of(c->store, t->name)) {
 		free(t->settled);
@@ -277,6 +306,25 @@ static void settled(struct coordinator *c, const json_t *result, const struct er
 	}
 	if (t)
 		lost_for_good(c, t);
+}
+
+static void settle(uv_timer_t *timer)
+{
+	struct settling *s = timer->data;
+
+	gitq_ask(s->c, "settle", json_pack("{s:s}", "dir", s->dir), settled, s);
+}
+
+static void settle_slot(struct coordinator *c, const struct teammate *t, const char *dir)
+{
+	struct settling *s = xcalloc(1, sizeof *s);
+
+	uv_timer_init(&c->loop, &s->timer);
+	s->timer.data = s;
+	s->c = c;
+	s->name = xstrdup(t->name);
+	s->dir = xstrdup(dir);
+	settle(&s->timer);
 }
 
 static void sweep_done(uv_work_t *work, int status)
@@ -296,8 +344,7 @@ static void sweep_done(uv_work_t *work, int status)
 	if (t &&
 	    store_attempt_get(c->store, store_attempt_running_of(c->store, t->name), &attempt) &&
 	    attempt.slot)
-		gitq_ask(c, "settle", json_pack("{s:o}", "dir", json_text_or_null(sweep->slot)),
-		         settled, xstrdup(t->name));
+		settle_slot(c, t, sweep->slot);
 	else if (t)
 		lost_for_good(c, t);
 	free(sweep->family);

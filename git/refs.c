@@ -5,12 +5,14 @@
 #include "refs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "mem.h"
 
 #define ZERO_ID      "0000000000000000000000000000000000000000000000000000000000000000"
@@ -67,6 +69,43 @@ static int write_by_git2(const struct repo *repo, const char *name, const char *
 	return rc == 0 ? 0 : 1;
 }
 
+static bool is_ours(const char *name)
+{
+	return strncmp(name, "refs/pleach/", 12) == 0 ||
+	       strncmp(name, "refs/heads/pleach/", 18) == 0;
+}
+
+bool ref_is_broken(const struct repo *repo, const char *name)
+{
+	_cleanup_free_ char *path = repo_path(repo->place.common_dir, name), *line = NULL;
+	struct stat st;
+
+	if (!is_ours(name) || lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	line = file_line(path);
+	if (line && strncmp(line, "ref: ", 5) == 0)
+		return false;
+	return !line || !hex_is_id(line) || !commit_exists(repo, line);
+}
+
+/* With its lock: whoever writes it takes that, too. */
+void ref_drop_broken(const struct repo *repo, const char *name)
+{
+	_cleanup_free_ char *path = repo_path(repo->place.common_dir, name);
+	_cleanup_free_ char *lock = xasprintf("%s.lock", path);
+	int fd;
+
+	if (!ref_is_broken(repo, name))
+		return;
+	fd = open(lock, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	close(fd);
+	if (ref_is_broken(repo, name))
+		unlink(path);
+	unlink(lock);
+}
+
 /* A lock on a ref is held for milliseconds; one that stays was left by a process that was
  * killed. On our own refs (nobody else's) it is waited for, and then removed. */
 static bool lock_is_gone(const struct repo *repo, const char *name)
@@ -76,9 +115,7 @@ static bool lock_is_gone(const struct repo *repo, const char *name)
 	struct timespec now;
 	struct stat st;
 
-	if (strncmp(name, "refs/pleach/", 12) != 0 && strncmp(name, "refs/heads/pleach/", 18) != 0)
-		return false;
-	if (lstat(lock, &st) < 0)
+	if (!is_ours(name) || lstat(lock, &st) < 0)
 		return false;
 	do {
 		clock_gettime(CLOCK_REALTIME, &now);

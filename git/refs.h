@@ -15,6 +15,11 @@ int ref_write(const struct repo *repo, const char *name, const char *hex, const 
 /* set: more environment of the git that does it (git_run.set), NULL: none. */
 int ref_delete(const struct repo *repo, const char *name, const char *old, const char *const *set,
                struct error *err);
+/* True for a ref of ours, a file of its own, that names no commit that is there: as a power cut
+ * leaves them. What people and agents have on their own branches is theirs to judge. */
+bool ref_is_broken(const struct repo *repo, const char *name);
+/* Removes such a one. */
+void ref_drop_broken(const struct repo *repo, const char *name);
 /* The names of all refs below a prefix that ends in '/'; caller frees with strv_free. */
 int ref_list(const struct repo *repo, const char *prefix, char ***names, struct error *err);
 

@@ -83,8 +83,13 @@ static int write_probe(const char *path)
 
 int slot_can_write(const struct slot *slot, struct error *err)
 {
-	const char *common = slot->repo.place.common_dir;
-	_cleanup_free_ char *path = xasprintf("%s/pleach.probe-%s", common, slot->teammate);
+	return space_can_write(&slot->repo, slot->teammate, err);
+}
+
+int space_can_write(const struct repo *repo, const char *teammate, struct error *err)
+{
+	const char *common = repo->place.common_dir;
+	_cleanup_free_ char *path = xasprintf("%s/pleach.probe-%s", common, teammate);
 
 	if (write_probe(path) == 0 ||
 	    (errno != ENOSPC && errno != EDQUOT && errno != EIO && errno != EROFS))

@@ -75,8 +75,10 @@ int slot_move_branch(struct slot *slot, const char *branch, const char *hex, con
 	/* Somebody else may move it at the same moment: look again, a few times. */
 	for (int i = 0; i < 5; i++) {
 		char old[HEX_SIZE];
-		int found = ref_read(&slot->repo, branch, old, err), contained = 1;
+		int found, contained = 1;
 
+		ref_drop_broken(&slot->repo, branch);
+		found = ref_read(&slot->repo, branch, old, err);
 		if (found < 0)
 			return -1;
 		if (found && strcmp(old, hex) == 0)

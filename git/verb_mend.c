@@ -50,19 +50,10 @@ static bool is_old_lock(const struct mend *mend, const char *path, const struct 
 	       st->st_mtime < mend->boot;
 }
 
-/* Ours: what people and agents have on their own branches is theirs to judge. */
 static bool is_our_broken_ref(const struct mend *mend, const char *path, const struct stat *st)
 {
-	const char *name = path + strlen(mend->repo->place.common_dir) + 1;
-	_cleanup_free_ char *line = NULL;
-
-	if (!S_ISREG(st->st_mode) || (strncmp(name, "refs/pleach/", 12) != 0 &&
-	                              strncmp(name, "refs/heads/pleach/", 18) != 0))
-		return false;
-	line = file_line(path);
-	if (line && strncmp(line, "ref: ", 5) == 0)
-		return false;
-	return !line || !hex_is_id(line) || !commit_exists(mend->repo, line);
+	(void)st;
+	return ref_is_broken(mend->repo, path + strlen(mend->repo->place.common_dir) + 1);
 }
 
 /* Every file below a folder for which `wrong` holds goes. */

@@ -10,43 +10,59 @@
 #include "slot_internal.h"
 #include "verb.h"
 
+struct settling {
+	char *dir, *kept;
+	int64_t attempt;
+	char head[HEX_SIZE];
+};
+
+static int settle_slot(const json_t *request, const struct repo *repo, const char *git_dir,
+                       struct settling *s, struct error *err)
+{
+	struct slot *slot = NULL;
+	int rc;
+
+	if (slot_open(json_text(request, "root"), s->dir, strrchr(s->dir, '/') + 1,
+	              json_text(request, "pinned"), NULL, NULL, &slot, err) < 0)
+		return -1;
+	/* In the middle of a switch it is of neither attempt. */
+	if (slot_phase(slot) != SLOT_NEW && slot_phase(slot) != SLOT_SWITCHING)
+		s->attempt = slot_attempt(slot);
+	rc = slot_snapshot(slot, slot_attempt(slot), &s->kept, err);
+	slot_close(slot);
+	if (rc == 0 && s->attempt && !s->kept &&
+	    worktree_head(repo, git_dir, s->head, NULL, NULL) != 1)
+		s->attempt = 0;
+	return rc;
+}
+
+/* A disk that takes nothing is no fault of the slot's: whoever asked asks again. */
 int verb_settle(const json_t *request, json_t **answer, struct error *err)
 {
 	const char *wanted = json_text(request, "dir");
-	_cleanup_free_ char *dir = wanted ? path_settle_parent(wanted) : NULL, *kept = NULL,
-	                    *git_dir = NULL;
-	const char *name = dir ? strrchr(dir, '/') : NULL;
+	struct settling s = {.dir = wanted ? path_settle_parent(wanted) : NULL};
+	_cleanup_free_ char *dir = s.dir, *git_dir = NULL;
 	_cleanup_repo_ struct repo repo = REPO_INIT;
-	struct slot *slot = NULL;
-	char head[HEX_SIZE];
-	int64_t attempt = 0;
-	int rc;
+	struct error unwritable = ERROR_INIT;
 
-	if (!name)
+	if (!dir || !strrchr(dir, '/'))
 		return error_set(err, ERROR_INVALID, "dir must be an absolute path");
 	if (verb_open_repo(request, &repo, err) < 0)
 		return -1;
 	/* Asked first: opening what is not there would make it. */
 	git_dir = file_exists(dir) ? worktree_git_dir(&repo, dir) : NULL;
-	if (git_dir) {
-		if (slot_open(json_text(request, "root"), dir, name + 1,
-		              json_text(request, "pinned"), NULL, NULL, &slot, err) < 0)
+	if (git_dir && settle_slot(request, &repo, git_dir, &s, err) < 0) {
+		if (space_can_write(&repo, strrchr(dir, '/') + 1, &unwritable) == 0)
 			return -1;
-		/* In the middle of a switch it is of neither attempt. */
-		if (slot_phase(slot) != SLOT_NEW && slot_phase(slot) != SLOT_SWITCHING)
-			attempt = slot_attempt(slot);
-		rc = slot_snapshot(slot, slot_attempt(slot), &kept, err);
-		slot_close(slot);
-		if (rc < 0)
-			return -1;
-		if (attempt && !kept && worktree_head(&repo, git_dir, head, NULL, NULL) != 1)
-			attempt = 0;
+		*answer = json_pack("{s:s}", "unwritable", unwritable.text);
+		return 0;
 	}
 	*answer =
-	    json_pack("{s:s?, s:I, s:s?}", "kept", kept, "attempt", (json_int_t)attempt, "head",
-	              !attempt ? NULL
-	              : kept   ? kept
-	                       : head);
+	    json_pack("{s:s?, s:I, s:s?}", "kept", s.kept, "attempt", (json_int_t)s.attempt, "head",
+	              !s.attempt ? NULL
+	              : s.kept   ? s.kept
+	                         : s.head);
+	free(s.kept);
 	return 0;
 }
 

@@ -229,6 +229,27 @@ def git_full(world, error):
     return f"{took} ms of processor in 1 s; committed when it was over, a cancelled one let go"
 
 
+def settle_full(world, error):
+    """A worker dies while the repository takes nothing: its task goes to nobody before its slot
+    has been kept."""
+    world.start("gate1", team=2)
+    world.waits("gate1")
+    mate = world.task("gate1")["teammate"]
+    pid = {t["name"]: t["pid"] for t in world.json("team", "list")["teammates"]}[mate]
+    world.refuse.set(DISK, error, path="/repo/.git/")
+    os.kill(pid, signal.SIGKILL)
+    eventually("it is told", lambda: "its slot waits" in world.tail(100))
+    took = at_rest(world, f"settle {error}", team_pids(world))
+    check(world.task("gate1")["status"] == "in_progress", "its task was given back")
+    world.refuse.clear()
+    eventually("gate1 runs again", lambda: world.runs().count("gate1") == 2)
+    world.go("gate1")
+    world.pleach("wait", "gate1")
+    check(world.task("gate1")["attempts"] == 2, "it was tried in between")
+    store_whole(world, ("gate1",))
+    return f"{took} ms of processor in 1 s; given to another when it was over"
+
+
 # ---- descriptors and memory ----
 
 def no_descriptors(world, error):
@@ -343,6 +364,7 @@ def scenarios(long):
         yield f"state directory {error}", state_full, (error,)
         yield f"output log {error}", log_full, (error,)
         yield f"repository {error}", git_full, (error,)
+        yield f"repository, worker dead {error}", settle_full, (error,)
     yield "accept EMFILE", no_descriptors, ("EMFILE",)
     if long:
         yield "accept ENFILE", no_descriptors, ("ENFILE",)

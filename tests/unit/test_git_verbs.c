@@ -371,6 +371,24 @@ static void test_mend(void **state)
 	run_sh(u->root, "git checkout -q pleach/p/one");
 }
 
+/* As test_mend, where nobody has mended: a branch of ours that names nothing is in nobody's way. */
+static void test_broken_branch(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+
+	start_attempt(u, slot, 4, "one");
+	run_sh(
+	    u->root,
+	    ": >.git/refs/heads/pleach/p/two; printf '%%040d\n' 7 >.git/refs/heads/pleach/p/three");
+	start_attempt(u, slot, 5, "two");
+	start_attempt(u, slot, 6, "three");
+	slot_close(slot);
+	run_sh(u->root, "git rev-parse --verify pleach/p/two && git rev-parse --verify "
+	                "pleach/p/three && git fsck");
+	run_sh(u->root, "! ls .git/refs/heads/pleach/p | grep lock");
+}
+
 static void test_bad_requests(void **state)
 {
 	struct universe *u = *state;
@@ -403,6 +421,7 @@ int main(void)
 	    universe_test(test_settle),
 	    universe_test(test_tidy),
 	    universe_test(test_mend),
+	    universe_test(test_broken_branch),
 	    universe_test(test_bad_requests),
 	};
 
