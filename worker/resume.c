@@ -21,7 +21,7 @@
 #define TAIL_BYTES  (6u << 10)
 #define TASK_BYTES  (16u << 10) /* a longer prompt is not said again */
 #define ROUND_BYTES (64u << 10)
-#define REFUSED_S   15.0 /* an agent that fails sooner than this did not know the session */
+#define REFUSED_S   30.0 /* an agent that fails sooner than this did not know the session */
 #define ERROR_WIDTH 300
 
 /* ---- what a crash must not lose ---- */
