@@ -94,12 +94,11 @@ static int write_inputs(struct attempt *a, bool kept, struct error *err)
 int attempt_write_files(struct attempt *a, struct error *err)
 {
 	const json_t *command = json_sub(a->profile, "command");
-	const char *way = agents_prompt_way(a->profile, a->prompt_len);
 	struct worker *w = a->w;
 
 	/* Neither a slot nor the command asks for a file of this attempt. */
 	if (!a->has_slot && !agents_mentions(command, "{prompt_file}") &&
-	    !json_sub(a->profile, "large") && (!way || strcmp(way, "stdin") != 0)) {
+	    !json_sub(a->profile, "large")) {
 		a->prompt_file =
 		    xasprintf("%s/workers/%s.prompt", w->options.state, w->options.name);
 		if (write_kept(&w->prompt, a->prompt_file, a->prompt, a->prompt_len, err) != 0)
