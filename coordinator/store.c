@@ -90,6 +90,17 @@ static char *real_file(const char *file)
 	return real ? xasprintf("%s/%s", real, slash + 1) : xstrdup(file);
 }
 
+static void row_written(void *context, int op, const char *base, const char *table,
+                        sqlite3_int64 id)
+{
+	struct store *store = context;
+
+	(void)op;
+	(void)base;
+	if (strcmp(table, "task") == 0)
+		known_task_changed(store->known, id);
+}
+
 int store_open(const char *file, struct store **out, struct error *err)
 {
 	struct store *store = xcalloc(1, sizeof *store);
@@ -107,6 +118,7 @@ int store_open(const char *file, struct store **out, struct error *err)
 	}
 	chmod(file, 0600);
 	sqlite3_busy_timeout(store->db, 0);
+	sqlite3_update_hook(store->db, row_written, store);
 	if (exec(store,
 	         "PRAGMA locking_mode = EXCLUSIVE;"
 	         "PRAGMA journal_mode = WAL;"

@@ -61,8 +61,8 @@ bool store_plan_get(struct store *store, int64_t id, struct plan_row *out);
  * undone; NULL: no such plan. */
 const json_t *store_plan_agents(struct store *store, int64_t id);
 const json_t *store_plan_limits(struct store *store, int64_t id);
-/* Inserts or updates by name; returns its id. */
 bool store_plan_is_empty(struct store *store, int64_t id);
+/* Inserts or updates by name; returns its id. */
 int64_t store_plan_put(struct store *store, const struct plan_row *row);
 json_t *store_plan_list(struct store *store); /* [{"id","name","counts"…}]; new reference */
 
@@ -95,6 +95,7 @@ struct task_row {
 	int64_t created_at, started_at, finished_at; /* ms since the epoch, 0: not yet */
 };
 void task_row_finish(struct task_row *row);
+void task_row_copy(const struct task_row *from, struct task_row *to);
 void cleanup_task_row(struct task_row *row);
 #define _cleanup_task_ __attribute__((cleanup(cleanup_task_row)))
 

@@ -1,6 +1,7 @@
-/* What is read again for every task and rarely changes, parsed once: the agents and limits of
- * plans, specs. Forgotten whenever a plan is written or a turn is undone (a spec's number may then
- * belong to another text), so it never says anything that the store does not. */
+/* What is read again and again, kept: the agents and limits of plans and specs, parsed; how many
+ * tasks of a plan have which status; the rows of tasks that are at work. A row is dropped when
+ * SQLite says that it was written, and everything when a turn is undone (a spec's number may then
+ * belong to another text), so this never says anything that the store does not. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,12 +9,14 @@
 #include "mem.h"
 #include "store_sql.h"
 
-#define PLANS_MAX 16 /* at work at once, mostly one */
 #define SPECS_MAX 32
+#define TASKS_MAX 32 /* rows, by their number */
 
 struct known_plan {
-	int64_t id; /* 0: free */
+	int64_t id;
 	json_t *agents, *limits;
+	bool counted;
+	int64_t counts[task_status_count]; /* of its tasks, once counted */
 };
 
 struct known_spec {
@@ -22,10 +25,12 @@ struct known_spec {
 };
 
 struct known {
-	struct known_plan plans[PLANS_MAX];
+	struct known_plan *plans;
+	size_t n_plans;
 	struct known_spec specs[SPECS_MAX];
-	size_t next_plan, next_spec; /* the place that is taken next */
-	char *last_text;             /* of the spec that was looked for last */
+	size_t next_spec; /* the place that is taken next */
+	struct task_row tasks[TASKS_MAX];
+	char *last_text; /* of the spec that was looked for last */
 	int64_t last_id;
 };
 
@@ -34,17 +39,38 @@ struct known *known_new(void)
 	return xcalloc(1, sizeof(struct known));
 }
 
-static void plan_forget(struct known_plan *plan)
-{
-	json_decref(plan->agents);
-	json_decref(plan->limits);
-	*plan = (struct known_plan){0};
-}
-
 void known_forget_plans(struct known *known)
 {
-	for (size_t i = 0; i < PLANS_MAX; i++)
-		plan_forget(&known->plans[i]);
+	for (size_t i = 0; i < known->n_plans; i++) {
+		json_decref(known->plans[i].agents);
+		json_decref(known->plans[i].limits);
+	}
+	free(known->plans);
+	known->plans = NULL;
+	known->n_plans = 0;
+}
+
+void known_task_changed(struct known *known, int64_t id)
+{
+	struct task_row *row = &known->tasks[(size_t)id % TASKS_MAX];
+
+	if (row->id == id)
+		task_row_finish(row);
+}
+
+void known_keep_task(struct known *known, const struct task_row *task)
+{
+	struct task_row *row = &known->tasks[(size_t)task->id % TASKS_MAX];
+
+	task_row_finish(row);
+	task_row_copy(task, row);
+}
+
+const struct task_row *known_task(const struct known *known, int64_t id)
+{
+	const struct task_row *row = &known->tasks[(size_t)id % TASKS_MAX];
+
+	return id > 0 && row->id == id ? row : NULL;
 }
 
 void known_forget(struct known *known)
@@ -54,6 +80,8 @@ void known_forget(struct known *known)
 		json_decref(known->specs[i].spec);
 		known->specs[i] = (struct known_spec){0};
 	}
+	for (size_t i = 0; i < TASKS_MAX; i++)
+		task_row_finish(&known->tasks[i]);
 	free(known->last_text);
 	known->last_text = NULL;
 	known->last_id = 0;
@@ -67,26 +95,54 @@ void known_free(struct known *known)
 	free(known);
 }
 
-static const struct known_plan *plan_of(struct store *store, int64_t id)
+static struct known_plan *plan_of(struct store *store, int64_t id)
 {
 	struct known *known = store_known(store);
 	struct known_plan *plan;
 	sqlite3_stmt *row;
 
-	for (size_t i = 0; i < PLANS_MAX; i++)
+	for (size_t i = 0; i < known->n_plans; i++)
 		if (known->plans[i].id == id)
 			return &known->plans[i];
-	plan = &known->plans[known->next_plan];
 	row = sql_bind(store, "SELECT agents, limits FROM plan WHERE id = ?1", "i", id);
 	if (!id || !sql_step(store, row))
 		return NULL;
-	known->next_plan = (known->next_plan + 1) % PLANS_MAX;
-	plan_forget(plan);
-	plan->id = id;
-	plan->agents = sql_column_json(row, 0);
-	plan->limits = sql_column_json(row, 1);
+	known->plans = xrealloc(known->plans, (known->n_plans + 1) * sizeof *known->plans);
+	plan = &known->plans[known->n_plans++];
+	*plan = (struct known_plan){
+	    .id = id, .agents = sql_column_json(row, 0), .limits = sql_column_json(row, 1)};
 	sql_done(row);
 	return plan;
+}
+
+static void count_tasks(struct store *store, struct known_plan *plan)
+{
+	sqlite3_stmt *row =
+	    sql_bind(store, "SELECT status, count(*) FROM task WHERE plan = ?1 GROUP BY status",
+	             "i", plan->id);
+
+	while (sql_step(store, row))
+		if (sqlite3_column_int(row, 0) >= 0 &&
+		    sqlite3_column_int(row, 0) < (int)task_status_count)
+			plan->counts[sqlite3_column_int(row, 0)] = sqlite3_column_int64(row, 1);
+	plan->counted = true;
+}
+
+void store_plan_counts(struct store *store, int64_t id, int64_t counts[task_status_count])
+{
+	struct known_plan *plan = plan_of(store, id);
+
+	if (plan && !plan->counted)
+		count_tasks(store, plan);
+	for (size_t i = 0; plan && i < task_status_count; i++)
+		counts[i] += plan->counts[i];
+}
+
+void known_count(struct known *known, int64_t plan, enum task_status status, int64_t more)
+{
+	for (size_t i = 0; i < known->n_plans; i++)
+		if (known->plans[i].id == plan && known->plans[i].counted)
+			known->plans[i].counts[status] += more;
 }
 
 const json_t *store_plan_agents(struct store *store, int64_t id)

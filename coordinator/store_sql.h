@@ -35,6 +35,13 @@ struct known *known_new(void);
 void known_free(struct known *known);
 void known_forget(struct known *known);       /* a turn was undone */
 void known_forget_plans(struct known *known); /* a plan was written */
+void known_task_changed(struct known *known, int64_t id);
+void known_keep_task(struct known *known, const struct task_row *task);
+const struct task_row *known_task(const struct known *known, int64_t id); /* NULL: not known */
+/* More (or less) of a plan's tasks have this status. */
+void known_count(struct known *known, int64_t plan, enum task_status status, int64_t more);
+/* Adds those of one plan. */
+void store_plan_counts(struct store *store, int64_t plan, int64_t counts[task_status_count]);
 struct known *store_known(struct store *store);
 /* The spec of that number; text: what the row says. New reference. */
 json_t *store_spec(struct store *store, int64_t id, const char *text);

@@ -7,23 +7,37 @@
 #include "store_sql.h"
 #include "text.h"
 
+/* What of a row is its own memory: freed and copied. */
+#define TASK_ROW_TEXTS(X)                                                                          \
+	X(plan_name)                                                                               \
+	X(key)                                                                                     \
+	X(agent)                                                                                   \
+	X(model)                                                                                   \
+	X(choose)                                                                                  \
+	X(root_base)                                                                               \
+	X(next_base)                                                                               \
+	X(base)                                                                                    \
+	X(head)                                                                                    \
+	X(tree)                                                                                    \
+	X(error_message)                                                                           \
+	X(input)                                                                                   \
+	X(landing_detail)                                                                          \
+	X(answer)
+
 void task_row_finish(struct task_row *row)
 {
-	free(row->plan_name);
-	free(row->key);
-	free(row->agent);
-	free(row->model);
-	free(row->choose);
-	free(row->root_base);
-	free(row->next_base);
-	free(row->base);
-	free(row->head);
-	free(row->tree);
-	free(row->error_message);
-	free(row->input);
-	free(row->landing_detail);
-	free(row->answer);
+#define X(field) free(row->field);
+	TASK_ROW_TEXTS(X)
+#undef X
 	*row = (struct task_row){0};
+}
+
+void task_row_copy(const struct task_row *from, struct task_row *to)
+{
+	*to = *from;
+#define X(field) to->field = xstrdup(from->field);
+	TASK_ROW_TEXTS(X)
+#undef X
 }
 
 void cleanup_task_row(struct task_row *row)
@@ -33,7 +47,14 @@ void cleanup_task_row(struct task_row *row)
 
 bool store_task_get(struct store *store, int64_t id, struct task_row *out)
 {
-	sqlite3_stmt *row = sql_bind(
+	const struct task_row *known = known_task(store_known(store), id);
+	sqlite3_stmt *row;
+
+	if (known) {
+		task_row_copy(known, out);
+		return true;
+	}
+	row = sql_bind(
 	    store,
 	    "SELECT task.id, plan, parent, chosen, attempt, plan.name, key, kind, status, priority,"
 	    " unfinished, delay_ms, attempts, failures, losses, settled_blockers, slot_none, agent,"
@@ -85,6 +106,7 @@ bool store_task_get(struct store *store, int64_t id, struct task_row *out)
 	    .budgeted = sqlite3_column_int(row, 36),
 	};
 	sql_done(row);
+	known_keep_task(store_known(store), out);
 	return true;
 }
 
@@ -212,6 +234,7 @@ int64_t store_task_insert(struct store *store, const struct task_new *task)
 	        task->root_base, time_now_ms(), task->unfinished, has_budget(task->spec));
 	id = sql_last_id(store);
 	store_graph_changed(store);
+	known_count(store_known(store), task->plan, TASK_PENDING, 1);
 	sql_run(store,
 	        "INSERT INTO task_text(task, subject, prompt, metadata, spec, definition, nonce)"
 	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -513,58 +536,6 @@ void store_task_set_root_base(struct store *store, int64_t id, const char *commi
 {
 	sql_run(store, "UPDATE task SET root_base = ?2, next_base = NULL WHERE id = ?1", "it", id,
 	        commit);
-}
-
-/* Whoever ends, or is redone, tells its dependents: a completed blocker counts for all, a settled
- * one for those with when: settled. */
-static void tell_dependents(struct store *store, int64_t id, enum task_status old,
-                            enum task_status now)
-{
-	bool settled = task_status_is_terminal(now), completed = now == TASK_COMPLETED;
-	int64_t any = task_status_is_terminal(old) - settled;
-	int64_t plain = (old == TASK_COMPLETED) - completed;
-	_cleanup_free_ int64_t *dependents = NULL;
-
-	if (!any && !plain)
-		return;
-	dependents = store_task_blocks(store, id);
-	for (size_t i = 0; dependents[i]; i++)
-		sql_run(store,
-		        "UPDATE task SET unfinished = unfinished"
-		        " + CASE settled_blockers WHEN 1 THEN ?2 ELSE ?3 END WHERE id = ?1",
-		        "iii", dependents[i], any, plain);
-}
-
-void store_task_write_state(struct store *store, const struct task_state_change *change)
-{
-	enum task_status old =
-	    (enum task_status)sql_int(store, (int64_t)change->status,
-	                              "SELECT status FROM task WHERE id = ?1", "i", change->id);
-
-	store_graph_changed(store);
-	sql_run(store,
-	        "UPDATE task SET status = ?2, attempt = CASE WHEN ?3 < 0 THEN attempt ELSE "
-	        "nullif(?3, 0) END,"
-	        " attempts = attempts + ?4, failures = CASE WHEN ?5 < 0 THEN failures ELSE ?5 END,"
-	        " losses = CASE WHEN ?6 < 0 THEN losses ELSE ?6 END, delay_ms = ?7,"
-	        " next_base = CASE WHEN ?3 > 0 THEN NULL ELSE next_base END,"
-	        " base = coalesce(?8, base), input = ?9,"
-	        " started_at = CASE WHEN ?10 < 0 THEN started_at ELSE nullif(?10, 0) END,"
-	        " finished_at = CASE WHEN ?11 < 0 THEN finished_at ELSE nullif(?11, 0) END,"
-	        " head = CASE ?12 WHEN 1 THEN ?13 ELSE head END,"
-	        " tree = CASE ?12 WHEN 1 THEN ?14 ELSE tree END,"
-	        " unchanged = CASE ?12 WHEN 1 THEN ?15 ELSE unchanged END,"
-	        " error_code = CASE ?12 WHEN 1 THEN ?16 ELSE error_code END,"
-	        " error_message = CASE ?12 WHEN 1 THEN ?17 ELSE error_message END"
-	        " WHERE id = ?1",
-	        "iiiiiiittii"
-	        "bttbit",
-	        change->id, (int64_t)change->status, change->attempt, change->attempts_more,
-	        change->failures, change->losses, change->delay_ms, change->base, change->input,
-	        change->started_at, change->finished_at, change->set_result, change->head,
-	        change->tree, change->unchanged, (int64_t)change->error_code,
-	        change->error_message);
-	tell_dependents(store, change->id, old, change->status);
 }
 
 void store_task_set_head(struct store *store, int64_t id, const char *head, const char *tree)

@@ -205,23 +205,30 @@ json_t *store_task_brief(struct store *store, int64_t id)
 	return task_json(store, id, true);
 }
 
+static int64_t count_ready(struct store *store, int64_t plan)
+{
+	if (!plan)
+		return store_tasks_ready_count(store);
+	return sql_int(store, 0,
+	               "SELECT count(*) FROM task WHERE kind = 0 AND status = 0 AND unfinished = 0"
+	               " AND delay_ms = 0 AND plan = ?1",
+	               "i", plan);
+}
+
 json_t *store_status_counts(struct store *store, int64_t plan)
 {
-	int64_t ready = sql_int(store, 0,
-	                        "SELECT count(*) FROM task WHERE kind = 0 AND status = 0"
-	                        " AND unfinished = 0 AND delay_ms = 0 AND (?1 = 0 OR plan = ?1)",
-	                        "i", plan);
-	int64_t stuck = store_stuck_count(store, plan), counted[task_status_count] = {0};
+	int64_t ready = count_ready(store, plan), stuck = store_stuck_count(store, plan);
+	int64_t counted[task_status_count] = {0};
 	json_t *counts = json_object();
-	sqlite3_stmt *row = sql_bind(store,
-	                             "SELECT status, count(*) FROM task WHERE ?1 = 0 OR plan = ?1"
-	                             " GROUP BY status",
-	                             "i", plan);
 
-	while (sql_step(store, row))
-		if (sqlite3_column_int(row, 0) >= 0 &&
-		    sqlite3_column_int(row, 0) < (int)task_status_count)
-			counted[sqlite3_column_int(row, 0)] = sqlite3_column_int64(row, 1);
+	if (plan) {
+		store_plan_counts(store, plan, counted);
+	} else {
+		_cleanup_free_ int64_t *plans = sql_ints(store, "SELECT id FROM plan", "");
+
+		for (size_t i = 0; plans[i]; i++)
+			store_plan_counts(store, plans[i], counted);
+	}
 	for (int status = 0; status < (int)task_status_count; status++)
 		json_object_set_new(counts, task_status_word((enum task_status)status),
 		                    json_integer(counted[status]));

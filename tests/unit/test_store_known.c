@@ -1,0 +1,145 @@
+/* What the store remembers is never another thing than what it holds: after each write, and after
+ * something was undone. */
+#include "store_fixture.h"
+
+static int64_t put(struct store_fixture *f, const char *key, const char *setup)
+{
+	json_t *spec = json_pack("{s:s, s:s}", "slot", "none", "setup", setup);
+	const struct task_new task = {.plan = f->plan,
+	                              .key = key,
+	                              .subject = key,
+	                              .prompt = key,
+	                              .definition = "d",
+	                              .slot_none = true,
+	                              .spec = spec};
+	int64_t id = store_task_insert(f->store, &task);
+
+	json_decref(spec);
+	return id;
+}
+
+static void is_setup(struct store_fixture *f, int64_t id, const char *want)
+{
+	json_t *spec = store_task_spec(f->store, id);
+
+	assert_string_equal(json_string_value(json_object_get(spec, "setup")), want);
+	json_decref(spec);
+}
+
+static int64_t count(struct store_fixture *f, const char *status)
+{
+	json_t *counts = store_status_counts(f->store, f->plan);
+	int64_t n = json_integer_value(json_object_get(counts, status));
+
+	json_decref(counts);
+	return n;
+}
+
+static void a_row_that_was_written_is_read_again(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t id = fixture_work(f, "a");
+	_cleanup_task_ struct task_row before = {0}, after = {0};
+
+	assert_true(store_task_get(f->store, id, &before));
+	assert_int_equal(before.priority, 0);
+	store_task_set_priority(f->store, id, 7);
+	store_task_set_answer(f->store, id, "yes");
+	assert_true(store_task_get(f->store, id, &after));
+	assert_int_equal(after.priority, 7);
+	assert_string_equal(after.answer, "yes");
+}
+
+static void a_dependent_that_was_told_is_read_again(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t a = fixture_work(f, "a"), b = fixture_work(f, "b");
+
+	fixture_block(f, b, a);
+	assert_int_equal(fixture_unfinished(f, b), 1);
+	fixture_status(f, a, TASK_COMPLETED);
+	assert_int_equal(fixture_unfinished(f, b), 0);
+	fixture_status(f, a, TASK_PENDING);
+	assert_int_equal(fixture_unfinished(f, b), 1);
+}
+
+static void what_was_undone_is_not_remembered(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t kept = put(f, "kept", "one"), events, id, again;
+	_cleanup_task_ struct task_row row = {0};
+
+	store_event_add(f->store, "x", 0, 0, NULL, NULL);
+	events = store_event_last(f->store);
+	assert_int_equal(count(f, "pending"), 1);
+	store_savepoint(f->store);
+	id = put(f, "gone", "two");
+	is_setup(f, id, "two");
+	store_task_set_priority(f->store, kept, 9);
+	fixture_status(f, kept, TASK_COMPLETED);
+	assert_int_equal(count(f, "completed"), 1);
+	assert_true(store_task_get(f->store, kept, &row));
+	store_event_add(f->store, "y", 0, 0, NULL, NULL);
+	store_rollback_to(f->store);
+	/* Its number belongs to another text now. */
+	again = put(f, "new", "three");
+	is_setup(f, again, "three");
+	is_setup(f, kept, "one");
+	task_row_finish(&row);
+	assert_true(store_task_get(f->store, kept, &row));
+	assert_int_equal(row.priority, 0);
+	assert_int_equal(row.status, TASK_PENDING);
+	assert_int_equal(count(f, "pending"), 2);
+	assert_int_equal(count(f, "completed"), 0);
+	assert_int_equal(store_event_last(f->store), events);
+}
+
+static void counts_follow_every_status(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t a = fixture_work(f, "a"), b = fixture_work(f, "b");
+
+	assert_int_equal(count(f, "pending"), 2);
+	fixture_status(f, a, TASK_IN_PROGRESS);
+	fixture_status(f, b, TASK_FAILED);
+	fixture_work(f, "c");
+	assert_int_equal(count(f, "pending"), 1);
+	assert_int_equal(count(f, "in_progress"), 1);
+	assert_int_equal(count(f, "failed"), 1);
+	fixture_status(f, b, TASK_PENDING);
+	assert_int_equal(count(f, "pending"), 2);
+	assert_int_equal(count(f, "failed"), 0);
+}
+
+static void agents_of_a_plan_that_was_written_are_read_again(void **state)
+{
+	struct store_fixture *f = *state;
+	const struct plan_row row = {.name = (char *)"p",
+	                             .agents = (char *)"{\"new\":{}}",
+	                             .limits = (char *)"{\"total\":3}"};
+
+	assert_null(json_object_get(store_plan_agents(f->store, f->plan), "new"));
+	store_plan_put(f->store, &row);
+	assert_non_null(json_object_get(store_plan_agents(f->store, f->plan), "new"));
+	assert_int_equal(
+	    json_integer_value(json_object_get(store_plan_limits(f->store, f->plan), "total")), 3);
+	assert_null(store_plan_agents(f->store, 4711));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(a_row_that_was_written_is_read_again, store_setup,
+	                                    store_teardown),
+	    cmocka_unit_test_setup_teardown(a_dependent_that_was_told_is_read_again, store_setup,
+	                                    store_teardown),
+	    cmocka_unit_test_setup_teardown(what_was_undone_is_not_remembered, store_setup,
+	                                    store_teardown),
+	    cmocka_unit_test_setup_teardown(counts_follow_every_status, store_setup,
+	                                    store_teardown),
+	    cmocka_unit_test_setup_teardown(agents_of_a_plan_that_was_written_are_read_again,
+	                                    store_setup, store_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
