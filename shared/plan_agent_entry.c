@@ -484,6 +484,8 @@ json_t *plan_agent_entry_profile(const json_t *entry, const char *mode, const ch
 	    exec && output ? output : "text", "large", other_way(way, "large", level, mode),
 	    "session", session_of(way, command), "resume", other_way(way, "resume", level, mode),
 	    "limits", part_or(entry, "limits", json_array()), "screen",
-	    part_or(entry, "screen", json_null()), "hooks", part_or(entry, "hooks", json_null()),
+	    part_or(entry, "screen", json_null()), "hooks",
+	    /* ACP says all that hooks would, and its requests have options: one source, not two. */
+	    strcmp(mode, "acp") == 0 ? json_null() : part_or(entry, "hooks", json_null()),
 	    "version", part_or(entry, "version", json_array()));
 }

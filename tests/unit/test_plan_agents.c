@@ -147,6 +147,11 @@ static void test_parts(void **state)
 	    profile, "hooks",
 	    "{\"args\":[\"-h\",\"{hooks_file}\"],\"env\":{\"H\":\"{hook}\"},\"file\":{\"name\":"
 	    "\"h.json\",\"content\":{\"a\":[1,{\"b\":\"{hook}\"}]}}}");
+	profile = profile_of(f,
+	                     "agents: {qwen: {mode: acp}}\n"
+	                     "tasks: [{id: a, prompt: x, agent: qwen}]\n",
+	                     "qwen");
+	check_part(profile, "hooks", "null");
 	profile = profile_of(f, "agents: {z: {tui: {command: z -i}}}\n" TASK, "z");
 	check_part(profile, "mode", "\"tui\"");
 	check_part(profile, "command", "[\"/bin/sh\",\"-c\",\"z -i\"]");
