@@ -22,7 +22,7 @@ remembered() {
 	  - {id: b, prompt: Make a file for b., agent: codex}
 	  - {id: c, prompt: Make a file for c., agent: pi, blocked_by: [a]}
 		Y
-	expect 0 pleach run --headless >/dev/null
+	LIMIT=90 expect 0 pleach run --headless >/dev/null # six starts of node
 	holds "$(pleach --json task list)" '[.tasks[] | select(.attempts != 1 or (.rounds | map(.exit_code)) != [1,0])] == []'
 	holds "$(pleach --json task list)" '.tasks | map(.session) | .[0] == .[2] and (unique | length) == 2 and all(. != null)'
 	holds "$(pleach --json task list)" '.tasks | map(.continues.why) == [null,null,"keep"]'
