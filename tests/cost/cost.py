@@ -26,22 +26,23 @@ LAYERS, WIDTH = 6, 10
 TASKS = LAYERS * WIDTH
 
 # A task of that plan, without a slot, on two teammates: what the coordinator and a worker do for
-# it, with its share of the submit and of `pleach run`. {what: ceiling}
+# it, with its share of the submit and of `pleach run`. An agent that runs for more than 10 ms, as it
+# may on a busy machine, costs two messages more: calls and messages have room for them. {what: ceiling}
 PER_TASK = {
     "coordinator: syncs": 1.2,
     "coordinator: bytes written": 45000,
     "coordinator: bytes sent": 2200,
-    "coordinator: messages read": 3.0,
+    "coordinator: messages read": 4.6,
     "coordinator: messages sent": 1.4,
     "coordinator: processes": 0.06,
     "coordinator: files opened": 0.3,
     "coordinator: statements": 70,
-    "coordinator: calls": 38,
+    "coordinator: calls": 46,
     "worker: processes": 1.05,
     "worker: syncs": 0.02,
-    "worker: messages sent": 1.9,
+    "worker: messages sent": 3.4,
     "worker: files opened": 4.9,
-    "worker: calls": 64,
+    "worker: calls": 76,
 }
 # Waiting, threads of nng, the clock: they depend on the machine.
 NOT_COUNTED = {"futex", "epoll_wait", "epoll_pwait", "restart_syscall", "gettid", "sched_yield", "rt_sigprocmask",
