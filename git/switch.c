@@ -88,8 +88,11 @@ int slot_move_branch(struct slot *slot, const char *branch, const char *hex, con
 		if (contained < 0 ||
 		    (!contained && ref_keep(&slot->repo, stem, old, NULL, err) < 0))
 			return -1;
-		/* The move itself may be lost with the power; what it leaves behind may not. */
+		/* The move itself may be lost with the power; what it leaves behind may not: both
+		 * half written, nothing would keep it. */
 		slot->unsynced |= !contained;
+		if (!contained && slot_sync(slot, err) < 0)
+			return -1;
 		if (ref_write(&slot->repo, branch, hex, found ? old : "", "pleach", &local) == 0)
 			return 0;
 		if (local.code != ERROR_CONFLICT)

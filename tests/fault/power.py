@@ -11,6 +11,7 @@ import argparse
 import glob
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -330,9 +331,19 @@ class Power:
         rpc.close()
         self.check_witness(rows)
         self.check_store()
-        # All that any ref keeps. Beside it may lie what an agent's own git did not sync.
-        self.world.git("rev-list", "--objects", "--all", "--quiet")
+        self.check_objects()
         return rows
+
+    def check_objects(self):
+        """All that any ref keeps is there and whole. Beside it may lie what an agent's own git did
+        not sync, and reflogs that name it."""
+        kept = {line.split()[0] for line in
+                self.world.git("rev-list", "--objects", "--all").splitlines()}
+        said = subprocess.run(("git", "fsck", "--no-dangling", "--no-reflogs", "--no-progress"),
+                              cwd=self.world.repo, capture_output=True, text=True, check=False)
+        for line in (said.stdout + said.stderr).splitlines():
+            names = re.findall(r"[0-9a-f]{40}", re.sub(r"objects/(..)/", r"\1", line))
+            check(names and not kept.intersection(names), f"git fsck: {line}")
 
     def check_witness(self, rows):
         completed = {}
