@@ -1,4 +1,4 @@
-# Makes one page: @LIMITS@ becomes the list of limits in shared/plan.h, then scdoc.
+# Makes one page: @LIMITS@ becomes the list of limits in plan/plan.h, then scdoc.
 cmake_policy(VERSION 3.25)
 file(READ ${IN} text)
 file(STRINGS ${LIMITS} lines REGEX "^#define PLAN_[A-Z]+_MAX")
