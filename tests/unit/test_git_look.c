@@ -29,8 +29,7 @@ static const char *const names[] = {
 /* One thing that an agent may do to a path; what cannot be done there is left out. */
 static const char *const deeds[] = {
     "mkdir -p \"$(dirname \"$p\")\" && echo $r >\"$p\"",
-    "test -f \"$p\" && ! test -L \"$p\" && printf %s x$((r % 10)) | dd of=\"$p\" conv=notrunc "
-    "status=none",
+    "test -f \"$p\" && ! test -L \"$p\" && printf %s x$((r % 10)) 1<>\"$p\"",
     "test -e \"$p\" && touch \"$p\"",
     "test -f \"$p\" && chmod +x \"$p\"",
     "test -f \"$p\" && ! test -L \"$p\" && chmod -x \"$p\"",
