@@ -226,14 +226,14 @@ done_plan() {
 	holds "$(pleach --json team list)" '.teammates == []'
 }
 
-@test "gc, doctor, init; what this version has not" {
+@test "gc, doctor, init, and a command that there is not" {
 	done_plan
 	expect 0 pleach --json gc >/dev/null
 	expect 0 pleach gc --yes >/dev/null
 	# Gone is only what nobody needs: heads are still there.
 	git cat-file -e "$(task a .head)" && git cat-file -e "$(task b .head)"
 	expect 0 pleach doctor >/dev/null
-	expect 2 pleach agents
+	expect 2 pleach agnets
 	has "$(stderr)" "unknown command"
 	mkdir "$BATS_TEST_TMPDIR/fresh" && cd "$BATS_TEST_TMPDIR/fresh" && git init -q && git commit -q --allow-empty -m x
 	expect 0 pleach init >/dev/null
