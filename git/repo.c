@@ -9,6 +9,7 @@
 
 #include "controls.h"
 #include "mem.h"
+#include "pipes.h"
 #include "proc.h"
 #include "program.h"
 
@@ -220,6 +221,11 @@ static char *own_lock(const struct repo *repo, const struct git_run *run)
 	return NULL;
 }
 
+static void look_for_pipes(void *work_tree)
+{
+	pipes_remove(work_tree);
+}
+
 int git_run(const struct repo *repo, const struct git_run *run, const char *const *args,
             struct error *err)
 {
@@ -250,6 +256,11 @@ int git_run(const struct repo *repo, const struct git_run *run, const char *cons
 	proc.out = run->out;
 	proc.err_out = why;
 	proc.max_out = (size_t)1 << 30;
+	if (run->work_tree && run->git_dir && strcmp(run->git_dir, repo->place.common_dir) != 0) {
+		proc.long_ms = PIPES_LOOK_MS;
+		proc.on_long = look_for_pipes;
+		proc.context = (void *)run->work_tree;
+	}
 	if ((run->killed ? proc_run(&proc, &status, err)
 	                 : git_program(&proc, locks, &status, err)) < 0)
 		return error_wrap(err, "git %s", args[0]);

@@ -315,6 +315,7 @@ static void run_kill(const struct run_state *state)
 static enum error_code run_pump(struct run_state *state, const struct proc_run *run)
 {
 	int64_t end = run->timeout_ms > 0 ? time_mono_ms() + run->timeout_ms : 0;
+	int64_t tell = run->on_long ? time_mono_ms() + run->long_ms : 0;
 
 	for (;;) {
 		struct pollfd fds[5] = {
@@ -329,6 +330,12 @@ static enum error_code run_pump(struct run_state *state, const struct proc_run *
 
 		if (end && left <= 0)
 			return ERROR_TIMEOUT;
+		if (tell && time_mono_ms() >= tell) {
+			run->on_long(run->context);
+			tell = time_mono_ms() + run->long_ms;
+		}
+		if (tell && (!end || tell < end))
+			left = tell - time_mono_ms() > 0 ? tell - time_mono_ms() : 0;
 		n = poll(fds, 5, left > INT_MAX ? INT_MAX : (int)left);
 		if (n < 0 && errno != EINTR)
 			return ERROR_EXTERNAL;

@@ -71,6 +71,9 @@ struct proc_run {
 	int timeout_ms;
 	int *cancel_fd; /* may be NULL; when *cancel_fd polls readable: as a timeout, code CONFLICT
 	                 */
+	int long_ms;    /* on_long is called each time the child has lived so long; NULL: never */
+	void (*on_long)(void *context);
+	void *context;
 };
 int proc_run(const struct proc_run *run, int *status, struct error *err);
 

@@ -112,6 +112,10 @@ def first_checkout_dies(world):
                    ': >"$dir/index.lock" && : >"$W/died" && kill -KILL $PPID $$; };; esac\nexec "$REAL" "$@"\n')
     os.chmod(tools + "/git", 0o755)
     world.env.update(REAL=shutil.which("git"), PATH=f"{tools}:{world.env['PATH']}")
+    with open(world.repo + "/.gitattributes", "w") as file:
+        file.write("* ident\n")  # what is plain needs no git
+    world.git("add", ".gitattributes")
+    world.git("commit", "-qm", "attributes")
     plan(world, [{"id": "a", "prompt": "write:1"}])
     world.pleach("run", "--headless")
     check(os.path.exists(world.meet + "/died"), "no checkout died")

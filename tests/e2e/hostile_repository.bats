@@ -222,3 +222,16 @@ hostile_repo() {
 	hostile marker 'd=$(git rev-parse --git-dir); ln -sf "$V/file" "$d/pleach-slot"; ln -sf "$V/file" "$d/pleach.index"; ln -sf "$V/file" "$d/HEAD.new"; ln -sf "$V/file" "$d/pleach-slot.lock"; rm -rf "$d/info"; ln -s "$V/sub" "$d/info"'
 	hostile reflog 'd=$(git rev-parse --git-dir); rm -rf "$d/logs"; ln -s "$V" "$d/logs"; ln -s "$V" "$d/refs"; ln -s "$V" "$d/rebase-merge"; ln -s "$V" "$d/modules"'
 }
+
+@test "pipes where git has files of its own hold nobody up" {
+	mkdir tests && echo x >tests/t1 && echo '*.o' >.gitignore && git add -A && git commit -qm more
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: "rm .gitignore; mkfifo .gitignore tests/.gitignore tests/.gitattributes; echo new >tests/new"}
+	  - {id: b, prompt: "echo b >b", blocked_by: [a]}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is new "$(git show pleach/p/b:tests/new)"
+	is b "$(git show pleach/p/b:b)"
+	is "" "$(find "$../repo.pleach -type p 2>/dev/null)"
+}
