@@ -233,5 +233,5 @@ hostile_repo() {
 	expect 0 pleach run --headless >/dev/null
 	is new "$(git show pleach/p/b:tests/new)"
 	is b "$(git show pleach/p/b:b)"
-	is "" "$(find "$../repo.pleach -type p 2>/dev/null)"
+	is "" "$(find ../repo.pleach -type p)"
 }
