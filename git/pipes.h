@@ -1,5 +1,5 @@
-/* Named pipes in a working tree, where git has files of its own: `.gitignore` and the like. git opens
- * them and waits for somebody to write, for ever. */
+/* Named pipes in a working tree, where git has files of its own: `.gitignore` and the like. git
+ * opens them and waits for somebody to write, for ever. */
 #ifndef PLEACH_GIT_PIPES_H
 #define PLEACH_GIT_PIPES_H
 
