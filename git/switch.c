@@ -93,6 +93,7 @@ int slot_move_branch(struct slot *slot, const char *branch, const char *hex, con
 		slot->unsynced |= !contained;
 		if (!contained && slot_sync(slot, err) < 0)
 			return -1;
+		slot->unsynced |= !contained;
 		if (ref_write(&slot->repo, branch, hex, found ? old : "", "pleach", &local) == 0)
 			return 0;
 		if (local.code != ERROR_CONFLICT)

@@ -66,6 +66,15 @@ static bool same_id(const struct index_entry *entry, const git_oid *id)
 	       memcmp(entry->id, id->id, GIT_OID_RAWSZ) == 0;
 }
 
+static bool has_object(const struct repo *repo, const git_oid *id)
+{
+	git_odb *odb = NULL;
+	bool found = git_repository_odb(&odb, repo->git) == 0 && git_odb_exists(odb, id);
+
+	git_odb_free(odb);
+	return found;
+}
+
 /* One path of the look into the patch; its content into the repository where it is new. */
 static int take_item(const struct capture_source *source, int root, const struct look_item *item,
                      git_tree *head, bool lines, struct patch *patch)
@@ -82,6 +91,11 @@ static int take_item(const struct capture_source *source, int root, const struct
 		                               : read_regular(root, item, &text)) != 0 ||
 		    git_odb_hash(&id, text.data ? text.data : "", text.len, GIT_OBJECT_BLOB) < 0 ||
 		    (lines && text.len && memchr(text.data, '\r', text.len)))
+			return 1;
+		/* After a power cut an index may name what was not written in time. */
+		if (same_id(item->old, &id) && !has_object(source->repo, &id) &&
+		    git_blob_create_from_buffer(&id, source->repo->git, text.data ? text.data : "",
+		                                text.len) < 0)
 			return 1;
 		same = same_id(item->old, &id) && item->old->mode == mode;
 		if (same && item->same_stat)
