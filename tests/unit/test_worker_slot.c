@@ -244,8 +244,9 @@ static void test_killed_worker(void **state)
 	int status;
 
 	fake_fifo(f, "said");
+	fake_fifo(f, "go"); /* nobody ever writes to it: the agent must not end by itself */
 	fake_begin(f);
-	fake_assign(f, slot_task(f, 1, "echo mine > mine; echo x > ../../said; read x"));
+	fake_assign(f, slot_task(f, 1, "echo mine > mine; echo x > ../../said; read x < ../../go"));
 	free(fake_fifo_line(f, "said"));
 	kill(f->worker.pid, SIGKILL);
 	assert_int_equal(proc_wait(&f->worker, &status, NULL), 0);
