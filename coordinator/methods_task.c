@@ -502,8 +502,22 @@ struct snapshot {
 	char *file;
 };
 
+static void snapshot_free(struct snapshot *snapshot)
+{
+	free(snapshot->file);
+	free(snapshot);
+}
+
+static void snapshot_drop(struct coordinator *c, void *context, const struct error *why)
+{
+	struct snapshot *snapshot = context;
+
+	later_fail(c, snapshot->later, why ? why : &gitq_undone);
+	snapshot_free(snapshot);
+}
+
 /* Outside of any transaction, as VACUUM wants it. */
-static void snapshot_effect(struct coordinator *c, void *context)
+static void snapshot_run(struct coordinator *c, void *context)
 {
 	struct snapshot *snapshot = context;
 	struct error err = ERROR_INIT;
@@ -512,8 +526,7 @@ static void snapshot_effect(struct coordinator *c, void *context)
 		later_fail(c, snapshot->later, &err);
 	else
 		later_reply(c, snapshot->later, json_pack("{s:s}", "file", snapshot->file));
-	free(snapshot->file);
-	free(snapshot);
+	snapshot_free(snapshot);
 }
 
 int method_store_snapshot(struct request *r, struct error *err)
@@ -529,6 +542,6 @@ int method_store_snapshot(struct request *r, struct error *err)
 	snapshot = xcalloc(1, sizeof *snapshot);
 	snapshot->file = xstrdup(file);
 	snapshot->later = request_later(r);
-	turn_effect(r->c, snapshot_effect, NULL, snapshot);
+	turn_alone(r->c, snapshot_run, snapshot_drop, snapshot);
 	return 0;
 }

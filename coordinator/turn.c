@@ -49,6 +49,37 @@ static void drop_effects(struct coordinator *c, size_t from, const struct error 
 	}
 }
 
+static void alone_drop(struct coordinator *c, void *context, const struct error *why)
+{
+	struct effect *effect = context;
+
+	if (effect->drop)
+		effect->drop(c, effect->context, why);
+	else
+		free(effect->context);
+	free(effect);
+}
+
+static void alone_run(struct coordinator *c, void *context)
+{
+	struct effect *effect = context;
+
+	if (c->turn.open) {
+		turn_effect(c, alone_run, alone_drop, effect);
+		return;
+	}
+	effect->run(c, effect->context);
+	free(effect);
+}
+
+void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
+{
+	struct effect *effect = xcalloc(1, sizeof *effect);
+
+	*effect = (struct effect){run, drop, context};
+	turn_effect(c, alone_run, alone_drop, effect);
+}
+
 /* Only where a test of costs switches the sharing of transactions off. */
 static void commit_alone(struct coordinator *c)
 {

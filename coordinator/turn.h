@@ -42,6 +42,9 @@ int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct er
 
 /* After the commit; at once where no turn is open. */
 void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
+/* After the commit like an effect, and while no transaction is open: effects before it may have
+ * begun the next turn, then it is of that one. */
+void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
 /* Schedules, commits, runs effects, answers held requests. Nothing when no turn is open. */
 void turn_close(struct coordinator *c);
 /* Sends what is committed and was not sent yet on the bus, once that is open. Outside a turn. */

@@ -201,7 +201,55 @@ static int end(void **state)
 	return 0;
 }
 
+/* The next turn is open when the effects after it come. */
+static void run_and_write(struct coordinator *c, void *context)
+{
+	run_word(c, context);
+	assert_int_equal(in_step(c, word_step, "next"), 0);
+}
+
+static int opening_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)err;
+	turn_effect(c, run_and_write, drop_word, xstrdup(context));
+	return 0;
+}
+
+static void run_alone(struct coordinator *c, void *context)
+{
+	assert_false(c->turn.open);
+	run_word(c, context);
+}
+
+static int alone_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)err;
+	turn_alone(c, run_alone, drop_word, xstrdup(context));
+	return 0;
+}
+
 /* ---- tests ---- */
+
+static void alone_is_outside_of_every_transaction(void **state)
+{
+	struct coordinator *c = *state;
+
+	assert_int_equal(in_step(c, opening_step, "a"), 0);
+	assert_int_equal(in_step(c, alone_step, "b"), 0);
+	turn_close(c);
+	assert_string_equal(said, "a next b");
+	assert_int_equal(commits, 2);
+}
+
+static void alone_is_dropped_with_its_turn(void **state)
+{
+	struct coordinator *c = *state;
+
+	failing = 1;
+	assert_int_equal(in_step(c, alone_step, "a"), 0);
+	turn_close(c);
+	assert_string_equal(said, "-a!");
+}
 
 static void effects_wait_for_the_commit(void **state)
 {
@@ -278,6 +326,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(what_an_undone_step_asks_for_is_of_its_turn, world,
 	                                    end),
 	    cmocka_unit_test_setup_teardown(after_a_failed_commit_a_turn_looks_again, world, end),
+	    cmocka_unit_test_setup_teardown(alone_is_outside_of_every_transaction, world, end),
+	    cmocka_unit_test_setup_teardown(alone_is_dropped_with_its_turn, world, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
