@@ -1,5 +1,6 @@
 /* Bases: what a task starts from. The merged result of its blockers, and the commit is
- * recorded. Where nothing has to be merged, git is not asked. */
+ * recorded. Where nothing has to be merged, git is not asked. While the repository's disk takes
+ * nothing it is asked again each second. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,9 +11,13 @@
 #include "transition.h"
 
 #define BASES_A_TURN 256
+#define AGAIN_MS     1000
 
 struct base_job {
+	struct coordinator *c;
 	int64_t task;
+	uv_timer_t timer; /* until git is asked again */
+	char *waits_for;  /* why, or NULL */
 	struct base_job *next;
 };
 
@@ -27,17 +32,22 @@ static bool job_is_running(int64_t task)
 	return false;
 }
 
-static void job_remove(int64_t task)
+static void job_free(uv_handle_t *timer)
 {
-	for (struct base_job **at = &jobs; *at; at = &(*at)->next) {
-		struct base_job *job = *at;
+	struct base_job *job = timer->data;
 
-		if (job->task == task) {
-			*at = job->next;
-			free(job);
-			return;
-		}
-	}
+	free(job->waits_for);
+	free(job);
+}
+
+static void job_remove(struct base_job *job)
+{
+	struct base_job **at = &jobs;
+
+	while (*at != job)
+		at = &(*at)->next;
+	*at = job->next;
+	uv_close((uv_handle_t *)&job->timer, job_free);
 }
 
 /* The heads that a task's base is made of. */
@@ -142,33 +152,79 @@ static int base_step(struct coordinator *c, void *context, struct error *err)
 	return 0;
 }
 
+static void look_again(uv_timer_t *timer);
+
 static void base_done(struct coordinator *c, const json_t *result, const struct error *why,
                       void *context)
 {
-	_cleanup_free_ int64_t *task = context;
-	struct base_answer answer = {*task, result, why};
+	struct base_job *job = context;
+	struct base_answer answer = {job->task, result, why};
+	const char *unwritable = json_text(result, "unwritable");
 	struct error err = ERROR_INIT;
 
-	job_remove(*task);
+	if (unwritable) {
+		if (!job->waits_for)
+			log_warn("base", "task=%lld waits: %s", (long long)job->task, unwritable);
+		free(job->waits_for);
+		job->waits_for = xstrdup(unwritable);
+		uv_timer_start(&job->timer, look_again, AGAIN_MS, 0);
+		return;
+	}
+	job_remove(job);
 	if (gitq_is_unasked(why))
 		return; /* the next turn asks again */
 	if (turn_step(c, base_step, &answer, &err) < 0)
-		log_error("base", "task=%lld: %s", (long long)*task, err.text);
+		log_error("base", "task=%lld: %s", (long long)answer.task, err.text);
 }
 
-static void ask_git(struct coordinator *c, const struct task_row *task, json_t *heads)
+static void ask_git(struct base_job *job, const struct task_row *task, const json_t *heads)
 {
-	struct base_job *job = xcalloc(1, sizeof *job);
 	_cleanup_free_ char *ref = xasprintf("refs/pleach/base/%lld", (long long)task->id);
-	int64_t *context = xcalloc(1, sizeof *context);
 
-	job->task = *context = task->id;
-	job->next = jobs;
-	jobs = job;
-	gitq_ask(c, "base",
+	gitq_ask(job->c, "base",
 	         json_pack("{s:s?, s:O, s:s}", "base", task->root_base, "heads", heads,
 	                   "attempt_ref", ref),
-	         base_done, context);
+	         base_done, job);
+}
+
+static int again_step(struct coordinator *c, void *context, struct error *err)
+{
+	struct base_job *job = context;
+	struct heads heads;
+	_cleanup_task_ struct task_row task = {0};
+
+	(void)err;
+	if (!store_task_get(c->store, job->task, &task) || task.status != TASK_PENDING ||
+	    task.next_base) {
+		job_remove(job); /* changed meanwhile */
+		return 0;
+	}
+	heads = collect_heads(c, &task);
+	ask_git(job, &task, heads.list);
+	json_decref(heads.list);
+	return 0;
+}
+
+static void look_again(uv_timer_t *timer)
+{
+	struct base_job *job = timer->data;
+	struct error err = ERROR_INIT;
+
+	if (turn_step(job->c, again_step, job, &err) < 0)
+		log_error("base", "task=%lld: %s", (long long)job->task, err.text);
+}
+
+static struct base_job *job_new(struct coordinator *c, int64_t task)
+{
+	struct base_job *job = xcalloc(1, sizeof *job);
+
+	job->c = c;
+	job->task = task;
+	uv_timer_init(&c->loop, &job->timer);
+	job->timer.data = job;
+	job->next = jobs;
+	jobs = job;
+	return job;
 }
 
 static void find_base(struct coordinator *c, int64_t id)
@@ -187,8 +243,18 @@ static void find_base(struct coordinator *c, int64_t id)
 		store_task_set_next_base(c->store, id,
 		                         json_text(json_array_get(heads.list, 0), "head"));
 	else
-		ask_git(c, &task, heads.list);
+		ask_git(job_new(c, id), &task, heads.list);
 	json_decref(heads.list);
+}
+
+char *base_story(void)
+{
+	for (const struct base_job *job = jobs; job; job = job->next)
+		if (job->waits_for)
+			return xasprintf("what the next tasks start from waits: %s (it goes on by "
+			                 "itself)",
+			                 job->waits_for);
+	return NULL;
 }
 
 void base_turn(struct coordinator *c)

@@ -323,6 +323,8 @@ json_t *attempt_profile(struct coordinator *c, const struct task_row *task, cons
 json_t *assignment_json(struct coordinator *c, int64_t attempt);
 /* Finds or starts to compute what ready tasks start from. */
 void base_turn(struct coordinator *c);
+/* Why tasks wait for what they start from: the disk; NULL: none does. Caller frees. */
+char *base_story(void);
 /* After any change of an alternative: may pick, ask or fail its parent. */
 int choice_update(struct coordinator *c, int64_t alternative, struct error *err);
 /* A pending choice whose alternatives may all be settled already. */

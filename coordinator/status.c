@@ -39,6 +39,7 @@ int method_status(struct request *r, struct error *err)
 	struct coordinator *c = r->c;
 	_cleanup_free_ char *bus = xasprintf("ipc://%s/bus", c->place.runtime_dir);
 	_cleanup_free_ char *disk = disk_story(c);
+	_cleanup_free_ char *base = base_story();
 	_cleanup_free_ char *notice = store_setting(c->store, "notice");
 	char started[32];
 
@@ -51,7 +52,7 @@ int method_status(struct request *r, struct error *err)
 	        " s:I}",
 	        "coordinator", "pid", (int)getpid(), "version", PLEACH_VERSION, "started_at",
 	        started, "tmux", json_text_or_null(c->views ? views_socket(c->views) : NULL), "bus",
-	        bus, "draining", c->draining, "disk", disk, "notice",
+	        bus, "draining", c->draining, "disk", disk ? disk : base, "notice",
 	        notice && *notice ? notice : NULL, "tasks", store_status_counts(c->store, 0),
 	        "teammates", team_json(c), "plans", store_plan_list(c->store), "waiting",
 	        waiting_tasks(c), "landings", landings_json(c), "held", landing_holds_json(c),

@@ -100,9 +100,10 @@ int slot_prove_begin(struct slot *slot, const char *base, const char *const *pro
  * refs/pleach/kept/<attempt>-verify when there are any), back to `head`. */
 int slot_prove_end(struct slot *slot, int64_t attempt, const char *head, struct error *err);
 
-/* Asks the repository's disk to take something, once something failed. Errors: EXTERNAL (it is
- * full, broken or read-only). Any other trouble is none of the disk's: 0. */
-int slot_can_write(const struct slot *slot, struct error *err);
+/* Asks the disks of the repository around `root` and of the slot at `dir` (it need not be there) to
+ * take something, once something failed. Errors: EXTERNAL (one is full, broken or read-only). Any
+ * other trouble is none of the disk's: 0. */
+int slot_can_write(const char *root, const char *dir, const char *teammate, struct error *err);
 
 /* Points refs/pleach/kept/<attempt> at head (durable). */
 int slot_keep(struct slot *slot, int64_t attempt, const char *head, struct error *err);

@@ -107,7 +107,7 @@ int slot_sparse_apply(const struct slot *slot, bool skipped, char ***set, struct
 void slot_sparse_environment(const struct slot *slot, char ***env);
 /* An error when the commit's files are more than the slot's disk has room for (space.c). */
 int slot_check_space(const struct slot *slot, const char *commit, struct error *err);
-/* As slot_can_write, of a slot that could not be opened. */
+/* As slot_can_write, of the repository alone. */
 int space_can_write(const struct repo *repo, const char *teammate, struct error *err);
 /* Undoes an overlay that is recorded in the marker (overlay.c). */
 int slot_undo_overlay(struct slot *slot, struct error *err);

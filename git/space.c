@@ -1,14 +1,16 @@
 /* Whether a tree fits on the disk that its slot is made on. Asked of the file system alone as
- * long as there is plenty; of the tree's sizes when there is not. And whether the repository's
- * disk takes anything at all, asked by writing to it. */
+ * long as there is plenty; of the tree's sizes when there is not. And whether the disks of the
+ * repository and of the slot take anything at all, asked by writing to them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "mem.h"
+#include "place.h"
 #include "slot_internal.h"
 
 #define PLENTY     (8LL << 30)
@@ -62,14 +64,30 @@ int slot_check_space(const struct slot *slot, const char *commit, struct error *
 	    (need >> 20) + 1, left >> 20);
 }
 
-/* Synced: a disk may refuse only then. Gone before it is written: nobody's death leaves it. */
-static int write_probe(const char *path)
+/* Without a name, so that nobody's death leaves one; where that cannot be, a name that is gone
+ * before anything is written. */
+static int open_probe(const char *dir, const char *teammate)
+{
+	_cleanup_free_ char *path = xasprintf("%s/.pleach.probe-%s", dir, teammate);
+	int fd = open(dir, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+		return fd;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0 && unlink(path) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Synced: a disk may refuse only then. -1 with errno. */
+static int write_probe(const char *dir, const char *teammate)
 {
 	_cleanup_free_ char *data = xcalloc(1, PROBE);
-	_cleanup_close_ int fd =
-	    open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_close_ int fd = open_probe(dir, teammate);
 
-	if (fd < 0 || unlink(path) < 0)
+	if (fd < 0)
 		return -1;
 	for (size_t done = 0; done < PROBE;) {
 		ssize_t n = write(fd, data + done, PROBE - done);
@@ -81,18 +99,37 @@ static int write_probe(const char *path)
 	return fsync(fd);
 }
 
-int slot_can_write(const struct slot *slot, struct error *err)
+static int dir_can_write(const char *dir, const char *teammate, struct error *err)
 {
-	return space_can_write(&slot->repo, slot->teammate, err);
+	if (write_probe(dir, teammate) == 0 ||
+	    (errno != ENOSPC && errno != EDQUOT && errno != EIO && errno != EROFS))
+		return 0;
+	return error_errno(err, "%s cannot be written", dir);
+}
+
+int slot_can_write(const char *root, const char *dir, const char *teammate, struct error *err)
+{
+	_cleanup_free_ char *above = xstrdup(dir);
+	struct place place;
+	struct stat st;
+	int rc = 0;
+
+	if (place_find(root, &place, NULL) == 0) {
+		rc = dir_can_write(place.common_dir, teammate, err);
+		place_finish(&place);
+	}
+	/* Beside the slot, which may be an agent's to replace, or not be there yet. */
+	do {
+		char *slash = strrchr(above, '/');
+
+		if (rc != 0 || !slash || slash == above)
+			return rc;
+		*slash = '\0';
+	} while (lstat(above, &st) < 0);
+	return dir_can_write(above, teammate, err);
 }
 
 int space_can_write(const struct repo *repo, const char *teammate, struct error *err)
 {
-	const char *common = repo->place.common_dir;
-	_cleanup_free_ char *path = xasprintf("%s/pleach.probe-%s", common, teammate);
-
-	if (write_probe(path) == 0 ||
-	    (errno != ENOSPC && errno != EDQUOT && errno != EIO && errno != EROFS))
-		return 0;
-	return error_errno(err, "%s cannot be written", common);
+	return dir_can_write(repo->place.common_dir, teammate, err);
 }

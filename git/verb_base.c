@@ -6,6 +6,7 @@
 #include "mem.h"
 #include "merge.h"
 #include "refs.h"
+#include "slot_internal.h"
 #include "stat.h"
 #include "verb.h"
 
@@ -179,9 +180,11 @@ static int compute(const json_t *request, struct repo *repo, struct heads *heads
 	return 0;
 }
 
+/* A disk that takes nothing is no person's to answer: whoever asked asks again. */
 int verb_base(const json_t *request, json_t **answer, struct error *err)
 {
 	_cleanup_repo_ struct repo repo = REPO_INIT;
+	struct error unwritable = ERROR_INIT;
 	struct heads heads = {NULL, 0};
 	int rc;
 
@@ -189,5 +192,8 @@ int verb_base(const json_t *request, json_t **answer, struct error *err)
 		return -1;
 	rc = compute(request, &repo, &heads, answer, err);
 	free(heads.items);
-	return rc;
+	if (rc == 0 || space_can_write(&repo, "base", &unwritable) == 0)
+		return rc;
+	*answer = json_pack("{s:s}", "unwritable", unwritable.text);
+	return 0;
 }

@@ -363,7 +363,13 @@ void attempt_advance(struct attempt *a)
 
 void attempt_again(struct attempt *a)
 {
-	if (a->stale && a->job.verb == SLOTS_COMMIT)
+	bool ends = a->stopping || a->stale;
+
+	if (ends && a->job.verb == SLOTS_PREPARE && a->job.half)
+		start_job(a, SLOTS_SNAPSHOT, snapshot_done);
+	else if (ends && (a->job.verb == SLOTS_PREPARE || a->job.verb == SLOTS_RUN))
+		attempt_advance(a);
+	else if (a->stale && a->job.verb == SLOTS_COMMIT)
 		attempt_advance(a);
 	else
 		start_job(a, a->job.verb, a->job_done);

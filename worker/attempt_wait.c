@@ -1,6 +1,7 @@
-/* The end of an attempt waits for the disk. While the repository takes nothing, work can neither be
- * committed nor kept, and the slot cannot let go of its branch: the attempt is not over, so that
- * nobody else is given its task. Ends with the fault, or with the worker. */
+/* An attempt waits for the disk. While that takes nothing, work can neither be committed nor kept,
+ * and the slot cannot let go of its branch: the attempt is not over, so that nobody else is given
+ * its task. Nor can one begin: it waits before its agent, who would only fail. Ends with the fault,
+ * or with the worker. */
 #include <stdlib.h>
 
 #include "attempt_private.h"
@@ -22,8 +23,11 @@ bool attempt_waits(struct attempt *a)
 
 	free(a->waits_for);
 	a->waits_for = NULL;
-	/* A worker that is to end leaves the work in its slot: it is kept before that is used. */
+	/* A worker that is to end leaves the work in its slot: it is kept before that is used. What
+	 * had not begun is given back. */
 	if (!a->job.unwritable || a->w->exit_wanted) {
+		if (a->job.unwritable && a->phase == PHASE_PREPARING && !a->stopping)
+			attempt_stop(a, OUTCOME_RELEASED, 0);
 		if (was)
 			log_info("attempt", "attempt=%lld no longer waits for the disk",
 			         (long long)a->id);

@@ -6,7 +6,7 @@
 
 #include "slot.h"
 
-#define SLOT_MODULE_VERSION 3
+#define SLOT_MODULE_VERSION 4
 #define SLOT_MODULE_SYMBOL  "pleach_slot_module"
 #define SLOT_MODULE_FILE    "pleach-slot.so"
 
@@ -30,7 +30,8 @@ struct slot_module {
 	int (*prove_begin)(struct slot *slot, const char *base, const char *const *protect,
 	                   const char *overlay_dir, struct error *err);
 	int (*prove_end)(struct slot *slot, int64_t attempt, const char *head, struct error *err);
-	int (*can_write)(const struct slot *slot, struct error *err);
+	int (*can_write)(const char *root, const char *dir, const char *teammate,
+	                 struct error *err);
 	int (*keep)(struct slot *slot, int64_t attempt, const char *head, struct error *err);
 };
 

@@ -92,6 +92,21 @@ static int switch_slot(struct slots *s, struct slots_job *job, struct error *err
 	return s->module->switch_to(s->slot, job->attempt, &job->order, err);
 }
 
+/* That an attempt could not be begun or its end be kept is nobody's fault while the disk takes
+ * nothing. What follows a verify is put away before the slot's next use, too. */
+static bool is_unwritable(struct slots *s, struct slots_job *job)
+{
+	struct error why = ERROR_INIT;
+
+	if (job->verb == SLOTS_PROVE_END || job->verb == SLOTS_KEEP || !s->module ||
+	    s->module->can_write(s->root, s->dir, s->teammate, &why) == 0)
+		return false;
+	job->unwritable = true;
+	job->rc = -1;
+	job->err = why;
+	return true;
+}
+
 /* A slot that was open and fails may have been removed under us: opened again it is made
  * anew. Once; the second failure is the answer. */
 static int prepare(struct slots *s, struct slots_job *job)
@@ -101,7 +116,7 @@ static int prepare(struct slots *s, struct slots_job *job)
 	if (!was_open && open_slot(s, &job->order, &job->err) != 0)
 		return -1;
 	if (switch_slot(s, job, &job->err) != 0) {
-		if (!was_open)
+		if (!was_open || is_unwritable(s, job))
 			return -1;
 		log_warn("slots", "attempt=%lld %s", (long long)job->attempt, job->err.text);
 		s->module->close(s->slot);
@@ -185,20 +200,6 @@ static void job_try(struct slots *s, struct slots_job *job)
 	}
 }
 
-/* That the end of an attempt could not be kept is nobody's fault while the disk takes nothing. */
-static bool is_unwritable(struct slots *s, struct slots_job *job)
-{
-	struct error why = ERROR_INIT;
-
-	if ((job->verb != SLOTS_COMMIT && job->verb != SLOTS_SNAPSHOT) ||
-	    s->module->can_write(s->slot, &why) == 0)
-		return false;
-	job->unwritable = true;
-	job->rc = -1;
-	job->err = why;
-	return true;
-}
-
 static void job_run(uv_work_t *work)
 {
 	struct slots_job *job = work->data;
@@ -213,17 +214,19 @@ static void job_run(uv_work_t *work)
 	job_try(s, job);
 	/* A git that was killed in the middle costs nobody the work of hours: each of these can be
 	 * done again from where it stands. */
-	for (int i = 1; i < JOB_TRIES && job->rc != 0 && job->err.code == ERROR_EXTERNAL &&
-	                (s->slot || job->verb == SLOTS_PREPARE) && !is_unwritable(s, job);
+	for (int i = 1;
+	     i < JOB_TRIES && job->rc != 0 && !job->unwritable && job->err.code == ERROR_EXTERNAL &&
+	     (s->slot || job->verb == SLOTS_PREPARE) && !is_unwritable(s, job);
 	     i++) {
 		log_warn("slots", "attempt=%lld %s (again)", (long long)job->attempt,
 		         job->err.text);
 		job->err = (struct error)ERROR_INIT;
 		job_try(s, job);
 	}
-	if (job->rc != 0 && !job->committed && !job->unwritable && s->slot)
-		is_unwritable(s, job);
 	ask_slot(s, job);
+	if (job->rc != 0 && !job->unwritable)
+		is_unwritable(s, job);
+	job->half = job->rc != 0 && s->slot && s->module->attempt(s->slot) == job->attempt;
 }
 
 static void job_done(uv_work_t *work, int status)
@@ -242,7 +245,7 @@ void slots_start(struct slots *s, struct slots_job *job)
 	job->work.data = job;
 	job->rc = 0;
 	job->err = (struct error)ERROR_INIT;
-	job->setup_due = job->committed = job->proving = job->unwritable = false;
+	job->setup_due = job->half = job->committed = job->proving = job->unwritable = false;
 	job->kept[0] = '\0';
 	job->env = job->tampering = NULL;
 	s->busy = true;

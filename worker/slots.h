@@ -31,15 +31,16 @@ struct slots_job {
 	bool has_setup; /* PREPARE: the task has a setup command */
 	bool prove;     /* COMMIT: a verify will follow */
 	bool expect_changes;
-	bool again; /* COMMIT, SNAPSHOT: the last try found the repository unwritable */
+	bool again; /* the last try found that the disk takes nothing */
 	/* What came of it. */
 	int rc;
 	struct error err;
 	bool setup_due;            /* PREPARE */
+	bool half;                 /* PREPARE failed, and the slot may hold the branch */
 	struct slot_result result; /* COMMIT */
 	bool committed;            /* COMMIT: `result` is filled, even where prove_begin failed */
 	bool proving;              /* COMMIT: prove_begin succeeded */
-	bool unwritable;           /* COMMIT, SNAPSHOT failed, and no disk would take it now */
+	bool unwritable;           /* it failed, and no disk would take it now */
 	char **env;                /* PREPARE, RUN: what the agent's git must know; NAME=value */
 	char **tampering;          /* slot_take_tampering; both are freed with slots_job_finish */
 	char kept[65];             /* SNAPSHOT: the kept commit, or "" */

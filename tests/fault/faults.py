@@ -250,6 +250,50 @@ def settle_full(world, error):
     return f"{took} ms of processor in 1 s; given to another when it was over"
 
 
+def begin_full(world, error, path):
+    """Nothing can be written where work is to begin: that waits, no agent and no attempt is spent on
+    it, and who is stopped meanwhile is over at once."""
+    keys = ("warm1", "warm2")
+    world.start(*keys, team=2)
+    world.pleach("wait", *keys)
+    with open(world.repo + "/later", "w") as file:  # what the slots have to write
+        file.write("later\n")
+    world.git("add", "later")
+    world.git("commit", "-qm", "later")
+    world.refuse.set(DISK, error, path=path)
+    for key in ("first", "second"):
+        check(add(world, key)[0] == 0, "add does not work")
+    eventually("it is told", lambda: world.pleach("status").count("cannot be written") == 2)
+    took = at_rest(world, f"{path} {error}", team_pids(world))
+    world.pleach("stop", "second")
+    eventually("its teammate is free", lambda: world.pleach("status").count("cannot be written") == 1)
+    check(not {"first", "second"}.intersection(world.runs()), "an agent was started")
+    world.refuse.clear()
+    world.pleach("wait", "first")
+    check(world.task("first")["attempts"] == 1, "first was tried again")
+    world.pleach("retry", "second")
+    world.pleach("wait", "second")
+    check(world.runs().count("first") == 1 and world.runs().count("second") == 1, "ran again")
+    store_whole(world, ("first", "second"))
+    return f"{took} ms of processor in 1 s; begun when it was over, the first time"
+
+
+def base_full(world, error):
+    """What two blockers made cannot be merged: nobody is asked, it waits."""
+    world.start("one", "two")
+    world.pleach("wait", "one", "two")
+    world.refuse.set(DISK, error, path="/repo/.git/")
+    world.pleach("add", "join", "--key", "both", "--agent", "sh", "--blocked-by", "one", "--blocked-by", "two")
+    eventually("it is told", lambda: "start from waits" in world.pleach("status"))
+    took = at_rest(world, f"base {error}", team_pids(world))
+    check(world.task("both")["status"] == "pending", world.task("both")["status"])
+    world.refuse.clear()
+    world.pleach("wait", "both")
+    check(world.task("both")["attempts"] == 1, "it was tried again")
+    store_whole(world, ("both",))
+    return f"{took} ms of processor in 1 s; merged when it was over"
+
+
 # ---- descriptors and memory ----
 
 def no_descriptors(world, error):
@@ -365,6 +409,10 @@ def scenarios(long):
         yield f"output log {error}", log_full, (error,)
         yield f"repository {error}", git_full, (error,)
         yield f"repository, worker dead {error}", settle_full, (error,)
+        yield f"repository, beginning {error}", begin_full, (error, "/repo/.git/")
+        if long:
+            yield f"slots, beginning {error}", begin_full, (error, "/repo.pleach")
+        yield f"repository, blockers {error}", base_full, (error,)
     yield "accept EMFILE", no_descriptors, ("EMFILE",)
     if long:
         yield "accept ENFILE", no_descriptors, ("ENFILE",)
