@@ -204,6 +204,23 @@ const struct command command_attach = {
 
 static const struct option send_options[] = {{.name = "all", .help = "to every teammate"}, {0}};
 
+/* When it is told: `when` of the coordinator's answer. */
+static const char *told(const char *when)
+{
+	static const char *const words[][2] = {
+	    {"turn", "queued: its agent is told when its run ends, as the next turn"},
+	    {"start", "queued: its agent is told when it starts"},
+	    {"read",
+	     "queued, but its agent cannot be told: it is headless, and has no way to go on with a "
+	     "session; it sees it only where it runs pleach messages"},
+	};
+
+	for (size_t i = 0; when && i < ARRAY_LEN(words); i++)
+		if (strcmp(when, words[i][0]) == 0)
+			return words[i][1];
+	return "queued";
+}
+
 static void print_sent(const struct cli *cli, const json_t *result)
 {
 	json_t *sent;
@@ -212,11 +229,10 @@ static void print_sent(const struct cli *cli, const json_t *result)
 	if (cli->quiet)
 		return;
 	json_array_foreach (json_sub(result, "sent"), i, sent) {
-		const char *name = json_text(sent, "teammate"), *state = json_text(sent, "state");
-		_cleanup_free_ char *shown = text_safe(name ? name : "?", 40);
+		const char *name = json_text(sent, "teammate"), *key = json_text(sent, "key");
+		_cleanup_free_ char *shown = text_safe(name ? name : key ? key : "?", 80);
 
-		printf("%s: %s\n", shown,
-		       state && strcmp(state, "typed") == 0 ? "typed" : "queued");
+		printf("%s: %s\n", shown, told(json_text(sent, "when")));
 	}
 }
 

@@ -11,6 +11,7 @@
 #include "mem.h"
 #include "methods.h"
 #include "place.h"
+#include "session.h"
 #include "text.h"
 
 #define LIST_MAX    1000
@@ -79,6 +80,14 @@ static char *quoted(const char *from, const char *key, const char *text)
 	return buf_take(&out);
 }
 
+/* What its agent reads of it. Caller frees. */
+static char *as_read(const json_t *message)
+{
+	const char *from = json_text(message, "from"), *text = json_text(message, "text");
+
+	return from ? quoted(from, json_text(message, "from_key"), text) : xstrdup(text);
+}
+
 void messages_deliver(struct coordinator *c, struct teammate *t)
 {
 	_cleanup_json_ json_t *messages = NULL;
@@ -89,9 +98,7 @@ void messages_deliver(struct coordinator *c, struct teammate *t)
 		return;
 	messages = store_message_waiting(c->store, t->name, t->task, t->attempt);
 	json_array_foreach (messages, i, message) {
-		const char *from = json_text(message, "from"), *text = json_text(message, "text");
-		_cleanup_free_ char *shown =
-		    from ? quoted(from, json_text(message, "from_key"), text) : xstrdup(text);
+		_cleanup_free_ char *shown = as_read(message);
 		json_t *params =
 		    json_pack("{s:I, s:I, s:s}", "attempt", (json_int_t)t->attempt, "id",
 		              (json_int_t)json_int(message, "id", 0), "text", shown ? shown : "");
@@ -139,6 +146,21 @@ static int sender_of(struct request *r, struct message_new *m, char **name, stru
 	return 0;
 }
 
+/* When an agent gets what is sent to it: at once, as the next turn of a headless one, when it
+ * starts, or only if it looks. */
+static const char *when_told(struct coordinator *c, const struct teammate *t)
+{
+	_cleanup_json_ json_t *assignment = t && t->attempt ? assignment_json(c, t->attempt) : NULL;
+	const json_t *profile = json_sub(assignment, "profile");
+	const char *mode = json_text(profile, "mode");
+
+	if (!profile)
+		return "start";
+	if (mode && strcmp(mode, agent_mode_word(MODE_EXEC)) != 0)
+		return "now";
+	return session_way(profile) ? "turn" : "read";
+}
+
 static void record_sent(struct coordinator *c, const struct message_new *m, int64_t id,
                         const struct teammate *t)
 {
@@ -160,9 +182,9 @@ static void send_to(struct request *r, struct message_new m, const struct teamma
 		m.to = t->name;
 	id = store_message_add(r->c->store, &m);
 	record_sent(r->c, &m, id, t);
-	json_array_append_new(sent,
-	                      json_pack("{s:s, s:s, s:I}", "teammate", t->name, "state",
-	                                t->attempt ? "sent" : "queued", "id", (json_int_t)id));
+	json_array_append_new(sent, json_pack("{s:s, s:s, s:I, s:s}", "teammate", t->name, "state",
+	                                      t->attempt ? "sent" : "queued", "id", (json_int_t)id,
+	                                      "when", when_told(r->c, t)));
 	messages_deliver_later(r->c, t);
 }
 
@@ -181,8 +203,9 @@ static int send_to_task(struct request *r, const char *who, struct message_new m
 		                 task_status_word(row.status));
 	id = store_message_add(r->c->store, &m);
 	record_sent(r->c, &m, id, NULL);
-	json_array_append_new(sent, json_pack("{s:n, s:s, s:I, s:s}", "teammate", "state", "queued",
-	                                      "id", (json_int_t)id, "key", row.key));
+	json_array_append_new(sent,
+	                      json_pack("{s:n, s:s, s:I, s:s, s:s}", "teammate", "state", "queued",
+	                                "id", (json_int_t)id, "key", row.key, "when", "start"));
 	return 0;
 }
 
@@ -315,31 +338,57 @@ int method_message_typed(struct request *r, struct error *err)
 	return 0;
 }
 
-/* The worker's own record: "b ID" before the first byte goes to the agent, "d ID" behind the
- * last. What began and was not done is told as unknown: handed over again it might arrive
- * twice, forgotten it might never. */
+/* Of an agent that is told between its runs: all that waits, in order. */
+int method_message_waiting(struct request *r, struct error *err)
+{
+	int64_t attempt = json_int(r->params, "attempt", 0);
+	const struct teammate *t = r->conn->teammate;
+	_cleanup_json_ json_t *messages = NULL, *told = json_array();
+	const json_t *message;
+	size_t i;
+
+	if (!t || !attempt || t->attempt != attempt)
+		return error_set(err, ERROR_STALE, "attempt %lld is over", (long long)attempt);
+	messages = store_message_waiting(r->c->store, t->name, t->task, attempt);
+	json_array_foreach (messages, i, message) {
+		_cleanup_free_ char *shown = json_flag(message, "answer") ? NULL : as_read(message);
+
+		if (shown && *shown)
+			json_array_append_new(
+			    told, json_pack("{s:I, s:s}", "id",
+			                    (json_int_t)json_int(message, "id", 0), "text", shown));
+	}
+	request_reply(r, json_pack("{s:O}", "messages", told));
+	return 0;
+}
+
+/* The lines of a worker's own record with that letter, each settled as `state`. */
+static void settle_lines(struct coordinator *c, const char *text, char letter,
+                         enum message_state state, int64_t attempt)
+{
+	char *end;
+
+	for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n') {
+		int64_t id = at[0] == letter && at[1] == ' ' ? strtoll(at + 2, &end, 10) : 0;
+
+		if (id > 0 && *end == '\n')
+			record_settled(c, id, state, attempt);
+	}
+}
+
+/* "b ID" before the first byte goes to the agent, "d ID" behind the last. What began and was not
+ * done is told as unknown: handed over again it might arrive twice, forgotten it might never. */
 static void settle_from_journal(struct coordinator *c, int64_t attempt)
 {
 	_cleanup_free_ char *file =
 	    xasprintf("%s/attempts/%lld/typed", c->place.state_dir, (long long)attempt);
 	_cleanup_free_ char *text = NULL;
-	int64_t begun = 0;
 	size_t len = 0;
-	char *end;
 
 	if (place_read_file(file, JOURNAL_MAX, &text, &len, NULL) < 0)
 		return;
-	for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n') {
-		int64_t id = at[0] && at[1] == ' ' ? strtoll(at + 2, &end, 10) : 0;
-
-		if (id <= 0 || *end != '\n')
-			continue;
-		if (*at == 'd')
-			record_settled(c, id, MESSAGE_DELIVERED, attempt);
-		begun = *at == 'b' ? id : 0;
-	}
-	if (begun)
-		record_settled(c, begun, MESSAGE_UNKNOWN, attempt);
+	settle_lines(c, text, 'd', MESSAGE_DELIVERED, attempt);
+	settle_lines(c, text, 'b', MESSAGE_UNKNOWN, attempt);
 }
 
 void messages_attempt_ended(struct coordinator *c, int64_t attempt)

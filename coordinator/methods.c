@@ -47,6 +47,7 @@ static const struct method methods[] = {
     {"attempt.finish", BY_WORKERS, method_attempt_finish},
     {"attempt.state", BY_WORKERS, method_attempt_state},
     {"message.typed", BY_WORKERS, method_message_typed},
+    {"message.waiting", BY_WORKERS, method_message_waiting},
     {"hook.decided", BY_WORKERS, method_hook_decided},
     {"permission.decided", BY_WORKERS, method_permission_decided},
 };

@@ -31,6 +31,7 @@ METHOD(coordinator_down);
 METHOD(message_send);
 METHOD(message_list);
 METHOD(message_typed);
+METHOD(message_waiting);
 METHOD(agent_hook);
 METHOD(hook_decided);
 METHOD(permission_decided);

@@ -65,6 +65,7 @@ static void attempt_free(struct attempt *a)
 	state_free(a->state);
 	attempt_limits_free(a);
 	resume_free(a);
+	attempt_turns_free(a);
 	json_decref(a->evidence);
 	json_decref(a->measures);
 	json_decref(a->tampering);
@@ -172,7 +173,7 @@ static void start_job(struct attempt *a, enum slots_verb verb, void (*done)(stru
 	slots_start(a->w->slots, job);
 }
 
-static void run_agent(struct attempt *a)
+void attempt_run_agent(struct attempt *a)
 {
 	struct error err = ERROR_INIT;
 
@@ -209,7 +210,7 @@ static void begin_work(struct attempt *a)
 		start_job(a, SLOTS_PREPARE, prepared);
 	} else {
 		resume_ready(a);
-		run_agent(a);
+		attempt_run_agent(a);
 	}
 }
 
@@ -244,6 +245,8 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 			             json_num(a->spec, "timeout", 0));
 		} else if (attempt_limits_failed(a, a->done || end->status == 0)) {
 			/* it said why, or we did */
+		} else if (attempt_turn_failed(a, end)) {
+			/* a message that could not be told */
 		} else if (resume_refused(a, end)) {
 			begin_work(a);
 			return;
@@ -261,7 +264,8 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 		}
 	}
 	a->resume.ran = true;
-	attempt_advance(a);
+	if (!attempt_turn_asks(a))
+		attempt_advance(a);
 }
 
 static void snapshot_done(struct slots_job *job)
@@ -384,7 +388,7 @@ static void setup_recorded(struct slots_job *job)
 	if (job->rc != 0 || a->stopping || a->stale)
 		attempt_advance(a);
 	else
-		run_agent(a);
+		attempt_run_agent(a);
 }
 
 static void setup_ended(void *context, const struct command_end *end)
@@ -431,7 +435,7 @@ static void prepared(struct slots_job *job)
 	if (a->stopping || a->stale) {
 		attempt_advance(a);
 	} else if (!job->setup_due) {
-		run_agent(a);
+		attempt_run_agent(a);
 	} else if (attempt_start_command(a, json_object_get(a->spec, "setup"),
 	                                 json_num(a->spec, "timeout", 0), setup_ended, &err) != 0) {
 		attempt_fail(a, TASK_ERROR_SETUP_FAILED, "setup: %s", err.text);

@@ -326,6 +326,11 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 	theirs = pair[1];
 	if (terminal_open(&w->loop, w->columns, w->rows, &handler, a, &a->terminal, err) != 0)
 		return -1;
+	if (!attempt_turn_begins(a)) {
+		terminal_close(a->terminal);
+		a->terminal = NULL;
+		return error_set(err, ERROR_EXTERNAL, "cannot write down what it is told");
+	}
 	if (command_start(&w->loop,
 	                  &(struct command_spec){
 	                      .argv = (const char *const *)argv,
@@ -347,6 +352,7 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 		return -1;
 	}
 	terminal_start(a->terminal);
+	attempt_turn_told(a);
 	attempt_usage_keep(a);
 	if (ours >= 0) {
 		a->report = report_new("acp");

@@ -53,6 +53,17 @@ struct attempt_queued {
 
 struct attempt_asks; /* what waits for leave (attempt_asks.c) */
 
+/* What is told to a headless agent between its runs (attempt_turns.c). */
+struct attempt_turns {
+	bool offered; /* something waits, or did */
+	bool asking;  /* the coordinator is asked what waits */
+	int asks;     /* in vain so far */
+	bool runs;    /* the agent runs, or ran last, for messages */
+	int count;
+	int64_t *ids; /* of the messages in the prompt that starts next */
+	size_t id_count;
+};
+
 /* A message that came: what is offered again after a reconnect is not handed over again. */
 struct attempt_known {
 	int64_t id;
@@ -108,6 +119,7 @@ struct attempt {
 	struct attempt_stream stream;
 	struct attempt_limits limits;
 	struct attempt_resume resume;
+	struct attempt_turns turns;
 
 	/* How it is to end: whatever came first of these. */
 	bool stopping, stale, done;
@@ -165,6 +177,21 @@ void attempt_talk_finish(struct attempt *a);
 /* A text for the agent, behind what waits already. */
 void attempt_say(struct attempt *a, const char *text, size_t len);
 
+/* The record of what was handed over: 'b' before the first byte, 'd' behind the last. */
+bool attempt_journal(struct attempt *a, char what, int64_t id);
+void attempt_handed(struct attempt *a, int64_t id);
+/* Offered for the first time; else, when it was handed over already, that is said again. */
+bool attempt_is_new(struct attempt *a, int64_t id);
+
+/* attempt_turns.c: a headless agent's messages. */
+/* Its run has ended. True: what becomes of the attempt is decided later. */
+bool attempt_turn_asks(struct attempt *a);
+bool attempt_turn_begins(struct attempt *a); /* its process starts; false: it must not */
+void attempt_turn_told(struct attempt *a);   /* it did */
+/* A turn for messages failed at once: true, and the outcome is decided. */
+bool attempt_turn_failed(struct attempt *a, const struct command_end *end);
+void attempt_turns_free(struct attempt *a);
+
 /* attempt_hooks.c: how the agent is told of `pleach hook`. */
 int attempt_hooks_install(struct attempt *a, struct error *err);
 json_t *attempt_hooks_env(const struct attempt *a); /* profile's env and hooks'; new reference */
@@ -188,6 +215,7 @@ void attempt_asks_free(struct attempt *a);
 
 /* attempt.c: the next step when no command and no job is under way. */
 void attempt_advance(struct attempt *a);
+void attempt_run_agent(struct attempt *a); /* in a slot that is as it is to find it */
 void attempt_set_phase(struct attempt *a, enum attempt_phase phase);
 
 /* attempt_hold.c: an agent that lives on while its result is proven. */

@@ -145,7 +145,7 @@ static void unwatch_screen(struct attempt *a)
 /* "b ID" before the first byte, "d ID" behind the last: what the coordinator reads when this
  * worker cannot say any more what became of a message. Not synced: it matters only while the
  * machine lives, for the agent dies with it. */
-static bool journal(struct attempt *a, char what, int64_t id)
+bool attempt_journal(struct attempt *a, char what, int64_t id)
 {
 	_cleanup_free_ char *path = NULL, *line = NULL;
 
@@ -175,8 +175,7 @@ static struct attempt_known *known(struct attempt *a, int64_t id)
 	return NULL;
 }
 
-/* Offered for the first time; else, when it was handed over already, that is said again. */
-static bool is_new(struct attempt *a, int64_t id)
+bool attempt_is_new(struct attempt *a, int64_t id)
 {
 	const struct attempt_known *k = known(a, id);
 
@@ -192,13 +191,13 @@ static bool is_new(struct attempt *a, int64_t id)
 	return true;
 }
 
-static void handed(struct attempt *a, int64_t id)
+void attempt_handed(struct attempt *a, int64_t id)
 {
 	struct attempt_known *k = known(a, id);
 
 	if (k)
 		k->done = true;
-	journal(a, 'd', id);
+	attempt_journal(a, 'd', id);
 	if (id)
 		control_typed(a->w, id);
 }
@@ -265,7 +264,7 @@ static void went_on(struct attempt *a)
 
 static bool typing_begins(void *context, int64_t id)
 {
-	return journal(context, 'b', id);
+	return attempt_journal(context, 'b', id);
 }
 
 static void typing_ended(void *context, int64_t id)
@@ -273,7 +272,7 @@ static void typing_ended(void *context, int64_t id)
 	struct attempt *a = context;
 
 	a->handing = false;
-	handed(a, id);
+	attempt_handed(a, id);
 	if (a->handing_answer)
 		went_on(a);
 	hand_over(a);
@@ -318,8 +317,13 @@ void attempt_talk_keys(struct attempt *a, const char *keys, size_t len)
 
 void attempt_message(struct attempt *a, int64_t id, const char *text, size_t len)
 {
-	/* Nothing is typed at a headless agent: its messages stay with the coordinator. */
-	if (a->mode == MODE_EXEC || (a->agent_ran && !a->living) || !is_new(a, id))
+	/* Nothing is said to a headless agent while it runs: attempt_turns.c. */
+	if (a->mode == MODE_EXEC) {
+		if (!known(a, id) || attempt_is_new(a, id))
+			a->turns.offered = true;
+		return;
+	}
+	if ((a->agent_ran && !a->living) || !attempt_is_new(a, id))
 		return;
 	queue(a, (struct attempt_queued){.id = id, .text = (char *)text, .len = len});
 	hand_over(a);
@@ -334,13 +338,13 @@ void attempt_answer(struct attempt *a, int64_t id, int64_t request, const char *
 {
 	if (request) {
 		/* Not asked any more: there is nothing to answer. */
-		if (is_new(a, id)) {
+		if (attempt_is_new(a, id)) {
 			attempt_ask_answer(a, request, text);
-			handed(a, id);
+			attempt_handed(a, id);
 		}
 		return;
 	}
-	if (a->mode == MODE_EXEC || a->agent_ran || !is_new(a, id))
+	if (a->mode == MODE_EXEC || a->agent_ran || !attempt_is_new(a, id))
 		return;
 	queue(a,
 	      (struct attempt_queued){.id = id, .text = (char *)text, .len = len, .answer = true});
@@ -368,12 +372,12 @@ static void acp_words(void *context, const char *text, int more)
 
 static void acp_begins(void *context, int64_t id)
 {
-	journal(context, 'b', id);
+	attempt_journal(context, 'b', id);
 }
 
 static void acp_took(void *context, int64_t id)
 {
-	handed(context, id);
+	attempt_handed(context, id);
 }
 
 static void acp_session(void *context, const char *session)

@@ -247,17 +247,22 @@ const char *resume_prompt(const struct attempt *a, size_t *len)
 	return a->resume.text ? a->resume.text : a->prompt;
 }
 
+bool resume_takes(const struct attempt *a, size_t len)
+{
+	const json_t *way = session_way(a->profile);
+
+	return way &&
+	       (len < ATTEMPT_ARGUMENT_MAX || strcmp(agents_prompt_way(way, 0), "argv") != 0 ||
+	        agents_mentions(json_sub(way, "command"), "{prompt_file}"));
+}
+
 /* The way that the profile names, where the prompt fits into it. */
 const json_t *resume_way(const struct attempt *a)
 {
-	const json_t *way = a->resume.going_on ? session_way(a->profile) : NULL;
 	size_t len;
 
 	resume_prompt(a, &len);
-	if (way && strcmp(agents_prompt_way(way, 0), "argv") == 0 && len >= ATTEMPT_ARGUMENT_MAX &&
-	    !agents_mentions(json_sub(way, "command"), "{prompt_file}"))
-		return NULL;
-	return way;
+	return a->resume.going_on && resume_takes(a, len) ? session_way(a->profile) : NULL;
 }
 
 const char *resume_session(const struct attempt *a)
@@ -455,6 +460,28 @@ void resume_verified(struct attempt *a)
 	attempt_tell(a);
 }
 
+/* What it said of its end does not hold: it is told something more. */
+static void not_ended(struct attempt *a, char *text)
+{
+	struct attempt_resume *r = &a->resume;
+
+	free(r->text);
+	r->text = text;
+	r->going_on = r->session != NULL;
+	a->done = false;
+	a->outcome = OUTCOME_NONE;
+	a->error = TASK_ERROR_NONE;
+	free(a->error_text);
+	a->error_text = NULL;
+}
+
+void resume_say_next(struct attempt *a, char *text)
+{
+	not_ended(a, text);
+	terminal_close(a->terminal);
+	a->terminal = NULL;
+}
+
 bool resume_round_due(struct attempt *a)
 {
 	struct attempt_resume *r = &a->resume;
@@ -469,17 +496,10 @@ bool resume_round_due(struct attempt *a)
 	                 (long long)json_int(a->spec, "verify_retries", 0));
 	attempt_show_line(a, line);
 	log_info("resume", "attempt=%lld %s", (long long)a->id, line);
-	free(r->text);
-	r->text = feedback(a, a->evidence, r->tail);
+	not_ended(a, feedback(a, a->evidence, r->tail));
 	free(r->start_at);
 	r->start_at = xstrdup(a->committed ? a->result.head : NULL);
-	r->going_on = r->session != NULL;
 	a->committed = false;
-	a->done = false;
-	a->outcome = OUTCOME_NONE;
-	a->error = TASK_ERROR_NONE;
-	free(a->error_text);
-	a->error_text = NULL;
 	return true;
 }
 

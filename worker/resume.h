@@ -40,6 +40,10 @@ void resume_free(struct attempt *a);
  * session is new or the protocol continues it); {session}. All borrowed. */
 const char *resume_prompt(const struct attempt *a, size_t *len);
 const json_t *resume_way(const struct attempt *a);
+/* A prompt of so many bytes can be told to its session. */
+bool resume_takes(const struct attempt *a, size_t len);
+/* Its agent has ended, and is started once more, to be told that. Takes text. */
+void resume_say_next(struct attempt *a, char *text);
 const char *resume_session(const struct attempt *a);
 /* Writes a prompt of ours to a file of its own; *file (caller frees) stays NULL where it is the
  * task's. */

@@ -1,0 +1,202 @@
+/* Messages to a headless agent: it hears nothing while it runs, so what waits for it when its run
+ * has ended is told to the same session as one more turn, before anything is proven. What waits is
+ * the coordinator's to say: the agent may have read it by itself. Each message is in one turn at
+ * most: written down before the process starts, told as delivered once it did. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "attempt_private.h"
+#include "jsonl.h"
+#include "log.h"
+#include "mem.h"
+#include "rpc_peer.h"
+#include "session.h"
+
+#define TURNS_MAX    12 /* of an attempt: teammates that thank each other come to an end */
+#define TURN_BYTES   (1u << 20)
+#define TIME_LEFT_S  10.0 /* of its time limit: less would only end what is done already */
+#define ASK_AGAIN_MS 250
+#define ASKS_MAX     20 /* then the coordinator is away for longer: what waits stays queued */
+#define QUICK_S      30.0
+
+static bool wanted(const struct attempt *a)
+{
+	return a->mode == MODE_EXEC && a->turns.offered && a->outcome == OUTCOME_COMPLETED &&
+	       !a->stopping && !a->stale && a->resume.session && session_way(a->profile);
+}
+
+/* Why what waits stays queued; NULL: it does not. */
+static const char *refusal(const struct attempt *a)
+{
+	double limit = json_num(a->spec, "timeout", 0);
+
+	if (a->turns.count >= TURNS_MAX)
+		return "no further turn in this attempt";
+	return limit > 0 && limit - a->resume.worked < TIME_LEFT_S ? "its time is over" : NULL;
+}
+
+/* ---- the turn ---- */
+
+/* Those of `messages` that fit, in order; `left`: how many come later. Caller frees; NULL: none. */
+static char *take(struct attempt *a, const json_t *messages, size_t *left)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	const json_t *message;
+	size_t i;
+
+	*left = 0;
+
+	json_array_foreach ((json_t *)messages, i, message) {
+		int64_t id = json_int(message, "id", 0);
+		const char *words = json_text(message, "text");
+		size_t len = words ? strlen(words) : 0;
+
+		if (*left || !resume_takes(a, text.len + len + 2) ||
+		    (text.len && text.len + len > TURN_BYTES)) {
+			++*left;
+			continue;
+		}
+		if (!attempt_is_new(a, id))
+			continue;
+		if (text.len)
+			buf_add_str(&text, "\n\n");
+		buf_add(&text, words, len);
+		a->turns.ids =
+		    xrealloc(a->turns.ids, (a->turns.id_count + 1) * sizeof *a->turns.ids);
+		a->turns.ids[a->turns.id_count++] = id;
+	}
+	return text.len ? buf_take(&text) : NULL;
+}
+
+static void go_on(struct attempt *a, const json_t *messages)
+{
+	const char *why = refusal(a);
+	size_t left = json_array_size(messages);
+	char *text = why ? NULL : take(a, messages, &left);
+	_cleanup_free_ char *line = NULL;
+
+	a->turns.asking = false;
+	a->turns.offered = left > 0 && text;
+	if (!text && left)
+		line = xasprintf("messages stay queued: %s",
+		                 why ? why : "too long for its agent's arguments");
+	else if (text)
+		line = xasprintf("messages for its agent: turn %d of at most %d",
+		                 a->turns.count + 1, TURNS_MAX);
+	if (line) {
+		attempt_show_line(a, line);
+		log_info("turns", "attempt=%lld %s", (long long)a->id, line);
+	}
+	if (!text) {
+		attempt_advance(a);
+		return;
+	}
+	a->turns.count++;
+	a->turns.runs = true;
+	resume_say_next(a, text);
+	attempt_run_agent(a);
+}
+
+static void ask(struct attempt *a);
+
+static void ask_again(uv_timer_t *timer)
+{
+	struct worker *w = timer->data;
+
+	if (w->attempt && w->attempt->turns.asking)
+		ask(w->attempt);
+}
+
+static void ask_later(struct attempt *a)
+{
+	if (++a->turns.asks < ASKS_MAX && !a->stopping && !a->stale)
+		uv_timer_start(&a->w->hold_timer, ask_again, ASK_AGAIN_MS, 0);
+	else
+		go_on(a, NULL);
+}
+
+static void replied(struct rpc_peer *peer, const json_t *result, const struct error *err,
+                    void *context)
+{
+	struct worker *w = context;
+	struct attempt *a = w->attempt;
+
+	(void)peer;
+	if (w->exiting || !a || !a->turns.asking)
+		return;
+	if (a->stopping || a->stale)
+		go_on(a, NULL);
+	else if (err && err->code == ERROR_EXTERNAL)
+		ask_later(a);
+	else
+		go_on(a, json_sub(result, "messages"));
+}
+
+static void ask(struct attempt *a)
+{
+	struct worker *w = a->w;
+
+	if (!w->peer || w->link != LINK_READY) {
+		ask_later(a);
+		return;
+	}
+	rpc_peer_ask(w->peer, "message.waiting", json_pack("{s:I}", "attempt", (json_int_t)a->id),
+	             replied, w);
+	rpc_peer_flush(w->peer);
+}
+
+bool attempt_turn_asks(struct attempt *a)
+{
+	a->turns.runs = false;
+	if (!wanted(a))
+		return false;
+	a->turns.asking = true;
+	a->turns.asks = 0;
+	ask(a);
+	return true;
+}
+
+/* ---- its start and its end ---- */
+
+bool attempt_turn_begins(struct attempt *a)
+{
+	for (size_t i = 0; i < a->turns.id_count; i++)
+		if (!attempt_journal(a, 'b', a->turns.ids[i]))
+			return false;
+	return true;
+}
+
+void attempt_turn_told(struct attempt *a)
+{
+	for (size_t i = 0; i < a->turns.id_count; i++)
+		attempt_handed(a, a->turns.ids[i]);
+	a->turns.id_count = 0;
+}
+
+bool attempt_turn_failed(struct attempt *a, const struct command_end *end)
+{
+	_cleanup_json_ json_t *usage = report_usage(a->report);
+	_cleanup_free_ char *why = NULL, *line = NULL;
+
+	if (!a->turns.runs || a->done || end->status == 0 || end->timed_out ||
+	    end->seconds > QUICK_S || json_is_object(usage))
+		return false;
+	why = attempt_end_text(end, a->output, report_activity(a->report));
+	if (!a->verify) {
+		attempt_fail(a, TASK_ERROR_AGENT_EXIT,
+		             "its session could not be continued for a message: %s", why);
+		return true;
+	}
+	/* What it had made before is whole: verify judges that. */
+	line = xasprintf("its session could not be continued for a message (%s)", why);
+	attempt_show_line(a, line);
+	log_warn("turns", "attempt=%lld %s", (long long)a->id, line);
+	a->outcome = OUTCOME_COMPLETED;
+	a->turns.offered = false;
+	return true;
+}
+
+void attempt_turns_free(struct attempt *a)
+{
+	free(a->turns.ids);
+}
