@@ -55,7 +55,6 @@ struct attempt_asks; /* what waits for leave (attempt_asks.c) */
 
 /* What is told to a headless agent between its runs (attempt_turns.c). */
 struct attempt_turns {
-	bool offered; /* something waits, or did */
 	bool asking;  /* the coordinator is asked what waits */
 	int asks;     /* in vain so far */
 	bool runs;    /* the agent runs, or ran last, for messages */

@@ -319,8 +319,8 @@ void attempt_message(struct attempt *a, int64_t id, const char *text, size_t len
 {
 	/* Nothing is said to a headless agent while it runs: attempt_turns.c. */
 	if (a->mode == MODE_EXEC) {
-		if (!known(a, id) || attempt_is_new(a, id))
-			a->turns.offered = true;
+		if (known(a, id))
+			attempt_is_new(a, id);
 		return;
 	}
 	if ((a->agent_ran && !a->living) || !attempt_is_new(a, id))

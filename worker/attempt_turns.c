@@ -21,8 +21,8 @@
 
 static bool wanted(const struct attempt *a)
 {
-	return a->mode == MODE_EXEC && a->turns.offered && a->outcome == OUTCOME_COMPLETED &&
-	       !a->stopping && !a->stale && a->resume.session && session_way(a->profile);
+	return a->mode == MODE_EXEC && a->outcome == OUTCOME_COMPLETED && !a->stopping &&
+	       !a->stale && a->resume.session && session_way(a->profile);
 }
 
 /* Why what waits stays queued; NULL: it does not. */
@@ -76,7 +76,6 @@ static void go_on(struct attempt *a, const json_t *messages)
 	_cleanup_free_ char *line = NULL;
 
 	a->turns.asking = false;
-	a->turns.offered = left > 0 && text;
 	if (!text && left)
 		line = xasprintf("messages stay queued: %s",
 		                 why ? why : "too long for its agent's arguments");
@@ -192,7 +191,7 @@ bool attempt_turn_failed(struct attempt *a, const struct command_end *end)
 	attempt_show_line(a, line);
 	log_warn("turns", "attempt=%lld %s", (long long)a->id, line);
 	a->outcome = OUTCOME_COMPLETED;
-	a->turns.offered = false;
+	a->turns.count = TURNS_MAX;
 	return true;
 }
 
