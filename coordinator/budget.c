@@ -321,6 +321,17 @@ bool budget_is_its_own(struct coordinator *c, int64_t task)
 
 /* ---- whom no budget can hold ---- */
 
+/* Of those that speak ACP these were seen to (worker/acp.c). */
+static bool tells_over_acp(const json_t *profile)
+{
+	const char *program = json_string_value(json_array_get(json_sub(profile, "command"), 0));
+	const char *slash = program ? strrchr(program, '/') : NULL;
+
+	if (slash)
+		program = slash + 1;
+	return program && (strcmp(program, "qwen") == 0 || strcmp(program, "gemini") == 0);
+}
+
 /* What the JSON lines of an agent tell: both, or tokens only. Anything else tells nothing. */
 static void what_it_tells(const json_t *profile, bool *tokens, bool *cost)
 {
@@ -329,6 +340,8 @@ static void what_it_tells(const json_t *profile, bool *tokens, bool *cost)
 	const char *output = json_text(profile, "output"), *mode = json_text(profile, "mode");
 
 	*tokens = *cost = false;
+	if (mode && strcmp(mode, "acp") == 0)
+		*tokens = tells_over_acp(profile);
 	if (!output || !mode || strcmp(mode, "exec") != 0)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)

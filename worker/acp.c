@@ -39,12 +39,14 @@ struct acp {
 	void *context;
 	char *cwd, *session, *load;
 	bool busy, over;
-	bool replays;    /* a loaded session: what it says first was said before */
-	int64_t numbers; /* of permission requests so far */
+	bool interrupted; /* its turn was cancelled for the sake of the next one */
+	bool replays;     /* a loaded session: what it says first was said before */
+	int64_t numbers;  /* of permission requests so far */
 	struct acp_pending *pending;
 	size_t pending_count;
 	double cost; /* < 0: it never said */
 	int64_t input, output;
+	bool counted;    /* this turn's use came with its updates */
 	bool words_open; /* the last update was a part of an answer */
 	struct acp_item *first, **last;
 };
@@ -141,13 +143,8 @@ static int64_t tokens(const json_t *usage, const char *key)
 	return n > 0 && n <= TOKENS_MAX ? n : 0;
 }
 
-/* Of one turn; unstable in the protocol, so whatever is there is taken. */
-static void take_usage(struct acp *a, const json_t *usage)
+static void add_usage(struct acp *a, int64_t input, int64_t output)
 {
-	int64_t input = tokens(usage, "inputTokens") + tokens(usage, "cachedReadTokens") +
-	                tokens(usage, "cachedWriteTokens");
-	int64_t output = tokens(usage, "outputTokens") + tokens(usage, "thoughtTokens");
-
 	if (!input && !output)
 		return;
 	a->input = a->input + input < TOKENS_MAX ? a->input + input : TOKENS_MAX;
@@ -155,26 +152,72 @@ static void take_usage(struct acp *a, const json_t *usage)
 	a->handler->on_usage(a->context, a->input, a->output, a->cost);
 }
 
+/* Of one turn; unstable in the protocol, so whatever is there is taken. */
+static void take_usage(struct acp *a, const json_t *usage)
+{
+	add_usage(a,
+	          tokens(usage, "inputTokens") + tokens(usage, "cachedReadTokens") +
+	              tokens(usage, "cachedWriteTokens"),
+	          tokens(usage, "outputTokens") + tokens(usage, "thoughtTokens"));
+}
+
+/* qwen 0.15: with every request to its model a chunk without words and this behind it. Its input
+ * has the cached ones, its total all that is answered. */
+static void take_usage_of_request(struct acp *a, const json_t *usage)
+{
+	int64_t input = tokens(usage, "inputTokens"), all = tokens(usage, "totalTokens");
+	int64_t output = tokens(usage, "outputTokens");
+
+	if (!input && !output)
+		return;
+	a->counted = true;
+	add_usage(a, input, all > input ? all - input : output);
+}
+
+/* gemini 0.61: of the whole turn, with its end. */
+static void take_quota(struct acp *a, const json_t *quota)
+{
+	const json_t *count = json_sub(quota, "token_count");
+
+	add_usage(a, tokens(count, "input_tokens"), tokens(count, "output_tokens"));
+}
+
+static void take_usage_of_turn(struct acp *a, const json_t *result)
+{
+	const json_t *meta = json_sub(result, "_meta");
+
+	if (!a->counted) {
+		take_usage(a, json_sub(result, "usage"));
+		take_usage(a, json_sub(meta, "usage"));
+		take_quota(a, json_sub(meta, "quota"));
+	}
+	a->counted = false;
+}
+
 static void prompt_replied(struct rpc_peer *peer, const json_t *result, const struct error *err,
                            void *context)
 {
 	struct acp *a = context;
 	const char *reason = json_text(result, "stopReason");
+	bool interrupted = a->interrupted;
 	_cleanup_free_ char *problem = NULL;
 
 	(void)peer;
 	a->busy = false;
 	if (a->handler)
 		drop_pending(a);
-	if (!reply_ok(a, "session/prompt", err))
+	/* Some end a cancelled turn with an error. */
+	if ((!err || !interrupted || !a->peer) && !reply_ok(a, "session/prompt", err))
+		return;
+	if (!a->handler || a->over)
 		return;
 	if (a->words_open)
 		a->handler->on_text(a->context, "\n", 1);
 	a->words_open = false;
-	take_usage(a, json_sub(result, "usage"));
-	take_usage(a, json_sub(json_sub(result, "_meta"), "usage"));
+	take_usage_of_turn(a, result);
+	a->interrupted = false;
 	a->handler->on_turn(a->context, false);
-	if (reason && strcmp(reason, "end_turn") != 0) {
+	if (reason && strcmp(reason, "end_turn") != 0 && !interrupted) {
 		problem = xasprintf("it stopped: %s", reason);
 		acp_over(a, problem);
 		return;
@@ -345,6 +388,7 @@ static void take_update(struct acp *a, const json_t *update)
 
 	if (!kind || a->replays)
 		return;
+	take_usage_of_request(a, json_sub(json_sub(update, "_meta"), "usage"));
 	if (strcmp(kind, "agent_message_chunk") == 0) {
 		show_words(a, json_sub(update, "content"));
 	} else if (strcmp(kind, "tool_call") == 0 && title) {
@@ -453,22 +497,50 @@ void acp_go_on(struct acp *a)
 	a->over = a->peer == NULL;
 }
 
+static struct acp_item *item_new(const char *text, size_t len, int64_t id)
+{
+	struct acp_item *item = xcalloc(1, sizeof *item);
+
+	item->text = xrealloc(NULL, len + 1);
+	memcpy(item->text, text, len);
+	item->text[len] = '\0';
+	item->len = len;
+	item->id = id;
+	return item;
+}
+
 void acp_prompt(struct acp *a, const char *text, size_t len, int64_t id)
 {
 	struct acp_item *item;
 
 	if (a->over)
 		return;
-	item = xcalloc(1, sizeof *item);
-	item->text = xrealloc(NULL, len + 1);
-	memcpy(item->text, text, len);
-	item->text[len] = '\0';
-	item->len = len;
-	item->id = id;
+	item = item_new(text, len, id);
 	*a->last = item;
 	a->last = &item->next;
 	if (a->session && !a->busy)
 		send_next(a);
+}
+
+void acp_interrupt(struct acp *a, const char *text, size_t len)
+{
+	struct acp_item *item;
+
+	if (a->over)
+		return;
+	item = item_new(text, len, 0);
+	item->next = a->first;
+	a->first = item;
+	if (!item->next)
+		a->last = &item->next;
+	if (!a->busy || !a->peer) {
+		send_next(a);
+		return;
+	}
+	a->interrupted = true;
+	rpc_peer_notify(a->peer, "session/cancel", json_pack("{s:s}", "sessionId", a->session));
+	drop_pending(a);
+	rpc_peer_flush(a->peer);
 }
 
 void acp_cancel(struct acp *a)

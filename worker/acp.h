@@ -46,6 +46,8 @@ void acp_go_on(struct acp *acp);
 void acp_prompt(struct acp *acp, const char *text, size_t len, int64_t id);
 /* Answers a permission request: with that option (option NULL: cancelled). */
 void acp_permit(struct acp *acp, int64_t number, const char *option);
+/* The turn under way is cancelled, and that is the next prompt, before all that waits. */
+void acp_interrupt(struct acp *acp, const char *text, size_t len);
 /* Ends the turn under way; what waits is not sent any more. NULL is accepted. */
 void acp_cancel(struct acp *acp);
 bool acp_has(const struct acp *acp, int64_t id); /* queued, and not with the agent yet */

@@ -266,8 +266,10 @@ void attempt_wrap_up(struct attempt *a, const char *text)
 		return;
 	a->limits.wrapped = true;
 	log_info("attempt", "attempt=%lld told to wrap up%s", (long long)a->id,
-	         a->typing ? "" : " (nothing can be told to a headless agent)");
-	if (a->typing)
+	         a->typing || a->acp ? "" : " (nothing can be told to a headless agent)");
+	if (a->acp)
+		acp_interrupt(a->acp, text, strlen(text));
+	else if (a->typing)
 		attempt_message(a, 0, text, strlen(text));
 }
 

@@ -421,6 +421,7 @@ static void acp_used(void *context, int64_t input, int64_t output, double cost)
 	struct attempt *a = context;
 
 	report_used(a->report, input, output, cost);
+	attempt_limits_data(a);
 }
 
 static void acp_ended(void *context, const char *problem)

@@ -466,6 +466,7 @@ void report_used(struct report *r, int64_t input, int64_t output, double cost)
 		r->cost = cost < COST_MAX ? cost : COST_MAX;
 		r->has_cost = true;
 	}
+	r->version++;
 }
 
 /* What does not begin as an object goes by as it comes. */

@@ -14,6 +14,9 @@ each; what it gets is written to $W/heard, a JSON text a line.
   die STATUS          ends in the middle of its prompt
   stop REASON         ends the turn with that reason
   used IN OUT         what the turn used
+  spent IN OUT ALL    what one request used, as qwen tells it: at once
+  quota IN OUT        what the turn used, as gemini tells it
+  linger              lives on when its turn is cancelled
 """
 import json
 import os
@@ -23,6 +26,7 @@ import sys
 
 heard = open(os.path.join(os.environ["W"], "heard"), "a")
 numbers = 100
+lingers = False
 
 
 def send(message):
@@ -71,6 +75,7 @@ def chunk(text):
 
 def prompt(text):
     """Its stopReason and usage, or None: no reply."""
+    global lingers
     result = {"stopReason": "end_turn"}
     for line in text.splitlines():
         verb, _, rest = line.strip().partition(" ")
@@ -106,6 +111,14 @@ def prompt(text):
             os._exit(int(rest))
         elif verb == "stop":
             result["stopReason"] = rest
+        elif verb == "linger":
+            lingers = True
+        elif verb == "spent":
+            update(sessionUpdate="agent_message_chunk", content={"type": "text", "text": ""}, _meta={
+                "durationMs": 7, "usage": dict(zip(("inputTokens", "outputTokens", "totalTokens"), map(int, rest.split())),
+                                               cachedReadTokens=1)})
+        elif verb == "quota":
+            result["_meta"] = {"quota": {"token_count": {"input_tokens": int(first), "output_tokens": int(more)}}}
         elif verb == "used":
             result["usage"] = {"inputTokens": int(first), "outputTokens": int(more), "totalTokens": 0}
     return result
@@ -125,5 +138,5 @@ while True:
     elif method == "session/prompt":
         done = prompt(params["prompt"][0]["text"])
         send({"id": request["id"], "result": done})
-        if done["stopReason"] == "cancelled":
+        if done["stopReason"] == "cancelled" and not lingers:
             sys.exit(0)
