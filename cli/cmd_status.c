@@ -18,8 +18,10 @@ static const struct option status_options[] = {
 
 static enum style state_style(const char *state)
 {
-	if (strcmp(state, "needs_input") == 0 || strcmp(state, "limited") == 0)
+	if (strcmp(state, "needs_input") == 0)
 		return STYLE_YELLOW;
+	if (strcmp(state, "limited") == 0) /* nobody is wanted: its service is waited for */
+		return STYLE_CYAN;
 	if (strcmp(state, "working") == 0 || strcmp(state, "verifying") == 0)
 		return STYLE_GREEN;
 	if (strcmp(state, "lost") == 0 || strcmp(state, "unresponsive") == 0)
@@ -232,6 +234,21 @@ static void print_limited(const struct cli *cli, const json_t *status)
 	line_finish(&line);
 }
 
+static void print_budgets(const struct cli *cli, const json_t *budgets)
+{
+	struct line line;
+	json_t *budget;
+	size_t i;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (budgets, i, budget) {
+		line_add(&line, STYLE_YELLOW, "! ");
+		line_add(&line, STYLE_PLAIN, json_text(budget, "message"));
+		line_print(&line);
+	}
+	line_finish(&line);
+}
+
 static void print_notice(const struct cli *cli, const json_t *status)
 {
 	const char *text = json_text(json_sub(status, "coordinator"), "notice");
@@ -269,6 +286,7 @@ static void print_status(const struct cli *cli, const json_t *status)
 	print_notice(cli, status);
 	print_disk(cli, status);
 	print_limited(cli, status);
+	print_budgets(cli, json_sub(status, "budgets"));
 	print_held(cli, json_sub(status, "held"));
 	print_unread(cli, json_int(status, "unread", 0));
 	print_waiting(cli, waiting);

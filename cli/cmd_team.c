@@ -27,6 +27,7 @@ static void add_row(struct table *table, const json_t *teammate)
 	table_add(table, STYLE_BOLD, json_text(teammate, "name"));
 	table_add(table,
 	          state && strcmp(state, "needs_input") == 0 ? STYLE_YELLOW
+	          : state && strcmp(state, "limited") == 0   ? STYLE_CYAN
 	          : state && strcmp(state, "lost") == 0      ? STYLE_RED
 	          : state && strcmp(state, "working") == 0   ? STYLE_GREEN
 	                                                     : STYLE_PLAIN,

@@ -239,6 +239,8 @@ static void take_events(struct run *run, const json_t *result)
 		else if (strcmp(json_text(event, "kind"), "landing.changed") == 0 &&
 		         run->what->lands)
 			take_notice(run, event, "landing goes on");
+		else if (strcmp(json_text(event, "kind"), "budget.near") == 0)
+			take_notice(run, event, "");
 		mark_event(run, event);
 	}
 	if (run->show == SHOW_JSON)

@@ -248,68 +248,144 @@ static void say_to_all(struct coordinator *c, int64_t plan, const char *whose, c
 	}
 }
 
-static void after_plan(struct coordinator *c, const struct attempt_row *row, int64_t plan)
-{
-	_cleanup_json_ json_t *limits = NULL;
-	_cleanup_free_ char *story = NULL;
-	struct plan_row found = {0};
-	struct budget budget;
-	struct usage_sum used;
+/* Whose budgets an attempt counts against. */
+enum whose { OF_TASK, OF_PLAN, OF_DAY, WHOSE };
+static const struct {
+	const char *word, *name, *begin;
+} whose_words[WHOSE] = {{"task", "the task's budget", "The budget of this task"},
+                        {"plan", "the plan's budget", "The budget of this plan"},
+                        {"day", "today's budget", "Today's budget"}};
 
-	if (store_plan_get(c->store, plan, &found) && found.limits)
-		limits = jsonl_parse(found.limits, strlen(found.limits), NULL);
-	plan_row_finish(&found);
-	budget = budget_of(json_sub(limits, "budget"));
-	if (budget_is_none(&budget))
-		return;
-	used = store_usage_of_plan(c->store, plan);
-	story = budget_story(&budget, &used);
-	if (budget_level(&budget, &used) == BUDGET_OVER)
-		say_to_all(c, plan, "the plan's budget", story);
-	else if (budget_level(&budget, &used) == BUDGET_NEAR && row->outcome == OUTCOME_NONE)
-		say(c, row->id, false, "The budget of this plan", story);
+static struct budget budget_whose(struct coordinator *c, enum whose whose,
+                                  const struct task_row *task)
+{
+	_cleanup_json_ json_t *spec = NULL;
+
+	if (whose == OF_DAY)
+		return day_budget(c);
+	if (whose == OF_PLAN)
+		return budget_of(json_sub(store_plan_limits(c->store, task->plan), "budget"));
+	spec = task->budgeted ? store_task_spec(c->store, task->id) : NULL;
+	return budget_of(json_sub(spec, "budget"));
 }
 
-static void after_task(struct coordinator *c, const struct attempt_row *row)
+static struct usage_sum used_whose(struct coordinator *c, enum whose whose,
+                                   const struct task_row *task)
 {
-	_cleanup_json_ json_t *spec = store_task_spec(c->store, row->task);
-	struct budget budget = budget_of(json_sub(spec, "budget"));
-	_cleanup_free_ char *story = NULL;
-	struct usage_sum used;
+	return whose == OF_DAY    ? store_usage_of_day(c->store, spend_day(time_now_ms()))
+	       : whose == OF_PLAN ? store_usage_of_plan(c->store, task->plan)
+	                          : store_usage_of_task(c->store, task->id);
+}
 
-	if (budget_is_none(&budget) || row->outcome != OUTCOME_NONE)
-		return;
-	used = store_usage_of_task(c->store, row->task);
-	story = budget_story(&budget, &used);
-	if (budget_level(&budget, &used) == BUDGET_OVER)
-		say(c, row->id, true, "the task's budget", story);
-	else if (budget_level(&budget, &used) == BUDGET_NEAR)
-		say(c, row->id, false, "The budget of this task", story);
+/* "the plan's budget is nearly used up: $4.60 of $5.00 (fix)". Caller frees. */
+static char *near_story(enum whose whose, const struct task_row *task, const char *story)
+{
+	return xasprintf("%s is nearly used up: %s%s%s%s", whose_words[whose].name, story,
+	                 whose == OF_DAY ? "" : " (",
+	                 whose == OF_DAY    ? ""
+	                 : whose == OF_PLAN ? task->plan_name
+	                                    : task->key,
+	                 whose == OF_DAY ? "" : ")");
+}
+
+/* People are told once, when it comes to that; a budget that is raised may come to it again. */
+static void record_near(struct coordinator *c, enum whose whose, const struct attempt_row *row,
+                        const struct task_row *task, const char *story)
+{
+	_cleanup_free_ char *text = near_story(whose, task, story);
+	json_t *data = json_pack("{s:s, s:s}", "of", whose_words[whose].word, "message", text);
+
+	log_warn("budget", "%s", text);
+	store_event_add(c->store, "budget.near", whose == OF_DAY ? 0 : task->id,
+	                whose == OF_DAY ? 0 : row->id, NULL, data);
+	json_decref(data);
+}
+
+/* What runs is ended, or told to come to an end. */
+static void act(struct coordinator *c, enum whose whose, const struct attempt_row *row,
+                const struct task_row *task, enum budget_level level, const char *story)
+{
+	bool over = level == BUDGET_OVER, runs = row->outcome == OUTCOME_NONE;
+
+	if (over && whose != OF_TASK)
+		say_to_all(c, whose == OF_PLAN ? task->plan : 0, whose_words[whose].name, story);
+	else if (over && runs)
+		say(c, row->id, true, whose_words[whose].name, story);
+	else if (level == BUDGET_NEAR && runs && whose != OF_DAY)
+		say(c, row->id, false, whose_words[whose].begin, story);
 }
 
 void budget_used(struct coordinator *c, const struct attempt_row *row, const json_t *usage)
 {
+	enum budget_level before[WHOSE] = {BUDGET_FREE}, level;
 	_cleanup_task_ struct task_row task = {0};
-	_cleanup_free_ char *story = NULL;
+	struct budget budgets[WHOSE];
 	struct usage_sum used;
-	struct budget budget;
-	int64_t today;
 
 	if (!json_is_object(usage) || !store_task_get(c->store, row->task, &task))
 		return;
-	budget = day_budget(c);
-	today = spend_day(time_now_ms());
-	store_usage_put(c->store, row, today, usage);
-	if (task.budgeted)
-		after_task(c, row);
-	after_plan(c, row, task.plan);
+	for (int i = 0; i < WHOSE; i++) {
+		budgets[i] = budget_whose(c, (enum whose)i, &task);
+		if (budget_is_none(&budgets[i]))
+			continue;
+		used = used_whose(c, (enum whose)i, &task);
+		before[i] = budget_level(&budgets[i], &used);
+	}
+	store_usage_put(c->store, row, spend_day(time_now_ms()), usage);
+	for (int i = 0; i < WHOSE; i++) {
+		_cleanup_free_ char *story = NULL;
+
+		if (budget_is_none(&budgets[i]))
+			continue;
+		used = used_whose(c, (enum whose)i, &task);
+		level = budget_level(&budgets[i], &used);
+		story = budget_story(&budgets[i], &used);
+		if (level == BUDGET_NEAR && before[i] == BUDGET_FREE)
+			record_near(c, (enum whose)i, row, &task, story);
+		act(c, (enum whose)i, row, &task, level, story);
+	}
+}
+
+/* Of one that something counts against now, once. */
+static void add_near(struct coordinator *c, enum whose whose, const struct task_row *task,
+                     json_t *list)
+{
+	struct budget budget = budget_whose(c, whose, task);
+	_cleanup_free_ char *story = NULL, *text = NULL;
+	struct usage_sum used;
+	const json_t *one;
+	size_t i;
+
 	if (budget_is_none(&budget))
 		return;
-	used = store_usage_of_day(c->store, today);
-	if (budget_level(&budget, &used) != BUDGET_OVER)
+	used = used_whose(c, whose, task);
+	if (budget_level(&budget, &used) != BUDGET_NEAR)
 		return;
 	story = budget_story(&budget, &used);
-	say_to_all(c, 0, "today's budget", story);
+	text = near_story(whose, task, story);
+	json_array_foreach (list, i, one)
+		if (strcmp(json_text(one, "message"), text) == 0)
+			return;
+	json_array_append_new(
+	    list, json_pack("{s:s, s:s}", "of", whose_words[whose].word, "message", text));
+}
+
+json_t *budget_near_json(struct coordinator *c)
+{
+	_cleanup_free_ int64_t *running = store_attempts_running(c->store);
+	json_t *list = json_array();
+
+	for (size_t i = 0; running[i]; i++) {
+		_cleanup_attempt_ struct attempt_row row = {0};
+		_cleanup_task_ struct task_row task = {0};
+
+		if (!store_attempt_get(c->store, running[i], &row) ||
+		    !store_task_get(c->store, row.task, &task))
+			continue;
+		for (int of = 0; of < WHOSE; of++)
+			add_near(c, (enum whose)of, &task, list);
+	}
+	return list;
 }
 
 bool budget_is_its_own(struct coordinator *c, int64_t task)

@@ -149,6 +149,8 @@ void budget_set_task(struct coordinator *c, int64_t task, const json_t *said);
 bool task_asks_for_budget(const struct task_row *row);
 /* In a step: what an attempt has used so far. What is over its budget is told to end. */
 void budget_used(struct coordinator *c, const struct attempt_row *row, const json_t *usage);
+/* [{"of","message"}] of budgets that are nearly used up, under what runs. New reference. */
+json_t *budget_near_json(struct coordinator *c);
 /* The task's own budget is used up, not its plan's or the day's. */
 bool budget_is_its_own(struct coordinator *c, int64_t task);
 /* [TEXT] of agents that budgets of this PLAN cannot hold, appended. */

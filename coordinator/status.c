@@ -49,13 +49,14 @@ int method_status(struct request *r, struct error *err)
 	    r,
 	    json_pack(
 	        "{s:{s:i, s:s, s:s, s:o, s:s, s:b, s:s?, s:s?}, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-	        " s:I}",
+	        " s:o, s:I}",
 	        "coordinator", "pid", (int)getpid(), "version", PLEACH_VERSION, "started_at",
 	        started, "tmux", json_text_or_null(c->views ? views_socket(c->views) : NULL), "bus",
 	        bus, "draining", c->draining, "disk", disk ? disk : base, "notice",
 	        notice && *notice ? notice : NULL, "tasks", store_status_counts(c->store, 0),
 	        "teammates", team_json(c), "plans", store_plan_list(c->store), "waiting",
 	        waiting_tasks(c), "landings", landings_json(c), "held", landing_holds_json(c),
-	        "limited", limited_json(c), "unread", (json_int_t)store_message_unread(c->store)));
+	        "limited", limited_json(c), "budgets", budget_near_json(c), "unread",
+	        (json_int_t)store_message_unread(c->store)));
 	return 0;
 }

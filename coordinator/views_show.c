@@ -15,6 +15,7 @@ static const char *state_colour(const char *state)
 	static const char *const colours[][2] = {
 	    {"needs_input", "yellow"}, {"working", "green"}, {"verifying", "green"},
 	    {"failed", "red"},         {"lost", "red"},      {"unresponsive", "red"},
+	    {"limited", "cyan"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(colours); i++)
@@ -163,7 +164,7 @@ static void flush_keys(struct views *views)
 
 static void flush_counts(struct views *views)
 {
-	size_t working = 0, waiting = 0, bad = 0;
+	size_t working = 0, waiting = 0, limited = 0, bad = 0;
 	char text[sizeof views->counts];
 	_cleanup_buf_ struct buf line = BUF_INIT;
 
@@ -171,10 +172,11 @@ static void flush_counts(struct views *views)
 		const char *colour = state_colour(views->items[i]->state);
 		working += strcmp(colour, "green") == 0;
 		waiting += strcmp(colour, "yellow") == 0;
+		limited += strcmp(colour, "cyan") == 0;
 		bad += strcmp(colour, "red") == 0;
 	}
-	snprintf(text, sizeof text, "%zu teammates  %zu working  %zu need input%s", views->count,
-	         working, waiting, bad ? "  some lost" : "");
+	snprintf(text, sizeof text, "%zu teammates  %zu working  %zu need input%s%s", views->count,
+	         working, waiting, limited ? "  some limited" : "", bad ? "  some lost" : "");
 	if (strcmp(text, views->counts) == 0)
 		return;
 	memcpy(views->counts, text, sizeof text);

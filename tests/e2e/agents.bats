@@ -107,6 +107,7 @@ load agents
 	expect 0 pleach answer t allow >/dev/null
 	expect 0 pleach wait t >/dev/null
 	has "$(task t .output)" "Both are done."
+	holds "$(pleach --json task show t)" '.usage | .input_tokens > 0 and .output_tokens > 0'
 	is '["allow","policy"] ["allow","person"]' "$(pleach --json events |
 		jq -c 'select(.kind == "permission.decided") | [.data.decision, .data.by]' | xargs -d '\n')"
 }

@@ -142,6 +142,35 @@ usage_is() {
 	is '["completed","completed"]' "$(pleach --json task list | jq -c '[.tasks[1,3].status]')"
 }
 
+@test "people are told, once each, that a budget is nearly used up" {
+	gate go
+	gate on
+	says one 900 50
+	says two 910 50
+	raw_plan <<-Y
+	$(agents)
+	budget: {tokens: 2000, day_tokens: 1000}
+	team: 1
+	tasks: [{id: a, budget: {tokens: 1k}, prompt: 'cat \$W/one; read x <\$W/go; cat \$W/two | sed s/two/one/; read x <\$W/on'}]
+	Y
+	background pleach run --headless
+	wait_event '.kind == "budget.near" and .data.of == "day"' >/dev/null
+	holds "$(pleach --json status)" '[.budgets[].of] == ["task", "day"]'
+	has "$(pleach status)" "! the task's budget is nearly used up: 950 of 1000 tokens (a)"
+	open_gate go
+	eventually holds_tokens 960
+	open_gate on
+	finished "$BG"
+	is 0 "$STATUS"
+	has "$(cat "$BATS_TEST_TMPDIR/bg.err")" "today's budget is nearly used up: 950 of 1000 tokens"
+	is 2 "$(pleach --json events | jq -s 'map(select(.kind == "budget.near")) | length')"
+	holds "$(pleach --json status)" '.budgets == []'
+}
+
+holds_tokens() {
+	holds "$(pleach --json task show a)" ".usage | .input_tokens + .output_tokens == $1"
+}
+
 @test "the day's budget holds everything until it is raised" {
 	used one 1 1 5
 	mkdir -p "$XDG_CONFIG_HOME/pleach"

@@ -214,6 +214,12 @@ static void test_borders(void **state)
 	set(w, "ash", "a#(touch x);\"b\n", "needs_input");
 	border.value = "ash/a--touch-x---b-/needs_input/yellow";
 	until(w, shows, &border);
+	set(w, "ash", "speed.1", "limited");
+	border.value = "ash/speed.1/limited/cyan";
+	until(w, shows, &border);
+	struct option counts = {pane, "#{@pleach-counts}",
+	                        "2 teammates  0 working  0 need input  some limited"};
+	until(w, shows, &counts);
 	/* The first pane keeps the focus. */
 	struct option active = {pane, "#{pane_active}", "1"};
 	until(w, shows, &active);
