@@ -150,7 +150,7 @@ static void mended(struct coordinator *c, const json_t *result, const struct err
 	if (!result)
 		log_error("recovery", "after the restart of the machine: %s", why->text);
 	json_array_foreach (json_sub(result, "removed"), i, item)
-		log_warn("recovery", "removed what the restart of the machine had left: %s",
+		log_warn("recovery", "mended what the restart of the machine had left: %s",
 		         json_string_value(item));
 	json_array_foreach (json_sub(result, "problems"), i, item)
 		log_error("recovery", "after the restart of the machine: %s",

@@ -58,7 +58,8 @@
  * leftovers {"slots":DIR} → {"items":[{"path","why"}]}: what is there and is no slot.
  * settle {"dir":DIR} → {"kept":HEX|null}: the slot of a dead worker; its branch is let go of.
  * tidy {"dirs":[DIR]} → {"problems":[TEXT]}: integration slots in which a proof died.
- * mend {"dirs":[DIR]} → {"removed":[PATH],"problems":[TEXT]}: after a restart of the machine.
+ * mend {"dirs":[DIR]} → {"removed":[PATH or ref that was moved],"problems":[TEXT]}: after a restart
+ *   of the machine.
  * worktree_commit {"dir":DIR} → {"commit":HEX,"changed":bool}: uncommitted work as a commit.
  * repair {"dirs":[DIR]} → {}: `git worktree repair`, after a repository (or these) moved.
  * kept {} → {"refs":[{"ref","commit"}]}: everything below refs/pleach/.

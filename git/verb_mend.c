@@ -1,7 +1,8 @@
 /* mend: what a power cut leaves in a repository and git never lets go of. Locks from before the
  * boot, whose holders are dead; loose objects that hold nothing (git takes them for written,
  * and would never write them again); our own refs to nothing. Nothing that holds anything is
- * removed. Then the slots that were in use are settled, as after the death of a worker. */
+ * removed. Then commits that are there in part (torn.c), and the slots that were in use are
+ * settled, as after the death of a worker. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "refs.h"
+#include "torn.h"
 #include "verb.h"
 #include "worktree.h"
 
@@ -135,6 +137,23 @@ static void mend_objects(struct mend *mend)
 	}
 }
 
+static void mend_torn(struct mend *mend, const json_t *request)
+{
+	const json_t *dir;
+	size_t i;
+
+	torn_mend_refs(mend->repo, &mend->removed);
+	json_array_foreach (json_object_get(request, "dirs"), i, dir) {
+		const char *text = json_string_value(dir);
+		_cleanup_free_ char *settled = text ? path_settle(text) : NULL;
+		_cleanup_free_ char *git_dir =
+		    settled ? worktree_git_dir(mend->repo, settled) : NULL;
+
+		if (git_dir)
+			torn_mend_worktree(mend->repo, git_dir, &mend->removed);
+	}
+}
+
 /* An index that outlived the objects it names: everything is added anew from the files. */
 static bool put_index_aside(const struct mend *mend, const char *dir)
 {
@@ -182,6 +201,7 @@ int verb_mend(const json_t *request, json_t **answer, struct error *err)
 	mend_locks(&mend);
 	mend_objects(&mend);
 	walk(&mend, refs, 0, is_our_broken_ref);
+	mend_torn(&mend, request);
 	settled = json_array();
 	problems = settle_all(&mend, request, settled);
 	*answer = json_pack("{s:o, s:o, s:o}", "removed", verb_texts(mend.removed), "problems",

@@ -33,9 +33,10 @@ echo "$PLEACH_KEY $PLEACH_ATTEMPT start" >>"$WITNESS"
 [ "${PLEACH_KEY#none}" = "$PLEACH_KEY" ] || exit 0
 echo "$PLEACH_KEY $PLEACH_ATTEMPT" >"f-$PLEACH_KEY"
 case $PLEACH_KEY in *commit*)
-	# Synced as ours are: by itself git syncs a branch and not the files of its commit, and what a cut
-	# takes of that nobody has promised.
-	git -c core.fsync=all add -A && git -c core.fsync=all commit -qm "by the agent" ;;
+	# Synced as ours are, or, in every other boot, not at all: by itself git syncs a branch and not the
+	# files of its commit, and what a cut takes of that nobody has promised.
+	git -c core.fsync=$AGENT_SYNCS add -A && git -c core.fsync=$AGENT_SYNCS commit -qm "by the agent"
+	[ $AGENT_SYNCS = all ] || sleep 0.4 ;; # for the power to go in
 esac
 echo more >>"f-$PLEACH_KEY"
 """
@@ -86,8 +87,9 @@ class Client(threading.Thread):
 
 
 class Power:
-    def __init__(self, world, seed):
+    def __init__(self, world, seed, unsynced):
         self.world = world
+        self.unsynced = unsynced
         self.rng = random.Random(seed)
         self.seen = Seen()
         self.boot = 0
@@ -100,7 +102,8 @@ class Power:
         self.modes = dict.fromkeys(MODES, 0)
 
     def env(self):
-        return {**self.disk.env(), "PLEACH_FAULT_BOOT": self.boot_file, "WITNESS": self.witness}
+        return {**self.disk.env(), "PLEACH_FAULT_BOOT": self.boot_file, "WITNESS": self.witness,
+                "AGENT_SYNCS": "none" if self.unsynced or self.boot % 2 == 0 else "all"}
 
     # ---- a life of the machine ----
 
@@ -363,7 +366,7 @@ class Power:
 
 
 def run(world, options):
-    power = Power(world, options.seed)
+    power = Power(world, options.seed, options.agents_unsynced)
     lost = None
     start = time.monotonic()
     try:
@@ -403,6 +406,8 @@ def main():
     parser.add_argument("--most-ms", type=int, default=1500, help="between start and cut")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--off", metavar="GUARD", help="fsync-store or fsync-git")
+    parser.add_argument("--agents-unsynced", action="store_true",
+                        help="no agent syncs its commits, not in every other boot alone")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()

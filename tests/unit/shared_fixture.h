@@ -25,6 +25,18 @@
 
 #define WAIT_MS 20000 /* the longest that any awaited event may take on a busy machine */
 
+/* Said by `./dev valgrind`: all takes thirty times as long, and a vfork is a fork. */
+static inline bool under_valgrind(void)
+{
+	return getenv("PLEACH_TEST_VALGRIND") != NULL;
+}
+
+/* So much longer than on a busy machine may something take here. */
+static inline unsigned patience(unsigned limit)
+{
+	return under_valgrind() ? 20 * limit : limit;
+}
+
 static inline int temp_remove_entry(const char *path, const struct stat *st, int type,
                                     struct FTW *walk)
 {
@@ -65,7 +77,7 @@ static inline int temp_teardown(void **state)
 /* Looks again every millisecond until the condition holds; fails the test when it never does. */
 #define wait_until(condition)                                                                      \
 	do {                                                                                       \
-		int64_t wait_until_end = time_mono_ms() + WAIT_MS;                                 \
+		int64_t wait_until_end = time_mono_ms() + patience(WAIT_MS);                       \
                                                                                                    \
 		while (!(condition)) {                                                             \
 			if (time_mono_ms() > wait_until_end)                                       \

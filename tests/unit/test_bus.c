@@ -295,7 +295,7 @@ static int subscribe(const char *url)
 	struct bus_sub *sub;
 	struct pollfd fd;
 
-	alarm(60);
+	alarm(patience(60));
 	if (bus_sub_open(&sub, &err) < 0 || bus_sub_dial(sub, url, &err) < 0)
 		return 1;
 	fd = (struct pollfd){.fd = bus_sub_fd(sub), .events = POLLIN};

@@ -371,6 +371,32 @@ static void test_mend(void **state)
 	run_sh(u->root, "git checkout -q pleach/p/one");
 }
 
+/* An agent's own commits of which the power took the files: by the middle one's file nothing of
+ * ours may be broken, and what the last one and the slot hold is there. */
+static void test_mend_torn(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+	json_t *answer;
+
+	start_attempt(u, slot, 4, "one");
+	run_sh(u->slot, "echo 1 > a; git add a; git commit -qm one; echo 2 > a; git add a; "
+	                "git commit -qm two; echo 3 > b; git rm -q --cached a; git add b; "
+	                "git commit -qm three; git commit -q --amend -m four; echo wip > w");
+	slot_close(slot);
+	run_sh(u->root, "rm -f .git/objects/$(echo 2 | git hash-object --stdin | sed 's,..,&/,')");
+	run_sh(u->root, "! git rev-list --objects --all >/dev/null 2>&1");
+	answer = ask_well(u, "mend", json_pack("{s:[s]}", "dirs", u->slot));
+	assert_int_equal(json_array_size(json_sub(answer, "problems")), 0);
+	assert_int_equal(json_array_size(json_sub(answer, "removed")), 2);
+	json_decref(answer);
+	run_sh(u->root, "git rev-list --objects --all >/dev/null && git fsck --no-reflogs");
+	assert_sh("1 3",
+	          sh(u->root, "echo $(git show pleach/p/one~:a) $(git show pleach/p/one:b)"));
+	assert_kept(u, "wip");
+	run_sh(u->root, "git checkout -q pleach/p/one");
+}
+
 /* As test_mend, where nobody has mended: a branch of ours that names nothing is in nobody's way. */
 static void test_broken_branch(void **state)
 {
@@ -421,6 +447,7 @@ int main(void)
 	    universe_test(test_settle),
 	    universe_test(test_tidy),
 	    universe_test(test_mend),
+	    universe_test(test_mend_torn),
 	    universe_test(test_broken_branch),
 	    universe_test(test_bad_requests),
 	};

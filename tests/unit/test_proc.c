@@ -272,6 +272,8 @@ static void test_missing_programs(void **state)
 
 	assert_true(fd >= 0);
 	close(fd);
+	if (under_valgrind()) /* there a child that cannot exec cannot tell why */
+		skip();
 	refused("no-such-program-at-all", NULL, ERROR_NOT_FOUND);
 	refused("/no/such/program", NULL, ERROR_NOT_FOUND);
 	refused(plain, NULL, ERROR_NOT_FOUND);  /* not executable */
@@ -462,10 +464,13 @@ static void test_run_leaves_nothing(void **state)
 	(void)state;
 	for (int i = 0; i < 200; i++) {
 		assert_ok(run(argv, &out, &status, &err));
-		assert_int_equal(run(missing, &out, &status, &err), -1);
+		if (!under_valgrind())
+			assert_int_equal(run(missing, &out, &status, &err), -1);
 	}
 	after = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(after, before + 1);
+	/* There a thread closes what stands in for a pidfd, a little later. */
+	if (!under_valgrind())
+		assert_int_equal(after, before + 1);
 	close(before);
 	close(after);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);

@@ -91,7 +91,7 @@ _Noreturn static void serve(int listener)
 {
 	struct server server = {0};
 
-	alarm(60);
+	alarm(patience(60));
 	uv_loop_init(&server.loop);
 	uv_poll_init(&server.loop, &server.listener, listener);
 	server.listener.data = &server;
@@ -394,7 +394,7 @@ static void test_another_users_socket(void **state)
 	if (pid == 0) {
 		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-		alarm(60);
+		alarm(patience(60));
 		if (setgid(12345) || setuid(12345) ||
 		    bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 8) ||
 		    write(ready[1], "r", 1) != 1)
@@ -443,7 +443,7 @@ static void test_a_held_request_outlives_servers(void **state)
 	f->server = fork();
 	assert_true(f->server >= 0);
 	if (f->server == 0) {
-		alarm(60);
+		alarm(patience(60));
 		for (int life = 0; life < 6; life++) {
 			pid_t pid = fork();
 

@@ -396,8 +396,8 @@ static int on_a_small_disk(void)
 	struct store_fixture f = {.dir = temp_new()};
 	int rc;
 
-	alarm(60);
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	alarm(patience(60));
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("none", f.dir, "tmpfs", 0, "size=1m") < 0) {
 		temp_finish(f.dir);
 		return 77;
@@ -448,7 +448,7 @@ static void test_killed(void **state)
 			struct store *store = NULL;
 			char key[32];
 
-			alarm(60);
+			alarm(patience(60));
 			if (store_open(f->file, &store, NULL) < 0)
 				_exit(1);
 			for (int i = 0;; i++) {
