@@ -81,7 +81,7 @@ static int read_answer(struct cli *cli, char **text, struct error *err)
 		return error_set(
 		    err, ERROR_CONFLICT,
 		    "answer: %s waits for a choice (pleach compare %s, pleach pick TASK)",
-		    json_text(task, "key"), json_text(task, "key"));
+		    json_text(task, "key"), task_typed(task));
 	with_options = question_text(question, json_sub(json_sub(task, "input"), "options"));
 	return prompt_ask(cli, with_options, text, err);
 }

@@ -7,6 +7,7 @@
 #include "mem.h"
 #include "names.h"
 #include "print.h"
+#include "task_view.h"
 
 static const struct option pick_options[] = {
     {.name = "none", .help = "choose none: the parent fails, everything is kept"}, {0}};
@@ -26,7 +27,7 @@ static int pick_exec(struct cli *cli, struct error *err)
 		return 0;
 	names_print_task(cli, task, NULL);
 	if (!none)
-		printf("pleach merge %s\n", json_text(task, "key") ? json_text(task, "key") : "");
+		printf("pleach merge %s\n", task_typed(task) ? task_typed(task) : "");
 	return 0;
 }
 

@@ -322,7 +322,7 @@ static int status_exec(struct cli *cli, struct error *err)
 static void print_next(const struct cli *cli, const json_t *status)
 {
 	const json_t *counts = json_sub(status, "tasks"), *waiting = json_sub(status, "waiting");
-	const char *first = json_text(json_array_get(waiting, 0), "key");
+	const char *first = task_typed(json_array_get(waiting, 0));
 	const char *reason = json_text(json_sub(json_array_get(waiting, 0), "input"), "reason");
 	struct line line;
 

@@ -195,6 +195,15 @@ static void print_used(const struct cli *cli, const json_t *task)
 	print_field(cli, "used", out.len ? out.data : NULL);
 }
 
+/* Its state, and why it did not land. */
+static void print_landing(const struct cli *cli, const json_t *landing)
+{
+	const char *state = json_text(landing, "state"), *message = json_text(landing, "message");
+	_cleanup_free_ char *both = message ? xasprintf("%s: %s", state, message) : NULL;
+
+	print_field(cli, "landing", both ? both : state);
+}
+
 static void print_task_fields(const struct cli *cli, const json_t *task)
 {
 	_cleanup_free_ char *agent = task_agent(task), *changes = task_changes(task);
@@ -226,7 +235,7 @@ static void print_task_fields(const struct cli *cli, const json_t *task)
 	}
 	print_texts(cli, "kept", json_sub(task, "kept"));
 	print_texts(cli, "kept as", json_sub(task, "kept_refs"));
-	print_field(cli, "landing", json_text(json_sub(task, "landing"), "state"));
+	print_landing(cli, json_sub(task, "landing"));
 	print_field(cli, "created", json_text(task, "created_at"));
 	print_field(cli, "finished", json_text(task, "finished_at"));
 }

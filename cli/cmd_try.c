@@ -36,7 +36,7 @@ static const struct option try_options[] = {
      .words = "manual first best"},
     {.name = "more",
      .value = "TASK",
-     .help = "more alternatives of a task that has some, from the same base",
+     .help = "more alternatives of that task, from the same base",
      .kind = KIND_TASK},
     {.name = "with-changes", .help = "start from your uncommitted work, too"},
     FOLLOW_OPTIONS,
@@ -196,6 +196,60 @@ static int read_agents(struct try_job *job, json_t *params, struct error *err)
 	return 0;
 }
 
+/* The task that the alternatives join, as it is before they do. */
+static int show_before(struct cli *cli, const char *name, json_t **before, struct error *err)
+{
+	_cleanup_json_ json_t *task = NULL;
+	json_int_t parent;
+
+	if (cli_ask(cli, "task.show", json_pack("{s:s}", "task", name), true, &task, err) < 0)
+		return -1;
+	parent = json_int(task, "parent", 0);
+	if (parent)
+		return cli_ask(cli, "task.show",
+		               json_pack("{s:o}", "task", json_sprintf("%lld", (long long)parent)),
+		               true, before, err);
+	*before = json_incref(task);
+	return 0;
+}
+
+/* What started from a result that is open again keeps it: nobody is to find that out later. */
+static int warn_of_dependents(struct cli *cli, const json_t *before, struct error *err)
+{
+	const json_t *blocks = json_sub(before, "blocks");
+	_cleanup_json_ json_t *answer = NULL, *warnings = json_array();
+	const char *status = json_text(before, "status");
+	json_t *task;
+	size_t i;
+
+	if (!status || strcmp(status, "completed") != 0 || !json_array_size(blocks))
+		return 0;
+	if (cli_ask(cli, "task.list", json_pack("{s:O, s:b}", "ids", blocks, "brief", 1), true,
+	            &answer, err) < 0)
+		return -1;
+	json_array_foreach (json_sub(answer, "tasks"), i, task)
+		if (json_int(task, "attempts", 0))
+			json_array_append_new(
+			    warnings,
+			    json_sprintf(
+			        "%s started from the result of %s and keeps that, whatever is "
+			        "picked now (pleach run --redo %s)",
+			        json_text(task, "key"), json_text(before, "key"),
+			        task_typed(task)));
+	report_warnings(cli, warnings);
+	return 0;
+}
+
+/* Those that are there, the result of a plain task among them. */
+static size_t count_earlier(const json_t *before)
+{
+	const char *kind = json_text(before, "kind");
+
+	return kind && strcmp(kind, "work") == 0
+	           ? 1
+	           : json_array_size(json_sub(before, "alternatives"));
+}
+
 static int add_more(struct try_job *job, const char *name, int64_t *since, struct error *err)
 {
 	static const char *const others[] = {"verify", "choose"};
@@ -221,11 +275,11 @@ static int add_more(struct try_job *job, const char *name, int64_t *since, struc
 	if (!params)
 		return error_set(err, ERROR_INVALID, "try: the prompt is not UTF-8 text");
 	if (read_agents(job, params, err) < 0 || cli_last_event(job->cli, since, err) < 0 ||
-	    cli_ask(job->cli, "task.show", json_pack("{s:s}", "task", name), true, &before, err) <
-	        0 ||
-	    cli_ask(job->cli, "task.more", json_incref(params), true, &job->task, err) < 0)
+	    show_before(job->cli, name, &before, err) < 0 ||
+	    cli_ask(job->cli, "task.more", json_incref(params), true, &job->task, err) < 0 ||
+	    warn_of_dependents(job->cli, before, err) < 0)
 		return -1;
-	job->earlier = json_array_size(json_sub(before, "alternatives"));
+	job->earlier = count_earlier(before);
 	read_ids(job);
 	return 0;
 }
@@ -265,8 +319,7 @@ static int tell_detached(const struct try_job *job)
 		return print_json(job->task);
 	if (!job->cli->quiet)
 		printf("%s: pleach status (to look), pleach wait %s, pleach compare %s\n",
-		       json_text(job->task, "key"), json_text(job->task, "key"),
-		       json_text(job->task, "key"));
+		       json_text(job->task, "key"), task_typed(job->task), task_typed(job->task));
 	return 0;
 }
 
@@ -305,7 +358,7 @@ static int try_exec(struct cli *cli, struct error *err)
 	if (options_flag(&cli->options, "detach"))
 		return tell_detached(&job);
 	follow.plan = json_text(job.task, "key");
-	again = xasprintf("wait %s", follow.plan);
+	again = xasprintf("wait %s", task_typed(job.task));
 	follow.again = again;
 	follow.ids = job.ids;
 	follow.started = json_object_get(job.team, "started");

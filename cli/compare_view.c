@@ -303,7 +303,7 @@ static void print_notes(const struct cli *cli, const json_t *comparison)
 
 static void print_next(const struct cli *cli, const json_t *comparison)
 {
-	const char *key = json_text(comparison, "key"), *best = NULL;
+	const char *key = task_typed(comparison), *best = NULL;
 	json_t *rows = json_object_get(comparison, "alternatives"), *row;
 	bool decided = false;
 	struct line line;
@@ -312,7 +312,7 @@ static void print_next(const struct cli *cli, const json_t *comparison)
 	json_array_foreach (rows, i, row) {
 		decided = decided || json_flag(row, "chosen");
 		if (json_int(row, "rank", 0) == 1)
-			best = json_text(row, "key");
+			best = task_typed(row);
 	}
 	if (cli->quiet || !best || json_flag(comparison, "branches"))
 		return;

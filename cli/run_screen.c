@@ -251,7 +251,7 @@ static bool asks_to_pick(const json_t *task)
 
 static void hint_for_person(struct buf *out, const json_t *task)
 {
-	const char *key = json_text(task, "key");
+	const char *key = task_typed(task);
 
 	if (asks_to_pick(task)) {
 		hint_add(out, "compare %s", key);
@@ -275,17 +275,16 @@ char *screen_hint(const struct screen *screen)
 	if (waits)
 		hint_for_person(&out, waits);
 	if (screen->final && failed) {
-		hint_add(&out, "logs %s", json_text(failed, "key"));
-		hint_add(&out, "retry %s", json_text(failed, "key"));
+		hint_add(&out, "logs %s", task_typed(failed));
+		hint_add(&out, "retry %s", task_typed(failed));
 	}
 	if (!screen->final) {
 		if (!waits && working)
-			hint_add(&out, "attach %s", json_text(working, "key"));
+			hint_add(&out, "attach %s", task_typed(working));
 		buf_add_str(&out, out.len ? " · " : "");
 		buf_add_str(&out, "Ctrl-C detaches, work goes on");
 	} else if (!waits && !failed && first_of(screen->tasks, "completed", false)) {
-		hint_add(&out, "diff %s",
-		         json_text(first_of(screen->tasks, "completed", false), "key"));
+		hint_add(&out, "diff %s", task_typed(first_of(screen->tasks, "completed", false)));
 		hint_add(&out, "%s", "merge --all");
 	}
 	return buf_take(&out);

@@ -107,6 +107,13 @@ const char *task_short_key(const json_t *task)
 	return key ? key : "?";
 }
 
+const char *task_typed(const json_t *task)
+{
+	const char *name = json_text(task, "name");
+
+	return name ? name : json_text(task, "key");
+}
+
 char *task_agent(const json_t *task)
 {
 	const char *agent = json_text(task, "agent"), *model = json_text(task, "model");
@@ -169,6 +176,8 @@ static char *story_completed(const json_t *task)
 		note = ", merged";
 	else if (landed && strcmp(landed, "queued") == 0)
 		note = ", waits to land";
+	else if (json_text(landing, "message"))
+		note = ", did not land";
 	else if (json_flag(task, "unchanged"))
 		note = ", nothing changed";
 	if (!verify)

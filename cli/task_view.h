@@ -18,6 +18,8 @@ bool task_is_stuck(const json_t *task); /* pending, behind what does not end by 
 bool task_is_choice(const json_t *task);
 /* Last part of an alternative's key (".1"), or the key. Borrowed. */
 const char *task_short_key(const json_t *task);
+/* What to type for it: its key, behind its plan's name where two plans have that. Borrowed. */
+const char *task_typed(const json_t *task);
 /* "claude/opus", "-". Caller frees. */
 char *task_agent(const json_t *task);
 /* Seconds of its attempt so far, or -1. A running one's are counted on since `read_ms`

@@ -53,7 +53,7 @@ int choice_ask(struct coordinator *c, int64_t choice, const char *problem, struc
 	_cleanup_free_ int64_t *alternatives = store_task_alternatives(c->store, choice);
 	json_t *options = json_array();
 	_cleanup_task_ struct task_row parent = {0};
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *name = NULL;
 	_cleanup_json_ json_t *input = NULL;
 	struct transition t = {.task = choice, .verb = VERB_ASK};
 
@@ -64,9 +64,10 @@ int choice_ask(struct coordinator *c, int64_t choice, const char *problem, struc
 		if (store_task_get(c->store, alternatives[i], &row) && row.status == TASK_COMPLETED)
 			json_array_append_new(options, json_string(row.key));
 	}
-	text = xasprintf("%s%s%zu alternatives are ready: pleach compare %s, then pleach pick one",
-	                 problem ? problem : "", problem ? "; " : "", json_array_size(options),
-	                 parent.key);
+	name = task_typed(c, &parent);
+	text =
+	    xasprintf("%s%s%zu alternatives are ready: pleach compare %s, then pleach pick one",
+	              problem ? problem : "", problem ? "; " : "", json_array_size(options), name);
 	input = json_pack("{s:s, s:s, s:o}", "reason", "choice", "text", text, "options", options);
 	t.input = input;
 	return task_change(c, &t, err);

@@ -50,13 +50,13 @@ json_t *compare_row(struct coordinator *c, int64_t id, const json_t *git)
 	static const char *const of_task[] = {
 	    "id",      "key",      "agent",     "model",  "status", "verify",
 	    "branch",  "seconds",  "base",      "head",   "usage",  "error",
-	    "subject", "measures", "continues", "rounds", NULL};
+	    "subject", "measures", "continues", "rounds", "name",   NULL};
 	static const char *const of_git[] = {
 	    "files_changed", "insertions", "deletions",    "commits", "conflicts", "same_as",
 	    "tree",          "files",      "tests_edited", "tests",   "source",    "protected",
 	    "tests_added",   NULL};
 	static const char *const more[] = {"patch", "patch_cut"};
-	_cleanup_json_ json_t *task = store_task_json(c->store, id);
+	_cleanup_json_ json_t *task = task_named_json(c, id);
 	const json_t *verify = json_sub(task, "verify"), *changes = json_sub(task, "changes");
 	json_t *row = json_object();
 
@@ -80,7 +80,7 @@ json_t *compare_row(struct coordinator *c, int64_t id, const json_t *git)
 static json_t *comparison_json(struct coordinator *c, const struct comparison *cmp,
                                const json_t *result)
 {
-	_cleanup_json_ json_t *parent = cmp->parent ? store_task_json(c->store, cmp->parent) : NULL;
+	_cleanup_json_ json_t *parent = cmp->parent ? task_named_json(c, cmp->parent) : NULL;
 	_cleanup_json_ json_t *verdict = cmp->parent ? store_verdict(c->store, cmp->parent) : NULL;
 	_cleanup_task_ struct task_row first = {0}, choice = {0};
 	_cleanup_json_ json_t *spec = NULL, *rule = NULL;
@@ -101,9 +101,10 @@ static json_t *comparison_json(struct coordinator *c, const struct comparison *c
 	store_task_get(c->store, cmp->tasks[0], &first);
 	spec = store_task_spec(c->store, cmp->tasks[0]);
 	return json_pack(
-	    "{s:o, s:O?, s:O?, s:O?, s:s?, s:s?, s:s?, s:O?, s:O?, s:O?, s:o, s:O?}", "task",
-	    json_int_or_null(cmp->parent, 0), "key", json_object_get(parent, "key"), "subject",
-	    json_object_get(parent, "subject"), "prompt", json_object_get(parent, "prompt"), "base",
+	    "{s:o, s:O?, s:O?, s:O?, s:O?, s:s?, s:s?, s:s?, s:O?, s:O?, s:O?, s:o, s:O?}", "task",
+	    json_int_or_null(cmp->parent, 0), "key", json_object_get(parent, "key"), "name",
+	    json_object_get(parent, "name"), "subject", json_object_get(parent, "subject"),
+	    "prompt", json_object_get(parent, "prompt"), "base",
 	    first.base ? first.base : first.root_base, "target",
 	    json_text(cmp->request, "target_name"), "target_commit",
 	    json_text(cmp->request, "target"), "verify",

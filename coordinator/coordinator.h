@@ -241,6 +241,15 @@ int agent_state_take(struct coordinator *c, struct teammate *t, const json_t *pa
  * Errors: NOT_FOUND with the nearest name, CONFLICT (ambiguous). */
 int resolve_task(struct request *r, const char *ref, int64_t *out, struct error *err);
 int resolve_task_text(struct coordinator *c, const char *ref, int64_t *out, struct error *err);
+/* What to type for a task, in hints: its KEY, or PLAN/KEY where two plans have that. Caller frees.
+ */
+char *task_typed(struct coordinator *c, const struct task_row *row);
+/* That as "name" of a Task. */
+void task_add_name(struct coordinator *c, json_t *task);
+/* Of a list of so many: of a long one only what may need somebody has it. */
+void task_add_name_among(struct coordinator *c, json_t *task, size_t count);
+/* A Task with it. New reference. */
+json_t *task_named_json(struct coordinator *c, int64_t id);
 /* WHO → teammate: its name, or the one on a task. */
 int resolve_who(struct request *r, const char *who, struct teammate **out, struct error *err);
 

@@ -34,7 +34,8 @@ static bool task_rests(struct coordinator *c, int64_t id, bool *stuck)
 static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 {
 	bool stuck = false;
-	json_t *list;
+	json_t *list, *task;
+	size_t count = 0;
 
 	/* Most looks end at the task of the last one; only the end is looked at whole, for a
 	 * task may have been tried again meanwhile. */
@@ -45,9 +46,15 @@ static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 		if (!task_rests(c, h->tasks[h->at], &stuck))
 			return NULL;
 	list = json_array();
-	for (size_t i = 0; h->tasks[i]; i++)
-		json_array_append_new(list, h->brief ? store_task_brief(c->store, h->tasks[i])
-		                                     : store_task_json(c->store, h->tasks[i]));
+	while (h->tasks[count])
+		count++;
+	for (size_t i = 0; i < count; i++) {
+		task = h->brief ? store_task_brief(c->store, h->tasks[i])
+		                : store_task_json(c->store, h->tasks[i]);
+		if (task)
+			task_add_name_among(c, task, count);
+		json_array_append_new(list, task);
+	}
 	return json_pack("{s:o, s:b}", "tasks", list, "stuck", stuck);
 }
 

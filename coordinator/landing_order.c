@@ -133,8 +133,9 @@ static int walk_from(struct walk *walk, int64_t id, struct error *err)
 }
 
 /* Why it cannot be merged yet, and what to type. */
-static int refuse_incomplete(const struct task_row *task, struct error *err)
+static int refuse_incomplete(struct coordinator *c, const struct task_row *task, struct error *err)
 {
+	_cleanup_free_ char *name = task_typed(c, task);
 	const char *does = "wait";
 
 	if (task->kind == KIND_CHOICE && !task_status_is_terminal(task->status))
@@ -142,14 +143,14 @@ static int refuse_incomplete(const struct task_row *task, struct error *err)
 		    err, ERROR_CONFLICT,
 		    "%s is %s: none of its alternatives was chosen yet (pleach compare "
 		    "%s, then pleach pick)",
-		    task->key, task_status_word(task->status), task->key);
+		    task->key, task_status_word(task->status), name);
 	if (task->status == TASK_NEEDS_INPUT)
 		does = "answer";
 	else if (task_status_is_terminal(task->status))
 		does = "retry";
 	return error_set(err, ERROR_CONFLICT,
 	                 "%s is %s: only completed work can be merged (pleach %s %s)", task->key,
-	                 task_status_word(task->status), does, task->key);
+	                 task_status_word(task->status), does, name);
 }
 
 /* A task that was asked for by name has to be one that can land. An alternative stands for its
@@ -160,14 +161,17 @@ static int check_asked(struct coordinator *c, int64_t *id, struct error *err)
 
 	store_task_get(c->store, *id, &task);
 	if (task.status != TASK_COMPLETED)
-		return refuse_incomplete(&task, err);
+		return refuse_incomplete(c, &task, err);
 	if (!task.head)
 		return error_set(err, ERROR_CONFLICT, "%s has no branch to merge (slot: none)",
 		                 task.key);
 	if (task.parent && store_task_get(c->store, task.parent, &parent)) {
-		if (parent.chosen != *id)
+		if (parent.chosen != *id) {
+			_cleanup_free_ char *name = task_typed(c, &task);
+
 			return error_set(err, ERROR_CONFLICT, "%s was not chosen (pleach pick %s)",
-			                 task.key, task.key);
+			                 task.key, name);
+		}
 		*id = task.parent;
 	}
 	return 0;

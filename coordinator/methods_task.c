@@ -15,7 +15,7 @@
 
 static int reply_task(struct request *r, int64_t id)
 {
-	request_reply(r, store_task_json(r->c->store, id));
+	request_reply(r, task_named_json(r->c, id));
 	return 0;
 }
 
@@ -38,13 +38,16 @@ static json_t *list_tasks(struct request *r, const int64_t *ids, json_t **rest)
 	const json_t *statuses = json_sub(r->params, "status");
 	bool brief = json_flag(r->params, "brief");
 	json_t *tasks = json_array();
-	size_t size = 0;
+	size_t size = 0, count = 0;
 
+	while (ids[count])
+		count++;
 	for (; *ids && size < LIST_MAX; ids++) {
 		json_t *task = brief ? store_task_brief(r->c->store, *ids)
 		                     : store_task_json(r->c->store, *ids);
 
 		if (task && wanted(task, statuses)) {
+			task_add_name_among(r->c, task, count);
 			json_array_append(tasks, task);
 			size += json_dumpb(task, NULL, 0, JSON_COMPACT);
 		}
@@ -234,10 +237,13 @@ int method_task_retry(struct request *r, struct error *err)
 		limited_end(r->c, row.agent);
 		return reply_task(r, t.task);
 	}
-	if (row.status == TASK_NEEDS_INPUT && store_attempt_running_task(r->c->store, t.task))
+	if (row.status == TASK_NEEDS_INPUT && store_attempt_running_task(r->c->store, t.task)) {
+		_cleanup_free_ char *name = task_typed(r->c, &row);
+
 		return error_set(err, ERROR_CONFLICT,
 		                 "%s is waiting for an answer (pleach answer %s, or stop it)",
-		                 row.key, row.key);
+		                 row.key, name);
+	}
 	if (task_change(r->c, &t, err) < 0)
 		return -1;
 	store_task_set_next_base(r->c->store, t.task, NULL);
@@ -341,7 +347,7 @@ int method_task_waiting(struct request *r, struct error *err)
 		n++;
 	sorted = xcalloc(n, sizeof(json_t *));
 	for (size_t i = 0; i < n; i++)
-		sorted[i] = store_task_json(r->c->store, ids[i]);
+		sorted[i] = task_named_json(r->c, ids[i]);
 	qsort(sorted, n, sizeof(json_t *), since_compare);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(tasks, sorted[i]);

@@ -1,5 +1,6 @@
-/* More alternatives for a choice that is not decided yet: the same prompt, proof and base as
- * those that are there, so that all of them can be compared. */
+/* More alternatives for a choice, or for a plain task, whose result is the first one then: the same
+ * prompt, proof and base as those that are there, so that all of them can be compared. What was
+ * decided is open again; what has landed, or is about to, stays as it is. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "coordinator.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "ranking.h"
 #include "transition.h"
 
 #define ALTERNATIVES_MAX 64 /* of one choice, as in a plan */
@@ -14,7 +16,8 @@
 
 struct more {
 	struct coordinator *c;
-	int64_t choice;
+	const json_t *params;
+	int64_t choice;        /* what is, or is to be one */
 	int64_t *alternatives; /* those that are there */
 	struct task_row parent, first;
 	json_t *text;     /* of the first */
@@ -35,24 +38,50 @@ static void more_finish(struct more *m)
 }
 #define _cleanup_more_ __attribute__((cleanup(more_finish)))
 
-static int find_choice(struct request *r, struct more *m, struct error *err)
+/* What is named: a choice, one of its alternatives, or a plain task. */
+static int find_choice(struct more *m, int64_t task, struct error *err)
 {
 	_cleanup_task_ struct task_row row = {0};
-	int64_t id;
 
-	if (resolve_task(r, json_text(r->params, "task"), &id, err) < 0)
-		return -1;
-	store_task_get(r->c->store, id, &row);
-	m->choice = row.kind == KIND_CHOICE ? row.id : row.parent;
-	if (!m->choice || !store_task_get(r->c->store, m->choice, &m->parent))
+	store_task_get(m->c->store, task, &row);
+	m->choice = row.parent ? row.parent : row.id;
+	if (!store_task_get(m->c->store, m->choice, &m->parent))
+		return error_set(err, ERROR_NOT_FOUND, "there is no task %lld", (long long)task);
+	return 0;
+}
+
+static bool is_plain(const struct more *m)
+{
+	return m->parent.kind == KIND_WORK;
+}
+
+/* Nothing of it may be on its way into a branch, and a plain task has to have ended. */
+static int check_open(struct more *m, struct error *err)
+{
+	const struct task_row *row = &m->parent;
+	_cleanup_free_ char *name = task_typed(m->c, row);
+
+	if (row->landing == LANDING_LANDED)
 		return error_set(err, ERROR_CONFLICT,
-		                 "%s has no alternatives (pleach try makes a task that has)",
-		                 row.key);
-	if (m->parent.status == TASK_COMPLETED)
+		                 "%s has landed: what is in the branch is decided (pleach undo %s "
+		                 "takes it out again)",
+		                 row->key, name);
+	if (landing_is_under_way(m->c, row))
 		return error_set(err, ERROR_CONFLICT,
-		                 "%s is decided: nothing more is compared (pleach run --redo %s "
-		                 "tries all again)",
-		                 m->parent.key, m->parent.key);
+		                 "%s is being merged: wait for that (pleach undo takes out what "
+		                 "has landed)",
+		                 row->key);
+	if (!is_plain(m))
+		return 0;
+	if (landing_is_resolver(m->c, row->id))
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s resolves a conflict: it has no alternatives", row->key);
+	if (!task_status_is_terminal(row->status) ||
+	    store_attempt_running_task(m->c->store, row->id))
+		return error_set(
+		    err, ERROR_CONFLICT,
+		    "%s is %s: alternatives join a result (pleach wait %s, then again)", row->key,
+		    task_status_word(row->status), name);
 	return 0;
 }
 
@@ -167,23 +196,53 @@ static void add_profiles(struct more *m, const json_t *profiles)
 	plan_row_finish(&plan);
 }
 
-/* There is something to choose from again. */
+/* There is something to choose from again. What started from the one that was chosen keeps that;
+ * what waits for the choice waits again. */
 static int reopen(struct more *m, struct error *err)
 {
-	const struct transition again = {.task = m->choice, .verb = VERB_RETRY};
+	struct transition again = {.task = m->choice, .verb = VERB_RETRY};
+	struct store *store = m->c->store;
 
 	if (m->parent.status == TASK_PENDING)
 		return 0;
-	store_task_set_chosen(m->c->store, m->choice, 0);
-	return task_transition(m->c->store, &again, NULL, err);
+	if (m->parent.status == TASK_COMPLETED) {
+		_cleanup_json_ json_t *rule = ranking_rule(m->parent.choose);
+
+		again.verb = VERB_REDO;
+		if (ranking_is(rule,
+		               "first")) /* that one is known: to ask for more is to compare */
+			store_task_set_choose(store, m->choice, "manual");
+		store_task_clear_next_base_of_dependents(store, m->choice);
+	}
+	landing_forget(m->c, m->choice);
+	store_verdict_put(store, m->choice, NULL);
+	store_task_set_chosen(store, m->choice, 0);
+	return task_transition(store, &again, NULL, err);
 }
 
-static int add_all(struct request *r, struct more *m, const char *nonce, struct error *err)
+/* What the plain task made is the first of its alternatives. */
+static void make_choice(struct more *m)
 {
-	const json_t *given = json_sub(r->params, "agents");
+	_cleanup_free_ char *key = xasprintf("%s.1", m->parent.key);
+	_cleanup_json_ json_t *data = NULL, *becomes = NULL;
+	json_t *env = environment_of_task(m->c, m->parent.plan_name, m->parent.key);
+	int64_t id = store_task_make_choice(m->c->store, m->choice, key);
+
+	data = json_pack("{s:s, s:s, s:s?}", "status", task_status_word(m->parent.status), "kind",
+	                 "work", "head", m->parent.head);
+	store_event_add(m->c->store, "task.created", id, m->parent.attempt, NULL, data);
+	becomes = json_pack("{s:s}", "kind", "choice");
+	store_event_add(m->c->store, "task.updated", m->choice, 0, NULL, becomes);
+	if (env)
+		json_object_set(json_object_get(m->secrets, "tasks"), key, env);
+}
+
+static int add_all(struct more *m, const char *nonce, struct error *err)
+{
+	const json_t *given = json_sub(m->params, "agents");
 	const json_t *agents = json_array_size(given) ? given : m->agents;
-	_cleanup_free_ char *prompt = prompt_for(m, json_text(r->params, "prompt"));
-	int64_t copies = json_int(r->params, "copies", 1);
+	_cleanup_free_ char *prompt = prompt_for(m, json_text(m->params, "prompt"));
+	int64_t copies = json_int(m->params, "copies", 1);
 	size_t there = 0, total, i;
 	json_t *agent;
 
@@ -198,8 +257,6 @@ static int add_all(struct request *r, struct more *m, const char *nonce, struct 
 	if (strlen(prompt) > PROMPT_MAX)
 		return error_set(err, ERROR_INVALID, "prompt is larger than %u KiB",
 		                 PROMPT_MAX >> 10);
-	m->secrets = json_pack("{s:O?, s:{}}", "agents",
-	                       json_sub(json_sub(r->params, "secrets"), "agents"), "tasks");
 	json_array_foreach (agents, i, agent)
 		for (int64_t copy = 0; copy < copies; copy++)
 			if (add_one(m, agent, prompt, i || copy ? NULL : nonce, err) < 0)
@@ -207,21 +264,92 @@ static int add_all(struct request *r, struct more *m, const char *nonce, struct 
 	return 0;
 }
 
+/* In a step. Asked twice, done once. */
+static int more_now(struct coordinator *c, int64_t task, const json_t *params, int64_t *choice,
+                    struct error *err)
+{
+	const char *nonce = json_text(params, "nonce");
+	_cleanup_more_ struct more m = {.c = c, .params = params};
+
+	if (find_choice(&m, task, err) < 0)
+		return -1;
+	*choice = m.choice;
+	if (nonce && store_task_by_nonce(c->store, nonce))
+		return 0;
+	if (check_open(&m, err) < 0)
+		return -1;
+	m.secrets = json_pack("{s:O?, s:{}}", "agents",
+	                      json_sub(json_sub(params, "secrets"), "agents"), "tasks");
+	if (is_plain(&m))
+		make_choice(&m);
+	if (read_others(&m, err) < 0 || add_all(&m, nonce, err) < 0 || reopen(&m, err) < 0 ||
+	    environment_set_plan(c, m.parent.plan_name, m.secrets, true, err) < 0)
+		return -1;
+	add_profiles(&m, json_sub(params, "profiles"));
+	return 0;
+}
+
+/* ---- a plain task: its result gets the branch of the alternative before it becomes that one ----
+ */
+
+struct naming {
+	struct later *later;
+	json_t *params;
+	int64_t task, choice;
+};
+
+static int named_step(struct coordinator *c, void *context, struct error *err)
+{
+	struct naming *naming = context;
+
+	return more_now(c, naming->task, naming->params, &naming->choice, err);
+}
+
+static void named(struct coordinator *c, const json_t *result, const struct error *why,
+                  void *context)
+{
+	struct naming *naming = context;
+	struct error err = ERROR_INIT;
+
+	if (!result)
+		later_fail(c, naming->later, why);
+	else if (turn_step(c, named_step, naming, &err) < 0)
+		later_fail(c, naming->later, &err);
+	else
+		later_reply(c, naming->later, task_named_json(c, naming->choice));
+	json_decref(naming->params);
+	free(naming);
+}
+
+static void name_result(struct request *r, const struct task_row *row)
+{
+	_cleanup_free_ char *key = xasprintf("%s.1", row->key);
+	_cleanup_free_ char *branch = task_branch(row->plan_name, key);
+	struct naming *naming = xcalloc(1, sizeof *naming);
+
+	*naming = (struct naming){
+	    .later = request_later(r), .params = json_incref((json_t *)r->params), .task = row->id};
+	gitq_ask(r->c, "name",
+	         json_pack("{s:o, s:s}", "branch", json_text_or_null(branch), "commit", row->head),
+	         named, naming);
+}
+
 int method_task_more(struct request *r, struct error *err)
 {
 	const char *nonce = json_text(r->params, "nonce");
-	_cleanup_more_ struct more m = {.c = r->c};
-	int64_t known = nonce ? store_task_by_nonce(r->c->store, nonce) : 0;
+	bool known = nonce && store_task_by_nonce(r->c->store, nonce);
+	_cleanup_more_ struct more m = {.c = r->c, .params = r->params};
+	int64_t task = 0, choice = 0;
 
-	if (find_choice(r, &m, err) < 0)
+	if (resolve_task(r, json_text(r->params, "task"), &task, err) < 0 ||
+	    find_choice(&m, task, err) < 0 || (!known && check_open(&m, err) < 0))
 		return -1;
-	if (!known) {
-		if (read_others(&m, err) < 0 || add_all(r, &m, nonce, err) < 0 ||
-		    reopen(&m, err) < 0 ||
-		    environment_set_plan(r->c, m.parent.plan_name, m.secrets, true, err) < 0)
-			return -1;
-		add_profiles(&m, json_sub(r->params, "profiles"));
+	if (!known && is_plain(&m) && m.parent.head && !m.parent.slot_none) {
+		name_result(r, &m.parent);
+		return 0;
 	}
-	request_reply(r, store_task_json(r->c->store, m.choice));
+	if (more_now(r->c, task, r->params, &choice, err) < 0)
+		return -1;
+	request_reply(r, task_named_json(r->c, choice));
 	return 0;
 }

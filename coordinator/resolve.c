@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "coordinator.h"
+#include "jsonl.h"
 #include "mem.h"
 #include "text.h"
 
+#define NAMED_MAX     200  /* tasks of a list that all have a name */
 #define NAMES_OFFERED 2000 /* keys that are compared for "did you mean" */
 
 static int not_found(struct coordinator *c, const char *ref, struct error *err)
@@ -46,6 +48,43 @@ int resolve_task_text(struct coordinator *c, const char *ref, int64_t *out, stru
 		return not_found(c, ref, err);
 	*out = id;
 	return 0;
+}
+
+static char *typed(struct coordinator *c, const char *plan, const char *key)
+{
+	return store_key_is_shared(c->store, key) ? xasprintf("%s/%s", plan, key) : xstrdup(key);
+}
+
+char *task_typed(struct coordinator *c, const struct task_row *row)
+{
+	return typed(c, row->plan_name, row->key);
+}
+
+void task_add_name(struct coordinator *c, json_t *task)
+{
+	const char *plan = json_text(task, "plan"), *key = json_text(task, "key");
+	_cleanup_free_ char *name = plan && key ? typed(c, plan, key) : NULL;
+
+	json_object_set_new(task, "name", json_text_or_null(name));
+}
+
+/* Each costs a look into every plan. */
+void task_add_name_among(struct coordinator *c, json_t *task, size_t count)
+{
+	enum task_status is;
+
+	if (count <= NAMED_MAX || (task_status_from_word(json_text(task, "status"), &is) &&
+	                           is != TASK_PENDING && is != TASK_COMPLETED))
+		task_add_name(c, task);
+}
+
+json_t *task_named_json(struct coordinator *c, int64_t id)
+{
+	json_t *task = store_task_json(c->store, id);
+
+	if (task)
+		task_add_name(c, task);
+	return task;
 }
 
 static int own_task(struct request *r, int64_t *out, struct error *err)
@@ -94,11 +133,14 @@ int resolve_who(struct request *r, const char *who, struct teammate **out, struc
 		}
 	}
 	store_task_get(c->store, task, &row);
-	if ((row.status == TASK_FAILED || row.status == TASK_CANCELLED) && row.attempt)
+	if ((row.status == TASK_FAILED || row.status == TASK_CANCELLED) && row.attempt) {
+		_cleanup_free_ char *name = task_typed(c, &row);
+
 		return error_set(err, ERROR_NOT_FOUND,
 		                 "nobody works on %s: it is %s (pleach retry %s; where its agent "
 		                 "can go on with its session: pleach attach %s --resume)",
-		                 row.key, task_status_word(row.status), row.key, row.key);
+		                 row.key, task_status_word(row.status), name, name);
+	}
 	return error_set(err, ERROR_NOT_FOUND, "nobody works on %s: it is %s", row.key,
 	                 task_status_word(row.status));
 }

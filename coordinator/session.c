@@ -200,29 +200,30 @@ int session_check(struct coordinator *c, const struct task_row *task, struct err
 {
 	_cleanup_attempt_ struct attempt_row last = {0};
 	_cleanup_json_ json_t *profile = NULL;
+	_cleanup_free_ char *name = task_typed(c, task);
 
 	if (!task->attempt || !store_attempt_get(c->store, task->attempt, &last))
 		return error_set(err, ERROR_CONFLICT,
 		                 "%s has not run yet: there is no session to go on with (pleach "
 		                 "retry %s)",
-		                 task->key, task->key);
+		                 task->key, name);
 	profile = attempt_profile(c, task, last.agent, team_find(c, last.teammate));
 	if (!session_can_resume(profile))
 		return error_set(err, ERROR_INVALID,
 		                 "agent %s of %s has no way to go on with a session (its profile "
 		                 "has no resume:; pleach retry %s begins anew)",
-		                 last.agent ? last.agent : "?", task->key, task->key);
+		                 last.agent ? last.agent : "?", task->key, name);
 	if (!last.session)
 		return error_set(err, ERROR_CONFLICT,
 		                 "attempt %lld of %s told no session to go on with (pleach retry "
 		                 "%s begins anew)",
-		                 (long long)last.id, task->key, task->key);
+		                 (long long)last.id, task->key, name);
 	if (!last.head && !task->slot_none)
 		return error_set(
 		    err, ERROR_CONFLICT,
 		    "nothing is kept of attempt %lld of %s to go on from (pleach retry "
 		    "%s begins anew)",
-		    (long long)last.id, task->key, task->key);
+		    (long long)last.id, task->key, name);
 	if (store_session_in_use(c->store, last.session))
 		return error_set(err, ERROR_BUSY,
 		                 "the session of attempt %lld of %s is in use by another task",

@@ -13,7 +13,7 @@ static json_t *waiting_tasks(struct coordinator *c)
 	json_t *tasks = json_array();
 
 	for (size_t i = 0; ids[i]; i++)
-		json_array_append_new(tasks, store_task_json(c->store, ids[i]));
+		json_array_append_new(tasks, task_named_json(c, ids[i]));
 	return tasks;
 }
 

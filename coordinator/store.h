@@ -112,6 +112,11 @@ void store_task_set_spec(struct store *store, int64_t id, const json_t *spec);
 json_t *store_verdict(struct store *store, int64_t choice);
 void store_verdict_put(struct store *store, int64_t choice, const json_t *verdict); /* NULL: none */
 int64_t *store_choices_judged(struct store *store); /* pending choices that a judge decides */
+void store_task_set_choose(struct store *store, int64_t id, const char *choose);
+/* A plain task that has ended, and whose head has not landed, becomes a choice, to be decided by a
+ * person; its attempts and its result are those of a new task of that key, its only alternative so
+ * far. Returns that one's id; the choice's status is still that of before (task_transition). */
+int64_t store_task_make_choice(struct store *store, int64_t id, const char *key);
 
 struct task_new {
 	int64_t plan, parent;
@@ -151,7 +156,8 @@ int64_t *store_tasks_without_base(struct store *store, int64_t limit);
 /* The roots that keep a pending task from running: failed, cancelled or waiting for a
  * person, found along the blockers. Empty: not stuck. */
 int64_t *store_task_stuck_by(struct store *store, int64_t id);
-int64_t store_stuck_count(struct store *store, int64_t plan); /* 0: of all plans */
+int64_t store_stuck_count(struct store *store, int64_t plan);   /* 0: of all plans */
+bool store_key_is_shared(struct store *store, const char *key); /* by tasks of two plans */
 /* Names for "did you mean". NULL-terminated; caller frees with strv_free. */
 char **store_task_keys(struct store *store, int64_t limit);
 

@@ -121,6 +121,14 @@ int64_t store_task_find(struct store *store, const char *plan, const char *key)
 	               "t", key);
 }
 
+bool store_key_is_shared(struct store *store, const char *key)
+{
+	return sql_int(store, 0,
+	               "SELECT count(*) FROM (SELECT 1 FROM plan CROSS JOIN task"
+	               " ON task.plan = plan.id AND task.key = ?1 LIMIT 2)",
+	               "t", key) > 1;
+}
+
 json_t *store_task_text(struct store *store, int64_t id)
 {
 	sqlite3_stmt *row =
@@ -171,33 +179,6 @@ json_t *store_task_spec(struct store *store, int64_t id)
 	                  (const char *)sqlite3_column_text(row, 1));
 	sql_done(row);
 	return spec;
-}
-
-json_t *store_verdict(struct store *store, int64_t choice)
-{
-	_cleanup_free_ char *text =
-	    sql_text(store, "SELECT text FROM verdict WHERE choice = ?1", "i", choice);
-
-	return text ? jsonl_parse(text, strlen(text), NULL) : NULL;
-}
-
-void store_verdict_put(struct store *store, int64_t choice, const json_t *verdict)
-{
-	_cleanup_free_ char *text = verdict ? jsonl_text(verdict) : NULL;
-
-	if (text)
-		sql_run(store, "INSERT OR REPLACE INTO verdict(choice, text) VALUES(?1, ?2)", "it",
-		        choice, text);
-	else
-		sql_run(store, "DELETE FROM verdict WHERE choice = ?1", "i", choice);
-}
-
-int64_t *store_choices_judged(struct store *store)
-{
-	return sql_ints(store,
-	                "SELECT id FROM task WHERE status = 0 AND choose LIKE '{%judge%' AND id IN"
-	                " (SELECT DISTINCT parent FROM task WHERE parent IS NOT NULL) ORDER BY id",
-	                "");
 }
 
 static char *metadata_text(const json_t *metadata)

@@ -297,8 +297,8 @@ static json_t *answer_of(struct coordinator *c, const struct submission *sub)
 	if (!sub->add)
 		return json_incref(sub->result);
 	if (sub->known)
-		return store_task_json(c->store, sub->known);
-	return store_task_json(c->store, json_integer_value(json_array_get(ids, 0)));
+		return task_named_json(c, sub->known);
+	return task_named_json(c, json_integer_value(json_array_get(ids, 0)));
 }
 
 static void store_submission(struct coordinator *c, struct submission *sub)

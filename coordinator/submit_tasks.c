@@ -139,10 +139,13 @@ static int take_up(struct submit *s, struct task_row *row, const struct task_new
 {
 	if (row->status == TASK_IN_PROGRESS ||
 	    (row->status == TASK_NEEDS_INPUT && row->kind == KIND_WORK &&
-	     store_attempt_running_task(s->c->store, row->id)))
+	     store_attempt_running_task(s->c->store, row->id))) {
+		_cleanup_free_ char *name = task_typed(s->c, row);
+
 		return error_set(err, ERROR_CONFLICT,
 		                 "task %s has changed but is running (pleach stop %s, or wait)",
-		                 row->key, row->key);
+		                 row->key, name);
+	}
 	if (row->kind != task->kind && !kind_may_change(s, row))
 		return error_set(err, ERROR_CONFLICT,
 		                 "task %s was %s and is %s now (give it another key)", row->key,

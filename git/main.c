@@ -27,7 +27,8 @@
  *     HEX,…}]}. Merges onto the target's tip (or onto) in memory, item after item; kind is
  *     merge: "commit","tree","squash","text": its message; contained: "commit", the target has it;
  * conflict: "paths","with":[key] and, asked to resolve, "marked": both sides as a commit with git's
- *     marks; refused: "paths","message", the user's own files are in the way; stopped:
+ *     marks; refused: "paths","message", the user's own files are in the way, or git cannot read
+ *     what it adds to the target; stopped:
  *     "after":[key], one that it comes after did not merge. Only a merge moves the assumed tip
  *     on. A fast-forward makes no commit unless "commit". Nothing moves; the last commit is
  *     held by refs/pleach/landing/BRANCH until `move`.
@@ -64,6 +65,8 @@
  * repair {"dirs":[DIR]} → {}: `git worktree repair`, after a repository (or these) moved.
  * kept {} → {"refs":[{"ref","commit"}]}: everything below refs/pleach/.
  * drop_refs {"refs":[REF]} → {"dropped":[REF]}: only below refs/pleach/.
+ * name {"branch":NAME,"commit":HEX} → {"created":bool}: a branch at that commit. CONFLICT: there is
+ *     one, elsewhere.
  * pin {"keep":bool} → {"changed":[NAME]}: writes the pin file from the configuration as it is
  *     now; with keep one that is there stays, and what differs is named.
  * identity {} → {"name","email"}: who our commits are by. */

@@ -31,6 +31,7 @@ int verb_remove(const json_t *request, json_t **answer, struct error *err);
 int verb_repair(const json_t *request, json_t **answer, struct error *err);
 int verb_kept(const json_t *request, json_t **answer, struct error *err);
 int verb_drop_refs(const json_t *request, json_t **answer, struct error *err);
+int verb_name(const json_t *request, json_t **answer, struct error *err);
 int verb_pin(const json_t *request, json_t **answer, struct error *err);
 int verb_leftovers(const json_t *request, json_t **answer, struct error *err);
 int verb_settle(const json_t *request, json_t **answer, struct error *err);

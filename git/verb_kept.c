@@ -1,4 +1,4 @@
-/* kept, drop_refs, pin, identity: what pleach keeps in the repository, and as whom. */
+/* kept, drop_refs, name, pin, identity: what pleach keeps in the repository, and as whom. */
 #include <string.h>
 
 #include "hooks.h"
@@ -59,6 +59,27 @@ int verb_drop_refs(const json_t *request, json_t **answer, struct error *err)
 		json_array_append(dropped, item);
 	}
 	*answer = json_pack("{s:o}", "dropped", dropped);
+	return 0;
+}
+
+/* A branch that is there stays as it is: it may be anybody's. */
+int verb_name(const json_t *request, json_t **answer, struct error *err)
+{
+	_cleanup_repo_ struct repo repo = REPO_INIT;
+	const char *commit = verb_id(request, "commit", err);
+	_cleanup_free_ char *ref = commit ? verb_branch(request, "branch", err) : NULL;
+	char hex[HEX_SIZE];
+	int there;
+
+	if (!ref || verb_open_repo(request, &repo, err) < 0 ||
+	    (there = ref_read(&repo, ref, hex, err)) < 0)
+		return -1;
+	if (there && strcmp(hex, commit) != 0)
+		return error_set(err, ERROR_CONFLICT, "there is a branch %s already, at %.12s",
+		                 json_text(request, "branch"), hex);
+	if (!there && ref_write(&repo, ref, commit, "", "pleach: a result gets a name", err) < 0)
+		return -1;
+	*answer = json_pack("{s:b}", "created", !there);
 	return 0;
 }
 

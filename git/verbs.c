@@ -26,6 +26,7 @@ static const struct verb verbs[] = {
     {"mend", verb_mend},           {"worktree_commit", verb_worktree_commit},
     {"drop_refs", verb_drop_refs}, {"pin", verb_pin},
     {"identity", verb_identity},   {"judge", verb_judge},
+    {"name", verb_name},
 };
 
 int verb_open_repo(const json_t *request, struct repo *out, struct error *err)

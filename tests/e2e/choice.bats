@@ -160,3 +160,21 @@ two_fixes() {
 	has "$(stderr)" speed
 	expect 2 pleach pick
 }
+
+@test "hints name the plan where two plans have the same key" {
+	plan <<-'Y'
+	tasks: [{id: x, prompt: 'echo "$PLEACH_TASK" >x', alternatives: 2}]
+	Y
+	out=$(expect 3 pleach run --headless)
+	has "$out" "pleach compare x · pleach pick x.N"
+	sed -i 's/^name: p$/name: q/' pleach.yaml
+	out=$(expect 3 pleach run --headless)
+	has "$out" "pleach compare q/x · pleach pick q/x.N"
+	# The one that waits longest is of the older plan: its bare key would mean the other one.
+	has "$(pleach)" "pleach compare p/x · pleach pick p/x.N"
+	has "$(pleach compare p/x)" "pleach diff p/x.1 · pleach pick p/x.1 · pleach pick p/x --none"
+	expect 5 pleach merge p/x
+	has "$(stderr)" "(pleach compare p/x, then pleach pick)"
+	has "$(expect 0 pleach pick p/x.1)" "pleach merge p/x"
+	holds "$(pleach --json task show q/x)" '.name == "q/x" and .key == "x"'
+}

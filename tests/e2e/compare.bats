@@ -265,11 +265,46 @@ experiment() {
 	expect 3 pleach run --headless --prune 2>&1 >/dev/null
 	is completed "$(task speed.4 .status)"
 	expect 0 pleach pick speed.4 >/dev/null
-	expect 5 pleach try --more speed --headless
-	has "$(stderr)" "is decided"
-	expect 0 pleach add plain --key plain --agent sh >/dev/null
-	expect 5 pleach try --more plain --headless
 	expect 2 pleach try --more speed --verify true --headless
+}
+
+@test "try --more opens what is decided; a plain result becomes the first alternative; what landed stays" {
+	plan <<-'Y'
+	tasks:
+	  - {id: speed, prompt: 'echo "$PLEACH_KEY" >x', alternatives: 2, choose: first}
+	  - {id: after, prompt: 'cat x >z', blocked_by: [speed]}
+	  - {id: plain, prompt: 'echo "$MINE" >y', env: {MINE: my}, verify: 'test -s y'}
+	  - {id: late, prompt: 'cat y >w', blocked_by: [plain]}
+	Y
+	expect 0 pleach run --headless plain speed >/dev/null
+	first=$(task speed '"\(.chosen) \(.head)"') head=$(task plain .head) id=$(task plain .id)
+	git commit -q --allow-empty -m later
+	# Decided by the first that passed: with one more a person decides, and what waits waits again.
+	expect 3 pleach try --more speed --headless >/dev/null
+	holds "$(pleach --json task show speed)" '.status == "needs_input" and .chosen == null and .head == null'
+	is speed.3 "$(git show pleach/p/speed.3:x)"
+	expect 0 pleach pick speed.3 >/dev/null
+	[[ $first != "$(task speed '"\(.chosen) \(.head)"')" ]]
+	# A plain task keeps its id and becomes a choice; its attempts and its branch are the first one's.
+	expect 3 pleach try --more plain --headless 'echo more >>y' >"$W/out"
+	has "$(cat "$W/out")" plain.1
+	holds "$(pleach --json task show plain)" ".id == $id and .kind == \"choice\" and .attempt == null and (.input.options | length) == 2"
+	holds "$(pleach --json task show plain.1)" ".status == \"completed\" and .head == \"$head\" and .attempts == 1 and .verify.exit_code == 0"
+	is "$head" "$(git rev-parse pleach/p/plain.1)"
+	is "$(task plain.1 .base)" "$(task plain.2 .base)"
+	is "my more" "$(echo $(git show pleach/p/plain.2:y))"
+	is "plain.1 plain.2" "$(echo $(pleach --json compare plain | jq -r '.alternatives[].key'))"
+	expect 0 pleach pick plain.2 >/dev/null
+	# The plan has a plain task: it is the same one.
+	expect 0 pleach run --headless >/dev/null
+	is "my more" "$(echo $(git show pleach/p/late:w))"
+	is speed.3 "$(git show pleach/p/after:z)"
+	expect 3 pleach try --more plain --headless >/dev/null
+	has "$(stderr)" 'late started from the result of plain'
+	expect 0 pleach pick plain.1 >/dev/null
+	expect 0 pleach merge plain >/dev/null
+	expect 5 pleach try --more plain --headless
+	has "$(stderr)" "plain has landed"
 }
 
 @test "try --more with another agent, after all alternatives failed" {

@@ -35,6 +35,27 @@ static void test_resolve(void **state)
 	json_decref(answer);
 }
 
+static void test_name(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *main = head_of(u, "main");
+	_cleanup_free_ char *other = branch(u, "other", "echo > new");
+	json_t *answer =
+	    ask_well(u, "name", json_pack("{s:s, s:s}", "branch", "p/a.1", "commit", main));
+
+	assert_true(json_flag(answer, "created"));
+	json_decref(answer);
+	assert_sh(main, sh(u->root, "git rev-parse refs/heads/p/a.1"));
+	answer = ask_well(u, "name", json_pack("{s:s, s:s}", "branch", "p/a.1", "commit", main));
+	assert_false(json_flag(answer, "created"));
+	json_decref(answer);
+	ask_badly(u, "name", json_pack("{s:s, s:s}", "branch", "p/a.1", "commit", other),
+	          "conflict", "p/a.1 already");
+	assert_sh(main, sh(u->root, "git rev-parse refs/heads/p/a.1"));
+	ask_badly(u, "name", json_pack("{s:s, s:s}", "branch", "a..b", "commit", main), "invalid",
+	          "branch");
+}
+
 static void test_base_is_deterministic(void **state)
 {
 	struct universe *u = *state;
@@ -435,6 +456,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    universe_test(test_resolve),
+	    universe_test(test_name),
 	    universe_test(test_base_is_deterministic),
 	    universe_test(test_base_names_what_conflicts),
 	    universe_test(test_attributes_come_from_the_commits),
