@@ -19,6 +19,7 @@ struct item {
 	const char *key, *head, *base;
 	const json_t *request;
 	bool failed, merged, squashed;
+	char *damage; /* what git says of its objects; NULL: it reads them all */
 };
 
 struct weave {
@@ -61,6 +62,68 @@ static int read_items(struct weave *weave, struct error *err)
 			return -1;
 	}
 	return 0;
+}
+
+/* ---- what cannot be read does not land ---- */
+
+/* Lets git read all objects that the heads add to the tip. 1, 0 with git's words, -1. A merge alone
+ * would not: it takes over what only one side has changed without a look at it. */
+static int can_read(const struct weave *weave, const struct item *items, size_t count,
+                    struct error *why)
+{
+	_cleanup_buf_ struct buf heads = BUF_INIT;
+	int code = 0;
+	struct git_run run = {.exit_code = &code};
+
+	buf_printf(&heads, "^%s\n", weave->tip);
+	for (size_t i = 0; i < count; i++)
+		buf_printf(&heads, "%s\n", items[i].head);
+	run.in = heads.data;
+	run.in_len = heads.len;
+	if (git_run(weave->repo, &run,
+	            GIT_ARGS("pack-objects", "--revs", "--stdout", "-q", "--window=0",
+	                     "--compression=0", "--missing=allow-promisor"),
+	            why) < 0)
+		return -1;
+	return code == 0;
+}
+
+/* Notes whose objects are damaged: the others land without them. A target that cannot be read is
+ * nobody's of them. */
+static int find_damage(struct weave *weave, struct error *err)
+{
+	int rc = can_read(weave, weave->items, weave->count, err);
+
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	if (can_read(weave, NULL, 0, err) != 1)
+		return -1;
+	for (size_t i = 0; i < weave->count; i++) {
+		struct error why = ERROR_INIT;
+
+		rc = can_read(weave, &weave->items[i], 1, &why);
+		if (rc < 0) {
+			*err = why;
+			return -1;
+		}
+		if (rc == 0)
+			weave->items[i].damage = xstrdup(why.text);
+	}
+	return 0;
+}
+
+static void refuse_damaged(struct weave *weave, struct item *item)
+{
+	_cleanup_json_ json_t *damage = verb_text(item->damage);
+	json_t *step = add_step(weave, item, "refused");
+
+	item->failed = true;
+	json_object_set_new(step, "paths", json_array());
+	json_object_set_new(step, "message",
+	                    json_sprintf("%s is damaged, git cannot read it: %s (git fsck names "
+	                                 "all that is; pleach run --redo %s makes it anew)",
+	                                 item->key ? item->key : item->head,
+	                                 json_string_value(damage), item->key ? item->key : "KEY"));
 }
 
 /* The items of this request that this one comes after, as far as `wanted` holds of them. */
@@ -331,6 +394,10 @@ static int weave_item(struct weave *weave, struct item *item, struct error *err)
 		json_object_set_new(add_step(weave, item, "stopped"), "after", before);
 		return 0;
 	}
+	if (item->damage) {
+		refuse_damaged(weave, item);
+		return 0;
+	}
 	rc = commit_contains(weave->repo, weave->tip, item->head, err);
 	if (rc < 0)
 		return -1;
@@ -374,6 +441,8 @@ static int weave_all(struct weave *weave, json_t **answer, struct error *err)
 	if (onto)
 		memcpy(before, onto, strlen(onto) + 1);
 	memcpy(weave->tip, before, sizeof before);
+	if (find_damage(weave, err) < 0)
+		return -1;
 	for (size_t i = 0; i < weave->count; i++)
 		if (weave_item(weave, &weave->items[i], err) < 0)
 			return error_wrap(err, "%s",
@@ -397,6 +466,8 @@ int verb_weave(const json_t *request, json_t **answer, struct error *err)
 	rc = weave_all(&weave, answer, err);
 	json_decref(weave.steps);
 	target_finish(&weave.target);
+	for (size_t i = 0; i < weave.count; i++)
+		free(weave.items[i].damage);
 	free(weave.items);
 	return rc;
 }

@@ -251,3 +251,55 @@ load helper
 	wait_event '.key == "two" and .data.landing.state == "landed"' >/dev/null
 	git cat-file -e main:1 && git cat-file -e main:2
 }
+
+# damage REV: the loose object is cut short, as a bad disk leaves it; what it was is in $W
+damage() {
+	local id file
+	id=$(git rev-parse "$1")
+	file=.git/objects/${id:0:2}/${id:2}
+	cp "$file" "$W/$id"
+	chmod u+w "$file"
+	truncate -s 9 "$file"
+}
+
+@test "of a task whose objects are damaged nothing lands, and nothing waits for it that is not built on it" {
+	plan <<-'Y'
+	verify: 'test ! -e broken'
+	tasks:
+	  - {id: bad, prompt: 'echo bad >bad', priority: 9}
+	  - {id: on, prompt: 'echo on >on', blocked_by: [bad], priority: 9}
+	  - {id: a, prompt: 'echo a >a'}
+	  - {id: b, prompt: 'echo b >b'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	damage pleach/p/bad:bad
+	json=$(expect 5 pleach --json merge --all)
+	holds "$json" '(.merged | sort) == ["a", "b"] and (.refused | map(.key)) == ["bad"] and (.stopped | map(.key)) == ["on"]'
+	holds "$json" '.refused[0].message | test("bad is damaged, git cannot read it: .* is corrupt")'
+	holds "$(pleach --json task show bad)" '.landing.state == "none" and (.landing.message | test("is damaged"))'
+	holds "$(pleach --json status)" '.held == [] and .landings == []'
+	is "a b" "$(echo $(git ls-tree --name-only main a b bad on))"
+	expect 5 pleach merge bad
+	has "$(stderr)$(cat "$BATS_TEST_TMPDIR/out")" "is damaged"
+	# Healed, it lands like any other.
+	id=$(cd "$W" && echo *)
+	cp "$W/$id" ".git/objects/${id:0:2}/${id:2}"
+	expect 0 pleach merge --all >/dev/null
+	is "a b bad on" "$(echo $(git ls-tree --name-only main a b bad on))"
+}
+
+@test "merge: auto goes on behind a task whose objects are damaged" {
+	plan <<-'Y'
+	merge: auto
+	tasks:
+	  - id: bad
+	    prompt: 'echo bad >bad'
+	    priority: 9
+	    verify: 'o=$(git rev-parse HEAD:bad); cd "$(git rev-parse --git-common-dir)/objects/$(echo $o | cut -c1-2)" && f=$(echo $o | cut -c3-) && chmod u+w $f && truncate -s 9 $f'
+	  - {id: a, prompt: 'echo a >a'}
+	Y
+	expect 1 pleach run --headless >/dev/null
+	is "landed none" "$(task a .landing.state) $(task bad .landing.state)"
+	has "$(pleach task show bad)" "is damaged"
+	holds "$(pleach --json status)" '.held == []'
+}

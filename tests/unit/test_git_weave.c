@@ -70,6 +70,40 @@ static void test_weave(void **state)
 	json_decref(answer);
 }
 
+/* Cut short, empty or gone; a file, a folder or the commit itself. What it adds is looked at, no
+ * more: a part of the target that is damaged is nobody's of those that land. */
+static void test_weave_of_what_is_damaged(void **state)
+{
+	static const char *const what[] = {"bad:new", "bad^{tree}", "bad"};
+	static const char *const how[] = {"truncate -s 9", "truncate -s 0", "rm -f"};
+	struct universe *u = *state;
+	_cleanup_free_ char *main = head_of(u, "main");
+	_cleanup_free_ char *bad = branch(u, "bad", "echo bad > new");
+	_cleanup_free_ char *good = branch(u, "good", "echo good > other");
+
+	for (size_t i = 0; i < ARRAY_LEN(what) * ARRAY_LEN(how); i++) {
+		_cleanup_free_ char *id =
+		    sh(u->root, "git rev-parse '%s'", what[i / ARRAY_LEN(how)]);
+		_cleanup_free_ char *file = xasprintf(".git/objects/%.2s/%s", id, id + 2);
+		json_t *answer, *steps;
+
+		run_sh(u->root, "cp -f %s ../kept; chmod u+w %s; %s %s", file, file,
+		       how[i % ARRAY_LEN(how)], file);
+		answer =
+		    ask_well(u, "weave",
+		             json_pack("{s:s, s:[o, o]}", "target", "main", "items",
+		                       item(1, "bad", bad, main), item(2, "good", good, main)));
+		steps = json_sub(answer, "steps");
+		assert_string_equal(json_text(json_array_get(steps, 0), "kind"), "refused");
+		assert_non_null(
+		    strstr(json_text(json_array_get(steps, 0), "message"), "git cannot read it"));
+		assert_string_equal(json_text(json_array_get(steps, 1), "kind"), "merge");
+		assert_string_equal(json_text(answer, "after"), good);
+		json_decref(answer);
+		run_sh(u->root, "cp -f ../kept %s", file);
+	}
+}
+
 static void test_prove(void **state)
 {
 	struct universe *u = *state;
@@ -358,6 +392,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    universe_test(test_weave),
+	    universe_test(test_weave_of_what_is_damaged),
 	    universe_test(test_prove),
 	    universe_test(test_move_of_a_branch_nobody_has),
 	    universe_test(test_move_of_a_checked_out_branch),
