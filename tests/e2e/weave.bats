@@ -343,7 +343,8 @@ moves() {
 	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" --json merge --all
 	merge=$BG
 	timeout "$LIMIT" cat "$W/proving"
-	is landed "$(task a .landing.state)"
+	# b is proven beside the move to a.
+	wait_event '.kind == "task.updated" and .key == "a" and .data.landing.state == "landed"' >/dev/null
 	holds "$(pleach --json status)" '.landings | map(.key) == ["b", "c"] and .[0].state == "proving"'
 	kill -KILL "$(serving_pid)"
 	timeout "$LIMIT" cat "$W/proving"
