@@ -42,7 +42,7 @@ def attempt(operation, trial, result):
     operation.check(trial)
     trial.check_down()
     keys, attempts = trial.check_store(operation.most_attempts(trial))
-    trial.check_repository(keys, attempts)
+    trial.check_repository(keys, attempts, operation.lands)
     operation.check_user(trial, before)
 
 

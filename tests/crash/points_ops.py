@@ -22,6 +22,7 @@ class Operation:
     roles = ("serving",)
     again = ("worker",)  # roles whose death may cost an attempt
     probes = True
+    lands = False  # what a death orphans of a landing may be kept
 
     def most_attempts(self, trial):
         return 2 if trial.everybody or set(trial.roles) & set(self.again) else 1
@@ -302,6 +303,7 @@ class Merge(Operation):
     name = "merge"
     roles = ("cli", "serving", "pleach-git", "git", "other")
     again = ()
+    lands = True
     into = ()
 
     def prepare(self, t):

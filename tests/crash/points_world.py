@@ -254,15 +254,15 @@ class Trial(World):
         check(set(starts) <= set(attempts), f"{key} ran as {starts}, stored are {attempts}")
         check(len(attempts) <= most, f"{key} took {len(attempts)} attempts, {most} are allowed")
 
-    def check_repository(self, keys, attempts):
+    def check_repository(self, keys, attempts, lands):
         self.git("fsck", "--full", "--no-dangling", "--no-progress")
         known = {f"refs/heads/{name}" for name in ("main", "other")}
         known |= {f"refs/heads/pleach/{plan}/{key}" for key in keys.values() for plan in ("p", "old", "adhoc")}
         numbers = {number for list_ in attempts.values() for number in list_}
         for ref in self.git("for-each-ref", "--format=%(refname)").splitlines():
-            kept = re.match(r"refs/pleach/kept/(?:(\d+)(-|$)|slot-integration)", ref)
+            kept = re.match(r"refs/pleach/kept/(?:(\d+)(-|$)|slot-integration(?:-\d+)?$)", ref)
             base = re.match(r"refs/pleach/base/(\d+)$", ref)
-            check(ref in known or (kept and (not kept[1] or kept[1] in numbers)) or (base and int(base[1]) in keys),
+            check(ref in known or (kept and (kept[1] in numbers if kept[1] else lands)) or (base and int(base[1]) in keys),
                   f"{ref} belongs to nothing")
         for line in self.git("worktree", "list", "--porcelain").splitlines():
             check(not line.startswith("prunable"), f"a worktree without its folder: {line}")
@@ -273,15 +273,20 @@ class Trial(World):
         top = self.repo + "/.git/worktrees"
         for name in os.listdir(top) if os.path.isdir(top) else ():
             for needed in ("gitdir", "HEAD", "commondir", "index"):
-                if needed == "index" and name.startswith("integration-"):
-                    continue  # one more place to prove landings in, filled when it is needed
-                check(os.path.exists(f"{top}/{name}/{needed}"), f"worktree {name} has no {needed}")
+                # One more place to prove landings in is filled when it is needed.
+                check(os.path.exists(f"{top}/{name}/{needed}") or needed == "index" and
+                      re.match(r"integration-\d+$", name) and self.is_unfilled(name),
+                      f"worktree {name} has no {needed}")
             with open(f"{top}/{name}/gitdir") as file:
                 link = file.read().strip()
             check(os.path.exists(link), f"worktree {name} leads to {link}, which is not there")
         slots = self.repo + ".pleach"
         for name in os.listdir(slots) if os.path.isdir(slots) else ():
             check(name.startswith(".") or os.path.isdir(f"{top}/{name}"), f"slot {name} is no worktree")
+
+    def is_unfilled(self, name):
+        with open(f"{self.repo}/.git/worktrees/{name}/gitdir") as file:
+            return os.listdir(os.path.dirname(file.read().strip())) == [".git"]
 
     def check_junk(self):
         """Half-written files and locks of ours or git's. (git's own tmp_obj_* are git gc's.)"""
