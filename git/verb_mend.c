@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "files.h"
 #include "jsonl.h"
 #include "mem.h"
@@ -137,6 +138,53 @@ static void mend_objects(struct mend *mend)
 	}
 }
 
+/* Caller frees; NULL: no worktree of ours. */
+static char *git_dir_of(const struct mend *mend, const char *dir)
+{
+	_cleanup_free_ char *settled = dir ? path_settle(dir) : NULL;
+
+	return settled ? worktree_git_dir(mend->repo, settled) : NULL;
+}
+
+/* Everything is added anew from the files. */
+static bool put_index_aside(const char *git_dir)
+{
+	_cleanup_free_ char *index = repo_path(git_dir, "index");
+	_cleanup_free_ char *aside = repo_path(git_dir, "index.unusable");
+
+	return rename(index, aside) == 0;
+}
+
+/* An index that outlived objects it names. A file that looks as it says would be taken for known,
+ * and a commit made that lacks it. */
+static bool index_names_missing(const struct mend *mend, const char *git_dir, const char *dir)
+{
+	_cleanup_free_ char *index = repo_path(git_dir, "index");
+	const struct capture_source source = {.repo = mend->repo, .git_dir = git_dir, .dir = dir};
+	_cleanup_view_ struct index_view view = INDEX_VIEW_INIT;
+	_cleanup_buf_ struct buf in = BUF_INIT, out = BUF_INIT;
+	struct git_run run = {.out = &out};
+	char hex[HEX_SIZE];
+
+	/* In a partial clone asking would fetch. */
+	if (!file_exists(index) || repo_is_partial(mend->repo) ||
+	    index_view_open(&source, index, &view, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < view.count; i++) {
+		if (view.items[i].mode == MODE_LINK)
+			continue;
+		index_entry_hex(&view.items[i], hex);
+		buf_printf(&in, "%s\n", hex);
+	}
+	run.in = in.data;
+	run.in_len = in.len;
+	if (git_run(mend->repo, &run, GIT_ARGS("cat-file", "--batch-check=%(objecttype)"), NULL) <
+	    0)
+		return true;
+	buf_add(&out, "", 0);
+	return strstr(out.data, " missing\n") != NULL;
+}
+
 static void mend_torn(struct mend *mend, const json_t *request)
 {
 	const json_t *dir;
@@ -145,24 +193,14 @@ static void mend_torn(struct mend *mend, const json_t *request)
 	torn_mend_refs(mend->repo, &mend->removed);
 	json_array_foreach (json_object_get(request, "dirs"), i, dir) {
 		const char *text = json_string_value(dir);
-		_cleanup_free_ char *settled = text ? path_settle(text) : NULL;
-		_cleanup_free_ char *git_dir =
-		    settled ? worktree_git_dir(mend->repo, settled) : NULL;
+		_cleanup_free_ char *git_dir = git_dir_of(mend, text);
 
-		if (git_dir)
-			torn_mend_worktree(mend->repo, git_dir, &mend->removed);
+		if (!git_dir)
+			continue;
+		torn_mend_worktree(mend->repo, git_dir, &mend->removed);
+		if (index_names_missing(mend, git_dir, text))
+			put_index_aside(git_dir);
 	}
-}
-
-/* An index that outlived the objects it names: everything is added anew from the files. */
-static bool put_index_aside(const struct mend *mend, const char *dir)
-{
-	_cleanup_free_ char *settled = path_settle(dir);
-	_cleanup_free_ char *git_dir = settled ? worktree_git_dir(mend->repo, settled) : NULL;
-	_cleanup_free_ char *index = git_dir ? repo_path(git_dir, "index") : NULL;
-	_cleanup_free_ char *aside = git_dir ? repo_path(git_dir, "index.unusable") : NULL;
-
-	return git_dir && rename(index, aside) == 0;
 }
 
 /* One slot after the other; what cannot be settled is told and does not stop the others. */
@@ -176,11 +214,11 @@ static json_t *settle_all(const struct mend *mend, const json_t *request, json_t
 		    json_pack("{s:O, s:O?, s:O}", "root", json_object_get(request, "root"),
 		              "pinned", json_object_get(request, "pinned"), "dir", dir);
 		_cleanup_json_ json_t *answer = NULL;
+		_cleanup_free_ char *git_dir = git_dir_of(mend, json_string_value(dir));
 		struct error err = ERROR_INIT;
 
 		if (verb_settle(one, &answer, &err) < 0 &&
-		    (!put_index_aside(mend, json_string_value(dir)) ||
-		     verb_settle(one, &answer, &err) < 0))
+		    (!git_dir || !put_index_aside(git_dir) || verb_settle(one, &answer, &err) < 0))
 			json_array_append_new(problems, verb_text(err.text));
 		else
 			json_array_append(settled, answer);

@@ -418,6 +418,27 @@ static void test_mend_torn(void **state)
 	run_sh(u->root, "git checkout -q pleach/p/one");
 }
 
+/* The index and a tree came through, a file's object did not: what looks known is written anew. */
+static void test_mend_index(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+	json_t *answer;
+
+	start_attempt(u, slot, 4, "one");
+	run_sh(
+	    u->slot,
+	    "echo wip > w; touch -d 2001-01-01 w; git add w; git write-tree; touch -d 2040-01-01 "
+	    "$(git rev-parse --git-dir)/index");
+	slot_close(slot);
+	run_sh(u->root, "rm .git/objects/$(echo wip | git hash-object --stdin | sed 's,..,&/,')");
+	answer = ask_well(u, "mend", json_pack("{s:[s]}", "dirs", u->slot));
+	assert_int_equal(json_array_size(json_sub(answer, "problems")), 0);
+	json_decref(answer);
+	assert_kept(u, "wip");
+	run_sh(u->root, "git rev-list --objects --all && git fsck");
+}
+
 /* As test_mend, where nobody has mended: a branch of ours that names nothing is in nobody's way. */
 static void test_broken_branch(void **state)
 {
@@ -469,6 +490,7 @@ int main(void)
 	    universe_test(test_settle),
 	    universe_test(test_tidy),
 	    universe_test(test_mend),
+	    universe_test(test_mend_index),
 	    universe_test(test_mend_torn),
 	    universe_test(test_broken_branch),
 	    universe_test(test_bad_requests),
