@@ -33,7 +33,7 @@ echo "$PLEACH_KEY $PLEACH_ATTEMPT start" >>"$WITNESS"
 [ "${PLEACH_KEY#none}" = "$PLEACH_KEY" ] || exit 0
 echo "$PLEACH_KEY $PLEACH_ATTEMPT" >"f-$PLEACH_KEY"
 case $PLEACH_KEY in *commit*)
-	# Synced as ours are, or, in every other boot, not at all: by itself git syncs a branch and not the
+	# Synced as ours are, or, with --agents-unsynced, not at all: by itself git syncs a branch and not the
 	# files of its commit, and what a cut takes of that nobody has promised.
 	git -c core.fsync=$AGENT_SYNCS add -A && git -c core.fsync=$AGENT_SYNCS commit -qm "by the agent"
 	[ $AGENT_SYNCS = all ] || sleep 0.4 ;; # for the power to go in
@@ -103,7 +103,7 @@ class Power:
 
     def env(self):
         return {**self.disk.env(), "PLEACH_FAULT_BOOT": self.boot_file, "WITNESS": self.witness,
-                "AGENT_SYNCS": "none" if self.unsynced or self.boot % 2 == 0 else "all"}
+                "AGENT_SYNCS": "none" if self.unsynced else "all"}
 
     # ---- a life of the machine ----
 
@@ -407,7 +407,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--off", metavar="GUARD", help="fsync-store or fsync-git")
     parser.add_argument("--agents-unsynced", action="store_true",
-                        help="no agent syncs its commits, not in every other boot alone")
+                        help="agents commit as git does by itself: the work must go on all the same")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
