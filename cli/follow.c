@@ -502,7 +502,8 @@ static int loop(struct run *run, struct error *err)
 			return 0;
 		}
 	}
-	if (run->show == SHOW_JSON && drain_events(run, err) < 0)
+	/* Who was told that something is in the way is told that it is over. */
+	if ((run->show == SHOW_JSON || run->notice) && drain_events(run, err) < 0)
 		return -1;
 	return -2;
 }
