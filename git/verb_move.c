@@ -170,9 +170,25 @@ static void let_go(const struct move *move)
 		ref_delete(move->repo, held, now, set, NULL);
 }
 
+/* 1 there already, 0 where it is moved from, -1. Asked under the lock: whoever had it until now, a
+ * process of ours that is asked the same, may have moved it. */
+static int find_tip(struct move *move, struct error *err)
+{
+	char now[HEX_SIZE];
+
+	if (target_tip(&move->target, now, err) < 0)
+		return -1;
+	if (strcmp(now, move->after) == 0)
+		return 1;
+	if (strcmp(now, move->before) == 0)
+		return 0;
+	return error_set(err, ERROR_CONFLICT, "%s moved meanwhile (it is at %.12s, not %.12s)",
+	                 move->target.name, now, move->before);
+}
+
 /* Under the mark, so that whoever comes after our death finds no lock of ours: also when only what
  * was held is left to be let go of. */
-static int move_marked(struct move *move, bool is_there, struct error *err)
+static int move_marked(struct move *move, struct error *err)
 {
 	const struct moving moving = {.repo = move->repo,
 	                              .tree = move->target.tree,
@@ -184,9 +200,10 @@ static int move_marked(struct move *move, bool is_there, struct error *err)
 
 	if (rc < 0)
 		return -1;
-	if (!is_there)
-		rc = move_ref(move, &moving, err);
+	rc = find_tip(move, err);
 	if (rc == 0)
+		rc = move_ref(move, &moving, err);
+	if (rc >= 0)
 		rc = repo_sync(move->repo, err);
 	if (rc == 0)
 		let_go(move);
@@ -211,20 +228,9 @@ static int check_order(const struct move *move, struct error *err)
 
 static int run_move(struct move *move, const json_t *request, json_t **answer, struct error *err)
 {
-	char now[HEX_SIZE];
-	bool there;
-
 	if (check_order(move, err) < 0 ||
 	    target_open(move->repo, request, &move->target, err) < 0 ||
-	    moving_recover(move->repo, move->target.tree, err) < 0 ||
-	    target_tip(&move->target, now, err) < 0)
-		return -1;
-	there = strcmp(now, move->after) == 0; /* asked again after an answer that was lost */
-	if (!there && strcmp(now, move->before) != 0)
-		return error_set(err, ERROR_CONFLICT,
-		                 "%s moved meanwhile (it is at %.12s, not %.12s)",
-		                 move->target.name, now, move->before);
-	if (move_marked(move, there, err) < 0)
+	    moving_recover(move->repo, move->target.tree, err) < 0 || move_marked(move, err) < 0)
 		return -1;
 	*answer = json_pack("{s:b, s:o}", "moved", 1, "worktree",
 	                    move->target.tree ? verb_text(move->target.tree->dir) : json_null());

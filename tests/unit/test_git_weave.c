@@ -2,7 +2,9 @@
 #include "verb_fixture.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 
 static json_t *weave(struct universe *u, json_t *request)
 {
@@ -331,6 +333,54 @@ static void test_back(void **state)
 	ask_badly(u, "back", move_request(u, one, main), "conflict", "moved meanwhile");
 }
 
+/* True while somebody waits for a lock on the folder. */
+static bool is_waited_for(const char *dir)
+{
+	_cleanup_free_ char *inode = NULL, *line = NULL;
+	FILE *locks = fopen("/proc/locks", "re");
+	struct stat st;
+	bool found = false;
+	size_t size = 0;
+
+	assert_int_equal(stat(dir, &st), 0);
+	assert_non_null(locks);
+	inode = xasprintf(":%llu ", (unsigned long long)st.st_ino);
+	while (!found && getline(&line, &size, locks) > 0)
+		found = strstr(line, "-> FLOCK") && strstr(line, inode);
+	fclose(locks);
+	return found;
+}
+
+/* Asked by two, as after a death: the second one has looked before the first one was through. */
+static void test_back_asked_twice_at_once(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *main = head_of(u, "main");
+	_cleanup_free_ char *one = branch(u, "one", "echo one > one; echo 1 > a.txt");
+	_cleanup_free_ char *git_dir = xasprintf("%s/.git", u->root);
+	int lock = open(git_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), status;
+	pid_t second;
+
+	json_decref(ask_well(u, "move", move_request(u, main, one)));
+	assert_int_equal(flock(lock, LOCK_EX), 0);
+	second = fork();
+	if (second == 0) {
+		json_t *answer;
+
+		close(lock);
+		answer = ask(u, "back", move_request(u, one, main));
+		_exit(json_object_get(answer, "error") ? 1 : 0);
+	}
+	for (int i = 0; i < 30000 && !is_waited_for(git_dir); i++)
+		poll(NULL, 0, 1);
+	run_sh(u->root, "git read-tree -m -u %s %s; git update-ref HEAD %s", one, main, main);
+	close(lock);
+	assert_int_equal(waitpid(second, &status, 0), second);
+	assert_int_equal(status, 0);
+	assert_sh(main, sh(u->root, "git rev-parse main"));
+	assert_sh("", sh(u->root, "git status --short"));
+}
+
 static void test_clash(void **state)
 {
 	struct universe *u = *state;
@@ -401,6 +451,7 @@ int main(void)
 	    universe_test(test_move_during_rebase_or_bisect),
 	    universe_test(test_squash_and_what_is_on_top),
 	    universe_test(test_back),
+	    universe_test(test_back_asked_twice_at_once),
 	    universe_test(test_clash),
 	    universe_test(test_clash_untracked),
 	};
