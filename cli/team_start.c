@@ -16,6 +16,8 @@
 #include "task_view.h"
 #include "text.h"
 
+#define MISSING_TOLD 8 /* agents whose program is missing, by name */
+
 int team_plan_context(struct cli *cli, struct plan_context *out, struct error *err)
 {
 	if (cli_place(cli, err) < 0)
@@ -74,8 +76,10 @@ static bool program_is_there(const char *program, const char *path)
 int team_check_agents(const struct cli *cli, const json_t *agents, const json_t *used,
                       const json_t *secrets, struct error *err)
 {
+	_cleanup_buf_ struct buf missing = BUF_INIT;
 	const char *name;
 	json_t *profile;
+	int count = 0;
 
 	json_object_foreach ((json_t *)agents, name, profile) {
 		const char *program = json_text(profile, "program");
@@ -85,12 +89,17 @@ int team_check_agents(const struct cli *cli, const json_t *agents, const json_t 
 		if (!program || program_is_there(program, path_of(name, profile, secrets)))
 			continue;
 		_cleanup_free_ char *agent = text_safe(name, 64), *shown = text_safe(program, 100);
-		return error_set(err, ERROR_EXTERNAL,
-		                 "%s: agent \"%s\": program \"%s\" not found (install it or choose "
-		                 "another agent)",
-		                 cli->command->name, agent, shown);
+		if (++count <= MISSING_TOLD)
+			buf_printf(&missing, "%sagent \"%s\": program \"%s\" not found",
+			           count > 1 ? "; " : "", agent, shown);
 	}
-	return 0;
+	if (!count)
+		return 0;
+	if (count > MISSING_TOLD)
+		buf_printf(&missing, "; and %d more", count - MISSING_TOLD);
+	return error_set(err, ERROR_EXTERNAL, "%s: %s (install %s or choose %s)",
+	                 cli->command->name, missing.data, count > 1 ? "them" : "it",
+	                 count > 1 ? "other agents" : "another agent");
 }
 
 /* Ours, whole. JSON holds no bytes that are not UTF-8: such variables are left out. */

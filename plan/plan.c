@@ -86,6 +86,19 @@ static json_t *plan_json(struct plan_reader *r, const char *name, json_t *tasks)
 	return plan;
 }
 
+/* What is wrong with one part does not keep the others from being read. */
+static int read_all(struct plan_reader *r, char **name, json_t **tasks, json_t **task_secrets)
+{
+	if (plan_config_note(r) || (plan_name(r, name) && plan_note(r)) ||
+	    plan_tasks_read(r, tasks, task_secrets))
+		return -1;
+	struct plan_source *source = r->at;
+	if (plan_config_check_limits(r))
+		return -1;
+	r->at = source;
+	return plan_noted(r);
+}
+
 int plan_read(const char *file, const struct plan_context *ctx, json_t **plan, json_t **secrets,
               json_t **warnings, struct error *err)
 {
@@ -100,13 +113,10 @@ int plan_read(const char *file, const struct plan_context *ctx, json_t **plan, j
 	r.source_count = 0;
 	int status = plan_sources_read_config(&r, first.path, false);
 	r.sources[r.source_count++] = first;
-	if (status || plan_config_read(&r) || plan_name(&r, &name) ||
-	    plan_tasks_read(&r, &tasks, &task_secrets))
+	if (status)
 		return -1;
-	struct plan_source *source = r.at;
-	if (plan_config_check_limits(&r))
-		return -1;
-	r.at = source;
+	if (read_all(&r, &name, &tasks, &task_secrets))
+		return plan_note(&r), plan_noted(&r);
 	*plan = plan_json(&r, name, tasks);
 	*secrets = json_pack("{s:O,s:o,s:O}", "plan", r.env, "agents", plan_agents_secrets(&r),
 	                     "tasks", task_secrets);

@@ -355,17 +355,18 @@ static int read_rest(struct plan_reader *r)
 {
 	const struct yaml_node *root = r->at->root;
 	for (size_t i = 0; i < root->count; i += 2) {
-		if (read_setting(r, root->items[i]->text, root->items[i + 1]))
+		if (read_setting(r, root->items[i]->text, root->items[i + 1]) && plan_note(r))
 			return -1;
 	}
-	return read_fields(r);
+	return read_fields(r) ? plan_note(r) : 0;
 }
 
-int plan_config_read(struct plan_reader *r)
+/* What was noted is not told yet: of a plan its tasks are read first. */
+int plan_config_note(struct plan_reader *r)
 {
 	for (size_t i = 0; i < r->source_count; i++) {
 		r->at = &r->sources[i];
-		if (read_first(r))
+		if (read_first(r) && plan_note(r))
 			return -1;
 	}
 	r->at = &r->user_agents;
@@ -383,4 +384,9 @@ int plan_config_read(struct plan_reader *r)
 			return -1;
 	}
 	return 0;
+}
+
+int plan_config_read(struct plan_reader *r)
+{
+	return plan_config_note(r) ? -1 : plan_noted(r);
 }

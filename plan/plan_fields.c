@@ -92,6 +92,7 @@ static bool is_field(const char *key)
 int plan_fields_read(struct plan_reader *r, const struct yaml_node *map, json_t **out)
 {
 	_cleanup_json_ json_t *fields = json_object();
+	int status = 0;
 	for (size_t i = 0; i < map->count; i += 2) {
 		const char *key = map->items[i]->text;
 		json_t *value = NULL;
@@ -99,10 +100,17 @@ int plan_fields_read(struct plan_reader *r, const struct yaml_node *map, json_t 
 			continue;
 		bool of_plan = map == r->at->root && strcmp(key, "budget") == 0;
 		if (of_plan ? plan_value_budget(r, map->items[i + 1], true, &value)
-		            : read_field(r, key, map->items[i + 1], &value))
-			return -1;
+		            : read_field(r, key, map->items[i + 1], &value)) {
+			r->agents_doubted = r->agents_doubted || strcmp(key, "agent") == 0;
+			if (plan_note(r))
+				return -1;
+			status = -1;
+			continue;
+		}
 		json_object_set_new(fields, key, value);
 	}
+	if (status)
+		return -1;
 	*out = json_incref(fields);
 	return 0;
 }

@@ -11,8 +11,9 @@
 #include "plan.h"
 #include "yaml.h"
 
-#define PLAN_SHOWN   60 /* columns of a foreign word in a message */
-#define PLAN_SOURCES 3
+#define PLAN_SHOWN        60 /* columns of a foreign word in a message */
+#define PLAN_SOURCES      3
+#define PLAN_MISTAKES_MAX 10 /* that are told at once */
 
 /* One file, or the command line (doc NULL). */
 struct plan_source {
@@ -38,6 +39,10 @@ struct plan_reader {
 	json_t *warnings;
 	json_t *default_agent; /* as plan_default_agent gave it; NULL: not asked yet */
 	char **agent_names;    /* every known name, for suggestions; NULL: to be made again */
+	struct buf mistakes;   /* those that were noted, a line each */
+	size_t mistake_count;
+	bool enough;         /* no more of them are told */
+	bool agents_doubted; /* an agent was named that is none: what stands in is not asked for */
 	struct error *err;
 };
 
@@ -51,6 +56,11 @@ int plan_source_read(struct plan_reader *r, const char *file);
 /* Fills r->err with NAME:LINE:COLUMN: and what; returns -1. node NULL: 1:1. */
 int plan_fail(struct plan_reader *r, const struct yaml_node *node, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Notes the mistake in r->err, once, so that what does not depend on it is read for more. 0; -1
+ * when there are enough of them, or nothing more can be read. */
+int plan_note(struct plan_reader *r);
+/* 0 when nothing was noted, else -1 with all of that in r->err, a line each. */
+int plan_noted(struct plan_reader *r);
 void plan_warn(struct plan_reader *r, const struct yaml_node *node, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Refuses keys that are not among `known`, naming the right one. `where`: "a task". */
@@ -119,6 +129,8 @@ bool plan_fields_verify(const json_t *fields); /* there is a command to verify w
 
 /* plan_config.c: everything but tasks, of every source. */
 int plan_config_read(struct plan_reader *r);
+/* The same; what is wrong may only be noted (0). */
+int plan_config_note(struct plan_reader *r);
 /* Limits may name only known agents: to be asked when the tasks have been read. */
 int plan_config_check_limits(struct plan_reader *r);
 /* {"size","teammates"} */

@@ -47,6 +47,7 @@ void plan_reader_finish(struct plan_reader *r)
 	json_decref(r->warnings);
 	json_decref(r->default_agent);
 	strv_free(r->agent_names);
+	buf_finish(&r->mistakes);
 }
 
 static char *message(const struct plan_reader *r, const struct yaml_node *node, const char *fmt,
@@ -68,6 +69,33 @@ int plan_fail(struct plan_reader *r, const struct yaml_node *node, const char *f
 	_cleanup_free_ char *text = message(r, node, fmt, args);
 	va_end(args);
 	return error_set(r->err, ERROR_INVALID, "%s", text);
+}
+
+int plan_note(struct plan_reader *r)
+{
+	static const size_t room = ERROR_TEXT_MAX - 64; /* for what plan_noted adds */
+	size_t len = strlen(r->err->text);
+	if (r->err->code != ERROR_INVALID || r->enough)
+		return -1;
+	if (r->mistakes.len && strstr(r->mistakes.data, r->err->text))
+		return 0;
+	if (r->mistake_count && r->mistakes.len + 1 + len > room) {
+		r->enough = true;
+		return -1;
+	}
+	if (r->mistake_count++)
+		buf_add_str(&r->mistakes, "\n");
+	buf_add(&r->mistakes, r->err->text, len);
+	r->enough = r->mistake_count >= PLAN_MISTAKES_MAX;
+	return r->enough ? -1 : 0;
+}
+
+int plan_noted(struct plan_reader *r)
+{
+	if (!r->mistake_count)
+		return 0;
+	return error_set(r->err, ERROR_INVALID, "%s%s", r->mistakes.data,
+	                 r->enough ? "\n(mend these first: there may be more)" : "");
 }
 
 void plan_warn(struct plan_reader *r, const struct yaml_node *node, const char *fmt, ...)

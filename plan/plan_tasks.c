@@ -20,6 +20,7 @@ struct tasks {
 	struct plan_graph graph;
 	const struct yaml_node **nodes; /* of each entry of out */
 	size_t cap;
+	json_t *doubted; /* KEY → true: tasks with a mistake, which are not among the others */
 	size_t blockers; /* of all tasks */
 	const char *known[48];
 };
@@ -29,6 +30,7 @@ static void tasks_finish(struct tasks *t)
 	json_decref(t->out);
 	json_decref(t->secrets);
 	json_decref(t->index);
+	json_decref(t->doubted);
 	json_decref(t->spec);
 	strv_free(t->key_names);
 	plan_graph_finish(&t->graph);
@@ -80,6 +82,10 @@ json_t *plan_task_json(const struct plan_task *task)
 static int settle_agent(struct plan_reader *r, const json_t *fields, const json_t **agent)
 {
 	const json_t *said = json_object_get(fields, "agent");
+	if (!said && r->agents_doubted) { /* told already */
+		*agent = NULL;
+		return 0;
+	}
 	if (json_is_object(said)) {
 		*agent = said;
 		return 0;
@@ -358,7 +364,7 @@ static int read_task(struct tasks *t, const struct yaml_node *node, const struct
 	if (alternatives && plan_is_null(alternatives))
 		alternatives = NULL;
 	fields = plan_fields_merge(own, r->fields);
-	if (alternatives &&
+	if (alternatives && !r->mistake_count &&
 	    plan_choose_check(r, yaml_get(node, "choose") ? yaml_get(node, "choose") : node,
 	                      fields))
 		return -1;
@@ -405,6 +411,13 @@ static int fail_blocker(struct tasks *t, const struct yaml_node *n)
 	return plan_fail(t->r, n, "unknown task %s in blocked_by", shown);
 }
 
+/* It, or the task whose alternative it would be. */
+static bool is_doubted(struct tasks *t, const char *name)
+{
+	_cleanup_free_ char *parent = xstrndup(name, strcspn(name, "."));
+	return json_object_get(t->doubted, parent) != NULL;
+}
+
 /* Edges from the tasks first to last to what a name in blocked_by means. */
 static int link_name(struct tasks *t, const struct yaml_node *n, int first, int last)
 {
@@ -413,6 +426,8 @@ static int link_name(struct tasks *t, const struct yaml_node *n, int first, int 
 	for (size_t k = 0; k < count; k++) {
 		const char *name = group ? json_string_value(json_array_get(group, k)) : n->text;
 		json_t *to = json_object_get(t->index, name);
+		if (!to && is_doubted(t, name))
+			continue;
 		if (!to)
 			return fail_blocker(t, n);
 		for (int i = first; i <= last; i++)
@@ -427,8 +442,11 @@ static int link_name(struct tasks *t, const struct yaml_node *n, int first, int 
 /* Edges of one task of the file, and of its alternatives, which wait as it does. */
 static int link_task(struct tasks *t, const struct yaml_node *node)
 {
-	int at = (int)json_integer_value(json_object_get(t->index, yaml_get(node, "id")->text));
+	const struct yaml_node *id = node->type == YAML_MAP ? yaml_get(node, "id") : NULL;
+	if (!id || !id->text || !json_object_get(t->index, id->text))
+		return 0; /* its own mistake was told */
 	const struct yaml_node *list = yaml_get(node, "blocked_by");
+	int at = (int)json_integer_value(json_object_get(t->index, id->text));
 	int last = at;
 	while (last + 1 < t->graph.task_count &&
 	       json_text(json_array_get(t->out, (size_t)last + 1), "parent"))
@@ -451,10 +469,19 @@ static int link_tasks(struct tasks *t)
 	json_array_foreach (t->out, i, task)
 		t->graph.keys[i] = json_text(task, "key");
 	for (i = 0; i < t->each.count; i++) {
-		if (link_task(t, t->each.tasks[i].node))
+		if (link_task(t, t->each.tasks[i].node) && plan_note(t->r))
 			return -1;
 	}
-	return plan_graph_check(t->r, &t->graph);
+	return t->r->mistake_count ? 0 : plan_graph_check(t->r, &t->graph);
+}
+
+/* Who waits for it is not told that there is none of that name. */
+static int doubt(struct tasks *t, const struct yaml_node *node)
+{
+	const struct yaml_node *id = node->type == YAML_MAP ? yaml_get(node, "id") : NULL;
+	if (id && id->type == YAML_SCALAR)
+		json_object_set_new_nocheck(t->doubted, id->text, json_true());
+	return 0;
 }
 
 int plan_tasks_read(struct plan_reader *r, json_t **tasks, json_t **task_secrets)
@@ -477,9 +504,11 @@ int plan_tasks_read(struct plan_reader *r, json_t **tasks, json_t **task_secrets
 	t.out = json_array();
 	t.secrets = json_object();
 	t.index = json_object();
+	t.doubted = json_object();
 	t.spec = plan_fields_spec(r->fields);
 	for (size_t i = 0; i < t.each.count; i++) {
-		if (read_task(&t, t.each.tasks[i].node, t.each.tasks[i].item))
+		if (read_task(&t, t.each.tasks[i].node, t.each.tasks[i].item) &&
+		    (plan_note(r) || doubt(&t, t.each.tasks[i].node)))
 			return -1;
 	}
 	if (link_tasks(&t))

@@ -92,10 +92,11 @@ A='agents: {sh: {command: [sh, "{prompt_file}"]}}'
 	Y
 	has "$(stderr)" claude # the nearest
 	raw_plan <<-'Y'
-	agents: {gone: {command: [no-such-program, "{prompt}"]}}
-	tasks: [{id: a, agent: gone, prompt: x}]
+	agents: {gone: {command: [no-such-program, "{prompt}"]}, lost: {command: [nor-this-one]}}
+	tasks: [{id: a, agent: gone, prompt: x}, {id: b, agent: lost, prompt: x}]
 	Y
 	refused 6 no-such-program pleach run --headless
+	has "$(stderr)" nor-this-one
 	plan <<-'Y'
 	verify: [no-such-verify, x]
 	tasks: [{id: a, prompt: 'echo x >x'}]
@@ -220,9 +221,11 @@ $line"
 	tasks: [{id: a, agent: sh, prompt: x, verify: {cmd: x}}]
 	tasks: [{id: a, agent: sh, prompt: x
 	tasks: [{id: a, agent: sh, prompt: x}]]
-	team: many
 	tasks: []
 	Y
+	bad_plan team <<<"$A
+team: many
+tasks: [{id: a, agent: sh, prompt: x}]"
 	nothing_left_stored
 }
 

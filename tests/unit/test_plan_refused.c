@@ -48,6 +48,44 @@ static void test_names(void **state)
 	read_bad(f, "base: --all\n" TASK, "plan.yaml:1:7: ", "revision");
 }
 
+/* All that is wrong, each where it stands, and nothing that only follows from it. */
+static void test_many_mistakes(void **state)
+{
+	static const char agents[] = "team: [Ash]\n"
+	                             "tasks:\n"
+	                             "- {id: a, prompt: x, agent: gemeni}\n"
+	                             "- {id: b, prompt: x, blocked_by: [a, nope]}\n"
+	                             "- {id: c, prompt: x, timeout: soon, retries: -1}\n"
+	                             "- {id: d, prompt: x, blocked_by: [c]}\n";
+	static const char *const places[] = {
+	    "plan.yaml:1:8: ", "\nplan.yaml:3:29: ", "\nplan.yaml:4:38: ", "\nplan.yaml:5:31: ",
+	    "\nplan.yaml:5:46: "};
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct fixture *f = *state;
+	size_t lines = 1;
+
+	read_bad(f, agents, "plan.yaml:1:8: ", "(did you mean gemini?)");
+	for (size_t i = 0; i < ARRAY_LEN(places); i++)
+		assert_non_null(strstr(f->err.text, places[i]));
+	for (const char *c = f->err.text; *c; c++)
+		lines += *c == '\n';
+	assert_int_equal(lines, ARRAY_LEN(places));
+	/* That none is installed is told once, beside the rest. */
+	f->ctx.default_agent = "";
+	read_bad(
+	    f,
+	    "tasks:\n- {id: a, prompt: x}\n- {id: b, prompt: x, when: no}\n- {id: c, prompt: x}\n",
+	    "plan.yaml:1:1: no agent", "\nplan.yaml:3:28: ");
+	assert_null(strstr(strchr(f->err.text, '\n'), "no agent"));
+	f->ctx.default_agent = "codex";
+	buf_add_str(&text, "tasks:\n");
+	for (int i = 0; i < 12; i++)
+		buf_printf(&text, "- {id: t%d, prompt: x, agent: nobody%d}\n", i, i);
+	read_bad(f, text.data,
+	         "plan.yaml:2:30: ", "nobody9 (declare it under agents:)\n(mend these");
+	assert_null(strstr(f->err.text, "nobody10"));
+}
+
 static void test_cycles(void **state)
 {
 	struct fixture *f = *state;
@@ -202,6 +240,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_keys, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_names, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_cycles, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(test_many_mistakes, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_values, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_files, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_bombs, fixture_setup, fixture_teardown),
