@@ -428,30 +428,23 @@ static void what_it_tells(const json_t *profile, bool *tokens, bool *cost)
 			*tokens = true;
 }
 
-static bool has_budget(const json_t *plan, const char *part)
+static void note_budget(const json_t *budget, bool *money, bool *count)
 {
-	const json_t *budgets[] = {json_sub(json_sub(plan, "limits"), "budget"),
-	                           json_sub(plan, "budget_day")};
-	json_t *task;
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(budgets); i++)
-		if (json_is_number(json_object_get(budgets[i], part)))
-			return true;
-	json_array_foreach (json_sub(plan, "tasks"), i, task)
-		if (json_is_number(
-		        json_object_get(json_sub(json_sub(task, "spec"), "budget"), part)))
-			return true;
-	return false;
+	*money = *money || json_is_number(json_object_get(budget, "usd"));
+	*count = *count || json_is_number(json_object_get(budget, "tokens"));
 }
 
 void budget_warn(const json_t *plan, json_t *warnings)
 {
-	bool money = has_budget(plan, "usd"), count = has_budget(plan, "tokens");
-	bool tokens, cost;
+	bool money = false, count = false, tokens, cost;
+	json_t *profile, *task;
 	const char *name;
-	json_t *profile;
+	size_t i;
 
+	note_budget(json_sub(json_sub(plan, "limits"), "budget"), &money, &count);
+	note_budget(json_sub(plan, "budget_day"), &money, &count);
+	json_array_foreach (json_sub(plan, "tasks"), i, task)
+		note_budget(json_sub(json_sub(task, "spec"), "budget"), &money, &count);
 	if (!money && !count)
 		return;
 	json_object_foreach (json_sub(plan, "agents"), name, profile) {

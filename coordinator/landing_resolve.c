@@ -95,14 +95,6 @@ static char *prompt_of(const struct task_row *task, const json_t *text, const ch
 	return buf_take(&out);
 }
 
-static void tell_created(struct coordinator *c, int64_t id)
-{
-	json_t *data = json_pack("{s:s, s:s}", "status", "pending", "kind", "work");
-
-	store_event_add(c->store, "task.created", id, 0, NULL, data);
-	json_decref(data);
-}
-
 /* Split as `agent: NAME/MODEL` is everywhere. */
 static int64_t add_task(struct coordinator *c, const struct task_row *task, const char *agent,
                         const char *key, const char *prompt, const json_t *spec,
@@ -166,7 +158,7 @@ int64_t landing_resolve(struct coordinator *c, const struct task_row *task, cons
 	              task->key, "target", target, "paths", json_object_get(step, "paths"));
 	id = add_task(c, task, agent, key, prompt, spec, metadata, marked);
 	give_environment(c, task, key);
-	tell_created(c, id);
+	store_event_created(c->store, id, id);
 	log_info("landing", "task=%lld conflicts: task=%lld is to resolve it", (long long)task->id,
 	         (long long)id);
 	return id;

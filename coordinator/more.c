@@ -157,7 +157,6 @@ static int add_one(struct more *m, const json_t *agent, const char *prompt, cons
 	    .spec = json_sub(m->text, "spec"),
 	    .metadata = json_sub(m->text, "metadata"),
 	};
-	_cleanup_json_ json_t *data = json_pack("{s:s, s:s}", "status", "pending", "kind", "work");
 	json_t *env = environment_of_task(m->c, m->parent.plan_name, m->first.key);
 	size_t n = 0;
 	int64_t id;
@@ -170,7 +169,7 @@ static int add_one(struct more *m, const json_t *agent, const char *prompt, cons
 	store_task_set_blockers(m->c->store, id, blockers, n);
 	if (m->base)
 		store_task_set_next_base(m->c->store, id, m->base);
-	store_event_add(m->c->store, "task.created", id, 0, NULL, data);
+	store_event_created(m->c->store, id, id);
 	if (env)
 		json_object_set(json_object_get(m->secrets, "tasks"), key, env);
 	return 0;

@@ -101,11 +101,22 @@ static void row_written(void *context, int op, const char *base, const char *tab
 		known_task_changed(store->known, id);
 }
 
+/* Counting what it allocates takes a lock each time, and nobody asks. */
+static void configure(void)
+{
+	static bool done;
+
+	if (!done)
+		sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	done = true;
+}
+
 int store_open(const char *file, struct store **out, struct error *err)
 {
 	struct store *store = xcalloc(1, sizeof *store);
 	_cleanup_free_ char *real = real_file(file);
 
+	configure();
 	store->known = known_new();
 	store->last_event = -1;
 	if (sqlite3_open_v2(real, &store->db,

@@ -136,8 +136,12 @@ char *store_task_definition(struct store *store, int64_t id);        /* caller f
 
 /* Replaces the blockers and counts those that are unfinished. */
 void store_task_set_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n);
-/* Of a new task whose unfinished ones were counted: only the edges; twice the same is once. */
-void store_task_add_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n);
+struct edge {
+	int64_t task, blocker;
+};
+/* Of new tasks whose unfinished ones were counted: only the edges; twice the same is once. Both
+ * ends must be there: the store does not look. */
+void store_edges_add(struct store *store, const struct edge *edges, size_t n);
 /* True when `from` can be reached from `to` along blocked_by: an edge would close a cycle. */
 bool store_task_reaches(struct store *store, int64_t from, int64_t to);
 /* Vectors of ids end with 0; caller frees. */
@@ -291,6 +295,8 @@ size_t store_hold_list(struct store *store, struct hold_row **out); /* those; ca
 /* Appends; returns seq. data is borrowed, may be NULL. 0 ids are null. */
 int64_t store_event_add(struct store *store, const char *kind, int64_t task, int64_t attempt,
                         const char *teammate, const json_t *data);
+/* task.created, for each of the tasks with these ids. */
+void store_event_created(struct store *store, int64_t first, int64_t last);
 /* [Event] with seq > since, at most limit. New reference. */
 json_t *store_event_list(struct store *store, int64_t since, int64_t limit);
 int64_t store_event_last(struct store *store);

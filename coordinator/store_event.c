@@ -20,6 +20,17 @@ int64_t store_event_add(struct store *store, const char *kind, int64_t task, int
 	return sql_last_id(store);
 }
 
+void store_event_created(struct store *store, int64_t first, int64_t last)
+{
+	sql_run(store,
+	        "INSERT INTO event(at, kind, task, data)"
+	        " SELECT ?1, 'task.created', id, CASE kind WHEN 0 THEN ?4 ELSE ?5 END"
+	        " FROM task WHERE id BETWEEN ?2 AND ?3 ORDER BY id",
+	        "iiitt", time_now_ms(), first, last, "{\"status\":\"pending\",\"kind\":\"work\"}",
+	        "{\"status\":\"pending\",\"kind\":\"choice\"}");
+	store_event_is_last(store, sql_last_id(store));
+}
+
 static json_t *event_json(sqlite3_stmt *row)
 {
 	char at[32];

@@ -30,7 +30,7 @@ struct known {
 	struct known_spec specs[SPECS_MAX];
 	size_t next_spec; /* the place that is taken next */
 	struct task_row tasks[TASKS_MAX];
-	char *last_text; /* of the spec that was looked for last */
+	json_t *last_spec; /* the one that was looked for last: our own copy */
 	int64_t last_id;
 };
 
@@ -82,8 +82,8 @@ void known_forget(struct known *known)
 	}
 	for (size_t i = 0; i < TASKS_MAX; i++)
 		task_row_finish(&known->tasks[i]);
-	free(known->last_text);
-	known->last_text = NULL;
+	json_decref(known->last_spec);
+	known->last_spec = NULL;
 	known->last_id = 0;
 }
 
@@ -181,17 +181,16 @@ json_t *store_spec(struct store *store, int64_t id, const char *text)
 int64_t store_spec_id(struct store *store, const json_t *spec)
 {
 	struct known *known = store_known(store);
-	char *text = jsonl_text(spec);
+	_cleanup_free_ char *text = NULL;
 
-	if (known->last_text && strcmp(known->last_text, text) == 0) {
-		free(text);
+	if (known->last_spec && json_equal(known->last_spec, spec))
 		return known->last_id;
-	}
-	free(known->last_text);
-	known->last_text = text;
+	text = jsonl_text(spec);
 	known->last_id = sql_int(store, 0, "SELECT id FROM spec WHERE text = ?1", "t", text);
 	if (!known->last_id)
 		known->last_id =
 		    sql_int(store, 0, "INSERT INTO spec(text) VALUES(?1) RETURNING id", "t", text);
+	json_decref(known->last_spec);
+	known->last_spec = known->last_id ? json_deep_copy(spec) : NULL;
 	return known->last_id;
 }

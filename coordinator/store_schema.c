@@ -236,4 +236,25 @@ const char *const store_migrations[STORE_SCHEMA] = {
      */
     "DROP INDEX task_status;"
     "CREATE INDEX task_status ON task(status) WHERE status > 0 AND status <> 3;",
+
+    /* An edge without REFERENCES: looking both ends up cost as much as writing it, and no task is
+     * ever deleted. A nonce is rare: only those that are there are in its index. */
+    "CREATE TABLE edge("
+    "  task INTEGER NOT NULL, blocker INTEGER NOT NULL, PRIMARY KEY(task, blocker)"
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO edge SELECT task, blocker FROM dependency;"
+    "DROP TABLE dependency;"
+    "ALTER TABLE edge RENAME TO dependency;"
+    "CREATE INDEX dependency_blocker ON dependency(blocker);"
+    "CREATE TABLE text_of("
+    "  task INTEGER PRIMARY KEY REFERENCES task(id),"
+    "  subject TEXT NOT NULL, prompt TEXT NOT NULL, metadata TEXT,"
+    "  spec INTEGER NOT NULL REFERENCES spec(id),"
+    "  definition TEXT NOT NULL, nonce TEXT, output TEXT"
+    ") STRICT;"
+    "INSERT INTO text_of SELECT task, subject, prompt, metadata, spec, definition, nonce, output"
+    "  FROM task_text;"
+    "DROP TABLE task_text;"
+    "ALTER TABLE text_of RENAME TO task_text;"
+    "CREATE UNIQUE INDEX task_nonce ON task_text(nonce) WHERE nonce IS NOT NULL;",
 };

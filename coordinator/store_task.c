@@ -257,26 +257,47 @@ char *store_task_definition(struct store *store, int64_t id)
 	return sql_text(store, "SELECT definition FROM task_text WHERE task = ?1", "i", id);
 }
 
-void store_task_add_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n)
-{
-	size_t i = 0;
+#define EDGE    "(?, ?)"
+#define EDGES_4 EDGE ", " EDGE ", " EDGE ", " EDGE
+#define EDGES   16 /* at once: what a statement costs by itself is shared */
 
-	for (; i + 4 <= n; i += 4)
-		sql_run(store,
-		        "INSERT OR IGNORE INTO dependency(task, blocker)"
-		        " VALUES(?1, ?2), (?1, ?3), (?1, ?4), (?1, ?5)",
-		        "iiiii", id, blockers[i], blockers[i + 1], blockers[i + 2],
-		        blockers[i + 3]);
-	for (; i < n; i++)
-		sql_run(store, "INSERT OR IGNORE INTO dependency(task, blocker) VALUES(?1, ?2)",
-		        "ii", id, blockers[i]);
+/* Writes the first of them; how many. One that is there already is left alone. */
+static size_t put_edges(struct store *store, const struct edge *edges, size_t n)
+{
+	static const char one[] = "INSERT OR IGNORE INTO dependency(task, blocker) VALUES" EDGE,
+	                  many[] = "INSERT OR IGNORE INTO dependency(task, blocker)"
+	                           " VALUES" EDGES_4 ", " EDGES_4 ", " EDGES_4 ", " EDGES_4;
+	sqlite3_stmt *stmt = sql_bind(store, n < EDGES ? one : many, "");
+	int count = n < EDGES ? 1 : EDGES;
+
+	for (int i = 0; i < count; i++) {
+		sqlite3_bind_int64(stmt, 2 * i + 1, edges[i].task);
+		sqlite3_bind_int64(stmt, 2 * i + 2, edges[i].blocker);
+	}
+	while (sql_step(store, stmt))
+		;
+	return (size_t)count;
+}
+
+void store_edges_add(struct store *store, const struct edge *edges, size_t n)
+{
+	while (n > 0 && !store_failed(store, NULL)) {
+		size_t done = put_edges(store, edges, n);
+
+		edges += done;
+		n -= done;
+	}
 }
 
 void store_task_set_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n)
 {
+	_cleanup_free_ struct edge *edges = xcalloc(n + 1, sizeof *edges);
+
+	for (size_t i = 0; i < n; i++)
+		edges[i] = (struct edge){id, blockers[i]};
 	store_graph_changed(store);
 	sql_run(store, "DELETE FROM dependency WHERE task = ?1", "i", id);
-	store_task_add_blockers(store, id, blockers, n);
+	store_edges_add(store, edges, n);
 	sql_run(store,
 	        "UPDATE task SET unfinished = (SELECT count(*) FROM dependency"
 	        " JOIN task AS b ON b.id = dependency.blocker WHERE dependency.task = task.id"

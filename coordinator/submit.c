@@ -1,6 +1,5 @@
 /* Submitting: a whole plan, or one task more. Validated whole, stored whole; `base` becomes
  * a commit first, which git is asked for. */
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +24,7 @@ struct submission {
 	bool rehearsed; /* dry run: all went well, and all was undone */
 };
 
-static void submission_free(struct submission *sub)
+static void submission_free(struct coordinator *c, struct submission *sub)
 {
 	json_decref(sub->params);
 	json_decref(sub->blocker_ids);
@@ -34,7 +33,7 @@ static void submission_free(struct submission *sub)
 	free(sub->base);
 	free(sub->target);
 	free(sub);
-	malloc_trim(0); /* a plan may have been megabytes; they are not needed again */
+	c->turn.trim = true; /* a plan may have been megabytes; they are not needed again */
 }
 
 static int put_plan(struct coordinator *c, const struct submission *sub, const json_t *plan,
@@ -88,19 +87,17 @@ static int put_plan(struct coordinator *c, const struct submission *sub, const j
 	return 0;
 }
 
-static json_t *ids_of(const json_t *ids)
+static json_t *ids_of(const struct submit *s)
 {
-	json_t *array = json_array(), *id;
-	const char *key;
+	json_t *array = json_array();
 
-	json_object_foreach ((json_t *)ids, key, id)
-		json_array_append(array, id);
+	for (size_t i = 0; i < s->graph.n && s->ids; i++)
+		json_array_append_new(array, json_integer(s->ids[i]));
 	return array;
 }
 
 static void results_init(struct submit *s)
 {
-	s->ids = json_object();
 	s->created = json_array();
 	s->updated = json_array();
 	s->kept = json_array();
@@ -111,9 +108,10 @@ static void results_init(struct submit *s)
 
 static json_t *results_take(struct coordinator *c, struct submit *s)
 {
-	json_t *ids = ids_of(s->ids);
+	json_t *ids = ids_of(s);
 
-	json_decref(s->ids);
+	free(s->ids);
+	submit_graph_finish(&s->graph);
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "plan",
 	                 json_text(s->plan, "name"), "ids", ids, "created", s->created, "updated",
 	                 s->updated, "kept", s->kept, "removed", s->removed, "retried", s->retried,
@@ -309,7 +307,7 @@ static void store_submission(struct coordinator *c, struct submission *sub)
 		later_fail(c, sub->later, &err);
 	else
 		later_reply(c, sub->later, answer_of(c, sub));
-	submission_free(sub);
+	submission_free(c, sub);
 }
 
 /* Revisions that tasks name as their own base, each once, in the order of the plan. */
@@ -365,7 +363,7 @@ static void resolved(struct coordinator *c, const json_t *result, const struct e
 
 	if (!result) {
 		later_fail(c, sub->later, why);
-		submission_free(sub);
+		submission_free(c, sub);
 		return;
 	}
 	sub->base = xstrdup(json_text(commit, "commit"));
@@ -379,7 +377,7 @@ static void resolved(struct coordinator *c, const json_t *result, const struct e
 		    "%s%sbase: %s is no commit of this repository (a branch, a tag or a commit)",
 		    place ? place : "", place ? ": " : "", base);
 		later_fail(c, sub->later, &err);
-		submission_free(sub);
+		submission_free(c, sub);
 		return;
 	}
 	if (target &&
@@ -389,12 +387,12 @@ static void resolved(struct coordinator *c, const json_t *result, const struct e
 		error_set(&err, ERROR_INVALID, "%s%starget: %s is no branch of this repository",
 		          place ? place : "", place ? ": " : "", target);
 		later_fail(c, sub->later, &err);
-		submission_free(sub);
+		submission_free(c, sub);
 		return;
 	}
 	if (take_bases(sub, plan, json_object_get(result, "commits"), &err) < 0) {
 		later_fail(c, sub->later, &err);
-		submission_free(sub);
+		submission_free(c, sub);
 		return;
 	}
 	store_submission(c, sub);

@@ -17,23 +17,24 @@
 static char *definition_of(const json_t *task)
 {
 	static const char digits[] = "0123456789abcdef";
-	_cleanup_json_ json_t *copy = json_copy((json_t *)task);
+	static const char *const where[] = {"line", "base_at", NULL};
+	_cleanup_json_ json_t *copy = NULL;
+	_cleanup_buf_ struct buf text = BUF_INIT;
 	uint8_t digest[16];
 	struct sha256_ctx sha;
 	char *hex = xcalloc(1, 2 * sizeof digest + 1);
 
-	json_object_del(copy, "line");
-	json_object_del(copy, "base_at");
 	/* A budget may be raised under a running agent: the work is the same. */
 	if (json_sub(json_sub(task, "spec"), "budget")) {
 		json_t *spec = json_copy(json_sub(task, "spec"));
 
 		json_object_del(spec, "budget");
+		copy = json_copy((json_t *)task);
 		json_object_set_new(copy, "spec", spec);
 	}
-	_cleanup_free_ char *text = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS);
+	jsonl_write_sorted(&text, copy ? copy : task, where);
 	sha256_init(&sha);
-	sha256_update(&sha, strlen(text), (const uint8_t *)text);
+	sha256_update(&sha, text.len, (const uint8_t *)text.data);
 	sha256_digest(&sha, sizeof digest, digest);
 	for (size_t i = 0; i < sizeof digest; i++) {
 		hex[2 * i] = digits[digest[i] >> 4];
@@ -70,6 +71,14 @@ static const char *root_base_of(const struct submit *s, const json_t *task)
 	const char *own = json_text(task, "base");
 
 	return own ? json_text(s->bases, own) : s->base;
+}
+
+/* Of a task of this submit that was written already, else 0. */
+static int64_t id_of(const struct submit *s, const json_t *key)
+{
+	size_t number = submit_graph_find(&s->graph, key);
+
+	return number == SUBMIT_ELSEWHERE ? 0 : s->ids[number];
 }
 
 static int task_new_of(struct submit *s, const json_t *task, struct task_new *out,
@@ -110,7 +119,7 @@ static int task_new_of(struct submit *s, const json_t *task, struct task_new *ou
 		    "(make a first commit)",
 		    key);
 	if (parent) {
-		out->parent = json_integer_value(json_object_get(s->ids, parent));
+		out->parent = id_of(s, json_object_get(task, "parent"));
 		if (!out->parent)
 			return error_set(err, ERROR_INVALID, "task %s comes before its parent %s",
 			                 key, parent);
@@ -198,139 +207,125 @@ static int run_again(struct submit *s, int64_t id, const struct task_new *task, 
 	return 0;
 }
 
-/* Of a fresh plan's task: all of its blockers are new and pending. */
-static int64_t count_distinct(const json_t *blocked_by)
+/* How many there are that keep it from being ready: of a fresh plan all, for they are pending. */
+static int64_t count_blockers(const struct submit *s, size_t number)
 {
-	_cleanup_json_ json_t *seen = json_array_size(blocked_by) > 1 ? json_object() : NULL;
-	json_t *item;
-	size_t i;
-
-	json_array_foreach (blocked_by, i, item)
-		if (seen && json_is_string(item))
-			json_object_set_nocheck(seen, json_string_value(item), item);
-	return seen ? (int64_t)json_object_size(seen) : (int64_t)json_array_size(blocked_by);
+	return s->fresh ? (int64_t)(s->graph.first[number + 1] - s->graph.first[number]) : 0;
 }
 
-/* Its id where it is there already, else 0. */
-static int64_t find_task(struct submit *s, const char *key)
-{
-	int64_t id = json_integer_value(json_object_get(s->ids, key));
-
-	if (!id && !s->fresh)
-		id = store_task_find(s->c->store, json_text(s->plan, "name"), key);
-	return id;
-}
-
-static int put_task(struct submit *s, const json_t *task, struct error *err)
+static int put_task(struct submit *s, size_t number, const json_t *task, struct error *err)
 {
 	_cleanup_free_ char *definition = definition_of(task), *choose = NULL;
 	struct task_new new;
-	int64_t id;
+	int64_t id = 0;
 
 	if (task_new_of(s, task, &new, err) < 0)
 		return -1;
 	new.definition = definition;
 	if (json_is_object(json_object_get(task, "choose")))
 		new.choose = choose = jsonl_text(json_object_get(task, "choose"));
-	if (s->fresh)
-		new.unfinished = count_distinct(json_sub(task, "blocked_by"));
-	id = find_task(s, new.key);
+	new.unfinished = count_blockers(s, number);
+	if (!s->fresh)
+		id = store_task_find(s->c->store, json_text(s->plan, "name"), new.key);
 	if (id && s->add)
 		return error_set(err, ERROR_CONFLICT, "there is a task %s already (--key another)",
 		                 new.key);
-	if (id) {
-		json_object_set_new(s->ids, new.key, json_integer(id));
+	s->ids[number] = id;
+	if (id)
 		return run_again(s, id, &new, err);
-	}
-	id = store_task_insert(s->c->store, &new);
-	json_object_set_new(s->ids, new.key, json_integer(id));
-	json_array_append_new(s->created, json_string(new.key));
-	json_t *data =
-	    json_pack("{s:s, s:s}", "status", "pending", "kind", task_kind_word(new.kind));
-	store_event_add(s->c->store, "task.created", id, 0, NULL, data);
-	json_decref(data);
+	s->ids[number] = id = store_task_insert(s->c->store, &new);
+	json_array_append(s->created, json_object_get(task, "key"));
+	if (!s->first_created)
+		s->first_created = id;
+	s->last_created = id;
 	return 0;
 }
 
-/* Blockers are keys of the plan, of this run or of an earlier one. */
-static int put_blockers(struct submit *s, const json_t *task, struct error *err)
+/* Their ids; blockers are keys of the plan, of this run or of an earlier one. */
+static int read_blockers(struct submit *s, const json_t *task, int64_t *out, struct error *err)
 {
 	const json_t *blocked_by = json_sub(task, "blocked_by");
-	const char *key = json_text(task, "key"), *plan = json_text(s->plan, "name");
-	size_t n = json_array_size(blocked_by), extra = json_array_size(s->blocker_ids);
-	_cleanup_free_ int64_t *blockers = xcalloc(n + extra, sizeof *blockers);
-	void (*put)(struct store *, int64_t, const int64_t *, size_t);
+	const char *plan = json_text(s->plan, "name");
 	json_t *item;
 	size_t i;
 
 	json_array_foreach (blocked_by, i, item) {
 		const char *name = json_string_value(item);
-		int64_t id = name ? json_integer_value(json_object_get(s->ids, name)) : 0;
 
-		if (!id && name)
-			id = store_task_find(s->c->store, plan, name);
-		if (!id)
+		out[i] = id_of(s, item);
+		if (!out[i] && name)
+			out[i] = store_task_find(s->c->store, plan, name);
+		if (!out[i])
 			return error_set(err, ERROR_INVALID,
-			                 "task %s waits for %s, which is not there", key,
-			                 name ? name : "?");
-		blockers[i] = id;
+			                 "task %s waits for %s, which is not there",
+			                 json_text(task, "key"), name ? name : "?");
 	}
-	json_array_foreach (s->blocker_ids, i, item)
-		blockers[n + i] = json_integer_value(item);
-	put = s->fresh ? store_task_add_blockers : store_task_set_blockers;
-	put(s->c->store, json_integer_value(json_object_get(s->ids, key)), blockers, n + extra);
 	return 0;
 }
 
-/* Kahn's algorithm over the keys of this submit; whoever is left is in or behind a cycle. */
-static int check_cycles(const json_t *tasks, struct error *err)
+static int put_blockers(struct submit *s, size_t number, const json_t *task, struct error *err)
 {
-	size_t n = json_array_size(tasks), done = 0, i, j;
-	_cleanup_free_ size_t *waits = xcalloc(n, sizeof *waits),
-	                      *order = xcalloc(n, sizeof *order);
-	_cleanup_json_ json_t *index = json_object(), *dependents = json_array();
-	json_t *task, *item;
+	size_t n = json_array_size(json_sub(task, "blocked_by")), i;
+	size_t extra = json_array_size(s->blocker_ids);
+	_cleanup_free_ int64_t *blockers = xcalloc(n + extra, sizeof *blockers);
+	json_t *item;
 
-	json_array_foreach (tasks, i, task) {
-		json_object_set_new(index, json_text(task, "key"), json_integer((json_int_t)i));
-		json_array_append_new(dependents, json_array());
-	}
-	json_array_foreach (tasks, i, task) {
-		json_array_foreach (json_sub(task, "blocked_by"), j, item) {
-			json_t *at = json_object_get(
-			    index, json_string_value(item) ? json_string_value(item) : "");
+	if (read_blockers(s, task, blockers, err) < 0)
+		return -1;
+	json_array_foreach (s->blocker_ids, i, item)
+		blockers[n + i] = json_integer_value(item);
+	store_task_set_blockers(s->c->store, s->ids[number], blockers, n + extra);
+	return 0;
+}
 
-			if (!at)
-				continue;
-			waits[i]++;
-			json_array_append_new(
-			    json_array_get(dependents, (size_t)json_integer_value(at)),
-			    json_integer((json_int_t)i));
+/* All edges of a fresh plan, in the order of their key. One that leads elsewhere leads nowhere:
+ * put_blockers says so. */
+static int put_fresh_blockers(struct submit *s, const json_t *tasks, struct error *err)
+{
+	const struct submit_graph *graph = &s->graph;
+	size_t n = graph->first[graph->n];
+	_cleanup_free_ struct edge *edges = xcalloc(n, sizeof *edges);
+
+	for (size_t i = 0; i < graph->n; i++) {
+		for (size_t e = graph->first[i]; e < graph->first[i + 1]; e++) {
+			if (graph->blockers[e] == SUBMIT_ELSEWHERE)
+				return put_blockers(s, i, json_array_get(tasks, i), err);
+			edges[e] = (struct edge){s->ids[i], s->ids[graph->blockers[e]]};
 		}
 	}
-	for (i = 0; i < n; i++)
-		if (!waits[i])
-			order[done++] = i;
-	for (i = 0; i < done; i++)
-		json_array_foreach (json_array_get(dependents, order[i]), j, item)
-			if (--waits[json_integer_value(item)] == 0)
-				order[done++] = (size_t)json_integer_value(item);
-	if (done == n)
-		return 0;
-	for (i = 0; i < n && !waits[i]; i++)
-		;
-	return error_set(err, ERROR_INVALID,
-	                 "the tasks wait for each other in a circle, %s among them",
-	                 json_text(json_array_get(tasks, i), "key"));
+	store_edges_add(s->c->store, edges, n);
+	return 0;
+}
+
+static int put_all_blockers(struct submit *s, const json_t *tasks, struct error *err)
+{
+	json_t *task;
+	size_t i;
+
+	if (s->fresh)
+		return put_fresh_blockers(s, tasks, err);
+	json_array_foreach (tasks, i, task)
+		if (put_blockers(s, i, task, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* By its key. */
+static bool is_of_this_run(const struct submit *s, const struct task_row *row)
+{
+	_cleanup_json_ json_t *key = json_string(row->key);
+
+	return id_of(s, key) == row->id;
 }
 
 /* Edges within this run were proven free of circles. */
-static bool is_of_this_run(const struct submit *s, int64_t id)
+static bool closes_circle(const struct submit *s, int64_t id, int64_t blocker)
 {
 	_cleanup_task_ struct task_row row = {0};
 
-	return store_task_get(s->c->store, id, &row) &&
-	       json_integer_value(json_object_get(s->ids, row.key)) == id;
+	if (store_task_get(s->c->store, blocker, &row) && is_of_this_run(s, &row))
+		return false;
+	return store_task_reaches(s->c->store, id, blocker);
 }
 
 /* An earlier run's edges may close a circle with this one's. */
@@ -342,12 +337,10 @@ static int check_stored_cycles(struct submit *s, const json_t *tasks, struct err
 	if (!json_array_size(s->updated) && !json_array_size(s->blocker_ids))
 		return 0;
 	json_array_foreach (tasks, i, task) {
-		int64_t id = json_integer_value(json_object_get(s->ids, json_text(task, "key")));
-		_cleanup_free_ int64_t *blockers = store_task_blockers(s->c->store, id);
+		_cleanup_free_ int64_t *blockers = store_task_blockers(s->c->store, s->ids[i]);
 
 		for (size_t j = 0; blockers[j]; j++)
-			if (!is_of_this_run(s, blockers[j]) &&
-			    store_task_reaches(s->c->store, id, blockers[j]))
+			if (closes_circle(s, s->ids[i], blockers[j]))
 				return error_set(err, ERROR_INVALID,
 				                 "task %s would wait for itself",
 				                 json_text(task, "key"));
@@ -370,9 +363,8 @@ static int handle_removed(struct submit *s, struct error *err)
 	for (size_t i = 0; all[i]; i++) {
 		_cleanup_task_ struct task_row row = {0};
 
-		if (!store_task_get(s->c->store, all[i], &row) ||
-		    json_object_get(s->ids, row.key) || row.status == TASK_CANCELLED ||
-		    landing_is_resolver(s->c, row.id))
+		if (!store_task_get(s->c->store, all[i], &row) || is_of_this_run(s, &row) ||
+		    row.status == TASK_CANCELLED || landing_is_resolver(s->c, row.id))
 			continue;
 		if (row.parent && was_added_later(s, row.id))
 			continue;
@@ -395,14 +387,16 @@ int submit_tasks(struct submit *s, struct error *err)
 	if (json_array_size(tasks) > TASKS_MAX)
 		return error_set(err, ERROR_INVALID, "the plan has more than %d tasks", TASKS_MAX);
 	s->fresh = !json_array_size(s->blocker_ids) && store_plan_is_empty(s->c->store, s->plan_id);
-	json_array_foreach (tasks, i, task)
-		if (put_task(s, task, err) < 0)
-			return -1;
-	if (check_cycles(tasks, err) < 0)
+	if (submit_graph_make(tasks, &s->graph, err) < 0)
 		return -1;
+	s->ids = xcalloc(s->graph.n, sizeof *s->ids);
 	json_array_foreach (tasks, i, task)
-		if (put_blockers(s, task, err) < 0)
+		if (put_task(s, i, task, err) < 0)
 			return -1;
+	if (s->first_created)
+		store_event_created(s->c->store, s->first_created, s->last_created);
+	if (submit_graph_check(&s->graph, tasks, err) < 0 || put_all_blockers(s, tasks, err) < 0)
+		return -1;
 	if (check_stored_cycles(s, tasks, err) < 0)
 		return -1;
 	/* With KEYs only a part of the plan is here: nothing can be said about the rest. */

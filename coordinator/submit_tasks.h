@@ -3,6 +3,7 @@
 #define PLEACH_SUBMIT_TASKS_H
 
 #include "coordinator.h"
+#include "submit_graph.h"
 
 struct submit {
 	struct coordinator *c;
@@ -15,7 +16,9 @@ struct submit {
 	bool fresh;          /* the plan had no tasks: none of them can be there already */
 	bool add;            /* one more task of the plan: nothing is compared or removed */
 	json_t *blocker_ids; /* add: [id] that it waits for, beside the keys of blocked_by */
-	json_t *ids;         /* results: key → id, in the order of the plan */
+	struct submit_graph graph;
+	int64_t *ids; /* results: of each task, in the order of the plan; 0: not yet */
+	int64_t first_created, last_created; /* nobody else makes tasks in between */
 	json_t *created, *updated, *kept, *retried, *removed, *warnings;
 };
 

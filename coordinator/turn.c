@@ -1,6 +1,7 @@
 /* Turns: group commit and effects. */
 #include "turn.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -239,4 +240,7 @@ void turn_close(struct coordinator *c)
 		commit(c);
 	c->turn.running = false;
 	rpc_peer_flush_deferred();
+	if (c->turn.trim)
+		malloc_trim(0);
+	c->turn.trim = false;
 }

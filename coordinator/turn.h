@@ -28,6 +28,7 @@ struct turn {
 	bool open;    /* a transaction is open */
 	bool nested;  /* a savepoint is open */
 	bool running; /* effects are being run */
+	bool trim;    /* much was freed: it goes back to the kernel once the replies have left */
 	struct effect *effects;
 	size_t n, cap;
 	uv_timer_t timer; /* after a commit that failed */

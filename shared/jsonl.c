@@ -105,15 +105,9 @@ int jsonl_next(struct jsonl_reader *reader, json_t **out, struct error *err)
 	return 1;
 }
 
-static int jsonl_dump_to_buf(const char *text, size_t len, void *data)
-{
-	buf_add(data, text, len);
-	return 0;
-}
-
 void jsonl_add(struct buf *out, const json_t *value)
 {
-	json_dump_callback(value, jsonl_dump_to_buf, out, JSON_COMPACT | JSON_ENCODE_ANY);
+	jsonl_write(out, value);
 	buf_add(out, "\n", 1);
 }
 
@@ -139,7 +133,7 @@ char *jsonl_text(const json_t *value)
 {
 	struct buf out = BUF_INIT;
 
-	json_dump_callback(value, jsonl_dump_to_buf, &out, JSON_COMPACT | JSON_ENCODE_ANY);
+	jsonl_write(&out, value);
 	return buf_take(&out);
 }
 

@@ -28,12 +28,17 @@ int jsonl_next(struct jsonl_reader *reader, json_t **out, struct error *err);
 
 /* Parses one JSON text with the same depth limit. New reference, or NULL. */
 json_t *jsonl_parse(const char *text, size_t len, struct error *err);
+/* Appends compact JSON (jsonl_write.c): keys in order of insertion. */
+void jsonl_write(struct buf *out, const json_t *value);
 /* Appends compact JSON and a newline. */
 void jsonl_add(struct buf *out, const json_t *value);
 /* The same value, for a terminal: printable ASCII, everything else escaped. */
 void jsonl_add_ascii(struct buf *out, const json_t *value);
 /* Compact text, keys in order of insertion; caller frees. */
 char *jsonl_text(const json_t *value);
+/* Appends an object, keys in alphabetical order at every depth, without these of its own (NULL at
+ * the end). */
+void jsonl_write_sorted(struct buf *out, const json_t *object, const char *const *without);
 
 /* Reading fields: NULL or the default when absent, null or of another type. Borrowed. */
 const char *json_text(const json_t *object, const char *key);

@@ -4,6 +4,6 @@
 #ifndef PLEACH_SCHEMA_H
 #define PLEACH_SCHEMA_H
 
-#define STORE_SCHEMA 9
+#define STORE_SCHEMA 10
 
 #endif

@@ -23,11 +23,12 @@ static void must(int rc, const struct error *err)
 static void put_task(struct store *store, int64_t plan, int64_t number, const json_t *spec)
 {
 	_cleanup_free_ char *key = xasprintf("t%lld", (long long)number);
-	int64_t blockers[BLOCKERS], id;
+	struct edge edges[BLOCKERS];
+	int64_t id;
 	size_t n = 0;
 
 	for (int64_t before = number - 1; before > 0 && n < BLOCKERS; before--)
-		blockers[n++] = before;
+		edges[n++].blocker = before;
 	id = store_task_insert(store, &(struct task_new){.plan = plan,
 	                                                 .key = key,
 	                                                 .subject = key,
@@ -37,7 +38,9 @@ static void put_task(struct store *store, int64_t plan, int64_t number, const js
 	                                                 .slot_none = true,
 	                                                 .unfinished = (int64_t)n,
 	                                                 .spec = spec});
-	store_task_add_blockers(store, id, blockers, n);
+	for (size_t i = 0; i < n; i++)
+		edges[i].task = id;
+	store_edges_add(store, edges, n);
 }
 
 static void put_plan(struct store *store, int64_t count)

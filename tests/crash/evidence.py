@@ -215,6 +215,9 @@ class Evidence:
                 yield f"integrity_check: {row[0]}"
         for row in self.store.execute("PRAGMA foreign_key_check"):
             yield f"foreign_key_check: {tuple(row)}"
+        for row in self.store.execute("SELECT task, blocker FROM dependency WHERE task NOT IN (SELECT id FROM task)"
+                                      " OR blocker NOT IN (SELECT id FROM task)"):
+            yield f"an edge without a task: {tuple(row)}"
         self.world.git("fsck", "--full", "--no-dangling", "--no-progress")
 
     def kills_explain(self):

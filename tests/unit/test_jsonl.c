@@ -366,6 +366,64 @@ static void test_any_bytes(void **state)
 	}
 }
 
+/* What jansson writes, byte for byte: digests of it are kept. */
+static void assert_same_text(const json_t *value)
+{
+	_cleanup_free_ char *wanted = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY),
+	                    *sorted = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
+	_cleanup_free_ char *text = jsonl_text(value);
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	assert_string_equal(text, wanted);
+	if (!json_is_object(value))
+		return;
+	jsonl_write_sorted(&out, value, NULL);
+	assert_string_equal(out.data, sorted);
+}
+
+static void test_the_text_is_that_of_jansson(void **state)
+{
+	static const char *const texts[] = {
+	    "{}",
+	    "[]",
+	    "[[],[{}],null,true,false]",
+	    "[0,-1,9223372036854775807,-9223372036854775808,10,-10]",
+	    "[0.1,1e300,-2.5,1.0,5e-324]",
+	    "[\"\",\"\\u0000\",\"a\\u0001\\u001f\\u007f\",\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"]",
+	    "[\"\\u00e4\\u20ac\\ud83d\\ude00\\u2028\"]",
+	    "{\"b\":1,\"a\":{\"z\":[{\"y\":2,\"x\":1}],\"aa\":0,\"a\":0},\"\":3,\"\\n\\\"\":4,"
+	    "\"\\u00e4\":5}",
+	};
+	_cleanup_json_ json_t *wide = json_object();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		_cleanup_json_ json_t *value = json_loads(texts[i], JSON_ALLOW_NUL, NULL);
+
+		assert_non_null(value);
+		assert_same_text(value);
+	}
+	for (int i = 0; i < 100; i++) {
+		char key[16];
+
+		snprintf(key, sizeof key, "k%d", i * 37 % 100);
+		json_object_set_new(wide, key, json_integer(i));
+	}
+	assert_same_text(wide);
+}
+
+static void test_keys_left_out(void **state)
+{
+	static const char *const without[] = {"line", "place", NULL};
+	_cleanup_json_ json_t *value =
+	    json_pack("{s:i, s:{s:i}, s:i, s:i}", "place", 1, "b", "line", 2, "a", 3, "line", 4);
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	(void)state;
+	jsonl_write_sorted(&out, value, without);
+	assert_string_equal(out.data, "{\"a\":3,\"b\":{\"line\":2}}");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, reader_setup, reader_teardown)
@@ -380,6 +438,8 @@ int main(void)
 	    TEST(test_depth),
 	    TEST(test_a_large_string),
 	    cmocka_unit_test(test_writing),
+	    cmocka_unit_test(test_the_text_is_that_of_jansson),
+	    cmocka_unit_test(test_keys_left_out),
 	    cmocka_unit_test(test_fields_of_the_wrong_type),
 	    TEST(test_any_bytes),
 	};

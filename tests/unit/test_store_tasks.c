@@ -1,7 +1,10 @@
 /* Tasks in the store as a graph: what is ready and in which order, how blockers are counted,
  * who is stuck and by whom, and that large plans cost little. */
+#include <sqlite3.h>
+
 #include "jsonl.h"
 #include "store_fixture.h"
+#include "store_sql.h"
 
 #define TEXT_OF(object, key) json_string_value(json_object_get(object, key))
 
@@ -313,6 +316,97 @@ static void test_events(void **state)
 	assert_int_equal(store_event_add(f->store, "target.moved", 0, 0, NULL, NULL), two + 1);
 }
 
+static void test_events_of_new_tasks(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t before = store_event_last(f->store), first = fixture_work(f, "a"), last;
+	_cleanup_json_ json_t *events = NULL;
+
+	fixture_work(f, "b");
+	last = fixture_work(f, "c");
+	store_event_created(f->store, first, last);
+	events = store_event_list(f->store, before, 100);
+	assert_int_equal(json_array_size(events), 3);
+	assert_string_equal(TEXT_OF(json_array_get(events, 0), "key"), "a");
+	assert_string_equal(TEXT_OF(json_array_get(events, 2), "key"), "c");
+	assert_string_equal(TEXT_OF(json_array_get(events, 2), "kind"), "task.created");
+	assert_string_equal(TEXT_OF(json_object_get(json_array_get(events, 2), "data"), "kind"),
+	                    "work");
+	assert_int_equal(store_event_last(f->store), before + 3);
+}
+
+/* More than one statement takes, and what is there twice. */
+static void test_many_edges(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t ids[41];
+	struct edge edges[41];
+	_cleanup_free_ int64_t *blockers = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		char key[8];
+
+		snprintf(key, sizeof key, "m%zu", i);
+		ids[i] = fixture_work(f, key);
+		edges[i] = (struct edge){ids[0], ids[i]};
+	}
+	edges[0].blocker = ids[40];
+	store_edges_add(f->store, edges, ARRAY_LEN(edges));
+	blockers = store_task_blockers(f->store, ids[0]);
+	for (size_t i = 0; i < 40; i++)
+		assert_int_equal(blockers[i], ids[i + 1]);
+	assert_int_equal(blockers[40], 0);
+	assert_false(store_failed(f->store, NULL));
+}
+
+static void make_old(const char *file)
+{
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(sqlite3_exec(db, store_migrations[i], NULL, NULL, NULL),
+		                 SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_exec(
+	        db,
+	        "INSERT INTO plan(id, name, agents, limits, created_at) VALUES(1, 'p', '{}', '{}', "
+	        "1);"
+	        "INSERT INTO spec VALUES(1, '{}');"
+	        "INSERT INTO task(id, plan, key, kind, created_at, unfinished) VALUES"
+	        " (1, 1, 'a', 0, 1, 0), (2, 1, 'b', 0, 1, 1);"
+	        "INSERT INTO task_text(task, subject, prompt, spec, definition, nonce, output) "
+	        "VALUES"
+	        " (1, 's', 'one', 1, 'd', 'n1', 'last words'), (2, 's', 'two', 1, 'd', NULL, NULL);"
+	        "INSERT INTO dependency VALUES(2, 1); PRAGMA user_version = 9",
+	        NULL, NULL, NULL),
+	    SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void test_an_older_store(void **state)
+{
+	struct store_fixture *f = *state;
+	_cleanup_free_ char *file = xasprintf("%s/old.db", f->dir);
+	_cleanup_free_ int64_t *blockers = NULL;
+	_cleanup_json_ json_t *text = NULL, *inputs = NULL;
+	struct store *store;
+
+	make_old(file);
+	store = fixture_open(file);
+	assert_int_equal(store_begin(store, NULL), 0);
+	blockers = store_task_blockers(store, 2);
+	assert_int_equal(blockers[0], 1);
+	assert_int_equal(blockers[1], 0);
+	text = store_task_text(store, 2);
+	assert_string_equal(TEXT_OF(text, "prompt"), "two");
+	assert_int_equal(store_task_by_nonce(store, "n1"), 1);
+	inputs = store_task_inputs(store, 2);
+	assert_string_equal(TEXT_OF(json_array_get(inputs, 0), "output"), "last words");
+	store_rollback(store);
+	store_close(store);
+}
+
 static void test_the_same_add_twice(void **state)
 {
 	struct store_fixture *f = *state;
@@ -399,6 +493,9 @@ int main(void)
 	    TEST(test_finding),
 	    TEST(test_a_task_as_json),
 	    TEST(test_events),
+	    TEST(test_events_of_new_tasks),
+	    TEST(test_many_edges),
+	    TEST(test_an_older_store),
 	    TEST(test_the_same_add_twice),
 	    TEST(test_a_large_plan),
 	};
