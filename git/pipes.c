@@ -65,3 +65,20 @@ void pipes_remove(const char *dir)
 {
 	look_below(AT_FDCWD, dir, 0);
 }
+
+void pipes_remove_own(const char *common_dir)
+{
+	static const char *const names[] = {"info/exclude",
+	                                    "info/attributes",
+	                                    "info/grafts",
+	                                    "info/sparse-checkout",
+	                                    "objects/info/alternates",
+	                                    "packed-refs",
+	                                    "shallow",
+	                                    "config",
+	                                    "config.worktree"};
+	_cleanup_close_ int dir = open(common_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	for (size_t i = 0; dir >= 0 && i < ARRAY_LEN(names); i++)
+		remove_pipe(dir, names[i]);
+}

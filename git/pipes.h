@@ -9,4 +9,8 @@
  * there is nothing in it, and git could not keep it. Repositories in it are passed over. */
 void pipes_remove(const char *dir);
 
+/* The same for the files of the repository itself (its common directory): cheap, so before anything
+ * of it is read. The git library would wait in our own process. */
+void pipes_remove_own(const char *common_dir);
+
 #endif

@@ -51,6 +51,7 @@ int repo_open(const char *root, const char *pinned_file, struct repo *out, struc
 	if (place_find(root, &repo.place, err) < 0)
 		return -1;
 	repo.pinned_file = xstrdup(pinned_file);
+	pipes_remove_own(repo.place.common_dir);
 	if (git_libgit2_init() > 0) {
 		repo.git2_used = true;
 		if (git_repository_open_ext(
@@ -102,6 +103,7 @@ int repo_refresh(struct repo *repo, struct error *err)
 {
 	_cleanup_free_ char *file = repo->also ? repo_path(repo->also, "config.worktree") : NULL;
 
+	pipes_remove_own(repo->place.common_dir);
 	if (file && repo->watch && !pinned_watch_knows(repo->watch, file) &&
 	    access(file, F_OK) == 0)
 		return read_environment(repo, err);
@@ -221,9 +223,18 @@ static char *own_lock(const struct repo *repo, const struct git_run *run)
 	return NULL;
 }
 
-static void look_for_pipes(void *work_tree)
+/* Where a git program runs that takes long. */
+struct standing {
+	const char *common_dir, *work_tree; /* NULL: none, or the user's */
+};
+
+static void look_for_pipes(void *context)
 {
-	pipes_remove(work_tree);
+	const struct standing *where = context;
+
+	pipes_remove_own(where->common_dir);
+	if (where->work_tree)
+		pipes_remove(where->work_tree);
 }
 
 int git_run(const struct repo *repo, const struct git_run *run, const char *const *args,
@@ -238,6 +249,7 @@ int git_run(const struct repo *repo, const struct git_run *run, const char *cons
 	_cleanup_buf_ struct buf own_why = BUF_INIT;
 	struct buf *why = run->why ? run->why : &own_why;
 	struct proc_run proc = {.spec = PROC_SPEC_INIT};
+	struct standing standing = {repo->place.common_dir, NULL};
 	const char *line;
 	int status;
 
@@ -256,11 +268,11 @@ int git_run(const struct repo *repo, const struct git_run *run, const char *cons
 	proc.out = run->out;
 	proc.err_out = why;
 	proc.max_out = (size_t)1 << 30;
-	if (run->work_tree && run->git_dir && strcmp(run->git_dir, repo->place.common_dir) != 0) {
-		proc.long_ms = PIPES_LOOK_MS;
-		proc.on_long = look_for_pipes;
-		proc.context = (void *)run->work_tree;
-	}
+	if (run->work_tree && run->git_dir && strcmp(run->git_dir, repo->place.common_dir) != 0)
+		standing.work_tree = run->work_tree;
+	proc.long_ms = PIPES_LOOK_MS;
+	proc.on_long = look_for_pipes;
+	proc.context = &standing;
 	if ((run->killed ? proc_run(&proc, &status, err)
 	                 : git_program(&proc, locks, &status, err)) < 0)
 		return error_wrap(err, "git %s", args[0]);

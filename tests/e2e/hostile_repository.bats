@@ -235,3 +235,16 @@ hostile_repo() {
 	is b "$(git show pleach/p/b:b)"
 	is "" "$(find ../repo.pleach -type p)"
 }
+
+@test "pipes in place of the repository's own files hold nobody up" {
+	mkdir tests && echo x >tests/t1 && git add -A && git commit -qm more
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: "cd \"$(git rev-parse --git-common-dir)/info\"; rm -f exclude; mkfifo exclude attributes; cd -; echo new >tests/new"}
+	  - {id: b, prompt: "echo b >b", blocked_by: [a]}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	is new "$(git show pleach/p/b:tests/new)"
+	is b "$(git show pleach/p/b:b)"
+	is "" "$(find .git/info -type p)"
+}
