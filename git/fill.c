@@ -26,7 +26,7 @@
 
 struct fill {
 	git_repository *git;
-	git_odb *odb;
+	char *objects;
 	int root;
 	struct patch all;
 	atomic_size_t next;
@@ -61,16 +61,33 @@ static int allow_attributes(const struct fill *fill, const git_tree_entry *entry
 	return rc;
 }
 
+/* Most names need no second look. */
+static bool is_special(const char *name)
+{
+	return (!*name || strchr(".gG", *name) || strchr(name, '\\')) && look_is_special_path(name);
+}
+
+static char *join(const char *prefix, const char *name, const char *suffix)
+{
+	size_t a = strlen(prefix), b = strlen(name), c = strlen(suffix);
+	char *path = xcalloc(1, a + b + c + 1);
+
+	memcpy(path, prefix, a);
+	memcpy(path + a, name, b);
+	memcpy(path + a + b, suffix, c + 1);
+	return path;
+}
+
 static int list_entry(struct fill *fill, const git_tree_entry *entry, const char *prefix,
                       struct buf *below, size_t *subtrees, int depth)
 {
 	const char *name = git_tree_entry_name(entry);
 	unsigned mode = (unsigned)git_tree_entry_filemode_raw(entry);
 	bool is_tree = git_tree_entry_type(entry) == GIT_OBJECT_TREE;
-	_cleanup_free_ char *path = xasprintf("%s%s%s", prefix, name, is_tree ? "/" : "");
+	_cleanup_free_ char *path = join(prefix, name, is_tree ? "/" : "");
 
 	if (strchr(name, '/') || !is_next(fill, path) ||
-	    (look_is_special_path(name) && allow_attributes(fill, entry) != 0))
+	    (is_special(name) && allow_attributes(fill, entry) != 0))
 		return 1;
 	if (is_tree) {
 		++*subtrees;
@@ -101,8 +118,10 @@ static int list_tree(struct fill *fill, const git_oid *id, const char *prefix, c
 	return rc;
 }
 
-/* The directory that a thread writes to, kept open from one file to the next. */
+/* What a thread keeps from one file to the next: the directory that it writes to, and a look at the
+ * objects of its own, for a shared one lets one thread read at a time. */
 struct spot {
+	git_odb *odb;
 	char *path;
 	int fd;
 };
@@ -142,15 +161,14 @@ static int write_object(int dir, const char *name, struct patch_item *item, git_
 	return fd < 0 || write_all(fd, data, len) < 0 || fstat(fd, &item->st) < 0;
 }
 
-static int write_one(struct fill *fill, struct spot *spot, struct patch_item *item)
+static int write_one(const struct fill *fill, struct spot *spot, struct patch_item *item)
 {
 	git_odb_object *object = NULL;
 	const char *name;
-	int dir = enter(fill, spot, item->path, &name), rc;
+	int dir = enter(fill, spot, item->path, &name), rc = 1;
 
-	if (dir < 0 || git_odb_read(&object, fill->odb, &item->id) < 0)
-		return 1;
-	rc = write_object(dir, name, item, object);
+	if (dir >= 0 && git_odb_read(&object, spot->odb, &item->id) == 0)
+		rc = write_object(dir, name, item, object);
 	git_odb_object_free(object);
 	return rc;
 }
@@ -158,8 +176,10 @@ static int write_one(struct fill *fill, struct spot *spot, struct patch_item *it
 static void *write_some(void *context)
 {
 	struct fill *fill = context;
-	struct spot spot = {NULL, -1};
+	struct spot spot = {.fd = -1};
 
+	if (git_odb_open(&spot.odb, fill->objects) < 0)
+		atomic_store(&fill->failed, true);
 	while (!atomic_load(&fill->failed)) {
 		size_t from = atomic_fetch_add(&fill->next, CHUNK);
 		size_t to = from + CHUNK < fill->all.count ? from + CHUNK : fill->all.count;
@@ -173,6 +193,7 @@ static void *write_some(void *context)
 	if (spot.fd >= 0)
 		close(spot.fd);
 	free(spot.path);
+	git_odb_free(spot.odb);
 	return NULL;
 }
 
@@ -221,12 +242,11 @@ int fill_new(const struct repo *repo, const char *dir, const char *git_dir, cons
 	struct fill fill = {.git = repo->git, .root = root, .all = PATCH_INIT};
 	int rc;
 
-	if (root < 0 || !plain_repository(repo) ||
-	    !(git_libgit2_features() & GIT_FEATURE_THREADS) ||
-	    git_repository_odb(&fill.odb, repo->git) < 0)
+	if (root < 0 || !plain_repository(repo) || !(git_libgit2_features() & GIT_FEATURE_THREADS))
 		return 1;
+	fill.objects = repo_path(repo->place.common_dir, "objects");
 	rc = fill_tree(&fill, git_dir, commit, repo);
-	git_odb_free(fill.odb);
+	free(fill.objects);
 	patch_finish(&fill.all);
 	return rc;
 }

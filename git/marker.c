@@ -10,8 +10,7 @@
 #include "mem.h"
 #include "repo.h"
 
-#define MARKER_FILE "pleach-slot"
-#define MARKER_MAX  (1u << 20)
+#define MARKER_MAX (1u << 20)
 
 static const char *const phases[] = {
     [SLOT_NEW] = "new",         [SLOT_SWITCHING] = "switching",     [SLOT_READY] = "ready",
@@ -53,10 +52,8 @@ int marker_read(const char *git_dir, struct marker *out, struct error *err)
 	return 1;
 }
 
-int marker_write(const char *git_dir, const struct marker *marker, struct error *err)
+char *marker_text(const struct marker *marker, struct error *err)
 {
-	_cleanup_free_ char *file = repo_path(git_dir, MARKER_FILE);
-	_cleanup_free_ char *text = NULL;
 	_cleanup_json_ json_t *root = NULL;
 	json_t *paths = json_array();
 
@@ -70,10 +67,27 @@ int marker_write(const char *git_dir, const struct marker *marker, struct error 
 	    marker->branch, "base", marker->base, "overlay", marker->overlay, "sparse",
 	    marker->sparse, "setup_key", marker->setup_key, "setup_next", marker->setup_next,
 	    "private", paths);
-	if (!root)
-		return error_set(err, ERROR_INVALID, "slot: a name that is not UTF-8");
-	text = jsonl_text(root);
-	return place_write_file(file, text, strlen(text), err);
+	if (!root) {
+		error_set(err, ERROR_INVALID, "slot: a name that is not UTF-8");
+		return NULL;
+	}
+	return jsonl_text(root);
+}
+
+int marker_write(const char *git_dir, const struct marker *marker, struct error *err)
+{
+	_cleanup_free_ char *file = repo_path(git_dir, MARKER_FILE);
+	_cleanup_free_ char *text = marker_text(marker, err);
+
+	return text ? place_write_file(file, text, strlen(text), err) : -1;
+}
+
+int marker_write_lazily(const char *git_dir, const struct marker *marker, struct error *err)
+{
+	_cleanup_free_ char *file = repo_path(git_dir, MARKER_FILE);
+	_cleanup_free_ char *text = marker_text(marker, err);
+
+	return text ? place_write_file_lazily(file, text, strlen(text), err) : -1;
 }
 
 void marker_finish(struct marker *marker)

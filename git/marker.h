@@ -30,7 +30,12 @@ struct marker {
 
 /* 1 read, 0 there is none, -1. A damaged one counts as none: its content is nobody's. */
 int marker_read(const char *git_dir, struct marker *out, struct error *err);
+/* The file in the slot's git directory, and what is written there. Caller frees; NULL: INVALID. */
+#define MARKER_FILE "pleach-slot"
+char *marker_text(const struct marker *marker, struct error *err);
 int marker_write(const char *git_dir, const struct marker *marker, struct error *err);
+/* Without waiting for the disk: after a power cut it may be the one before, or none. */
+int marker_write_lazily(const char *git_dir, const struct marker *marker, struct error *err);
 void marker_finish(struct marker *marker);
 
 #endif

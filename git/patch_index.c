@@ -2,13 +2,13 @@
  * trees included (gitformat-index(5)). Extensions that git can do without are left out. */
 #include <errno.h>
 #include <fcntl.h>
+#include <nettle/sha1.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "mem.h"
 #include "patch.h"
-#include "sha1.h"
 
 #define STAT      40u
 #define NAME_MASK 0xfffu
@@ -262,9 +262,12 @@ void patch_tree_node(struct buf *out, const char *name, size_t entries, size_t s
 
 static int put_sum(struct buf *text, const char *file, struct error *err)
 {
-	unsigned char sum[SHA1_SIZE];
+	uint8_t sum[SHA1_DIGEST_SIZE];
+	struct sha1_ctx sha1;
 
-	sha1(text->data, text->len, sum);
+	sha1_init(&sha1);
+	sha1_update(&sha1, text->len, (const uint8_t *)text->data);
+	sha1_digest(&sha1, sizeof sum, sum);
 	buf_add(text, sum, sizeof sum);
 	return write_new(file, text, err);
 }

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "files.h"
-#include "fill.h"
 #include "mem.h"
 
 #define LOCK_NAME "pleach-slot.lock"
@@ -208,9 +207,8 @@ static int take_lock(struct slot *slot, struct error *err)
 	return error_set(err, ERROR_BUSY, "slot %s is being removed", slot->dir);
 }
 
-/* The commit that a new slot starts at. */
-static int first_commit(const struct repo *repo, const char *base, char hex[HEX_SIZE],
-                        struct error *err)
+int slot_first_commit(const struct repo *repo, const char *base, char hex[HEX_SIZE],
+                      struct error *err)
 {
 	if (commit_resolve(repo, base ? base : "HEAD", hex, err) == 0)
 		return 0;
@@ -228,8 +226,8 @@ static int restore_git_dir(struct slot *slot, struct error *err)
 	_cleanup_free_ char *reason = lock_reason(slot);
 	char *git_dir = NULL;
 
-	if (first_commit(&slot->repo, slot->marker.base, hex, err) < 0 ||
-	    worktree_register(&slot->repo, slot->dir, hex, reason, &git_dir, err) < 0)
+	if (slot_first_commit(&slot->repo, slot->marker.base, hex, err) < 0 ||
+	    worktree_register(&slot->repo, slot->dir, hex, reason, NULL, &git_dir, err) < 0)
 		return -1;
 	free(slot->git_dir);
 	slot->git_dir = git_dir;
@@ -302,12 +300,29 @@ static bool is_empty_dir(const char *dir)
 	return rmdir(dir) == 0;
 }
 
+/* The marker comes with its entry, before anything else is in either: a half-made slot is known as
+ * one. Where the directory was there it may be somebody's: the marker is written later. */
+static int add_worktree(struct slot *slot, const char *hex, const char *reason, struct error *err)
+{
+	bool made = mkdir(slot->dir, 0777) == 0;
+	struct marker first = {.phase = SLOT_NEW, .made = true, .inode = inode_of(slot->dir)};
+	_cleanup_free_ char *text = made ? marker_text(&first, NULL) : NULL;
+	const struct worktree_file marker = {MARKER_FILE, text};
+
+	if (worktree_add(&slot->repo, slot->dir, hex, reason, text ? &marker : NULL, &slot->git_dir,
+	                 err) == 0)
+		return 0;
+	if (made)
+		rmdir(slot->dir);
+	return error_wrap(err, "cannot make slot %s", slot->dir);
+}
+
 static int make_slot(struct slot *slot, const char *base, struct error *err)
 {
 	_cleanup_free_ char *reason = lock_reason(slot), *parent = xstrdup(slot->dir);
 	char hex[HEX_SIZE];
 
-	if (first_commit(&slot->repo, base, hex, err) < 0)
+	if (slot_first_commit(&slot->repo, base, hex, err) < 0)
 		return -1;
 	for (char *p = parent + 1; (p = strchr(p, '/')); p++) {
 		*p = '\0';
@@ -315,9 +330,7 @@ static int make_slot(struct slot *slot, const char *base, struct error *err)
 			return error_errno(err, "cannot make %s", parent);
 		*p = '/';
 	}
-	if (worktree_add(&slot->repo, slot->dir, hex, reason, &slot->git_dir, err) < 0)
-		return error_wrap(err, "cannot make slot %s", slot->dir);
-	return 0;
+	return add_worktree(slot, hex, reason, err);
 }
 
 /* A registered slot whose directory vanished: what only its git directory names is kept,
@@ -354,9 +367,10 @@ static int adopt(struct slot *slot, struct error *err)
 	if (line && strncmp(line, mine, strlen(mine)) == 0 && !file_exists(line + 8)) {
 		_cleanup_free_ char *reason = lock_reason(slot);
 
-		if (first_commit(&slot->repo, NULL, hex, err) < 0)
+		if (slot_first_commit(&slot->repo, NULL, hex, err) < 0)
 			return -1;
-		return worktree_register(&slot->repo, slot->dir, hex, reason, &slot->git_dir, err);
+		return worktree_register(&slot->repo, slot->dir, hex, reason, NULL, &slot->git_dir,
+		                         err);
 	}
 	return error_set(err, ERROR_INVALID,
 	                 "%s exists and is not a worktree of %s (move it away, or set slots: DIR)",
@@ -394,45 +408,6 @@ static int find_or_make(struct slot *slot, const char *base, struct error *err)
 		close(slot->lock_fd);
 	slot->lock_fd = -1;
 	return make_slot(slot, base, err);
-}
-
-/* The first checkout, outside the metadata lock: slots are filled side by side. It is begun
- * anew where its process died. Content that is there already (an entry that was registered anew, a
- * user's own worktree) is kept. */
-static int first_checkout(struct slot *slot, const char *const *paths, struct error *err)
-{
-	_cleanup_free_ char *kept = NULL;
-	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
-	_cleanup_strv_ char **set = NULL;
-	struct git_run run = {.git_dir = slot->git_dir, .work_tree = slot->dir};
-	char hex[HEX_SIZE];
-	int found = worktree_head(&slot->repo, slot->git_dir, hex, NULL, err);
-
-	if (found < 0)
-		return -1;
-	if (!found)
-		return error_set(err, ERROR_EXTERNAL, "slot %s has no HEAD", slot->dir);
-	if (!slot->marker.made) {
-		if (slot_keep_content(slot, slot->marker.attempt, &capture, &kept, err) < 0)
-			return -1;
-	} else {
-		if (slot_sparse_choose(slot, paths, err) < 0 ||
-		    slot_check_space(slot, hex, err) < 0 ||
-		    slot_sparse_apply(slot, false, &set, err) < 0)
-			return -1;
-		run.set = (const char *const *)set;
-		/* Of a git that died with its parent: nobody else was here. */
-		slot_forget_locks(slot);
-		if ((slot->marker.sparse ||
-		     fill_new(&slot->repo, slot->dir, slot->git_dir, hex) != 0) &&
-		    git_run(&slot->repo, &run, GIT_ARGS("read-tree", "--reset", "-u", hex), err) <
-		        0)
-			return -1;
-		slot->untouched = true;
-		clock_gettime(CLOCK_REALTIME_COARSE, &slot->fence);
-	}
-	slot->marker.checked_out = true;
-	return marker_write(slot->git_dir, &slot->marker, err);
 }
 
 /* The locks of refs that only the attempt of this slot writes: it held them when it died. */
@@ -500,22 +475,6 @@ static int check_ours(const struct slot *slot, struct error *err)
 	                 slot->dir);
 }
 
-/* Nothing in it but its link, and never was. */
-static bool holds_nothing(const struct slot *slot)
-{
-	_cleanup_free_ char *index = repo_path(slot->git_dir, "index");
-	DIR *dir = file_exists(index) ? NULL : opendir(slot->dir);
-	struct dirent *entry;
-	bool nothing = dir != NULL;
-
-	while (nothing && (entry = readdir(dir)))
-		nothing = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-		          strcmp(entry->d_name, ".git") == 0;
-	if (dir)
-		closedir(dir);
-	return nothing;
-}
-
 static int open_slot(struct slot *slot, const char *base, const char *const *paths, bool any,
                      struct error *err)
 {
@@ -534,7 +493,7 @@ static int open_slot(struct slot *slot, const char *base, const char *const *pat
 	remove_ref_locks(slot);
 	/* Before anything is in it, so that a half-made slot is known as one. */
 	if (rc == 0) {
-		slot->marker.made = holds_nothing(slot);
+		slot->marker.made = slot_holds_nothing(slot);
 		if (marker_write(slot->git_dir, &slot->marker, err) < 0)
 			return -1;
 	}
@@ -542,7 +501,7 @@ static int open_slot(struct slot *slot, const char *base, const char *const *pat
 		return -1;
 	if (slot->marker.overlay && slot_undo_overlay(slot, err) < 0)
 		return -1;
-	return slot->marker.checked_out ? 0 : first_checkout(slot, paths, err);
+	return slot->marker.checked_out ? 0 : slot_first_checkout(slot, base, paths, err);
 }
 
 int slot_open_any(const char *root, const char *dir, const char *teammate, const char *pinned_file,
@@ -582,6 +541,7 @@ void slot_close(struct slot *slot)
 {
 	if (!slot)
 		return;
+	slot_mark(slot, NULL);
 	if (slot->lock_fd >= 0)
 		close(slot->lock_fd);
 	marker_finish(&slot->marker);

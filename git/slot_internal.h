@@ -17,6 +17,7 @@ struct slot {
 	int lock_fd;
 	bool scratch;   /* what verify changes in it is not kept */
 	bool untouched; /* checked out by this call of slot_open, and nobody was in it since */
+	bool unmarked;  /* and the marker does not say so yet */
 	bool unsynced;  /* refs were written that must outlive a power cut */
 	struct timespec fence; /* as capture_source.fence; zero until something was looked at */
 	struct marker marker;
@@ -29,6 +30,15 @@ struct slot {
 int slot_open_any(const char *root, const char *dir, const char *teammate, const char *pinned_file,
                   const char *base, const char *const *paths, bool any, struct slot **out,
                   struct error *err);
+/* No index, and nothing but its link: it was never checked out. */
+bool slot_holds_nothing(const struct slot *slot);
+int slot_first_checkout(struct slot *slot, const char *base, const char *const *paths,
+                        struct error *err);
+/* The commit that a new slot starts at: base, or HEAD when it is NULL. */
+int slot_first_commit(const struct repo *repo, const char *base, char hex[HEX_SIZE],
+                      struct error *err);
+/* Says in the marker what slot_first_checkout left to be said. */
+int slot_mark(struct slot *slot, struct error *err);
 /* Before anything is done in a slot: the configuration as it is now, the .git file as it
  * must be (a repository that an agent made in its place is moved aside). */
 int slot_prepare(struct slot *slot, struct error *err);

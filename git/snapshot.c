@@ -105,18 +105,12 @@ static int is_reached(const struct slot *slot, const char *hex, struct error *er
 /* What was just checked out needs no look: the index says it all. 0, or 1 where it does not. */
 static int capture_untouched(struct slot *slot, struct capture *out)
 {
-	_cleanup_free_ char *own = repo_path(slot->git_dir, "index");
-	_cleanup_free_ char *copy = repo_path(slot->git_dir, "pleach.index");
 	char head[HEX_SIZE], tree[HEX_SIZE];
 
 	if (worktree_head(&slot->repo, slot->git_dir, head, NULL, NULL) != 1 ||
 	    commit_tree(&slot->repo, head, tree, NULL) < 0)
 		return 1;
-	file_remove_all(copy, NULL);
-	if (file_copy(own, copy, NULL) != 1)
-		return 1;
 	memcpy(out->tree, tree, sizeof tree);
-	out->index = xstrdup(copy);
 	out->skipped = slot->marker.sparse != NULL;
 	out->fence = slot->fence;
 	return 0;

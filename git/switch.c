@@ -152,6 +152,11 @@ static int begin(struct slot *slot, int64_t attempt, const char *branch, const c
 	marker->base = xstrdup(base);
 	for (size_t i = 0; private_paths && private_paths[i]; i++)
 		strv_push(&marker->private_paths, xstrdup(private_paths[i]));
+	/* On the disk it is known as a slot that was never checked out, which is as good: only we
+	 * were in it. Not where private files follow, which a later attempt must not take for its
+	 * own. */
+	if (slot->unmarked && (!marker->private_paths || !marker->private_paths[0]))
+		return marker_write_lazily(slot->git_dir, marker, err);
 	return marker_write(slot->git_dir, marker, err);
 }
 
@@ -165,7 +170,8 @@ static int finish(struct slot *slot, const struct slot_order *order, char ***pri
 	*private_paths = NULL;
 	slot->marker.previous = 0;
 	slot->marker.phase = run ? SLOT_RUNNING : SLOT_READY;
-	return marker_write(slot->git_dir, &slot->marker, err);
+	slot->unmarked = true;
+	return slot_mark(slot, err);
 }
 
 /* The branch at base, and HEAD on it. */
@@ -249,8 +255,8 @@ static int replace(struct slot *slot, int64_t owner, struct capture *capture, co
 	return fresh ? clean_all(slot, err) : 0;
 }
 
-int slot_switch(struct slot *slot, int64_t attempt, const struct slot_order *order,
-                struct error *err)
+static int switch_slot(struct slot *slot, int64_t attempt, const struct slot_order *order,
+                       struct error *err)
 {
 	_cleanup_free_ char *full = full_name(order->branch), *kept = NULL;
 	_cleanup_strv_ char **paths = NULL, **old = NULL, **copy = NULL, **link = NULL;
@@ -285,4 +291,13 @@ int slot_switch(struct slot *slot, int64_t attempt, const struct slot_order *ord
 		return error_wrap(err, "switch of %s", slot->dir);
 	}
 	return finish(slot, order, &paths, err);
+}
+
+int slot_switch(struct slot *slot, int64_t attempt, const struct slot_order *order,
+                struct error *err)
+{
+	if (switch_slot(slot, attempt, order, err) == 0)
+		return 0;
+	slot_mark(slot, NULL); /* it may stay as it is for long, where people can come to */
+	return -1;
 }

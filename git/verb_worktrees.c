@@ -87,7 +87,8 @@ static int add_open(const struct repo *repo, const char *dir, const char *head, 
 	if (!file_exists(dir) && (stale = worktree_git_dir(repo, dir)) &&
 	    worktree_remove(repo, dir, err) < 0)
 		return -1;
-	if (make_parents(dir, err) < 0 || worktree_add(repo, dir, head, NULL, &git_dir, err) < 0)
+	if (make_parents(dir, err) < 0 ||
+	    worktree_add(repo, dir, head, NULL, NULL, &git_dir, err) < 0)
 		return -1;
 	run.git_dir = git_dir;
 	if (git_run(repo, &run, GIT_ARGS("read-tree", "--reset", "-u", "HEAD"), err) < 0) {

@@ -333,7 +333,7 @@ int worktree_reset_settings(const struct repo *repo, const char *git_dir, struct
 
 /* The layout of gitrepository-layout(5); `locked` first: what has it is pruned by nobody. */
 static int fill_entry(const struct repo *repo, const char *entry, const char *dir, const char *head,
-                      const char *reason, struct error *err)
+                      const char *reason, const struct worktree_file *more, struct error *err)
 {
 	_cleanup_free_ char *where = xasprintf("%s/.git\n", dir);
 	_cleanup_free_ char *lock = xasprintf("%s\n", reason);
@@ -342,6 +342,7 @@ static int fill_entry(const struct repo *repo, const char *entry, const char *di
 	if (write_entry(entry, "locked", lock, err) < 0 ||
 	    write_entry(entry, "commondir", "../..\n", err) < 0 ||
 	    write_entry(entry, "HEAD", line, err) < 0 ||
+	    (more && write_entry(entry, more->name, more->text, err) < 0) ||
 	    write_entry(entry, "gitdir", where, err) < 0)
 		return -1;
 	return worktree_reset_settings(repo, entry, err);
@@ -354,17 +355,30 @@ static int sync_file(const char *path, struct error *err)
 	return fd < 0 || fsync(fd) < 0 ? error_errno(err, "cannot sync %s", path) : 0;
 }
 
+/* Begins to write, so that the syncs that follow find little left to wait for one by one. */
+static void start_sync(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd >= 0)
+		sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 /* What an entry cannot be told by or repaired without, and no more: a sync of the whole file system
  * waits for everything that anybody has written to it. */
-static int sync_entry(const struct repo *repo, const char *entry, struct error *err)
+static int sync_entry(const struct repo *repo, const char *entry, const struct worktree_file *more,
+                      struct error *err)
 {
 	_cleanup_free_ char *locked = repo_path(entry, "locked"),
 	                    *where = repo_path(entry, "gitdir"),
+	                    *last = repo_path(entry, more ? more->name : "commondir"),
 	                    *parent = repo_path(repo->place.common_dir, "worktrees");
-	const char *const paths[] = {locked, where, entry, parent, repo->place.common_dir};
+	const char *const paths[] = {locked, where, last, entry, parent, repo->place.common_dir};
 
 	if (control_off("fsync-git"))
 		return 0;
+	for (size_t i = 0; i < 3; i++)
+		start_sync(paths[i]);
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
 		if (sync_file(paths[i], err) < 0)
 			return -1;
@@ -372,15 +386,16 @@ static int sync_entry(const struct repo *repo, const char *entry, struct error *
 }
 
 int worktree_register(const struct repo *repo, const char *dir, const char *head,
-                      const char *reason, char **git_dir, struct error *err)
+                      const char *reason, const struct worktree_file *more, char **git_dir,
+                      struct error *err)
 {
 	char *entry = make_entry(repo, dir, err);
 
 	if (!entry)
 		return -1;
-	if (fill_entry(repo, entry, dir, head, reason ? reason : BEING_MADE, err) < 0 ||
+	if (fill_entry(repo, entry, dir, head, reason ? reason : BEING_MADE, more, err) < 0 ||
 	    /* The link last: after a power cut it must not be all that there is. */
-	    sync_entry(repo, entry, err) < 0 || worktree_link_repair(dir, entry, err) < 0) {
+	    sync_entry(repo, entry, more, err) < 0 || worktree_link_repair(dir, entry, err) < 0) {
 		file_remove_all(entry, NULL);
 		free(entry);
 		return -1;
@@ -394,7 +409,7 @@ int worktree_register(const struct repo *repo, const char *dir, const char *head
 }
 
 int worktree_add(const struct repo *repo, const char *dir, const char *head, const char *reason,
-                 char **git_dir, struct error *err)
+                 const struct worktree_file *more, char **git_dir, struct error *err)
 {
 	_cleanup_close_ int lock = worktree_lock(repo, err);
 	_cleanup_free_ char *settled = NULL;
@@ -408,7 +423,7 @@ int worktree_add(const struct repo *repo, const char *dir, const char *head, con
 	settled = path_settle(dir);
 	if (!settled)
 		error_errno(err, "cannot look at %s", dir);
-	if (!settled || worktree_register(repo, settled, head, reason, git_dir, err) < 0) {
+	if (!settled || worktree_register(repo, settled, head, reason, more, git_dir, err) < 0) {
 		if (made)
 			rmdir(dir);
 		return -1;

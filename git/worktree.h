@@ -40,19 +40,26 @@ int worktree_link_repair(const char *dir, const char *git_dir, struct error *err
 
 /* Takes the lock that serialises changes of worktree metadata; close the descriptor. */
 int worktree_lock(const struct repo *repo, struct error *err);
+/* A further file of an entry. */
+struct worktree_file {
+	const char *name, *text;
+};
+
 /* Adds a worktree at `dir` (which may be there), nothing checked out; undone when it fails
  * half-way. The metadata lock is taken inside. head: a branch (full name), or a commit: detached.
- * reason: it is locked for that, or NULL. Not by `git worktree add`: that reads every other entry,
- * fails on one that is damaged, and gets slower with each. `*git_dir`: caller frees. */
+ * reason: it is locked for that, or NULL. more: as durable as the entry; or NULL. Not by `git
+ * worktree add`: that reads every other entry, fails on one that is damaged, and gets slower with
+ * each. `*git_dir`: caller frees. */
 int worktree_add(const struct repo *repo, const char *dir, const char *head, const char *reason,
-                 char **git_dir, struct error *err);
+                 const struct worktree_file *more, char **git_dir, struct error *err);
 /* Removes the directory when it is there, and its entry. */
 int worktree_remove(const struct repo *repo, const char *dir, struct error *err);
 /* Removes entries for `dir` (settled path) that name no worktree yet: their maker died. */
 int worktree_remove_half(const struct repo *repo, const char *dir, struct error *err);
 /* As worktree_add for a directory that is there (settled path), without the lock. */
 int worktree_register(const struct repo *repo, const char *dir, const char *head,
-                      const char *reason, char **git_dir, struct error *err);
+                      const char *reason, const struct worktree_file *more, char **git_dir,
+                      struct error *err);
 
 /* Settings of its own (config.worktree) as they were when it was made: those of the main one. */
 int worktree_reset_settings(const struct repo *repo, const char *git_dir, struct error *err);

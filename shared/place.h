@@ -47,6 +47,8 @@ int place_sync_name(const char *path);
  * that died left as the temporary file goes with the next write. */
 #define PLACE_HALF ".half" /* behind the name of a file: its temporary one */
 int place_write_file(const char *path, const void *data, size_t len, struct error *err);
+/* The same without fsync: a power cut leaves the old file, the new one, or an empty one. */
+int place_write_file_lazily(const char *path, const void *data, size_t len, struct error *err);
 /* Reads a whole file, at most max bytes. NOT_FOUND, INVALID (too long), EXTERNAL. `*data` is
  * NUL-terminated; caller frees. */
 int place_read_file(const char *path, size_t max, char **data, size_t *len, struct error *err);

@@ -92,7 +92,8 @@ static int open_half(const char *half)
 	return -1;
 }
 
-int place_write_file(const char *path, const void *data, size_t len, struct error *err)
+static int write_file(const char *path, const void *data, size_t len, bool durably,
+                      struct error *err)
 {
 	_cleanup_free_ char *half = xasprintf("%s" PLACE_HALF, path);
 	int fd = open_half(half), rc;
@@ -100,11 +101,11 @@ int place_write_file(const char *path, const void *data, size_t len, struct erro
 	if (fd < 0)
 		return error_errno(err, "cannot write %s", path);
 	rc = write_all(fd, data, len);
-	if (rc == 0)
+	if (rc == 0 && durably)
 		rc = fsync(fd);
 	if (rc == 0)
 		rc = rename(half, path);
-	if (rc == 0)
+	if (rc == 0 && durably)
 		rc = place_sync_name(path);
 	if (rc < 0) {
 		error_errno(err, "cannot write %s", path);
@@ -112,6 +113,16 @@ int place_write_file(const char *path, const void *data, size_t len, struct erro
 	}
 	close(fd);
 	return rc;
+}
+
+int place_write_file(const char *path, const void *data, size_t len, struct error *err)
+{
+	return write_file(path, data, len, true, err);
+}
+
+int place_write_file_lazily(const char *path, const void *data, size_t len, struct error *err)
+{
+	return write_file(path, data, len, false, err);
 }
 
 /* A new folder is as durable as what will be in it. */

@@ -6,7 +6,6 @@
 
 #include "attributes.h"
 #include "patch.h"
-#include "sha1.h"
 
 #define ROUNDS 25
 
@@ -329,32 +328,6 @@ static void test_same_size_in_the_same_moment_is_seen(void **state)
 	slot_close(slot);
 }
 
-static void test_sha1(void **state)
-{
-	static const struct {
-		size_t len;
-		const char *want;
-	} known[] = {{0, "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
-	             {3, "7e240de74fb1ed08fa08d38063f6a6a91462a815"},
-	             {55, "c1c8bbdc22796e28c0e15163d20899b65621d65a"},
-	             {56, "c2db330f6083854c99d4b5bfb6e8f29f201be699"},
-	             {64, "0098ba824b5c16427bd7a1122a5a442a25ec644d"},
-	             {1000, "291e9a6c66994949b57ba5e650361e98fc36b1ba"}};
-	char text[1000];
-
-	(void)state;
-	memset(text, 'a', sizeof text);
-	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-		unsigned char sum[SHA1_SIZE];
-		char hex[2 * SHA1_SIZE + 1];
-
-		sha1(text, known[i].len, sum);
-		for (size_t k = 0; k < SHA1_SIZE; k++)
-			snprintf(hex + 2 * k, 3, "%02x", sum[k]);
-		assert_string_equal(hex, known[i].want);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,7 +339,6 @@ int main(void)
 	    universe_test(test_same_size_in_the_same_moment_is_seen),
 	    cmocka_unit_test(test_attributes_are_judged),
 	    universe_test(test_damaged_indexes),
-	    cmocka_unit_test(test_sha1),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
