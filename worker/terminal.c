@@ -230,6 +230,19 @@ void terminal_resize(struct terminal *t, uint16_t columns, uint16_t rows)
 		set_size(t->fd, columns, rows);
 }
 
+bool terminal_is_unread(const struct terminal *t)
+{
+	_cleanup_close_ int opened = -1;
+	int fd = t->other, bytes = 0;
+
+	if (t->closed)
+		return false;
+	/* Only the other end knows, and closing it again changes nothing while a program has it. */
+	if (fd < 0)
+		fd = opened = open(t->path, O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	return fd >= 0 && ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
 int terminal_modes(const struct terminal *t, struct termios *out)
 {
 	return t->closed ? -1 : tcgetattr(t->fd, out);

@@ -41,6 +41,8 @@ void terminal_resize(struct terminal *terminal, uint16_t columns, uint16_t rows)
 /* True when a program waits in read(2) for what is typed on it: what a line-wise program does, and
  * one that has not set it up yet does not. */
 bool terminal_is_read(const struct terminal *terminal);
+/* True when something that was typed has not been read yet (in canonical mode: a whole line). */
+bool terminal_is_unread(const struct terminal *terminal);
 /* How the programs on it set it at this moment. */
 int terminal_modes(const struct terminal *terminal, struct termios *out);
 

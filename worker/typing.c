@@ -2,9 +2,11 @@
  *
  * A prompt typed too early is lost, one typed with its return in a burst is taken for a
  * paste and never submitted: so a text goes in when the first output has settled, and its
- * carriage return follows after a pause. It is bracketed only where the agent switched that
- * on. Whatever the terminal itself would act on (escape, and the special characters of the
- * modes that are set at that moment) is left out: a text may come from another agent. */
+ * carriage return follows after a pause, once what was typed has been read: a busy program that
+ * reads both at once may take the return for a part of the text. It is bracketed only where the
+ * agent switched that on. Whatever the terminal itself would act on (escape, and the special
+ * characters of the modes that are set at that moment) is left out: a text may come from another
+ * agent. */
 #include "typing.h"
 
 #include <stdlib.h>
@@ -20,11 +22,20 @@
 #define SETTLE_LAST_MS   60000 /* it neither set its terminal up nor reads it: no sign will come */
 #define RETURN_PAUSE_MS  150
 #define NEXT_PAUSE_MS    100
+#define LOOK_MS          20    /* whether it was read */
+#define UNREAD_MAX_MS    10000 /* it does not read: it gets the rest all the same */
 #define BEGIN_AGAIN_MS   1000
 #define COOKED_PIECE     1000 /* bytes of a line; the line discipline cuts it at 4,095 */
 #define HELD_KEYS_MAX    (64u << 10)
 
-enum typing_state { TYPING_WAITS, TYPING_IDLE, TYPING_TEXT, TYPING_PAUSE, TYPING_RETURN };
+enum typing_state {
+	TYPING_WAITS,
+	TYPING_IDLE,
+	TYPING_TEXT,
+	TYPING_PAUSE,
+	TYPING_RETURN,
+	TYPING_TAKEN
+};
 
 struct typing_item {
 	char *text;
@@ -42,7 +53,9 @@ struct typing {
 	uint64_t started, last_output;
 	uint64_t rests_until; /* between two texts */
 	bool printed;
-	bool cooked; /* the text under way was written for a terminal in canonical mode */
+	bool cooked;          /* the text under way was written for a terminal in canonical mode */
+	uint64_t unread_from; /* since when what was written may be unread */
+	uint64_t read_at;     /* since when it is not; 0: it is */
 	struct ansi_watch watch;
 	struct typing_item *first, **last;
 	struct buf held_keys;
@@ -211,6 +224,46 @@ static void type_text(struct typing *t)
 	} /* else the queue is full: again when it is empty */
 }
 
+/* How long to wait on for its program to have read what was written for `ms`; 0: no longer. In
+ * canonical mode the terminal itself keeps lines apart, however late they are read. */
+static uint64_t unread_left(struct typing *t, uint64_t ms)
+{
+	uint64_t now = uv_now(t->timer.loop);
+
+	if (t->cooked || now >= t->unread_from + UNREAD_MAX_MS)
+		return 0;
+	if (terminal_is_unread(t->terminal)) {
+		t->read_at = 0;
+		return LOOK_MS;
+	}
+	if (!t->read_at)
+		t->read_at = now;
+	return now < t->read_at + ms ? t->read_at + ms - now : 0;
+}
+
+/* All of it was written: it is looked whether it is read. */
+static void written(struct typing *t, enum typing_state next, uint64_t ms)
+{
+	t->state = next;
+	t->unread_from = uv_now(t->timer.loop);
+	t->read_at = 0;
+	wait_for(t, t->cooked ? 0 : ms);
+}
+
+/* The next text may come in a moment, and what a person typed meanwhile now. */
+static void rest(struct typing *t)
+{
+	t->state = TYPING_IDLE;
+	if (t->held_keys.len) {
+		terminal_write(t->terminal, t->held_keys.data, t->held_keys.len);
+		buf_finish(&t->held_keys);
+	}
+	t->rests_until = uv_now(t->timer.loop) + NEXT_PAUSE_MS;
+	if (t->first)
+		wait_for(t, NEXT_PAUSE_MS);
+}
+
+/* It is the program's, whenever that reads it: it may end by it. */
 static void type_done(struct typing *t)
 {
 	struct typing_item *item = t->first;
@@ -221,15 +274,26 @@ static void type_done(struct typing *t)
 		t->last = &t->first;
 	free(item->text);
 	free(item);
-	t->state = TYPING_IDLE;
-	if (t->held_keys.len) {
-		terminal_write(t->terminal, t->held_keys.data, t->held_keys.len);
-		buf_finish(&t->held_keys);
-	}
-	t->rests_until = uv_now(t->timer.loop) + NEXT_PAUSE_MS;
-	if (t->first)
-		wait_for(t, NEXT_PAUSE_MS);
+	if (t->cooked)
+		rest(t);
+	else
+		written(t, TYPING_TAKEN, LOOK_MS);
 	t->handler->on_typed(t->context, id);
+}
+
+static void type_return(struct typing *t)
+{
+	uint64_t left = unread_left(t, RETURN_PAUSE_MS);
+
+	if (left) {
+		wait_for(t, left);
+		return;
+	}
+	t->state = TYPING_RETURN;
+	if (!terminal_write(t->terminal, "\r", 1)) {
+		t->state = TYPING_PAUSE;
+		wait_for(t, RETURN_PAUSE_MS);
+	}
 }
 
 static void typing_step(uv_timer_t *timer)
@@ -237,7 +301,7 @@ static void typing_step(uv_timer_t *timer)
 	struct typing *t = timer->data;
 	uint64_t left;
 
-	if (!t->terminal || !t->first)
+	if (!t->terminal || (!t->first && t->state != TYPING_TAKEN))
 		return;
 	switch (t->state) {
 	case TYPING_WAITS:
@@ -253,11 +317,14 @@ static void typing_step(uv_timer_t *timer)
 		type_text(t);
 		return;
 	case TYPING_PAUSE:
-		t->state = TYPING_RETURN;
-		if (!terminal_write(t->terminal, "\r", 1)) {
-			t->state = TYPING_PAUSE;
-			wait_for(t, RETURN_PAUSE_MS);
-		}
+		type_return(t);
+		return;
+	case TYPING_TAKEN:
+		left = unread_left(t, 0);
+		if (left)
+			wait_for(t, left);
+		else
+			rest(t);
 		return;
 	case TYPING_TEXT:
 	case TYPING_RETURN:
@@ -307,9 +374,10 @@ void typing_answer_queries(struct typing *t, bool alone)
 	struct ansi_watch *w = &t->watch;
 
 	if (alone) {
-		/* A 1x1 cursor and the attributes of a VT100, as tmux says them. */
+		/* Some place in the second row (in the first it would read like a key, F3), and the
+		 * attributes of a VT100, as tmux says them. */
 		if (w->asked_position)
-			typing_keys(t, "\033[1;1R", 6);
+			typing_keys(t, "\033[2;2R", 6);
 		if (w->asked_status)
 			typing_keys(t, "\033[0n", 4);
 		if (w->asked_device)
@@ -321,8 +389,7 @@ void typing_answer_queries(struct typing *t, bool alone)
 void typing_drained(struct typing *t)
 {
 	if (t->state == TYPING_TEXT) {
-		t->state = TYPING_PAUSE;
-		wait_for(t, t->cooked ? 0 : RETURN_PAUSE_MS);
+		written(t, TYPING_PAUSE, LOOK_MS);
 	} else if (t->state == TYPING_RETURN) {
 		type_done(t);
 	} else if (t->state == TYPING_IDLE && t->first) {

@@ -96,6 +96,44 @@ static void test_typed_prompts(void **state)
 	type_prompt(f, 6, "-echo", 300000, false, "");
 }
 
+/* A program that is busy has not read what was typed: its carriage return waits for that, so that a
+ * read never brings both. */
+static void test_busy_program(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *got = NULL, *go = NULL;
+	size_t n;
+
+	fake_begin(f);
+	fake_fifo(f, "go");
+	go = fake_path(f, "go");
+	fake_assign(
+	    f,
+	    tui_task(1,
+	             "stty raw -echo; echo ready; read x < $PLEACH_ROOT/../go; "
+	             "dd bs=4096 count=1 2>/dev/null > one; dd bs=4096 count=1 2>/dev/null > two",
+	             "none"));
+	fake_notify(f, "attempt.message",
+	            json_pack("{s:i,s:i,s:s}", "attempt", 1, "id", 11, "text", "a text"));
+	{
+		_cleanup_close_ int fd = open(go, O_RDWR | O_CLOEXEC);
+		_cleanup_free_ char *journal = fake_path(f, "state/attempts/1/typed");
+
+		while (access(journal, F_OK) != 0) /* written down right before it is typed */
+			poll(NULL, 0, 1);
+		poll(NULL, 0, 400); /* longer than the pause before a return */
+		assert_int_equal(write_all(fd, "x\n", 2), 0);
+		fake_result(f);
+	}
+	got = fake_file(f, "root/one", &n);
+	assert_int_equal(n, 6);
+	assert_memory_equal(got, "a text", 6);
+	free(got);
+	got = fake_file(f, "root/two", &n);
+	assert_int_equal(n, 1);
+	assert_memory_equal(got, "\r", 1);
+}
+
 /* An agent that speaks the protocol: it asks leave, says what it does, and answers. */
 static const char acp_agent[] =
     "say() { printf '%s\\n' \"{\\\"jsonrpc\\\":\\\"2.0\\\",$1}\"; }\n"
@@ -240,10 +278,8 @@ static void test_views(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	    T(test_messages),
-	    T(test_typed_prompts),
-	    T(test_acp),
-	    T(test_views),
+	    T(test_messages), T(test_typed_prompts), T(test_busy_program),
+	    T(test_acp),      T(test_views),
 	};
 
 	if (argc > 1)
