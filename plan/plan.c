@@ -116,7 +116,7 @@ int plan_read(const char *file, const struct plan_context *ctx, json_t **plan, j
 	if (status)
 		return -1;
 	if (read_all(&r, &name, &tasks, &task_secrets))
-		return plan_note(&r), plan_noted(&r);
+		return plan_tell(&r);
 	*plan = plan_json(&r, name, tasks);
 	*secrets = json_pack("{s:O,s:o,s:O}", "plan", r.env, "agents", plan_agents_secrets(&r),
 	                     "tasks", task_secrets);

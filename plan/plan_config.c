@@ -388,5 +388,5 @@ int plan_config_note(struct plan_reader *r)
 
 int plan_config_read(struct plan_reader *r)
 {
-	return plan_config_note(r) ? -1 : plan_noted(r);
+	return plan_config_note(r) ? plan_tell(r) : plan_noted(r);
 }

@@ -61,6 +61,8 @@ int plan_fail(struct plan_reader *r, const struct yaml_node *node, const char *f
 int plan_note(struct plan_reader *r);
 /* 0 when nothing was noted, else -1 with all of that in r->err, a line each. */
 int plan_noted(struct plan_reader *r);
+/* -1, with what was noted and what r->err says now. */
+int plan_tell(struct plan_reader *r);
 void plan_warn(struct plan_reader *r, const struct yaml_node *node, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Refuses keys that are not among `known`, naming the right one. `where`: "a task". */

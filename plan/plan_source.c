@@ -98,6 +98,13 @@ int plan_noted(struct plan_reader *r)
 	                 r->enough ? "\n(mend these first: there may be more)" : "");
 }
 
+int plan_tell(struct plan_reader *r)
+{
+	plan_note(r); /* whether or not there may be more */
+	plan_noted(r);
+	return -1;
+}
+
 void plan_warn(struct plan_reader *r, const struct yaml_node *node, const char *fmt, ...)
 {
 	va_list args;
