@@ -40,15 +40,25 @@ int token_secret_load(const char *file, struct token_secret *out, struct error *
 static void derive(const struct token_secret *secret, const char *kind, const char *name,
                    char out[2 * TOKEN_BYTES + 1])
 {
+	static const char digits[] = "0123456789abcdef";
+	static struct token_secret keyed;
+	static struct hmac_sha256_ctx hmac; /* with its key; a digest begins it anew */
+	static bool ready;
 	uint8_t digest[TOKEN_BYTES];
-	struct hmac_sha256_ctx hmac;
 
-	hmac_sha256_set_key(&hmac, sizeof secret->bytes, secret->bytes);
+	if (!ready || memcmp(&keyed, secret, sizeof keyed) != 0) {
+		hmac_sha256_set_key(&hmac, sizeof secret->bytes, secret->bytes);
+		keyed = *secret;
+		ready = true;
+	}
 	hmac_sha256_update(&hmac, strlen(kind), (const uint8_t *)kind);
 	hmac_sha256_update(&hmac, strlen(name), (const uint8_t *)name);
 	hmac_sha256_digest(&hmac, sizeof digest, digest);
-	for (size_t i = 0; i < sizeof digest; i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+	for (size_t i = 0; i < sizeof digest; i++) {
+		out[2 * i] = digits[digest[i] >> 4];
+		out[2 * i + 1] = digits[digest[i] & 15];
+	}
+	out[2 * sizeof digest] = '\0';
 }
 
 void token_of_attempt(const struct token_secret *secret, int64_t attempt, char out[TOKEN_TEXT_MAX])
