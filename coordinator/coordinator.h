@@ -193,7 +193,10 @@ struct later {
 };
 struct later *request_later(struct request *r);
 void later_reply(struct coordinator *c, struct later *later, json_t *result); /* takes both */
+/* The same of a result that is encoded: text is a string that holds it. Takes both. */
+void later_reply_text(struct coordinator *c, struct later *later, json_t *text);
 void later_fail(struct coordinator *c, struct later *later, const struct error *err);
+void later_done(struct later *later); /* it was answered by other means; takes it */
 
 /* A method: its name, who may call it, what it does. */
 struct method {

@@ -69,9 +69,25 @@ json_t *events_json(struct coordinator *c, int64_t since, int64_t limit)
 	                 "last", (json_int_t)store_event_last(c->store));
 }
 
-static json_t *events_if_any(struct coordinator *c, const struct held *h)
+/* Of one look at those who wait: what was encoded last. Many wait for the same events. */
+struct events_text {
+	int64_t since, limit;
+	json_t *text; /* a string that holds it; NULL: none yet */
+};
+
+/* New reference to the encoded answer, or NULL. */
+static json_t *events_if_any(struct coordinator *c, const struct held *h, struct events_text *last)
 {
-	return store_event_last(c->store) > h->since ? events_json(c, h->since, h->limit) : NULL;
+	if (store_event_last(c->store) <= h->since)
+		return NULL;
+	if (!last->text || last->since != h->since || last->limit != h->limit) {
+		_cleanup_json_ json_t *events = events_json(c, h->since, h->limit);
+		_cleanup_free_ char *text = jsonl_text(events);
+
+		json_decref(last->text);
+		*last = (struct events_text){h->since, h->limit, json_string_nocheck(text)};
+	}
+	return json_incref(last->text);
 }
 
 static json_t *answer_if_given(struct coordinator *c, int64_t task, struct error *err)
@@ -116,13 +132,14 @@ static json_t *down_if_idle(struct coordinator *c, const struct held *h)
 	return judges_busy() ? NULL : json_pack("{s:O}", "released", h->note);
 }
 
-static json_t *held_result(struct coordinator *c, struct held *h, struct error *err)
+static json_t *held_result(struct coordinator *c, struct held *h, struct events_text *last,
+                           struct error *err)
 {
 	switch (h->kind) {
 	case HELD_TASKS:
 		return tasks_if_rest(c, h);
 	case HELD_EVENTS:
-		return events_if_any(c, h);
+		return events_if_any(c, h, last);
 	case HELD_ANSWER:
 		return answer_if_given(c, h->tasks[0], err);
 	case HELD_RELEASE:
@@ -153,12 +170,13 @@ static bool down_is_wanted(const struct coordinator *c)
 void held_check(struct coordinator *c)
 {
 	bool was_draining = c->draining;
+	struct events_text last = {0};
 
 	for (struct held **at = &c->held; *at;) {
 		struct held *h = *at;
 		struct error err = ERROR_INIT;
 		bool wanted = h->later->conn || (h->kind == HELD_DOWN && h->now);
-		json_t *result = wanted ? held_result(c, h, &err) : NULL;
+		json_t *result = wanted ? held_result(c, h, &last, &err) : NULL;
 
 		if (!result && err.code == ERROR_NONE && wanted) {
 			at = &h->next;
@@ -167,6 +185,8 @@ void held_check(struct coordinator *c)
 		*at = h->next;
 		if (err.code != ERROR_NONE)
 			later_fail(c, h->later, &err);
+		else if (h->kind == HELD_EVENTS && result)
+			later_reply_text(c, h->later, result);
 		else
 			later_reply(c, h->later, result);
 		if (h->kind == HELD_HOOK && !wanted)
@@ -177,6 +197,7 @@ void held_check(struct coordinator *c)
 			c->draining = down_is_wanted(c);
 		held_free(h);
 	}
+	json_decref(last.text);
 	if (was_draining && !c->draining) /* judges that were not asked meanwhile */
 		judges_resume(c);
 }

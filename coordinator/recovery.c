@@ -331,6 +331,28 @@ static void recover_place(struct coordinator *c)
 		log_error("recovery", "%s", err.text);
 }
 
+static int boot_step(struct coordinator *c, void *context, struct error *err)
+{
+	const char *was = context;
+
+	(void)err;
+	if (was)
+		store_attempts_skip(c->store);
+	store_set_setting(c->store, "store.boot", c->boot);
+	return 0;
+}
+
+/* A power cut takes what workers were told before it was synced (deliver.c); what bears its number,
+ * files and agents' sessions, may still be there. */
+static void recover_boot(struct coordinator *c)
+{
+	_cleanup_free_ char *was = store_setting(c->store, "store.boot");
+	struct error err = ERROR_INIT;
+
+	if ((!was || strcmp(was, c->boot) != 0) && turn_step(c, boot_step, was, &err) < 0)
+		log_error("recovery", "%s", err.text);
+}
+
 int recovery_run(struct coordinator *c, struct error *err)
 {
 	_cleanup_free_ char *boot = store_setting(c->store, "team.boot");
@@ -338,6 +360,7 @@ int recovery_run(struct coordinator *c, struct error *err)
 	/* Until `down`, and until the machine is started anew, a team that was asked for is kept
 	 * up, whatever died. */
 	c->team.wanted = boot && strcmp(boot, c->boot) == 0;
+	recover_boot(c);
 	recover_place(c);
 	team_load(c);
 	arm_delays(c);

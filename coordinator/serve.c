@@ -23,6 +23,7 @@
 struct reply {
 	struct later *later;
 	json_t *result;
+	json_t *text;      /* a result that is encoded: instead */
 	struct error *err; /* instead of a result */
 	bool own;          /* the request's own step: its failure is answered by who ran it */
 };
@@ -53,10 +54,16 @@ static void later_free(struct later *later)
 	free(later);
 }
 
+void later_done(struct later *later)
+{
+	later_free(later);
+}
+
 static void reply_free(struct reply *reply)
 {
 	later_free(reply->later);
 	json_decref(reply->result);
+	json_decref(reply->text);
 	free(reply->err);
 	free(reply);
 }
@@ -69,6 +76,8 @@ static void reply_send(struct coordinator *c, void *context)
 	(void)c;
 	if (later->conn && later->id && reply->err)
 		rpc_peer_reply_error(later->conn->peer, later->id, reply->err);
+	else if (later->conn && later->id && reply->text)
+		rpc_peer_reply_text(later->conn->peer, later->id, reply->text);
 	else if (later->conn && later->id)
 		rpc_peer_reply(later->conn->peer, later->id, json_incref(reply->result));
 	reply_free(reply);
@@ -88,12 +97,19 @@ static void reply_drop(struct coordinator *c, void *context, const struct error 
 	reply_free(reply);
 }
 
-static void reply_queue(struct coordinator *c, struct later *later, json_t *result,
-                        const struct error *err, bool own)
+static struct reply *reply_new(struct later *later)
 {
 	struct reply *reply = xcalloc(1, sizeof *reply);
 
 	reply->later = later;
+	return reply;
+}
+
+static void reply_queue(struct coordinator *c, struct later *later, json_t *result,
+                        const struct error *err, bool own)
+{
+	struct reply *reply = reply_new(later);
+
 	reply->result = result;
 	reply->own = own;
 	if (err) {
@@ -111,6 +127,14 @@ void request_reply(struct request *r, json_t *result)
 void later_reply(struct coordinator *c, struct later *later, json_t *result)
 {
 	reply_queue(c, later, result, NULL, false);
+}
+
+void later_reply_text(struct coordinator *c, struct later *later, json_t *text)
+{
+	struct reply *reply = reply_new(later);
+
+	reply->text = text;
+	turn_effect(c, reply_send, reply_drop, reply);
 }
 
 void later_fail(struct coordinator *c, struct later *later, const struct error *err)

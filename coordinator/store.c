@@ -14,6 +14,7 @@
 #include "place.h"
 #include "store_sql.h"
 #include "store_stuck.h"
+#include "store_wal.h"
 
 #define STATEMENTS_MAX 256
 
@@ -29,6 +30,8 @@ struct store {
 	struct stuck *stuck; /* NULL: to be found out anew */
 	struct known *known;
 	int64_t last_event; /* -1: to be asked for */
+	struct store_wal wal;
+	char *file;
 };
 
 static void store_fail(struct store *store)
@@ -119,6 +122,7 @@ int store_open(const char *file, struct store **out, struct error *err)
 	configure();
 	store->known = known_new();
 	store->last_event = -1;
+	store->file = xstrdup(real);
 	if (sqlite3_open_v2(real, &store->db,
 	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
 	                        SQLITE_OPEN_NOFOLLOW,
@@ -146,8 +150,14 @@ int store_open(const char *file, struct store **out, struct error *err)
 		          sqlite3_errmsg(store->db));
 		goto fail;
 	}
+	if (store_wal_mend(real, store->db) < 0) {
+		error_set(err, ERROR_EXTERNAL, "cannot sync %s: %s", file,
+		          sqlite3_errmsg(store->db));
+		goto fail;
+	}
 	if (store_migrate(store, file, err) < 0)
 		goto fail;
+	store_wal_watch(&store->wal, store->db);
 	*out = store;
 	return 0;
 fail:
@@ -165,6 +175,7 @@ void store_close(struct store *store)
 	known_free(store->known);
 	sqlite3_finalize(store->nothing);
 	sqlite3_close(store->db);
+	free(store->file);
 	free(store);
 }
 
@@ -226,11 +237,23 @@ int store_begin(struct store *store, struct error *err)
 
 int store_commit(struct store *store, struct error *err)
 {
+	bool told;
+
 	sql_run(store, "COMMIT", "");
+	told = store_wal_told(&store->wal);
 	if (!store_failed(store, err))
 		return 0;
+	if (told) {
+		store_wal_mark(store->file);
+		die("%s, after a worker was told", store->why.text);
+	}
 	store_rollback(store);
 	return -1;
+}
+
+void store_on_written(struct store *store, store_written_fn written, void *context)
+{
+	store_wal_on_written(&store->wal, written, context);
 }
 
 void store_rollback(struct store *store)

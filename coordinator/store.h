@@ -31,6 +31,11 @@ void store_release(struct store *store);
 void store_rollback_to(struct store *store); /* and release; clears what stuck */
 /* True when a statement failed since the savepoint; fills err. */
 bool store_failed(const struct store *store, struct error *err);
+/* Inside the next commit, once the change is in the log and before it is synced: a death of this
+ * process keeps it, a power cut need not. `written` says whether it told anybody; a commit that
+ * fails after that ends this process, and the next one finds the change. */
+typedef bool (*store_written_fn)(void *context);
+void store_on_written(struct store *store, store_written_fn written, void *context);
 
 /* VACUUM INTO a new file, synced; outside a transaction. CONFLICT where there is one; nothing is
  * left of a copy that failed. */
@@ -239,6 +244,8 @@ void cleanup_attempt_row(struct attempt_row *row);
 
 bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out);
 int64_t store_attempt_insert(struct store *store, const struct attempt_row *row);
+/* Leaves out as many numbers as there may be attempts that a power cut took: one a teammate. */
+void store_attempts_skip(struct store *store);
 void store_attempt_end(struct store *store, const struct attempt_row *row);
 void store_attempt_set_session(struct store *store, int64_t id, const char *session,
                                const char *continues);

@@ -89,6 +89,14 @@ int64_t store_attempt_insert(struct store *store, const struct attempt_row *row)
 	return store_failed(store, NULL) ? 0 : sql_last_id(store);
 }
 
+void store_attempts_skip(struct store *store)
+{
+	sql_run(store,
+	        "UPDATE sqlite_sequence SET seq = seq + (SELECT count(*) FROM teammate)"
+	        " WHERE name = 'attempt'",
+	        "");
+}
+
 void store_attempt_end(struct store *store, const struct attempt_row *row)
 {
 	sql_run(store,

@@ -42,6 +42,7 @@ struct teammate {
 	struct conn *conn;
 	bool heard_by_bus; /* its status url is dialled, for good: nng comes back by itself */
 	struct later *idle;
+	bool takes_early; /* may be answered before the change is synced */
 	/* What it says it does. */
 	int64_t attempt, task;
 	char *key, *phase, *last_output, *progress;
@@ -122,8 +123,10 @@ int method_attempt_state(struct request *r, struct error *err);
 /* Hears its status on the bus, once that is open. */
 void worker_listen_to(struct coordinator *c, struct teammate *t);
 void worker_link_lost(struct coordinator *c, struct teammate *t); /* its connection ended */
-/* Answers the held worker.next with the assignment: after the commit that stored it. */
-void worker_deliver(struct coordinator *c, struct teammate *t, int64_t attempt);
+/* Answers the held worker.next with the assignment, once what stored it is committed (deliver.c).
+ */
 void worker_deliver_later(struct coordinator *c, const struct teammate *t, int64_t attempt);
+/* Right before the commit: whoever may hear of it before the sync, will. */
+void worker_tell_early(struct coordinator *c);
 
 #endif

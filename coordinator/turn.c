@@ -218,6 +218,7 @@ static void commit(struct coordinator *c)
 	if (turn_step(c, schedule_step, NULL, &err) < 0)
 		log_error("turn", "scheduling: %s", err.text);
 	c->turn.open = false;
+	worker_tell_early(c);
 	if (store_commit(c->store, &err) < 0) {
 		log_error("turn", "commit: %s", err.text);
 		err.code = ERROR_BUSY;

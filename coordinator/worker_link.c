@@ -151,66 +151,6 @@ static void freed_effect(struct coordinator *c, void *context)
 	}
 }
 
-/* Hands an assignment over: the answer to worker.next. Also used by the scheduler. */
-void worker_deliver(struct coordinator *c, struct teammate *t, int64_t attempt)
-{
-	struct later *later = t->idle;
-	json_t *assignment = assignment_json(c, attempt);
-	_cleanup_attempt_ struct attempt_row row = {0};
-	_cleanup_task_ struct task_row task = {0};
-
-	if (!later || !assignment || !store_attempt_get(c->store, attempt, &row) ||
-	    !store_task_get(c->store, row.task, &task)) {
-		json_decref(assignment);
-		return;
-	}
-	t->idle = NULL;
-	if (t->finished) {
-		json_object_set_new(assignment, "finish", t->finished);
-		t->finished = NULL;
-	}
-	teammate_set_task(t, attempt, row.task, task.key);
-	free(t->phase);
-	t->phase = xstrdup("preparing");
-	later_reply(c, later, assignment);
-	messages_deliver(c, t);
-	teammate_changed(c, t);
-}
-
-struct deliver {
-	char *name;
-	int64_t attempt;
-};
-
-static void deliver_drop(struct coordinator *c, void *context, const struct error *why)
-{
-	struct deliver *deliver = context;
-
-	(void)c;
-	(void)why;
-	free(deliver->name);
-	free(deliver);
-}
-
-static void deliver_effect(struct coordinator *c, void *context)
-{
-	struct deliver *deliver = context;
-	struct teammate *t = team_find(c, deliver->name);
-
-	if (t)
-		worker_deliver(c, t, deliver->attempt);
-	deliver_drop(c, context, NULL);
-}
-
-void worker_deliver_later(struct coordinator *c, const struct teammate *t, int64_t attempt)
-{
-	struct deliver *deliver = xcalloc(1, sizeof *deliver);
-
-	deliver->name = xstrdup(t->name);
-	deliver->attempt = attempt;
-	turn_effect(c, deliver_effect, deliver_drop, deliver);
-}
-
 /* An attempt of this teammate that its worker does not run: it was stored, never delivered.
  * When its task was cancelled meanwhile there is nothing left to deliver. */
 static int64_t deliverable(struct coordinator *c, struct teammate *t)
@@ -267,6 +207,7 @@ int method_worker_next(struct request *r, struct error *err)
 	if (!t)
 		return error_set(err, ERROR_STALE, "this worker was replaced");
 	t->heard_ms = time_mono_ms();
+	t->takes_early = json_flag(r->params, "early");
 	if (result && finish_apply(c, result, &accepted, &status, err) < 0)
 		return -1;
 	turn_effect(c, freed_effect, NULL, xstrdup(t->name));

@@ -261,21 +261,24 @@ void rpc_peer_credentials(const struct rpc_peer *peer, struct ucred *out)
 	*out = peer->credentials;
 }
 
+/* Something was added to `out`. */
+static void peer_has_more(struct rpc_peer *peer)
+{
+	if (peer->out.len - peer->sent > RPC_PEER_OUT_MAX) {
+		peer_end(peer);
+	} else if (peer->deferred && !peer->watching_write) {
+		peer_is_unsent(peer);
+	} else if (!peer->watching_write) {
+		peer->watching_write = true;
+		peer_watch(peer);
+	}
+}
+
 void rpc_peer_send(struct rpc_peer *peer, json_t *message)
 {
 	if (!peer->closed) {
 		jsonl_add(&peer->out, message);
-		if (peer->out.len - peer->sent > RPC_PEER_OUT_MAX) {
-			json_decref(message);
-			peer_end(peer);
-			return;
-		}
-		if (peer->deferred && !peer->watching_write) {
-			peer_is_unsent(peer);
-		} else if (!peer->watching_write) {
-			peer->watching_write = true;
-			peer_watch(peer);
-		}
+		peer_has_more(peer);
 	}
 	json_decref(message);
 }
@@ -338,9 +341,37 @@ void rpc_peer_flush(struct rpc_peer *peer)
 	}
 }
 
+bool rpc_peer_send_first(struct rpc_peer *peer, const char *line, size_t len)
+{
+	ssize_t n;
+
+	if (peer->closing || peer->watching_write || peer->out.len > peer->sent)
+		return false;
+	n = send(peer->fd, line, len, MSG_NOSIGNAL);
+	if (n <= 0)
+		return false;
+	if ((size_t)n < len) {
+		buf_add(&peer->out, line + n, len - (size_t)n);
+		peer_is_unsent(peer);
+	}
+	return true;
+}
+
 void rpc_peer_reply(struct rpc_peer *peer, const json_t *id, json_t *result)
 {
 	rpc_peer_send(peer, rpc_result(id, result));
+}
+
+void rpc_peer_reply_text(struct rpc_peer *peer, const json_t *id, const json_t *text)
+{
+	if (peer->closed)
+		return;
+	buf_add_str(&peer->out, "{\"jsonrpc\":\"2.0\",\"id\":");
+	jsonl_write(&peer->out, id);
+	buf_add_str(&peer->out, ",\"result\":");
+	buf_add(&peer->out, json_string_value(text), json_string_length(text));
+	buf_add_str(&peer->out, "}\n");
+	peer_has_more(peer);
 }
 
 void rpc_peer_reply_error(struct rpc_peer *peer, const json_t *id, const struct error *err)

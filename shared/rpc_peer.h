@@ -48,7 +48,12 @@ void rpc_peer_flush(struct rpc_peer *peer);
  * loop waits: one write a turn, and the kernel need not be told to watch for room first. */
 void rpc_peer_defer(struct rpc_peer *peer);
 void rpc_peer_flush_deferred(void);
+/* Sends a whole line at once. False, and nothing is sent: something waits before it, or it cannot
+ * be sent now. */
+bool rpc_peer_send_first(struct rpc_peer *peer, const char *line, size_t len);
 void rpc_peer_reply(struct rpc_peer *peer, const json_t *id, json_t *result); /* takes result */
+/* The same of a result that was encoded before, for many: text is a string that holds it. */
+void rpc_peer_reply_text(struct rpc_peer *peer, const json_t *id, const json_t *text);
 void rpc_peer_reply_error(struct rpc_peer *peer, const json_t *id, const struct error *err);
 void rpc_peer_notify(struct rpc_peer *peer, const char *method, json_t *params); /* takes params */
 /* Asks; `on_reply` gets the result (borrowed) or NULL with the error; it is called with an

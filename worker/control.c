@@ -14,6 +14,7 @@
 /* A phase is told a moment later, together with what follows soon: an agent that ends at
  * once costs one message to the coordinator's loop, not three. */
 #define STATE_DELAY_MS 10
+#define STATE_MEMBERS  4    /* of a state that tells of a phase alone (attempt_tell) */
 #define UNTOLD_MAX     1000 /* notifications that wait for the coordinator; the oldest go first */
 
 static const char *state_phase(const json_t *state)
@@ -44,11 +45,17 @@ static void state_due(uv_timer_t *timer)
 		attempt_goes_on(w->attempt);
 }
 
+/* That an agent began, and no more: it ended since, and what follows says it all. */
+static bool says_little(const json_t *state)
+{
+	return json_object_size(state) == STATE_MEMBERS;
+}
+
 void control_state(struct worker *w, json_t *state)
 {
-	/* The start is recorded at `working`; any other phase may be skipped. */
+	/* What was said at `working` is; any other phase may be skipped. */
 	if (w->state && strcmp(state_phase(w->state), "working") == 0 &&
-	    strcmp(state_phase(state), "working") != 0)
+	    strcmp(state_phase(state), "working") != 0 && !says_little(w->state))
 		send_state(w);
 	json_decref(w->state);
 	w->state = state;
@@ -247,6 +254,10 @@ void control_next(struct worker *w)
 	send_state_before_result(w);
 	if (w->result)
 		json_object_set(params, "result", w->result);
+	/* What is saved is removed when it is confirmed: the removal might outlive a power cut that
+	 * the confirmation does not. */
+	if (!w->result_saved)
+		json_object_set_new(params, "early", json_true());
 	w->link = LINK_ASKING;
 	rpc_peer_ask(w->peer, "worker.next", params, next_replied, w);
 	rpc_peer_flush(w->peer);

@@ -1,0 +1,140 @@
+/* Handing assignments over: the answers to worker.next.
+ *
+ * An assignment goes out after the commit that stored it; one without a slot as soon as it is in
+ * the store's log, while that is being synced. A power cut that takes it from the log takes the
+ * worker and its agent as well, and the task is assigned again, under a number that was never used
+ * (store_attempts_skip). With a slot it may not: the slot's marker would outlive the cut, and name
+ * an attempt that nobody knows. Must not send anything else early, nor to anybody but a worker. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "rpc.h"
+
+struct deliver {
+	char *name;
+	int64_t attempt;
+	json_t *assignment; /* NULL: not made yet */
+	struct buf line;    /* of the answer, when it may go early */
+	bool sent;
+	struct deliver *next;
+};
+
+static struct deliver *delivers; /* of this turn */
+
+static void deliver_drop(struct coordinator *c, void *context, const struct error *why)
+{
+	struct deliver *deliver = context;
+
+	(void)c;
+	(void)why;
+	for (struct deliver **at = &delivers; *at; at = &(*at)->next) {
+		if (*at == deliver) {
+			*at = deliver->next;
+			break;
+		}
+	}
+	json_decref(deliver->assignment);
+	buf_finish(&deliver->line);
+	free(deliver->name);
+	free(deliver);
+}
+
+/* Whether there is one to hand over; with what became of the worker's last result. */
+static bool make(struct coordinator *c, const struct teammate *t, struct deliver *deliver)
+{
+	if (!deliver->assignment) {
+		deliver->assignment = assignment_json(c, deliver->attempt);
+		if (deliver->assignment && t->finished)
+			json_object_set(deliver->assignment, "finish", t->finished);
+	}
+	return deliver->assignment != NULL;
+}
+
+static void hand_over(struct coordinator *c, struct teammate *t, struct deliver *deliver)
+{
+	struct later *later = t->idle;
+
+	if (!later || !make(c, t, deliver))
+		return;
+	t->idle = NULL;
+	json_decref(t->finished);
+	t->finished = NULL;
+	teammate_set_task(t, deliver->attempt, json_int(deliver->assignment, "task", 0),
+	                  json_text(deliver->assignment, "key"));
+	free(t->phase);
+	t->phase = xstrdup("preparing");
+	if (deliver->sent)
+		later_done(later);
+	else
+		later_reply(c, later, json_incref(deliver->assignment));
+	messages_deliver(c, t);
+	teammate_changed(c, t);
+}
+
+static void deliver_effect(struct coordinator *c, void *context)
+{
+	struct deliver *deliver = context;
+	struct teammate *t = team_find(c, deliver->name);
+
+	if (t)
+		hand_over(c, t, deliver);
+	deliver_drop(c, deliver, NULL);
+}
+
+void worker_deliver_later(struct coordinator *c, const struct teammate *t, int64_t attempt)
+{
+	struct deliver *deliver = xcalloc(1, sizeof *deliver);
+
+	deliver->name = xstrdup(t->name);
+	deliver->attempt = attempt;
+	deliver->next = delivers;
+	delivers = deliver;
+	turn_effect(c, deliver_effect, deliver_drop, deliver);
+}
+
+static bool may_go_early(const struct teammate *t)
+{
+	return t && t->takes_early && t->idle && t->idle->conn && t->idle->id;
+}
+
+static bool send_early(void *context)
+{
+	struct coordinator *c = context;
+	bool any = false;
+
+	for (struct deliver *deliver = delivers; deliver; deliver = deliver->next) {
+		const struct teammate *t = deliver->line.len ? team_find(c, deliver->name) : NULL;
+
+		if (!may_go_early(t))
+			continue;
+		deliver->sent =
+		    rpc_peer_send_first(t->idle->conn->peer, deliver->line.data, deliver->line.len);
+		any = any || deliver->sent;
+	}
+	return any;
+}
+
+void worker_tell_early(struct coordinator *c)
+{
+	bool any = false;
+
+	for (struct deliver *deliver = delivers; deliver; deliver = deliver->next) {
+		const struct teammate *t = team_find(c, deliver->name);
+		_cleanup_json_ json_t *answer = NULL;
+		const char *slot;
+
+		if (!may_go_early(t) || !make(c, t, deliver))
+			continue;
+		slot = json_text(json_object_get(deliver->assignment, "spec"), "slot");
+		if (!slot || strcmp(slot, "none") != 0)
+			continue;
+		answer = rpc_result(t->idle->id, json_incref(deliver->assignment));
+		jsonl_add(&deliver->line, answer);
+		any = true;
+	}
+	if (any)
+		store_on_written(c->store, send_early, c);
+}

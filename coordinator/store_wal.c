@@ -1,0 +1,130 @@
+/* The file of the write-ahead log: the moment inside a commit when the change is in it and not
+ * synced yet, and room in it before it is needed.
+ *
+ * Owns a method table in front of the log's file, so that SQLite's own commit says when that is,
+ * and the mark of a log whose sync failed after somebody had been told. Must not be used to tell
+ * anybody who outlives a power cut: what is told then is lost with it. */
+#include "store_wal.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+#define GROW_PIECE  (64 << 10)
+#define GROW_PIECES 4
+
+static struct store_wal *wal_of(sqlite3_file *file)
+{
+	return (struct store_wal *)((char *)file->pMethods - offsetof(struct store_wal, methods));
+}
+
+/* A sync of a file that grew writes its inode as well, and waits for it: twice the time and more.
+ * So the log grows by many pages at once. Behind its last frame SQLite reads whatever is there as
+ * the end. Where there is no room the log grows as it did. */
+static void grow(struct store_wal *wal, sqlite3_file *file)
+{
+	static const char zeros[GROW_PIECE];
+
+	for (int i = 0; i < GROW_PIECES; i++) {
+		if (wal->real->xWrite(file, zeros, sizeof zeros, wal->end) != SQLITE_OK)
+			return;
+		wal->end += (sqlite3_int64)sizeof zeros;
+	}
+}
+
+static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
+{
+	struct store_wal *wal = wal_of(file);
+	int rc = wal->real->xWrite(file, data, len, at);
+
+	wal->written_at = at;
+	if (rc == SQLITE_OK && at + len > wal->end) {
+		wal->end = at + len;
+		grow(wal, file);
+	}
+	return rc;
+}
+
+static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+	struct store_wal *wal = wal_of(file);
+
+	wal->end = size;
+	return wal->real->xTruncate(file, size);
+}
+
+/* A log that begins anew has its header synced first; behind that nothing is written yet. */
+static int wal_sync(sqlite3_file *file, int flags)
+{
+	struct store_wal *wal = wal_of(file);
+	store_written_fn written = wal->written;
+
+	if (written && wal->written_at > 0) {
+		wal->written = NULL;
+		wal->told = written(wal->context);
+	}
+	return wal->real->xSync(file, flags);
+}
+
+int store_wal_watch(struct store_wal *wal, sqlite3 *db)
+{
+	sqlite3_file *file = NULL;
+
+	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) != SQLITE_OK ||
+	    !file || !file->pMethods)
+		return -1;
+	wal->real = file->pMethods;
+	wal->methods = *wal->real;
+	wal->methods.xWrite = wal_write;
+	wal->methods.xTruncate = wal_truncate;
+	wal->methods.xSync = wal_sync;
+	if (wal->real->xFileSize(file, &wal->end) != SQLITE_OK)
+		wal->end = 0;
+	file->pMethods = &wal->methods;
+	return 0;
+}
+
+void store_wal_on_written(struct store_wal *wal, store_written_fn written, void *context)
+{
+	wal->written = written;
+	wal->context = context;
+	wal->written_at = 0;
+	wal->told = false;
+}
+
+bool store_wal_told(struct store_wal *wal)
+{
+	bool told = wal->told;
+
+	wal->written = NULL;
+	wal->told = false;
+	return told;
+}
+
+static char *mark_of(const char *db)
+{
+	return xasprintf("%s-unsynced", db);
+}
+
+void store_wal_mark(const char *db)
+{
+	_cleanup_free_ char *mark = mark_of(db);
+	_cleanup_close_ int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	(void)fd;
+}
+
+int store_wal_mend(const char *file, sqlite3 *db)
+{
+	_cleanup_free_ char *mark = mark_of(file);
+
+	if (access(mark, F_OK) < 0)
+		return 0;
+	if (sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
+	    SQLITE_OK)
+		return -1;
+	return unlink(mark);
+}

@@ -1,0 +1,33 @@
+/* See store_wal.c. Of the store alone. */
+#ifndef PLEACH_STORE_WAL_H
+#define PLEACH_STORE_WAL_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+
+#include "store.h"
+
+struct store_wal {
+	sqlite3_io_methods methods; /* in front of `real` */
+	const sqlite3_io_methods *real;
+	sqlite3_int64 written_at; /* where the last write began */
+	sqlite3_int64 end;        /* of the file */
+	store_written_fn written; /* NULL: nobody is to be told */
+	void *context;
+	bool told;
+};
+
+/* Once the log is open. The structure must outlive the connection. -1: SQLite does not say which
+ * file it is; nobody is told early then. */
+int store_wal_watch(struct store_wal *wal, sqlite3 *db);
+void store_wal_on_written(struct store_wal *wal, store_written_fn written, void *context);
+/* After the commit: whether somebody was told; forgets it. */
+bool store_wal_told(struct store_wal *wal);
+
+/* Somebody was told, and the sync failed: the kernel takes the log for clean, whatever the disk
+ * has of it. Whoever opens the store next brings all of it into the database itself first, or
+ * does not open it. */
+void store_wal_mark(const char *db);
+int store_wal_mend(const char *file, sqlite3 *db);
+
+#endif

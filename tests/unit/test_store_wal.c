@@ -1,0 +1,221 @@
+/* What is told inside a commit, before its sync: it is in the log by then, whatever the log went
+ * through before; and a sync that fails after it was told undoes nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mem.h"
+#include "store_fixture.h"
+
+int fdatasync(int fd);
+
+static bool syncs_fail;
+static int syncs;
+
+/* In front of libc's, for SQLite too. */
+int fdatasync(int fd)
+{
+	syncs++;
+	if (syncs_fail) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+struct told {
+	struct store_fixture *f;
+	const char *key;
+	int times, looked, begun_anew;
+	char salt[8]; /* of the log: another one when it begins anew */
+	int synced;   /* before */
+	bool anybody;
+};
+
+static void copy_file(const char *from, const char *to)
+{
+	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	char chunk[65536];
+	ssize_t n;
+
+	assert_true(in >= 0 && out >= 0);
+	while ((n = read(in, chunk, sizeof chunk)) > 0)
+		assert_int_equal(write(out, chunk, (size_t)n), n);
+}
+
+/* What another process would find if this one died now. */
+static void look(struct told *told)
+{
+	_cleanup_free_ char *wal = xasprintf("%s-wal", told->f->file),
+	                    *copy = xasprintf("%s/copy.db", told->f->dir),
+	                    *copy_wal = xasprintf("%s-wal", copy);
+	_cleanup_free_ char *value = NULL;
+	struct store *store;
+
+	copy_file(told->f->file, copy);
+	copy_file(wal, copy_wal);
+	store = fixture_open(copy);
+	value = store_setting(store, told->key);
+	assert_non_null(value);
+	store_close(store);
+	told->looked++;
+}
+
+static bool on_written(void *context)
+{
+	struct told *told = context;
+	_cleanup_free_ char *wal = xasprintf("%s-wal", told->f->file);
+	_cleanup_close_ int fd = open(wal, O_RDONLY | O_CLOEXEC);
+	char salt[8] = "";
+
+	told->times++;
+	told->synced = syncs;
+	assert_int_equal(pread(fd, salt, sizeof salt, 16), sizeof salt);
+	if (memcmp(salt, told->salt, sizeof salt) != 0) {
+		told->begun_anew++;
+		memcpy(told->salt, salt, sizeof salt);
+		look(told);
+	} else if (told->times % 50 == 0) {
+		look(told);
+	}
+	return told->anybody;
+}
+
+static void test_told_when_it_is_in_the_log(void **state)
+{
+	struct store_fixture *f = *state;
+	_cleanup_free_ char *text = xcalloc(1, 40001);
+	struct told told = {.f = f, .anybody = true};
+
+	fixture_commit(f->store);
+	for (int i = 1; i <= 400; i++) {
+		char key[32];
+
+		snprintf(key, sizeof key, "k%d", i % 20);
+		told.key = key;
+		fixture_begin(f->store);
+		memset(text, 'a' + i % 26, 40000); /* SQLite writes no page that is the same */
+		store_set_setting(f->store, key, text);
+		store_on_written(f->store, on_written, &told);
+		assert_int_equal(told.times, i - 1);
+		fixture_commit(f->store);
+		assert_int_equal(told.times, i);
+		assert_true(syncs > told.synced); /* the sync came after it */
+	}
+	assert_true(told.begun_anew > 1); /* the log was used up, and more */
+	fixture_begin(f->store);
+	store_set_setting(f->store, "k", "v");
+	fixture_commit(f->store);
+	assert_int_equal(told.times, 400); /* of one commit each */
+	fixture_begin(f->store);
+}
+
+static void commit_that_fails(struct store_fixture *f, bool anybody)
+{
+	struct told told = {.f = f, .key = "k", .anybody = anybody};
+	struct error err = ERROR_INIT;
+
+	f->store = fixture_open(f->file);
+	fixture_begin(f->store); /* a new log has its header synced first */
+	store_set_setting(f->store, "before", "v");
+	fixture_commit(f->store);
+	fixture_begin(f->store);
+	store_set_setting(f->store, "k", "v");
+	store_on_written(f->store, on_written, &told);
+	syncs_fail = true;
+	assert_int_equal(store_commit(f->store, &err), -1);
+	syncs_fail = false;
+}
+
+static void test_a_sync_that_fails_after_it_was_told(void **state)
+{
+	struct store_fixture *f = *state;
+	_cleanup_free_ char *mark = xasprintf("%s-unsynced", f->file),
+	                    *wal = xasprintf("%s-wal", f->file), *value = NULL;
+	int status = 0, null;
+	struct stat st;
+	pid_t pid;
+
+	fixture_commit(f->store);
+	store_close(f->store);
+	f->store = NULL;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		signal(SIGABRT, SIG_DFL); /* cmocka's would go on with the tests */
+		null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		dup2(null, STDERR_FILENO);
+		commit_that_fails(f, true);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	assert_int_equal(access(mark, F_OK), 0);
+	f->store = fixture_open(f->file);
+	value = store_setting(f->store, "k");
+	assert_string_equal(value, "v");
+	assert_int_equal(access(mark, F_OK), -1);
+	assert_true(stat(wal, &st) < 0 || st.st_size == 0); /* nothing hangs on the log any more */
+	fixture_begin(f->store);
+}
+
+static void test_a_sync_that_fails_before_anybody_knows(void **state)
+{
+	struct store_fixture *f = *state;
+	_cleanup_free_ char *mark = xasprintf("%s-unsynced", f->file), *value = NULL;
+
+	fixture_commit(f->store);
+	store_close(f->store);
+	commit_that_fails(f, false);
+	value = store_setting(f->store, "k");
+	assert_null(value);
+	assert_int_equal(access(mark, F_OK), -1);
+	fixture_begin(f->store);
+}
+
+/* As many as there are teammates: each may have been told of one. */
+static void test_numbers_that_are_left_out(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t task = fixture_work(f, "t");
+	const struct attempt_row row = {
+	    .task = task, .teammate = (char *)"ash", .branch = (char *)"b", .started_at = 1};
+	int64_t first = store_attempt_insert(f->store, &row);
+
+	assert_true(first > 0);
+	for (int i = 0; i < 3; i++) {
+		_cleanup_free_ char *name = xasprintf("t%d", i);
+
+		store_team_put(f->store, &(struct teammate_row){.name = name, .number = i + 1});
+	}
+	store_attempts_skip(f->store);
+	assert_int_equal(store_attempt_insert(f->store, &row), first + 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+	    T(test_told_when_it_is_in_the_log),
+	    T(test_a_sync_that_fails_after_it_was_told),
+	    T(test_a_sync_that_fails_before_anybody_knows),
+	    T(test_numbers_that_are_left_out),
+#undef T
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
