@@ -35,11 +35,14 @@ make_repo() { # make_repo COUNT: files of about 2 kB, a hundred a directory
 			close(f)
 		}
 	}'
-	git -C "$repo" add -A
-	git -C "$repo" commit -qm start
+	git -C "$repo" -c gc.auto=0 add -A
+	git -C "$repo" -c gc.auto=0 commit -qm start
+	# As a clone has it, and so that no `git gc` of its own does it in the midst of the rounds.
+	git -C "$repo" repack -adq
 }
 
 us() { date +%s%6N; }
+spread() { sort -n "$1" | awk '{v[NR] = $1} END {printf "%d–%d", v[1] / 1000, v[NR] / 1000}'; }
 median() { sort -n "$1" | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 
 # How long the teammate was between getting a task and running its agent, from the events.
@@ -139,7 +142,7 @@ for ((i = 0; i < rounds; i++)); do
 done
 add=$(median "$work/add") first=$(median "$work/first") next=$(median "$work/next")
 echo "files $files, rounds $rounds, medians (assignment to the agent's first act)"
-echo "git worktree add $((add / 1000)) ms"
+echo "git worktree add $((add / 1000)) ms ($(spread "$work/add")); first slot $(spread "$work/first"), next $(spread "$work/next")"
 awk -v a="$add" -v f="$first" -v n="$next" 'BEGIN {
 	printf "S5 first slot %.0f ms, ratio %.2f\n", f / 1000, f / a
 	printf "S6 next slot %.0f ms, ratio %.3f\n", n / 1000, n / a

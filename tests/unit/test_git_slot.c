@@ -223,6 +223,41 @@ static void test_half_checked_out(void **state)
 	assert_sh("", sh(u->slot, "git status --porcelain; git for-each-ref refs/pleach"));
 }
 
+/* What the marker says of a new slot waits for the attempt's, unless there is none: nobody else may
+ * come to a slot that would be checked out again. */
+static void test_a_failed_first_switch_is_marked(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+	struct slot_order order = {.base = "nothing"};
+	struct error err = ERROR_INIT;
+
+	run_sh(u->slot, "grep -q '\"checked_out\":false' $(git rev-parse --git-dir)/pleach-slot");
+	assert_int_equal(slot_switch(slot, 1, &order, &err), -1);
+	run_sh(u->slot, "grep -q '\"checked_out\":true' $(git rev-parse --git-dir)/pleach-slot");
+	slot_close(slot);
+}
+
+/* Until the agent starts the disk may know no more than that the slot was made. */
+static void test_a_power_cut_in_a_first_switch(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+	_cleanup_free_ char *base = head_of(u, "main");
+
+	run_sh(u->slot, "cp $(git rev-parse --git-dir)/pleach-slot ../before");
+	start_attempt(u, slot, 1, "one");
+	slot_close(slot);
+	run_sh(u->slot, "m=$(git rev-parse --git-dir); cp ../before $m/pleach-slot; rm a.txt; "
+	                "rm $(git rev-parse --git-common-dir)/refs/heads/pleach/p/one");
+	slot = open_slot(u);
+	assert_sh("", sh(u->slot, "git status --porcelain; git for-each-ref refs/pleach/kept"));
+	assert_sh(base, sh(u->slot, "git rev-parse HEAD"));
+	start_attempt(u, slot, 1, "one");
+	assert_sh("pleach/p/one", sh(u->slot, "git symbolic-ref --short HEAD"));
+	slot_close(slot);
+}
+
 /* A git that was killed leaves its locks behind; a person who looks into the slot must not trip
  * over them. */
 static void test_locks_of_the_dead_are_removed(void **state)
@@ -435,6 +470,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    universe_test(test_a_killed_git_runs_again),
 	    universe_test(test_half_checked_out),
+	    universe_test(test_a_failed_first_switch_is_marked),
+	    universe_test(test_a_power_cut_in_a_first_switch),
 	    universe_test(test_new_slot_is_at_head_and_detached),
 	    universe_test(test_second_holder_is_busy),
 	    universe_test(test_foreign_directory_is_refused),
