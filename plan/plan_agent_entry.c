@@ -20,8 +20,8 @@ static const char *const entry_keys[] = {"command",     "prompt", "large",  "res
 static const char *const prompt_words[] = {"argv", "stdin", "type", "none", NULL};
 static const char *const session_words[] = {"given", "reported", "none", NULL};
 static const char *const until_words[] = {"seconds", "minutes", "epoch", "clock", "iso", NULL};
-static const char *const output_words[] = {"text",     "claude", "codex", "gemini",
-                                           "opencode", "pi",     NULL};
+static const char *const output_words[] = {"text",     "claude", "codex",   "gemini",
+                                           "opencode", "pi",     "copilot", NULL};
 static const char *const mode_words[] = {"exec", "tui", "acp", NULL};
 static const char *const permission_words[] = {"edit", "ask", "all", NULL};
 

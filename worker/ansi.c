@@ -8,11 +8,13 @@
 
 enum { TEXT, ESC, ESC_MORE, CSI, STRING, STRING_ESC };
 
-#define BYTE_ESC 0x1b
-#define BYTE_BEL 0x07
-#define BYTE_ENQ 0x05
-#define BYTE_CAN 0x18
-#define BYTE_SUB 0x1a
+#define BYTE_ESC  0x1b
+#define BYTE_BEL  0x07
+#define BYTE_ENQ  0x05
+#define BYTE_CAN  0x18
+#define BYTE_SUB  0x1a
+#define SHIFT_OUT 0x0e
+#define SHIFT_IN  0x0f
 
 /* The state after `c`; `*done` is set when a sequence (or string) ends with it. */
 static int advance(int state, unsigned char c, bool *done)
@@ -111,6 +113,8 @@ void ansi_add_plain(struct buf *out, const char *data, size_t len)
 			state = advance(state, c, &done);
 			continue;
 		}
+		if (c == SHIFT_OUT || c == SHIFT_IN) /* of character sets: nothing to read */
+			continue;
 		if (c == '\r') {
 			pending_return = true;
 			continue;

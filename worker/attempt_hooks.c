@@ -113,6 +113,10 @@ void attempt_hook(struct attempt *a, int64_t id, const char *text, const char *n
 	}
 	hook_read(event, &e);
 	resume_heard(a, e.session);
+	if (e.said && *e.said) {
+		free(a->said);
+		a->said = xstrdup(e.said);
+	}
 	/* What else it does meanwhile does not answer what it asked. */
 	if (e.speaks && !attempt_asks_any(a))
 		attempt_report(a, &(struct state_report){.source = STATE_HOOK,

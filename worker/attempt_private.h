@@ -55,9 +55,9 @@ struct attempt_asks; /* what waits for leave (attempt_asks.c) */
 
 /* What is told to a headless agent between its runs (attempt_turns.c). */
 struct attempt_turns {
-	bool asking;  /* the coordinator is asked what waits */
-	int asks;     /* in vain so far */
-	bool runs;    /* the agent runs, or ran last, for messages */
+	bool asking; /* the coordinator is asked what waits */
+	int asks;    /* in vain so far */
+	bool runs;   /* the agent runs, or ran last, for messages */
 	int count;
 	int64_t *ids; /* of the messages in the prompt that starts next */
 	size_t id_count;
@@ -106,7 +106,8 @@ struct attempt {
 	bool agent_ran;
 	bool slot_ready;                              /* the slot is switched to this attempt */
 	struct attempt_queued *queued, **queued_last; /* to be handed over, in this order */
-	bool handing, handing_answer;                 /* one of them is under way */
+	struct attempt_queued *in_hand;               /* the one that is under way, or NULL */
+	uint64_t dialog_until; /* a dialog on its screen was answered: time for the next screen */
 	struct attempt_known *known;
 	size_t known_count;
 	int journal; /* what was handed over, on disk; -1: nothing yet */
@@ -114,6 +115,7 @@ struct attempt {
 	bool answer_told;        /* the assignment's answer */
 	char *hook, *hooks_file; /* what it is told of `pleach hook`; NULL: nothing */
 	char *session;           /* of the agent, as it says; NULL: unknown */
+	char *said;              /* its last words, as its hook told them; NULL: none */
 
 	struct attempt_stream stream;
 	struct attempt_limits limits;

@@ -41,10 +41,11 @@ char *attempt_end_text(const struct command_end *end, const struct output *outpu
 	return line ? xasprintf("%s: %s", status, line) : xstrdup(status);
 }
 
-/* What the agent said last: its own words where it prints JSON, else the end of its output. */
+/* What the agent said last: its own words where it prints JSON or its hooks tell them, else the end
+ * of its output. */
 static char *final_text(const struct attempt *a)
 {
-	const char *said = report_text(a->report);
+	const char *said = report_text(a->report) ? report_text(a->report) : a->said;
 	struct buf safe = BUF_INIT;
 	size_t len, from = 0;
 

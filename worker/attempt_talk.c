@@ -14,7 +14,8 @@
 #include "mem.h"
 #include "text.h"
 
-#define LOOK_MS 200 /* after its screen has changed */
+#define LOOK_MS   200   /* after its screen has changed */
+#define DIALOG_MS 15000 /* for what comes on the screen behind a dialog */
 
 static json_t *input_json(const struct state_view *v)
 {
@@ -204,6 +205,13 @@ void attempt_handed(struct attempt *a, int64_t id)
 
 /* ---- handing over ---- */
 
+static void free_queued(struct attempt_queued *q)
+{
+	if (q)
+		free(q->text);
+	free(q);
+}
+
 static void queue(struct attempt *a, struct attempt_queued text)
 {
 	struct attempt_queued *q = xcalloc(1, sizeof *q);
@@ -230,25 +238,40 @@ static struct attempt_queued **next_queued(struct attempt *a)
 	return asked || !a->queued ? NULL : &a->queued;
 }
 
+/* A dialog came up before a text was begun: it goes back to the head of the queue, for the answer
+ * comes first. */
+static void take_back(struct attempt *a)
+{
+	struct attempt_queued *q = a->in_hand;
+
+	if (!q || q->answer || !a->typing || state_now(a->state)->state != AGENT_NEEDS_INPUT ||
+	    !typing_take_back(a->typing))
+		return;
+	a->in_hand = NULL;
+	q->next = a->queued;
+	if (!a->queued)
+		a->queued_last = &q->next;
+	a->queued = q;
+}
+
 static void hand_over(struct attempt *a)
 {
 	struct attempt_queued **at, *q;
 
+	take_back(a);
 	/* One that is held still gets it when it goes on, or nobody does. */
-	while (!a->handing && !a->living && (a->typing || a->acp) && (at = next_queued(a))) {
+	while (!a->in_hand && !a->living && (a->typing || a->acp) && (at = next_queued(a))) {
 		q = *at;
 		*at = q->next;
 		if (!q->next)
 			a->queued_last = at;
 		if (a->acp) {
 			acp_prompt(a->acp, q->text, q->len, q->id);
+			free_queued(q);
 		} else {
-			a->handing = true;
-			a->handing_answer = q->answer;
+			a->in_hand = q;
 			typing_add(a->typing, q->text, q->len, q->id);
 		}
-		free(q->text);
-		free(q);
 	}
 }
 
@@ -257,23 +280,53 @@ static void went_on(struct attempt *a)
 {
 	const struct state_view *v = state_now(a->state);
 
-	if (v->state == AGENT_NEEDS_INPUT && !v->request)
-		attempt_report(a,
-		               &(struct state_report){.source = v->source, .state = AGENT_WORKING});
+	if (v->state != AGENT_NEEDS_INPUT || v->request)
+		return;
+	if (v->source == STATE_SCREEN && a->typing) {
+		typing_settle(a->typing);
+		if (json_array_size(json_sub(json_sub(a->profile, "screen"), "idle")))
+			a->dialog_until = uv_now(&a->w->loop) + DIALOG_MS;
+	}
+	attempt_report(a, &(struct state_report){.source = v->source, .state = AGENT_WORKING});
+}
+
+/* Whether a text would be lost, or would answer what it is no answer to. Only where nothing but the
+ * screen speaks; it is looked at as it is now, not as it has stood for a while. What follows a
+ * dialog takes its time to come, and programs throw away what is typed before that. */
+static bool screen_refuses(struct attempt *a)
+{
+	const struct state_view *v = state_now(a->state);
+	_cleanup_free_ char *asked = NULL;
+	enum agent_state seen;
+
+	if (!a->screen || (v->state != AGENT_UNKNOWN && v->source > STATE_SCREEN))
+		return false;
+	seen = screen_state(a->screen, a->patterns, &asked);
+	if (seen == AGENT_UNKNOWN)
+		return uv_now(&a->w->loop) < a->dialog_until;
+	if (seen != AGENT_NEEDS_INPUT)
+		a->dialog_until = 0;
+	return seen == AGENT_NEEDS_INPUT;
 }
 
 static bool typing_begins(void *context, int64_t id)
 {
-	return attempt_journal(context, 'b', id);
+	struct attempt *a = context;
+
+	if (!a->in_hand->answer && screen_refuses(a))
+		return false;
+	return attempt_journal(a, 'b', id);
 }
 
 static void typing_ended(void *context, int64_t id)
 {
 	struct attempt *a = context;
+	bool answer = a->in_hand->answer;
 
-	a->handing = false;
+	free_queued(a->in_hand);
+	a->in_hand = NULL;
 	attempt_handed(a, id);
-	if (a->handing_answer)
+	if (answer)
 		went_on(a);
 	hand_over(a);
 }
@@ -462,7 +515,9 @@ void attempt_talk_end(struct attempt *a)
 	typing_free(a->typing);
 	a->acp = NULL;
 	a->typing = NULL;
-	a->handing = false;
+	free_queued(a->in_hand);
+	a->in_hand = NULL;
+	a->dialog_until = 0;
 	unwatch_screen(a);
 	uv_timer_stop(&a->w->agent_timer);
 	for (size_t i = 0; i < STATE_SOURCES; i++)
@@ -480,12 +535,12 @@ void attempt_talk_finish(struct attempt *a)
 	attempt_talk_end(a);
 	for (struct attempt_queued *q = a->queued; q; q = next) {
 		next = q->next;
-		free(q->text);
-		free(q);
+		free_queued(q);
 	}
 	if (a->journal >= 0)
 		close(a->journal);
 	free(a->known);
+	free(a->said);
 	free(a->hook);
 	free(a->hooks_file);
 }

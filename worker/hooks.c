@@ -101,6 +101,8 @@ void hook_read(const json_t *event, struct hook_event *out)
 
 	*out = (struct hook_event){.name = name ? name : json_text(event, "type"),
 	                           .session = json_text(event, "session_id")};
+	if (is(out->name, "Stop"))
+		out->said = json_text(event, "last_assistant_message");
 	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
 		if (is(out->name, events[i].name)) {
 			out->speaks = true;

@@ -19,6 +19,7 @@ struct hook_event {
 	bool asks;                         /* leave for a tool: `request` */
 	struct permission_request request; /* borrowed from the JSON */
 	const char *session;               /* borrowed from the JSON, or NULL */
+	const char *said;                  /* the words its turn ended with; borrowed, or NULL */
 };
 
 /* Reads an event. What it does not know says and asks nothing. */

@@ -332,6 +332,26 @@ static void line_pi(struct readable *r, const json_t *line, struct buf *out)
 	}
 }
 
+static void line_copilot(struct readable *r, const json_t *line, struct buf *out)
+{
+	const json_t *data = json_sub(line, "data");
+
+	if (is(line, "type", "assistant.message")) {
+		say_words(r, json_text(data, "content"), false, out);
+	} else if (is(line, "type", "tool.execution_start")) {
+		say_tool(r, json_text(data, "toolName"), json_sub(data, "arguments"), out);
+	} else if (is(line, "type", "tool.execution_complete")) {
+		bool failed = !json_flag(data, "success");
+
+		say_result(r,
+		           failed ? json_text(json_sub(data, "error"), "message")
+		                  : json_text(json_sub(data, "result"), "content"),
+		           failed, out);
+	} else if (is(line, "type", "session.error")) {
+		say_error(r, json_text(data, "message"), out);
+	}
+}
+
 /* --- the whole ----------------------------------------------------------------------- */
 
 struct readable *readable_new(const char *kind)
@@ -339,11 +359,8 @@ struct readable *readable_new(const char *kind)
 	static const struct {
 		const char *kind;
 		void (*line)(struct readable *r, const json_t *line, struct buf *out);
-	} kinds[] = {{"claude", line_claude},
-	             {"codex", line_codex},
-	             {"gemini", line_gemini},
-	             {"opencode", line_opencode},
-	             {"pi", line_pi}};
+	} kinds[] = {{"claude", line_claude},     {"codex", line_codex}, {"gemini", line_gemini},
+	             {"opencode", line_opencode}, {"pi", line_pi},       {"copilot", line_copilot}};
 
 	for (size_t i = 0; kind && i < ARRAY_LEN(kinds); i++) {
 		if (strcmp(kinds[i].kind, kind) == 0) {

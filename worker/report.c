@@ -232,7 +232,7 @@ static void read_claude_result(struct report *r, const json_t *line)
 	r->cost = 0;
 	add_cost(r, line, "total_cost_usd");
 	if (json_flag(line, "is_error"))
-		set_problem(r, json_text(line, "result"), 0, 0);
+		set_problem(r, json_text(line, "result"), http_status(line, "api_error_status"), 0);
 	else
 		clear_problem(r);
 }
@@ -349,13 +349,34 @@ static void read_pi(struct report *r, const json_t *line)
 		clear_problem(r);
 }
 
+static void read_copilot(struct report *r, const json_t *line)
+{
+	const json_t *data = json_sub(line, "data");
+
+	if (is_type(line, "assistant.message"))
+		set_text(r, json_text(data, "content"), false);
+	else if (is_type(line, "tool.execution_start"))
+		set_tool(r, json_text(data, "toolName"), json_sub(data, "arguments"));
+	else if (is_type(line, "model.call_failure"))
+		set_problem(r, json_text(data, "errorMessage"), http_status(data, "statusCode"), 0);
+	else if (is_type(line, "session.error"))
+		set_problem(r, json_text(data, "message"), http_status(data, "statusCode"), 0);
+	else if (is_type(line, "result") && json_int(line, "exitCode", 1) == 0)
+		clear_problem(r);
+}
+
 struct report *report_new(const char *kind)
 {
 	static const struct {
 		const char *kind;
 		void (*read)(struct report *report, const json_t *line);
-	} kinds[] = {{"claude", read_claude},     {"codex", read_codex}, {"gemini", read_gemini},
-	             {"opencode", read_opencode}, {"pi", read_pi},       {"acp", NULL}};
+	} kinds[] = {{"claude", read_claude},
+	             {"codex", read_codex},
+	             {"gemini", read_gemini},
+	             {"opencode", read_opencode},
+	             {"pi", read_pi},
+	             {"copilot", read_copilot},
+	             {"acp", NULL}};
 
 	for (size_t i = 0; kind && i < ARRAY_LEN(kinds); i++) {
 		if (strcmp(kinds[i].kind, kind) == 0) {

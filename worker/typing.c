@@ -21,6 +21,8 @@
 #define SETTLE_MAX_MS    15000 /* it never stops printing (a spinner) */
 #define SETTLE_LAST_MS   60000 /* it neither set its terminal up nor reads it: no sign will come */
 #define RETURN_PAUSE_MS  150
+#define LONG_TEXT        (16u << 10) /* a program takes its time to read that */
+#define LONG_PAUSE_MS    3000        /* at most so much */
 #define NEXT_PAUSE_MS    100
 #define LOOK_MS          20    /* whether it was read */
 #define UNREAD_MAX_MS    10000 /* it does not read: it gets the rest all the same */
@@ -53,6 +55,7 @@ struct typing {
 	uint64_t started, last_output;
 	uint64_t rests_until; /* between two texts */
 	bool printed;
+	bool unsettled;       /* another screen comes: the next text waits as the first one did */
 	bool cooked;          /* the text under way was written for a terminal in canonical mode */
 	uint64_t unread_from; /* since when what was written may be unread */
 	uint64_t read_at;     /* since when it is not; 0: it is */
@@ -212,6 +215,7 @@ static void type_text(struct typing *t)
 	_cleanup_buf_ struct buf out = BUF_INIT;
 
 	if (!t->handler->on_begin(t->context, t->first->id)) {
+		t->state = TYPING_WAITS;
 		wait_for(t, BEGIN_AGAIN_MS);
 		return;
 	}
@@ -253,7 +257,8 @@ static void written(struct typing *t, enum typing_state next, uint64_t ms)
 /* The next text may come in a moment, and what a person typed meanwhile now. */
 static void rest(struct typing *t)
 {
-	t->state = TYPING_IDLE;
+	t->state = t->unsettled ? TYPING_WAITS : TYPING_IDLE;
+	t->unsettled = false;
 	if (t->held_keys.len) {
 		terminal_write(t->terminal, t->held_keys.data, t->held_keys.len);
 		buf_finish(&t->held_keys);
@@ -281,12 +286,28 @@ static void type_done(struct typing *t)
 	t->handler->on_typed(t->context, id);
 }
 
+/* How long until the carriage return may follow what was read. A long text is worked on for a
+ * while, and a return that comes meanwhile is taken for a part of it: what the program shows of the
+ * text tells when it is through. */
+static uint64_t digest_left(const struct typing *t)
+{
+	uint64_t now = uv_now(t->timer.loop), due = t->unread_from + LONG_PAUSE_MS;
+
+	if (t->cooked || t->first->len < LONG_TEXT)
+		return 0;
+	if (t->last_output > t->unread_from && t->last_output + RETURN_PAUSE_MS < due)
+		due = t->last_output + RETURN_PAUSE_MS;
+	return due > now ? due - now : 0;
+}
+
 static void type_return(struct typing *t)
 {
 	uint64_t left = unread_left(t, RETURN_PAUSE_MS);
 
+	if (!left)
+		left = digest_left(t);
 	if (left) {
-		wait_for(t, left);
+		wait_for(t, left < RETURN_PAUSE_MS ? left : RETURN_PAUSE_MS);
 		return;
 	}
 	t->state = TYPING_RETURN;
@@ -352,6 +373,32 @@ void typing_add(struct typing *t, const char *text, size_t len, int64_t id)
 	t->last = &item->next;
 	if (t->first == item && (t->state == TYPING_WAITS || t->state == TYPING_IDLE))
 		wait_for(t, t->state == TYPING_WAITS ? settle_left(t) : rest_left(t));
+}
+
+bool typing_take_back(struct typing *t)
+{
+	struct typing_item *item = t->first;
+
+	if (!item || item->next || (t->state != TYPING_WAITS && t->state != TYPING_IDLE))
+		return false;
+	t->first = NULL;
+	t->last = &t->first;
+	free(item->text);
+	free(item);
+	uv_timer_stop(&t->timer);
+	return true;
+}
+
+void typing_settle(struct typing *t)
+{
+	t->started = t->last_output = uv_now(t->timer.loop);
+	if (t->state != TYPING_WAITS && t->state != TYPING_IDLE) {
+		t->unsettled = true;
+		return;
+	}
+	t->state = TYPING_WAITS;
+	if (t->first)
+		wait_for(t, settle_left(t));
 }
 
 void typing_keys(struct typing *t, const char *keys, size_t len)

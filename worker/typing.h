@@ -27,6 +27,11 @@ void typing_free(struct typing *typing);
 
 /* Queues a text. The first one is typed when the agent's first output has settled. */
 void typing_add(struct typing *typing, const char *text, size_t len, int64_t id);
+/* Takes back the only text when nothing of it was written yet: true, and it will not be typed. */
+bool typing_take_back(struct typing *typing);
+/* What it shows is another screen from now on: the next text waits until that has settled, as the
+ * first one did. */
+void typing_settle(struct typing *typing);
 /* Keys of a person. */
 void typing_keys(struct typing *typing, const char *keys, size_t len);
 /* The agent printed this. */

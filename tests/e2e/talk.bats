@@ -283,14 +283,16 @@ bye' "$(jq -r . "$W/got")"
 	has "$(pleach messages | cut -c1-200)" "unknown: its agent died"
 }
 
-# tui PLAN-TAIL on stdin: an interactive agent `tui`, its state known by its screen alone
+# tui [OPTION…] PLAN-TAIL on stdin: an interactive agent `tui`, its state known by its screen alone
 tui() {
+	local options=
+	(($# == 0)) || options=$(printf ', %s' "$@")
 	{
 		cat <<-Y
 		name: p
 		agents:
 		  tui:
-		    command: [python3, "$BATS_TEST_DIRNAME/tui_agent.py"]
+		    command: [python3, "$BATS_TEST_DIRNAME/tui_agent.py"$options]
 		    mode: tui
 		    prompt: type
 		    screen: {needs_input: ['Do you want to '], working: ['esc to interrupt'], idle: ['for shortcuts']}
@@ -328,6 +330,21 @@ tui() {
 	is completed "$(task a .status)"
 	is '["work one","two\n\tlines, while it works","ask drop v1","1","sent while it asked","done"]' \
 		"$(jq -sc . "$W/got")"
+}
+
+@test "a dialog before the prompt: nothing is typed but its answer, nothing behind it is lost, a long text ends in its return" {
+	tui --dialog --digest <<-'Y'
+	verify: "true"
+	tasks: [{id: a, prompt_file: long}]
+	Y
+	printf 'a line of many\n%.0s' {1..2000} >long
+	expect 0 pleach run --headless --detach >/dev/null
+	wait_event '.kind == "task.updated" and .data.status == "needs_input"' >/dev/null
+	expect 0 pleach send a done >/dev/null
+	expect 0 pleach answer a yes >/dev/null
+	expect 0 pleach wait a >/dev/null
+	is completed "$(task a .status)"
+	is '[30000,4]' "$(jq -sc 'map(length)' "$W/got")"
 }
 
 holds_state() {

@@ -6,7 +6,8 @@ typed, and writes each that was submitted to $W/got, a JSON string a line. What 
   work NAME      shows that it works until somebody opens the fifo $W/NAME
   ask TEXT       shows a question until it is answered
 Options: --plain without bracketed paste; --slow reads a few bytes at a time; --first TEXT is done
-first."""
+first; --dialog begins with a question: `yes` leads on, after a while and without what was typed in it,
+all else ends it; --digest takes its time for a long text, and a return in it for a part of the text."""
 import json
 import os
 import select
@@ -21,6 +22,7 @@ saved = termios.tcgetattr(0)
 tty.setraw(0)
 gate = None
 asking = ""
+dialog = "--dialog" in sys.argv
 
 
 def draw(status):
@@ -31,8 +33,25 @@ def rest():
     draw("? for shortcuts")
 
 
+def digest():
+    """What comes before it has shown the text."""
+    global text
+    if select.select([0], [], [], 0.7)[0]:
+        text += os.read(0, 65536)
+    rest()
+
+
 def submitted(text):
-    global gate, asking
+    global gate, asking, dialog
+    if dialog:
+        if text != "yes":
+            sys.exit(1)
+        dialog = False
+        os.write(1, b"\033[2J")
+        select.select([], [], [], 0.7)
+        termios.tcflush(0, termios.TCIFLUSH)
+        rest()
+        return
     with open(os.path.join(W, "got"), "a") as out:
         out.write(json.dumps(text) + "\n")
     verb, _, more = text.partition(" ")
@@ -56,7 +75,10 @@ def submitted(text):
 
 if not plain:
     os.write(1, b"\033[?1049h\033[?2004h")
-rest()
+if dialog:
+    draw("Do you want to trust this folder?\r\n> No, exit\r\n  Yes\r\n\r\nEnter to confirm")
+else:
+    rest()
 if "--first" in sys.argv:
     submitted(sys.argv[sys.argv.index("--first") + 1])
 pending, text, pasting = b"", b"", False
@@ -81,6 +103,8 @@ while True:
                 text, pending = text + pending[:-keep], pending[-keep:]
                 break
             text, pending, pasting = text + pending[:at], pending[at + len(end):], False
+            if "--digest" in sys.argv and len(text) > 16384:
+                digest()
         elif pending.startswith(start):
             pending, pasting = pending[len(start):], True
         elif len(pending) < len(start) and start.startswith(pending):

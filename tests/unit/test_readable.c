@@ -1,6 +1,6 @@
 /* Agents' streams as text for people. streams/KIND[-WHAT].jsonl are what real agents printed (pi,
- * codex, gemini, qwen, opencode; claude and cursor after their documentation), .txt what a person
- * sees. */
+ * codex, gemini, qwen, opencode, copilot; of claude -edit and -rejected, its others and cursor
+ * after their documentation), .txt what a person sees. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,10 +88,20 @@ static void test_streams(void **state)
 	static const struct {
 		const char *name, *kind;
 	} streams[] = {
-	    {"claude", "claude"}, {"claude-limited", "claude"}, {"qwen", "claude"},
-	    {"cursor", "claude"}, {"codex", "codex"},           {"codex-limited", "codex"},
-	    {"gemini", "gemini"}, {"opencode", "opencode"},     {"opencode-limited", "opencode"},
-	    {"pi", "pi"},         {"pi-limited", "pi"},
+	    {"claude", "claude"},
+	    {"claude-limited", "claude"},
+	    {"qwen", "claude"},
+	    {"cursor", "claude"},
+	    {"codex", "codex"},
+	    {"codex-limited", "codex"},
+	    {"gemini", "gemini"},
+	    {"opencode", "opencode"},
+	    {"opencode-limited", "opencode"},
+	    {"pi", "pi"},
+	    {"pi-limited", "pi"},
+	    {"claude-edit", "claude"},
+	    {"claude-rejected", "claude"},
+	    {"copilot", "copilot"},
 	};
 	static const size_t pieces[] = {1, 7, 4096, 1u << 20};
 	(void)state;

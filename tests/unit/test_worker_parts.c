@@ -42,6 +42,7 @@ static void test_plain(void **state)
 	assert_plain("a\033[1;31mb\033[0mc", "abc");
 	assert_plain("one\r\ntwo\r\n", "one\ntwo\n");
 	assert_plain("10%\r20%\r100%\r\ndone", "100%\ndone");
+	assert_plain("done\033(B\017\n\033[?25h\016\017", "done\n"); /* character sets */
 	assert_plain("\033]0;title\007x\033]8;;http://a\033\\y", "xy");
 	assert_plain("\033Pq#0\033\\z\033(Bw\033=v", "zwv");
 	assert_plain("ab\b\bcd\xc3\xa4\b!", "cd!");
