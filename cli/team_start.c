@@ -25,7 +25,7 @@ int team_plan_context(struct cli *cli, struct plan_context *out, struct error *e
 	*out = (struct plan_context){
 	    .root = cli->place.bare ? cli->place.worktree : cli->place.root,
 	    .cwd = cli->place.cwd,
-	    .default_agent = agents_first_installed(NULL),
+	    .first_agent = agents_first_installed,
 	};
 	return 0;
 }

@@ -454,6 +454,40 @@ static int find_blockers(struct request *r, json_t **out, struct error *err)
 	return 0;
 }
 
+/* One task more of a plan that is known, without a slot: git has nothing to say about it. */
+static bool needs_no_git(struct coordinator *c, const json_t *params)
+{
+	const json_t *plan = json_object_get(params, "plan"), *task;
+	struct plan_row row = {0};
+	bool known;
+	size_t i;
+
+	if (json_text(plan, "base") || json_text(plan, "target"))
+		return false;
+	json_array_foreach (json_sub(plan, "tasks"), i, task) {
+		const char *slot = json_text(json_sub(task, "spec"), "slot");
+
+		if (!slot || strcmp(slot, "none") != 0 || json_text(task, "base"))
+			return false;
+	}
+	known = store_plan_find(c->store, json_text(plan, "name"), &row) && row.base;
+	plan_row_finish(&row);
+	return known;
+}
+
+/* In the request's own step: what fails there is answered there. */
+static int store_at_once(struct coordinator *c, struct submission *sub, struct error *err)
+{
+	int rc = submit_step(c, sub, err);
+
+	if (rc < 0)
+		later_done(sub->later);
+	else
+		later_reply(c, sub->later, answer_of(c, sub));
+	submission_free(c, sub);
+	return rc;
+}
+
 int method_task_add(struct request *r, struct error *err)
 {
 	const char *name = json_text(r->params, "plan"), *nonce = json_text(r->params, "nonce");
@@ -478,6 +512,8 @@ int method_task_add(struct request *r, struct error *err)
 	              "key_free", json_flag(r->params, "key_free")),
 	    true);
 	sub->blocker_ids = blockers;
+	if (needs_no_git(r->c, sub->params))
+		return store_at_once(r->c, sub, err);
 	ask_base(r->c, sub);
 	return 0;
 }

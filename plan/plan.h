@@ -40,8 +40,10 @@ struct plan_context {
 	const char *cwd;  /* what a relative FILE starts from; NULL: the current directory */
 	const char *config_dir;    /* $XDG_CONFIG_HOME/pleach; NULL: place_config_dir() */
 	const char *default_agent; /* NAME[/MODEL] where nothing else decides; NULL: none known */
-	const char *name;          /* --name; NULL: the file decides */
-	int team;                  /* --team N: replaces the file's team; 0: not given */
+	/* Asked then, with NULL for $PATH: looking for programs takes a while. May be NULL. */
+	const char *(*first_agent)(const char *path);
+	const char *name; /* --name; NULL: the file decides */
+	int team;         /* --team N: replaces the file's team; 0: not given */
 };
 
 /* Reads and checks a plan file ("-": stdin). New references:

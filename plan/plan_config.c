@@ -187,12 +187,17 @@ bool plan_team_decides(struct plan_reader *r)
 
 int plan_default_agent(struct plan_reader *r, json_t **agent)
 {
+	const char *first;
+
 	if (plan_team_decides(r)) {
 		*agent = json_null();
 		return 0;
 	}
-	if (r->ctx->default_agent && *r->ctx->default_agent)
-		return plan_agent_named(r, NULL, r->ctx->default_agent, agent);
+	first = r->ctx->default_agent;
+	if (!first && r->ctx->first_agent)
+		first = r->ctx->first_agent(NULL);
+	if (first && *first)
+		return plan_agent_named(r, NULL, first, agent);
 	return plan_fail(r, NULL,
 	                 "no agent: none is installed that pleach knows (set agent: in "
 	                 "defaults, or install claude, codex, gemini, opencode, …)");

@@ -107,6 +107,27 @@ done_plan() {
 	expect 2 pleach add --base no-such-rev 'true'
 }
 
+@test "add to a plan without slots: git is not asked, and what is refused leaves nothing" {
+	raw_plan <<-'Y'
+	name: p
+	agents: {sh: {command: [sh, "{prompt_file}"]}}
+	defaults: {agent: sh, slot: none}
+	tasks:
+	  - {id: a, prompt: "true"}
+	Y
+	expect 0 pleach run --headless --team 1 >/dev/null
+	cp .git/config "$W/config"
+	echo "[broken" >>.git/config
+	expect 0 pleach add --plan p --key b 'echo ran >"$W/b"' >/dev/null
+	expect 0 pleach task wait b >/dev/null
+	cp "$W/config" .git/config
+	[ "$(cat "$W/b")" = ran ]
+	expect 5 pleach add --plan p --key b 'true'
+	expect 4 pleach add --plan p --key c --blocked-by nobody 'true'
+	expect 2 pleach add --plan p --key c --base no-such-rev 'true'
+	holds "$(expect 0 pleach --json task list --plan p)" '(.tasks | length) == 2 and all(.tasks[]; .status == "completed")'
+}
+
 @test "task update, stop, retry" {
 	gate go
 	plan <<-'Y'
