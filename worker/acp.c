@@ -39,9 +39,10 @@ struct acp {
 	void *context;
 	char *cwd, *session, *load;
 	bool busy, over;
-	bool interrupted; /* its turn was cancelled for the sake of the next one */
-	bool replays;     /* a loaded session: what it says first was said before */
-	int64_t numbers;  /* of permission requests so far */
+	bool interrupts_next; /* the turn that begins next is cancelled at once */
+	bool interrupted;     /* its turn was cancelled for the sake of the next one */
+	bool replays;         /* a loaded session: what it says first was said before */
+	int64_t numbers;      /* of permission requests so far */
 	struct acp_pending *pending;
 	size_t pending_count;
 	double cost; /* < 0: it never said */
@@ -225,6 +226,17 @@ static void prompt_replied(struct rpc_peer *peer, const json_t *result, const st
 	send_next(a);
 }
 
+static void interrupt(struct acp *a)
+{
+	a->interrupts_next = false;
+	if (!a->peer)
+		return;
+	a->interrupted = true;
+	rpc_peer_notify(a->peer, "session/cancel", json_pack("{s:s}", "sessionId", a->session));
+	drop_pending(a);
+	rpc_peer_flush(a->peer);
+}
+
 static void send_next(struct acp *a)
 {
 	struct acp_item *item = a->first;
@@ -253,6 +265,8 @@ static void send_next(struct acp *a)
 		a->handler->on_taken(a->context, item->id);
 	free(item->text);
 	free(item);
+	if (a->interrupts_next)
+		interrupt(a);
 }
 
 static void session_is(struct acp *a, const char *session)
@@ -524,23 +538,23 @@ void acp_prompt(struct acp *a, const char *text, size_t len, int64_t id)
 
 void acp_interrupt(struct acp *a, const char *text, size_t len)
 {
-	struct acp_item *item;
+	struct acp_item *item, **at = &a->first;
 
 	if (a->over)
 		return;
+	/* What it was started for comes first, however late it is. */
+	a->interrupts_next = !a->busy && a->first;
+	if (a->interrupts_next)
+		at = &a->first->next;
 	item = item_new(text, len, 0);
-	item->next = a->first;
-	a->first = item;
+	item->next = *at;
+	*at = item;
 	if (!item->next)
 		a->last = &item->next;
-	if (!a->busy || !a->peer) {
+	if (a->busy)
+		interrupt(a);
+	else
 		send_next(a);
-		return;
-	}
-	a->interrupted = true;
-	rpc_peer_notify(a->peer, "session/cancel", json_pack("{s:s}", "sessionId", a->session));
-	drop_pending(a);
-	rpc_peer_flush(a->peer);
 }
 
 void acp_cancel(struct acp *a)
