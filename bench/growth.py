@@ -80,6 +80,7 @@ def files(sizes):
     for size in sizes:
         with Team() as team:
             fill(team.repo, size)
+            team.git("config", "gc.auto", "0")  # git's own housekeeping outlives the commit that started it
             team.git("add", "-A")
             team.git("commit", "-qm", "files")
             team.up(1)

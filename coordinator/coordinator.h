@@ -182,6 +182,9 @@ struct request {
 
 /* Sent after the commit. Takes result. */
 void request_reply(struct request *r, json_t *result);
+/* The result as JSON text: a large one is cheaper written as it is made. Takes what is in the
+ * buffer. */
+void request_reply_text(struct request *r, struct buf *result);
 
 /* A request that is answered later. Freed by the two that answer; when its caller is gone
  * they only free. */

@@ -32,33 +32,32 @@ static bool wanted(const json_t *task, const json_t *statuses)
 	return false;
 }
 
-/* Those of `ids` that are wanted; `*rest` are the ids that one answer has no room for. */
-static json_t *list_tasks(struct request *r, const int64_t *ids, json_t **rest)
+/* Writes those of `ids` that are wanted, each as it is read: a tree of thousands costs more to make
+ * and to free than to write. Last the ids that one answer has no room for. */
+static void write_tasks(struct request *r, const int64_t *ids, struct buf *out)
 {
 	const json_t *statuses = json_sub(r->params, "status");
-	bool brief = json_flag(r->params, "brief");
-	json_t *tasks = json_array();
-	size_t size = 0, count = 0;
+	bool brief = json_flag(r->params, "brief"), first = true;
+	size_t count = 0;
 
 	while (ids[count])
 		count++;
-	for (; *ids && size < LIST_MAX; ids++) {
-		json_t *task = brief ? store_task_brief(r->c->store, *ids)
-		                     : store_task_json(r->c->store, *ids);
+	buf_add_str(out, "{\"tasks\":[");
+	for (; *ids && out->len < LIST_MAX; ids++) {
+		_cleanup_json_ json_t *task = brief ? store_task_brief(r->c->store, *ids)
+		                                    : store_task_json(r->c->store, *ids);
 
-		if (task && wanted(task, statuses)) {
-			task_add_name_among(r->c, task, count);
-			json_array_append(tasks, task);
-			size += json_dumpb(task, NULL, 0, JSON_COMPACT);
-		}
-		json_decref(task);
+		if (!task || !wanted(task, statuses))
+			continue;
+		task_add_name_among(r->c, task, count);
+		if (!first)
+			buf_add(out, ",", 1);
+		first = false;
+		jsonl_write(out, task);
 	}
-	for (; *ids; ids++) {
-		if (!*rest)
-			*rest = json_array();
-		json_array_append_new(*rest, json_integer(*ids));
-	}
-	return tasks;
+	buf_add_str(out, *ids ? "],\"rest\":[" : "]}");
+	for (; *ids; ids++)
+		buf_printf(out, "%lld%s", (long long)*ids, ids[1] ? "," : "]}");
 }
 
 int method_task_list(struct request *r, struct error *err)
@@ -66,7 +65,8 @@ int method_task_list(struct request *r, struct error *err)
 	const char *plan = json_text(r->params, "plan");
 	const json_t *only = json_sub(r->params, "ids"), *statuses = json_sub(r->params, "status");
 	struct plan_row row = {0};
-	json_t *tasks, *rest = NULL, *status;
+	struct buf tasks = BUF_INIT;
+	json_t *status;
 	int64_t *ids;
 	size_t i;
 
@@ -85,10 +85,10 @@ int method_task_list(struct request *r, struct error *err)
 	           : store_task_ids(r->c->store, row.id);
 	for (i = 0; i < json_array_size(only); i++)
 		ids[i] = json_integer_value(json_array_get(only, i));
-	tasks = list_tasks(r, ids, &rest);
+	write_tasks(r, ids, &tasks);
 	free(ids);
 	plan_row_finish(&row);
-	request_reply(r, json_pack("{s:o, s:o*}", "tasks", tasks, "rest", rest));
+	request_reply_text(r, &tasks);
 	return 0;
 }
 

@@ -124,6 +124,16 @@ void request_reply(struct request *r, json_t *result)
 	reply_queue(r->c, request_later(r), result, NULL, true);
 }
 
+void request_reply_text(struct request *r, struct buf *result)
+{
+	struct reply *reply = reply_new(request_later(r));
+
+	reply->text = json_stringn_nocheck(result->data, result->len);
+	reply->own = true;
+	buf_finish(result);
+	turn_effect(r->c, reply_send, reply_drop, reply);
+}
+
 void later_reply(struct coordinator *c, struct later *later, json_t *result)
 {
 	reply_queue(c, later, result, NULL, false);

@@ -37,9 +37,10 @@ enum teammate_state teammate_state(struct coordinator *c, const struct teammate 
 	                                 : TEAMMATE_IDLE;
 }
 
-json_t *teammate_json(struct coordinator *c, const struct teammate *t)
+/* slots: where all of them have theirs. */
+static json_t *teammate_in(struct coordinator *c, const struct teammate *t, const char *slots)
 {
-	_cleanup_free_ char *slot = teammate_slot(c, t->name), *branch = NULL;
+	_cleanup_free_ char *slot = xasprintf("%s/%s", slots, t->name), *branch = NULL;
 	_cleanup_attempt_ struct attempt_row attempt = {0};
 	char since[32], until[32];
 	int64_t until_ms;
@@ -60,12 +61,20 @@ json_t *teammate_json(struct coordinator *c, const struct teammate *t)
 	    json_text_or_null(t->progress), "since", since, "until", until_ms ? until : NULL);
 }
 
+json_t *teammate_json(struct coordinator *c, const struct teammate *t)
+{
+	_cleanup_free_ char *slots = team_slots_dir(c);
+
+	return teammate_in(c, t, slots);
+}
+
 json_t *team_json(struct coordinator *c)
 {
+	_cleanup_free_ char *slots = team_slots_dir(c);
 	json_t *teammates = json_array();
 
 	for (const struct teammate *t = c->team.first; t; t = t->next)
-		json_array_append_new(teammates, teammate_json(c, t));
+		json_array_append_new(teammates, teammate_in(c, t, slots));
 	return teammates;
 }
 

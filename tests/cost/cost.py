@@ -51,9 +51,9 @@ PROCESSES = {"clone", "clone3", "vfork", "fork"}
 SYNCS = {"fsync", "fdatasync", "sync_file_range", "syncfs"}
 
 INSTRUCTIONS = {
-    "pleach version": 230_000,
-    "pleach status": 800_000,
-    "the store, a task": 440_000,
+    "pleach version": 215_000,
+    "pleach status": 760_000,
+    "the store, a task": 390_000,
 }
 STORE_TASKS = 20
 
