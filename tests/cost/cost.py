@@ -32,17 +32,17 @@ PER_TASK = {
     "coordinator: syncs": 1.2,
     "coordinator: bytes written": 82000,  # half of it the zeros that a new log grows by (store_wal.c), once
     "coordinator: bytes sent": 2200,
-    "coordinator: messages read": 4.6,
+    "coordinator: messages read": 3.6,
     "coordinator: messages sent": 1.4,
     "coordinator: processes": 0.06,
     "coordinator: files opened": 0.3,
     "coordinator: statements": 70,
-    "coordinator: calls": 46,
+    "coordinator: calls": 43,
     "worker: processes": 1.05,
     "worker: syncs": 0.02,
-    "worker: messages sent": 3.4,
+    "worker: messages sent": 3.0,
     "worker: files opened": 4.9,
-    "worker: calls": 76,
+    "worker: calls": 70,
 }
 # Waiting, threads of nng, the clock: they depend on the machine.
 NOT_COUNTED = {"futex", "epoll_wait", "epoll_pwait", "restart_syscall", "gettid", "sched_yield", "rt_sigprocmask",
