@@ -10,8 +10,9 @@
 #include "text.h"
 #include "transition.h"
 
-#define EVENTS_MAX 10000       /* of one answer */
-#define LIST_MAX   (32u << 20) /* bytes of one answer; one more task may go over it */
+#define EVENTS_MAX 10000        /* of one answer */
+#define LIST_LARGE (256u << 10) /* bytes of an answer whose memory is given back */
+#define LIST_MAX   (32u << 20)  /* bytes of one answer; one more task may go over it */
 
 static int reply_task(struct request *r, int64_t id)
 {
@@ -88,6 +89,8 @@ int method_task_list(struct request *r, struct error *err)
 	write_tasks(r, ids, &tasks);
 	free(ids);
 	plan_row_finish(&row);
+	if (tasks.len > LIST_LARGE)
+		r->c->turn.trim = true;
 	request_reply_text(r, &tasks);
 	return 0;
 }
