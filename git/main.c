@@ -3,7 +3,7 @@
  * {"error":{"code","message"}} with exit status 1.
  *
  * Every request has "root" (a directory of the repository) and may have "pinned" (the pin
- * file, git/pinned.h). Commits are full hex, branches short names, ids numbers.
+ * file, git/repository/pinned.h). Commits are full hex, branches short names, ids numbers.
  *
  * resolve {"revs":[REV|null],"branches":[NAME]} → {"commits":[{"rev","commit":HEX|null,
  *     "error":TEXT|null}],"head_branch":NAME|null,"bare":bool,"unborn":bool,"head":HEX|null,

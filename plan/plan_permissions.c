@@ -1,6 +1,6 @@
 /* `permissions:` of a plan, of defaults and of a task: a word, or rules of what its agent may do
- * (worker/permissions.h says what they mean). Rules of a task are added to those of its plan: none
- * of them takes a refusal back. */
+ * (worker/agent/permissions.h says what they mean). Rules of a task are added to those of its plan:
+ * none of them takes a refusal back. */
 #include <string.h>
 
 #include "plan_internal.h"

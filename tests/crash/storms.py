@@ -15,7 +15,7 @@ import time
 from evidence import read_witness
 from world import check, eventually, run
 
-WORKER_PAUSE_MS = 100  # the first one; doubles (coordinator/team.h)
+WORKER_PAUSE_MS = 100  # the first one; doubles (coordinator/team/team.h)
 SERVING_PAUSE_MS = 10  # the second one, for the first is none; doubles to a second
 STARTS = 6
 

@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#include "../../coordinator/transition.c"
+#include "../../coordinator/decide/transition.c"
 
 #include "words.h"
 

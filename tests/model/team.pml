@@ -3,7 +3,7 @@
  * release, cancel, retry.
  *
  * What stands for what:
- *   table.pml             coordinator/transition.c, generated from it (tests/model/table.c)
+ *   table.pml             coordinator/decide/transition.c, generated from it (tests/model/table.c)
  *   apply                 task_transition               settle, finish_apply   finish.c
  *   finish_lost           finish.c                      schedule               store_tasks_ready, assign
  *   hello, next           worker_link.c                 died, swept            team_worker.c

@@ -2,7 +2,7 @@
  *
  * Everything here is synchronous and may take as long as git takes: callers with
  * a loop run it on a thread of their own. All git programs run with the pinned
- * environment of git/pinned.h. Nothing here ever removes the only copy of a file
+ * environment of git/repository/pinned.h. Nothing here ever removes the only copy of a file
  * that git does not ignore. */
 #ifndef PLEACH_GIT_SLOT_H
 #define PLEACH_GIT_SLOT_H
@@ -22,7 +22,7 @@ struct slot; /* holds the slot's flock for life */
 /* Opens the slot at `dir`, creating the worktree (detached, at `base`, or at HEAD
  * when base is NULL) if it is not there, and takes its lock.
  * root: the main worktree or bare repository. teammate: for the marker and the
- * worktree's lock reason. pinned_file: see git/pinned.h.
+ * worktree's lock reason. pinned_file: see git/repository/pinned.h.
  * paths: what a new slot is limited to, as slot_order.paths.
  * Errors: BUSY (another live worker holds it), EXTERNAL (no room for it, git fails). Caller frees
  * with slot_close. */

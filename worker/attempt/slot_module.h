@@ -1,4 +1,4 @@
-/* What pleach-slot.so gives: the functions of git/slot.h. It is loaded when the first
+/* What pleach-slot.so gives: the functions of git/slot/slot.h. It is loaded when the first
  * attempt with a slot comes, so that views and workers without a slot never pay for the git
  * library (6 ms and a megabyte or two each). */
 #ifndef PLEACH_WORKER_SLOT_MODULE_H

@@ -1,4 +1,4 @@
-/* pleach-slot.so: git/slot.h behind one symbol. */
+/* pleach-slot.so: git/slot/slot.h behind one symbol. */
 #include "slot_module.h"
 
 extern const struct slot_module pleach_slot_module;

@@ -397,7 +397,7 @@ bool budget_is_its_own(struct coordinator *c, int64_t task)
 
 /* ---- whom no budget can hold ---- */
 
-/* Of those that speak ACP these were seen to (worker/acp.c). */
+/* Of those that speak ACP these were seen to (worker/agent/acp.c). */
 static bool tells_over_acp(const json_t *profile)
 {
 	const char *program = json_string_value(json_array_get(json_sub(profile, "command"), 0));
