@@ -232,8 +232,7 @@ static int fill_tree(struct fill *fill, const char *git_dir, const char *commit,
 	git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
 	rc = write_all_files(fill);
 	git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 1);
-	return rc != 0 || file_remove_all(index, NULL) < 0 ||
-	       patch_index_new(&fill->all, &trees, index, NULL) < 0;
+	return rc != 0 || patch_index_new(&fill->all, &trees, index, NULL) < 0;
 }
 
 int fill_new(const struct repo *repo, const char *dir, const char *git_dir, const char *commit)

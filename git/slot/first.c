@@ -43,7 +43,7 @@ bool slot_holds_nothing(const struct slot *slot)
 int slot_first_checkout(struct slot *slot, const char *base, const char *const *paths,
                         struct error *err)
 {
-	_cleanup_free_ char *kept = NULL;
+	_cleanup_free_ char *kept = NULL, *index = repo_path(slot->git_dir, "index");
 	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
 	_cleanup_strv_ char **set = NULL;
 	struct git_run run = {.git_dir = slot->git_dir, .work_tree = slot->dir};
@@ -69,8 +69,11 @@ int slot_first_checkout(struct slot *slot, const char *base, const char *const *
 		    slot_sparse_apply(slot, false, &set, err) < 0)
 			return -1;
 		run.set = (const char *const *)set;
-		/* Of a git that died with its parent: nobody else was here. */
+		/* Of a process that died here, or a git of it: nobody else was here, and half an
+		 * index is in git's way. */
 		slot_forget_locks(slot);
+		if (file_remove_all(index, err) < 0)
+			return -1;
 		if ((slot->marker.sparse ||
 		     fill_new(&slot->repo, slot->dir, slot->git_dir, hex) != 0) &&
 		    git_run(&slot->repo, &run, GIT_ARGS("read-tree", "--reset", "-u", hex), err) <

@@ -218,7 +218,7 @@ static void test_half_checked_out(void **state)
 	slot_close(open_slot(u));
 	run_sh(u->slot, "m=$(git rev-parse --git-dir); grep -q '\"made\":true' $m/pleach-slot; "
 	                "sed -i 's/\"checked_out\":true/\"checked_out\":false/' $m/pleach-slot; "
-	                "rm -r a.txt src $m/index; touch $m/index.lock");
+	                "rm -r a.txt src; truncate -s 8 $m/index; touch $m/index.lock");
 	slot_close(open_slot(u));
 	assert_sh("", sh(u->slot, "git status --porcelain; git for-each-ref refs/pleach"));
 }
