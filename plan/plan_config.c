@@ -326,8 +326,8 @@ static int read_fields(struct plan_reader *r)
 	json_t *merged = plan_fields_merge(top, r->fields);
 	json_decref(r->fields);
 	r->fields = merged;
-	if (!defaults || plan_is_null(defaults))
-		return 0;
+	if (!defaults || defaults->type != YAML_MAP)
+		return 0; /* none, or its mistake was told */
 	if (plan_fields_read(r, defaults, &nearer))
 		return -1;
 	merged = plan_fields_merge(nearer, r->fields);

@@ -421,6 +421,8 @@ static bool is_doubted(struct tasks *t, const char *name)
 /* Edges from the tasks first to last to what a name in blocked_by means. */
 static int link_name(struct tasks *t, const struct yaml_node *n, int first, int last)
 {
+	if (n->type != YAML_SCALAR)
+		return 0; /* of a task that was refused: its key may be another one's */
 	json_t *group = json_object_get(t->each.groups, n->text);
 	size_t count = group ? json_array_size(group) : 1;
 	for (size_t k = 0; k < count; k++) {
@@ -443,7 +445,7 @@ static int link_name(struct tasks *t, const struct yaml_node *n, int first, int 
 static int link_task(struct tasks *t, const struct yaml_node *node)
 {
 	const struct yaml_node *id = node->type == YAML_MAP ? yaml_get(node, "id") : NULL;
-	if (!id || !id->text || !json_object_get(t->index, id->text))
+	if (!id || id->type != YAML_SCALAR || !json_object_get(t->index, id->text))
 		return 0; /* its own mistake was told */
 	const struct yaml_node *list = yaml_get(node, "blocked_by");
 	int at = (int)json_integer_value(json_object_get(t->index, id->text));

@@ -373,6 +373,7 @@ static void test_back_asked_twice_at_once(void **state)
 	}
 	for (int i = 0; i < 30000 && !is_waited_for(git_dir); i++)
 		poll(NULL, 0, 1);
+	assert_true(is_waited_for(git_dir));
 	run_sh(u->root, "git read-tree -m -u %s %s; git update-ref HEAD %s", one, main, main);
 	close(lock);
 	assert_int_equal(waitpid(second, &status, 0), second);

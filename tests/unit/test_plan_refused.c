@@ -86,6 +86,41 @@ static void test_many_mistakes(void **state)
 	assert_null(strstr(f->err.text, "nobody10"));
 }
 
+/* Reading goes on behind a value of the wrong type: nothing may take it for what it should be. */
+static void test_wrong_types(void **state)
+{
+	static const char good[] =
+	    "{id: a, prompt: x}, {id: b, prompt: x, timeout: soon, blocked_by: [c]}";
+	static const struct {
+		const char *top, *task, *what;
+	} wrong[] = {
+	    {"name: [x]", "", "plan.yaml:1:7: "},
+	    {"name: {x: y}", "", "plan.yaml:1:7: "},
+	    {"defaults: [x, y]", "", "plan.yaml:1:11: defaults must be a mapping"},
+	    {"defaults: some words", "", "plan.yaml:1:11: defaults must be a mapping"},
+	    {"taks: 1\ndefaults: [x, y]", "", "taks"},
+	    {"base: HEAD", ", {id: [a], prompt: x}", "id must be text"},
+	    {"base: HEAD", ", {id: {a: b}, prompt: x, blocked_by: [[a]]}", "id must be text"},
+	    {"base: HEAD", ", {id: a, prompt: x, blocked_by: [[a]]}", "task a again"},
+	    {"base: HEAD", ", {id: a, prompt: x, blocked_by: {a: b}}", "task a again"},
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		_cleanup_free_ char *text =
+		    xasprintf("%s\ntasks: [%s%s]\n", wrong[i].top, good, wrong[i].task);
+
+		read_bad(f, text, "plan.yaml:", wrong[i].what);
+		assert_non_null(strstr(f->err.text, "timeout"));
+		assert_null(strstr(f->err.text, "unknown task"));
+		for (const char *c = f->err.text; *c; c++)
+			assert_true(*c == '\n' || (*c >= ' ' && *c <= '~'));
+	}
+	/* Without a name that is one there is the file's, and no word of another. */
+	read_bad(f, "name: [x]\n" TASK, "plan.yaml:1:7: ", "name must be text");
+	assert_null(strchr(f->err.text, '\n'));
+}
+
 static void test_cycles(void **state)
 {
 	struct fixture *f = *state;
@@ -239,6 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_keys, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_names, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(test_wrong_types, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_cycles, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_many_mistakes, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_values, fixture_setup, fixture_teardown),
