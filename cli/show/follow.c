@@ -220,7 +220,16 @@ static void take_notice(struct run *run, const json_t *event, const char *over)
 		report_note(run->cli, "%s", story ? story : over);
 }
 
-static void take_events(struct run *run, const json_t *result)
+/* It is so from then on: on a screen it is no reason to hide what can be typed. */
+static void tell_near(struct run *run, const json_t *event)
+{
+	const char *story = json_text(json_sub(event, "data"), "message");
+
+	if (run->show == SHOW_LINES && story)
+		report_note(run->cli, "%s", story);
+}
+
+void follow_take_events(struct run *run, const json_t *result)
 {
 	json_t *events = json_sub(result, "events"), *event;
 	size_t i;
@@ -240,7 +249,7 @@ static void take_events(struct run *run, const json_t *result)
 		         run->what->lands)
 			take_notice(run, event, "landing goes on");
 		else if (strcmp(json_text(event, "kind"), "budget.near") == 0)
-			take_notice(run, event, "");
+			tell_near(run, event);
 		mark_event(run, event);
 	}
 	if (run->show == SHOW_JSON)
@@ -302,7 +311,7 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 	} else if (id == run->events_id) {
 		run->events_id = 0;
 		run->events_ms = time_mono_ms();
-		take_events(run, result);
+		follow_take_events(run, result);
 	} else if (id == run->tasks_id) {
 		run->tasks_id = 0;
 		take_tasks(run, result);
@@ -470,7 +479,7 @@ static int drain_events(struct run *run, struct error *err)
 			return -1;
 		if (!json_array_size(json_sub(result, "events")))
 			return 0;
-		take_events(run, result);
+		follow_take_events(run, result);
 	}
 }
 

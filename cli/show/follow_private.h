@@ -28,6 +28,8 @@ struct run {
 	bool settled;
 };
 
+/* Takes an answer to event.list: what it says, and what must be read again. */
+void follow_take_events(struct run *run, const json_t *result);
 /* Shows what is known by now; on a screen only what changed. */
 void follow_show(struct run *run);
 /* The last frame, the last lines, or the summary object. */

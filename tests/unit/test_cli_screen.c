@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "follow_private.h"
 #include "jsonl.h"
 #include "mem.h"
 #include "run_screen.h"
@@ -178,6 +179,32 @@ static void test_hints(void **state)
 	assert_string_equal(other, "pleach compare s · pleach pick s.N");
 }
 
+static void take(struct run *run, const char *event)
+{
+	_cleanup_free_ char *text = xasprintf("{'events':[%s]}", event);
+	_cleanup_json_ json_t *result = parse(text);
+
+	follow_take_events(run, result);
+}
+
+/* Only what will be over again takes the place of the hints. */
+static void test_notices(void **state)
+{
+	const struct follow what = {.plan = "p"};
+	struct run run = {.what = &what, .show = SHOW_SCREEN, .changed = json_object()};
+
+	(void)state;
+	take(&run, "{'seq':1,'kind':'budget.near','data':{'of':'day','message':'nearly used up'}}");
+	assert_null(run.notice);
+	take(&run, "{'seq':2,'kind':'disk.changed','data':{'message':'the disk is full'}}");
+	take(&run, "{'seq':3,'kind':'budget.near','data':{'of':'day','message':'nearly used up'}}");
+	assert_string_equal(run.notice, "the disk is full");
+	take(&run, "{'seq':4,'kind':'disk.changed','data':{}}");
+	assert_null(run.notice);
+	assert_int_equal(run.since, 4);
+	json_decref(run.changed);
+}
+
 /* Only what changed is written, and what is too much is wiped. */
 static void test_paint(void **state)
 {
@@ -215,10 +242,11 @@ static void test_wipe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_whole),  cmocka_unit_test(test_low),
-	    cmocka_unit_test(test_narrow), cmocka_unit_test(test_hostile),
-	    cmocka_unit_test(test_colors), cmocka_unit_test(test_hints),
-	    cmocka_unit_test(test_paint),  cmocka_unit_test(test_wipe),
+	    cmocka_unit_test(test_whole),   cmocka_unit_test(test_low),
+	    cmocka_unit_test(test_narrow),  cmocka_unit_test(test_hostile),
+	    cmocka_unit_test(test_colors),  cmocka_unit_test(test_hints),
+	    cmocka_unit_test(test_paint),   cmocka_unit_test(test_wipe),
+	    cmocka_unit_test(test_notices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
