@@ -29,10 +29,13 @@ static void test_completes(void **state)
 	_cleanup_free_ char *prompt = NULL, *log = NULL;
 	const json_t *r;
 
+	fake_fifo(f, "go");
 	fake_begin(f);
-	fake_assign(f, fake_task(5, "printf 'one\\ntwo\\033[1m %s\\n' \"$PLEACH_KEY\"; "
+	fake_assign(f, fake_task(5, "read x < $PLEACH_ROOT/../go; "
+	                            "printf 'one\\ntwo\\033[1m %s\\n' \"$PLEACH_KEY\"; "
 	                            "cat \"$PLEACH_PROMPT_FILE\" > got"));
-	fake_wait_phase(f, "working");
+	fake_wait_phase(f, "working"); /* of one that ends at once nobody is told */
+	fake_go(f, "go");
 	r = fake_result(f);
 	assert_int_equal(json_int(r, "attempt", 0), 5);
 	assert_string_equal(json_text(r, "token"), fake_token);

@@ -90,15 +90,19 @@ static void test_commits_and_proves(void **state)
 	_cleanup_free_ char *head = NULL, *tree = NULL, *parent = NULL, *base = base_of(f);
 	json_t *task = slot_task(f, 1,
 	                         "git rev-parse HEAD --abbrev-ref HEAD; pwd; echo two >> code; "
-	                         "echo new > new");
+	                         "echo new > new; read x < ../../go");
 	const json_t *r, *v;
 
-	set_verify(task, "grep -q two code && test -f new && echo dirt > dirt && echo 3 >> code");
+	set_verify(task,
+	           "read x < ../../go; grep -q two code && test -f new && echo dirt > dirt && "
+	           "echo 3 >> code");
+	fake_fifo(f, "go");
 	fake_begin(f);
 	fake_assign(f, task);
-	fake_wait_phase(f, "preparing");
 	fake_wait_phase(f, "working");
+	fake_go(f, "go");
 	fake_wait_phase(f, "verifying");
+	fake_go(f, "go");
 	r = fake_result(f);
 	v = json_object_get(r, "verify");
 	head = git(f->root, "rev-parse", "pleach/fix/parser", NULL);

@@ -306,6 +306,16 @@ static inline char *fake_fifo_line(const struct fake *f, const char *name)
 	return line.data;
 }
 
+/* Lets a script go on that reads from it; waits until it does. */
+static inline void fake_go(const struct fake *f, const char *name)
+{
+	_cleanup_free_ char *path = fake_path(f, name);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write_all(fd, "x\n", 2), 0);
+}
+
 static inline int fake_setup(void **state)
 {
 	struct fake *f = xcalloc(1, sizeof *f);
