@@ -17,6 +17,24 @@ struct victim {
 };
 
 /* Runs a script of the shell: it says `ready` when everything stands. */
+/* Of this run alone: the same test may run from another folder at the same time. */
+static char mark[40], mark_more[40], mark_empty[40], mark_after[40], mark_within[40], mark_name[40],
+    mark_ash[40], mark_elm[40], mark_birch[40];
+
+static void name_marks(void)
+{
+	static const struct {
+		char *mark;
+		const char *format;
+	} marks[] = {
+	    {mark, "MARK%d=7"},        {mark_more, "MARK%d=70"},    {mark_empty, "MARK%d="},
+	    {mark_after, "XMARK%d=7"}, {mark_within, "A=MARK%d=7"}, {mark_name, "MARK%d"},
+	    {mark_ash, "MARK%d=ash"},  {mark_elm, "MARK%d=elm"},    {mark_birch, "MARK%d=birch"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(marks); i++)
+		snprintf(marks[i].mark, sizeof mark, marks[i].format, (int)getpid());
+}
+
 static struct victim start(const char *script, const char *marker, const char *dir)
 {
 	const char *argv[] = {"sh", "-c", script, NULL};
@@ -92,18 +110,17 @@ static void must_live(const char *marker, const char *dir, const char *by_marker
 static void test_by_environment(void **state)
 {
 	(void)state;
-	must_die(PLAIN, "MARK=7", "/", "MARK=7", NULL);
-	must_die("trap '' HUP TERM INT; echo ready; while :; do sleep 1000; done", "MARK=7", "/",
-	         "MARK=7", NULL);
-	must_die("setsid sh -c 'echo ready; exec sleep 1000' & wait", "MARK=7", "/", "MARK=7",
+	must_die(PLAIN, mark, "/", mark, NULL);
+	must_die("trap '' HUP TERM INT; echo ready; while :; do sleep 1000; done", mark, "/", mark,
 	         NULL);
+	must_die("setsid sh -c 'echo ready; exec sleep 1000' & wait", mark, "/", mark, NULL);
 	/* double fork in a session of its own: nobody's child any more */
-	must_die("(setsid sh -c 'echo ready; exec sleep 1000' >&1 &) & exit 0", "MARK=7", "/",
-	         "MARK=7", NULL);
+	must_die("(setsid sh -c 'echo ready; exec sleep 1000' >&1 &) & exit 0", mark, "/", mark,
+	         NULL);
 	/* stopped */
 	must_die("sh -c 'kill -STOP $$' & p=$!;"
 	         " until grep -q '^State:.*T' /proc/$p/status; do :; done; echo ready; wait",
-	         "MARK=7", "/", "MARK=7", NULL);
+	         mark, "/", mark, NULL);
 }
 
 static void test_by_directory(void **state)
@@ -116,8 +133,8 @@ static void test_by_directory(void **state)
 	must_die(PLAIN, NULL, *state, NULL, *state);
 	must_die(PLAIN, NULL, below, NULL, *state);
 	/* nothing of its environment is left, but it stands there */
-	must_die("exec env -i /bin/sh -c 'echo ready; sleep 1000 & wait'", "MARK=7", below,
-	         "MARK=7", *state);
+	must_die("exec env -i /bin/sh -c 'echo ready; sleep 1000 & wait'", mark, below, mark,
+	         *state);
 	/* the folder is gone from under it */
 	must_die("rmdir ../deep; echo ready; exec sleep 1000", NULL, below, NULL, *state);
 }
@@ -138,7 +155,7 @@ static void test_one_that_forks_meanwhile(void **state)
 	    " wait; }; f";
 
 	(void)state;
-	must_die(script, "MARK=7", "/", "MARK=7", NULL);
+	must_die(script, mark, "/", mark, NULL);
 }
 
 static void test_nobody_else(void **state)
@@ -153,11 +170,11 @@ static void test_nobody_else(void **state)
 		assert_int_equal(mkdir(dir, 0755), 0);
 		must_live(NULL, dir, NULL, slot);
 	}
-	must_live("MARK=70", "/", "MARK=7", slot);
-	must_live("MARK=", "/", "MARK=7", slot);
-	must_live("XMARK=7", "/", "MARK=7", slot);
-	must_live("A=MARK=7", "/", "MARK=7", slot);
-	must_live(NULL, *state, "MARK=7", slot); /* above it */
+	must_live(mark_more, "/", mark, slot);
+	must_live(mark_empty, "/", mark, slot);
+	must_live(mark_after, "/", mark, slot);
+	must_live(mark_within, "/", mark, slot);
+	must_live(NULL, *state, mark, slot); /* above it */
 }
 
 /* A question that is empty, or that everything answers, is answered by nobody. */
@@ -165,23 +182,23 @@ static void test_empty_questions(void **state)
 {
 	static const char *const dirs[] = {"", "/", "//", ".", "relative"};
 
-	must_live("MARK=7", *state, NULL, NULL);
-	must_live("MARK=7", *state, "", NULL);
-	must_live("MARK=7", *state, "MARK", NULL);
-	must_live("MARK=7", *state, "=7", NULL);
+	must_live(mark, *state, NULL, NULL);
+	must_live(mark, *state, "", NULL);
+	must_live(mark, *state, mark_name, NULL);
+	must_live(mark, *state, "=7", NULL);
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-		must_live("MARK=7", *state, NULL, dirs[i]);
-		must_live("MARK=7", "/", NULL, dirs[i]);
+		must_live(mark, *state, NULL, dirs[i]);
+		must_live(mark, "/", NULL, dirs[i]);
 	}
 }
 
 static void test_keep_is_kept(void **state)
 {
-	struct victim kept = start(PLAIN, "MARK=7", *state);
-	struct victim other = start(PLAIN, "MARK=7", *state);
+	struct victim kept = start(PLAIN, mark, *state);
+	struct victim other = start(PLAIN, mark, *state);
 
 	/* at least: one that is slow to die is met twice */
-	assert_true(proc_kill_survivors("MARK=7", *state, kept.proc.pid, TRIES) >= 1);
+	assert_true(proc_kill_survivors(mark, *state, kept.proc.pid, TRIES) >= 1);
 	assert_true(is_dead(&other, WAIT_MS));
 	assert_true(proc_alive(kept.proc.pid, kept.proc.start_time));
 	reap(&other);
@@ -224,16 +241,16 @@ static void test_by_family(void **state)
 	(void)state;
 	while (waitpid(-1, &status, 0) > 0) /* of the tests before: all dead, not all reaped */
 		;
-	assert_int_equal(proc_family_join("MARK=ash"), 0);
+	assert_int_equal(proc_family_join(mark_ash), 0);
 	victim = start(script, NULL, "/");
 	/* Both shells between have ended: one is left. */
 	assert_int_equal(waitpid(victim.proc.pid, &status, 0), victim.proc.pid);
 	assert_true(waitpid(-1, &status, 0) > 0);
-	assert_int_equal(proc_family_join("MARK=elm"), 0);
+	assert_int_equal(proc_family_join(mark_elm), 0);
 	other = start(PLAIN, NULL, "/");
-	assert_int_equal(proc_kill_family("MARK=birch", NULL, NULL, 0, TRIES), 0);
+	assert_int_equal(proc_kill_family(mark_birch, NULL, NULL, 0, TRIES), 0);
 	assert_false(is_dead(&victim, 0));
-	assert_int_equal(proc_kill_family("MARK=ash", NULL, NULL, 0, TRIES), 1);
+	assert_int_equal(proc_kill_family(mark_ash, NULL, NULL, 0, TRIES), 1);
 	assert_true(is_dead(&victim, WAIT_MS));
 	assert_false(is_dead(&other, 0));
 	reap(&victim);
@@ -257,5 +274,6 @@ int main(void)
 	};
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	name_marks();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
