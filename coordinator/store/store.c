@@ -1,6 +1,7 @@
 /* The store's connection: opening, migrating, transactions, prepared statements. */
 #include "store.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include "controls.h"
 #include "jsonl.h"
+#include "log.h"
 #include "mem.h"
 #include "place.h"
 #include "store_sql.h"
@@ -150,11 +152,8 @@ int store_open(const char *file, struct store **out, struct error *err)
 		          sqlite3_errmsg(store->db));
 		goto fail;
 	}
-	if (store_wal_mend(real, store->db) < 0) {
-		error_set(err, ERROR_EXTERNAL, "cannot sync %s: %s", file,
-		          sqlite3_errmsg(store->db));
+	if (store_wal_mend(real, store->db, err) < 0)
 		goto fail;
-	}
 	if (store_migrate(store, file, err) < 0)
 		goto fail;
 	store_wal_watch(&store->wal, store->db);
@@ -244,7 +243,8 @@ int store_commit(struct store *store, struct error *err)
 	if (!store_failed(store, err))
 		return 0;
 	if (told) {
-		store_wal_mark(store->file);
+		if (store_wal_mark(store->file) < 0)
+			log_error("store", "cannot mark the log: %s", strerror(errno));
 		die("%s, after a worker was told", store->why.text);
 	}
 	store_rollback(store);

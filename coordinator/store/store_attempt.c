@@ -91,6 +91,11 @@ int64_t store_attempt_insert(struct store *store, const struct attempt_row *row)
 
 void store_attempts_skip(struct store *store)
 {
+	/* Not even the first attempt need have come through. */
+	sql_run(store,
+	        "INSERT INTO sqlite_sequence(name, seq) SELECT 'attempt', 0 WHERE NOT EXISTS"
+	        " (SELECT 1 FROM sqlite_sequence WHERE name = 'attempt')",
+	        "");
 	sql_run(store,
 	        "UPDATE sqlite_sequence SET seq = seq + (SELECT count(*) FROM teammate)"
 	        " WHERE name = 'attempt'",

@@ -6,11 +6,14 @@
  * anybody who outlives a power cut: what is told then is lost with it. */
 #include "store_wal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "controls.h"
 #include "mem.h"
 
 #define GROW_PIECE  (64 << 10)
@@ -109,22 +112,47 @@ static char *mark_of(const char *db)
 	return xasprintf("%s-unsynced", db);
 }
 
-void store_wal_mark(const char *db)
+/* Made while all is well, to become the mark by its name alone: a full disk has no room for more.
+ */
+static char *blank_of(const char *db)
 {
-	_cleanup_free_ char *mark = mark_of(db);
-	_cleanup_close_ int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	(void)fd;
+	return xasprintf("%s-blank", db);
 }
 
-int store_wal_mend(const char *file, sqlite3 *db)
+int store_wal_mark(const char *db)
 {
-	_cleanup_free_ char *mark = mark_of(file);
+	_cleanup_free_ char *mark = mark_of(db), *blank = blank_of(db);
 
-	if (access(mark, F_OK) < 0)
-		return 0;
-	if (sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
-	    SQLITE_OK)
-		return -1;
-	return unlink(mark);
+	return rename(blank, mark);
+}
+
+/* What a process wrote and did not live to sync is read from the log like the rest, and would be
+ * told to people as if it were. */
+static int sync_log(const char *db)
+{
+	_cleanup_free_ char *log = xasprintf("%s-wal", db);
+	_cleanup_close_ int fd = open(log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	return control_off("fsync-store") ? 0 : fdatasync(fd);
+}
+
+int store_wal_mend(const char *file, sqlite3 *db, struct error *err)
+{
+	_cleanup_free_ char *mark = mark_of(file), *blank = blank_of(file);
+	_cleanup_close_ int fd = -1;
+
+	if (access(mark, F_OK) == 0) {
+		if (sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
+		    SQLITE_OK)
+			return error_set(err, ERROR_EXTERNAL, "cannot sync %s: %s", file,
+			                 sqlite3_errmsg(db));
+		if (unlink(mark) < 0)
+			return error_errno(err, "cannot remove %s", mark);
+	}
+	if (sync_log(file) < 0)
+		return error_errno(err, "cannot sync the log of %s", file);
+	fd = open(blank, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return 0;
 }

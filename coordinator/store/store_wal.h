@@ -26,8 +26,9 @@ bool store_wal_told(struct store_wal *wal);
 
 /* Somebody was told, and the sync failed: the kernel takes the log for clean, whatever the disk
  * has of it. Whoever opens the store next brings all of it into the database itself first, or
- * does not open it. */
-void store_wal_mark(const char *db);
-int store_wal_mend(const char *file, sqlite3 *db);
+ * does not open it. -1 with errno. */
+int store_wal_mark(const char *db);
+/* At each opening, before anything is read for anybody: all that the log holds is on the disk. */
+int store_wal_mend(const char *file, sqlite3 *db, struct error *err);
 
 #endif

@@ -67,7 +67,8 @@ static int read_items(struct weave *weave, struct error *err)
 /* ---- what cannot be read does not land ---- */
 
 /* Lets git read all objects that the heads add to the tip. 1, 0 with git's words, -1. A merge alone
- * would not: it takes over what only one side has changed without a look at it. */
+ * would not: it takes over what only one side has changed without a look at it; nor would git look
+ * at what is packed where it may copy it as it is. */
 static int can_read(const struct weave *weave, const struct item *items, size_t count,
                     struct error *why)
 {
@@ -82,7 +83,7 @@ static int can_read(const struct weave *weave, const struct item *items, size_t 
 	run.in_len = heads.len;
 	if (git_run(weave->repo, &run,
 	            GIT_ARGS("pack-objects", "--revs", "--stdout", "-q", "--window=0",
-	                     "--compression=0", "--missing=allow-promisor"),
+	                     "--compression=0", "--no-reuse-object", "--missing=allow-promisor"),
 	            why) < 0)
 		return -1;
 	return code == 0;

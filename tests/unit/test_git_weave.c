@@ -106,6 +106,27 @@ static void test_weave_of_what_is_damaged(void **state)
 	}
 }
 
+/* What is packed may be copied into another pack without a look at it. */
+static void test_weave_of_a_damaged_pack(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *main = head_of(u, "main");
+	_cleanup_free_ char *bad = branch(u, "bad", "seq 1000 > new");
+	json_t *answer;
+
+	run_sh(u->root,
+	       "git repack -adq; p=$(echo .git/objects/pack/*.pack); chmod u+w $p; at=$(git "
+	       "verify-pack -v $p | awk -v id=$(git rev-parse bad:new) '$1 == id { print $5 }'); "
+	       "printf zzzz | dd of=$p bs=1 seek=$((at + 60)) conv=notrunc status=none; "
+	       "! git cat-file -p bad:new >/dev/null 2>&1");
+	answer = ask_well(
+	    u, "weave",
+	    json_pack("{s:s, s:[o]}", "target", "main", "items", item(1, "bad", bad, main)));
+	assert_string_equal(json_text(json_array_get(json_sub(answer, "steps"), 0), "kind"),
+	                    "refused");
+	json_decref(answer);
+}
+
 static void test_prove(void **state)
 {
 	struct universe *u = *state;
@@ -444,6 +465,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    universe_test(test_weave),
 	    universe_test(test_weave_of_what_is_damaged),
+	    universe_test(test_weave_of_a_damaged_pack),
 	    universe_test(test_prove),
 	    universe_test(test_move_of_a_branch_nobody_has),
 	    universe_test(test_move_of_a_checked_out_branch),

@@ -64,14 +64,19 @@ static void look(struct told *told)
 	                    *copy = xasprintf("%s/copy.db", told->f->dir),
 	                    *copy_wal = xasprintf("%s-wal", copy);
 	_cleanup_free_ char *value = NULL;
+	const bool fail = syncs_fail;
+	const int counted = syncs;
 	struct store *store;
 
+	syncs_fail = false;
 	copy_file(told->f->file, copy);
 	copy_file(wal, copy_wal);
 	store = fixture_open(copy);
 	value = store_setting(store, told->key);
 	assert_non_null(value);
 	store_close(store);
+	syncs_fail = fail;
+	syncs = counted;
 	told->looked++;
 }
 
@@ -187,6 +192,53 @@ static void test_a_sync_that_fails_before_anybody_knows(void **state)
 	fixture_begin(f->store);
 }
 
+/* Somebody wrote and died before the sync: what is read from the log is told to people. */
+static void test_opened_is_synced(void **state)
+{
+	struct store_fixture *f = *state;
+	struct error err = ERROR_INIT;
+	_cleanup_free_ char *value = NULL;
+	int status, before;
+	pid_t pid;
+
+	fixture_commit(f->store);
+	store_close(f->store);
+	f->store = NULL;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		f->store = fixture_open(f->file);
+		fixture_begin(f->store);
+		store_set_setting(f->store, "k", "v");
+		fixture_commit(f->store);
+		_exit(0); /* the log stays */
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	syncs_fail = true;
+	assert_int_equal(store_open(f->file, &f->store, &err), -1);
+	syncs_fail = false;
+	before = syncs;
+	f->store = fixture_open(f->file);
+	assert_true(syncs > before);
+	value = store_setting(f->store, "k");
+	assert_string_equal(value, "v");
+	fixture_begin(f->store);
+}
+
+/* The power took even the first one from the log. */
+static void test_numbers_before_the_first(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t task = fixture_work(f, "t");
+	const struct attempt_row row = {
+	    .task = task, .teammate = (char *)"ash", .branch = (char *)"b", .started_at = 1};
+
+	store_team_put(f->store, &(struct teammate_row){.name = (char *)"ash", .number = 1});
+	store_attempts_skip(f->store);
+	assert_int_equal(store_attempt_insert(f->store, &row), 2);
+}
+
 /* As many as there are teammates: each may have been told of one. */
 static void test_numbers_that_are_left_out(void **state)
 {
@@ -213,6 +265,8 @@ int main(void)
 	    T(test_told_when_it_is_in_the_log),
 	    T(test_a_sync_that_fails_after_it_was_told),
 	    T(test_a_sync_that_fails_before_anybody_knows),
+	    T(test_opened_is_synced),
+	    T(test_numbers_before_the_first),
 	    T(test_numbers_that_are_left_out),
 #undef T
 	};
