@@ -32,6 +32,15 @@ static bool job_is_running(int64_t task)
 	return false;
 }
 
+static bool is_there(const struct base_job *job)
+{
+	const struct base_job *at = jobs;
+
+	while (at && at != job)
+		at = at->next;
+	return at != NULL;
+}
+
 static void job_free(uv_handle_t *timer)
 {
 	struct base_job *job = timer->data;
@@ -210,8 +219,11 @@ static void look_again(uv_timer_t *timer)
 	struct base_job *job = timer->data;
 	struct error err = ERROR_INIT;
 
-	if (turn_step(job->c, again_step, job, &err) < 0)
+	if (turn_step(job->c, again_step, job, &err) < 0) {
 		log_error("base", "task=%lld: %s", (long long)job->task, err.text);
+		if (is_there(job)) /* git was not asked: nobody else looks after it */
+			uv_timer_start(timer, look_again, AGAIN_MS, 0);
+	}
 }
 
 static struct base_job *job_new(struct coordinator *c, int64_t task)
