@@ -233,7 +233,8 @@ int check_said(const char *text, struct error *err);
 /* The attempt whose token the caller holds, while it is the current one. Errors: STALE. */
 int request_attempt(struct request *r, struct attempt_row *attempt, struct task_row *task,
                     struct error *err);
-/* Offers its worker all that is queued for it: now, or after the commit. */
+/* Offers its worker what is queued for it, the oldest first and not more than it takes at once; to
+ * that of a headless agent only answers. Now, or after the commit. */
 void messages_deliver(struct coordinator *c, struct teammate *t);
 void messages_deliver_later(struct coordinator *c, const struct teammate *t);
 /* In a step: settles what was handed to its agent, as far as its worker wrote that down. */

@@ -18,6 +18,10 @@
 #define LIST_LAST   50
 #define TEXT_MAX    (1u << 20) /* of a person, as a prompt */
 #define JOURNAL_MAX (1u << 20)
+#define HANDED_MAX  (2u << 20) /* handed to a worker at once, and what the last one is beyond it */
+/* Queued of the agents of a task, for anybody: a person reads them some time. */
+#define QUEUED_MAX       256
+#define QUEUED_BYTES_MAX (4u << 20)
 
 static int check_text(const char *text, size_t most, struct error *err)
 {
@@ -88,28 +92,74 @@ static char *as_read(const json_t *message)
 	return from ? quoted(from, json_text(message, "from_key"), text) : xstrdup(text);
 }
 
+/* The profile of the agent that a teammate runs. New reference; NULL: none. */
+static json_t *profile_of(struct coordinator *c, const struct teammate *t)
+{
+	_cleanup_attempt_ struct attempt_row attempt = {0};
+	_cleanup_task_ struct task_row task = {0};
+
+	if (!t->attempt || !store_attempt_get(c->store, t->attempt, &attempt) ||
+	    !store_task_get(c->store, attempt.task, &task))
+		return NULL;
+	return attempt_profile(c, &task, attempt.agent, t);
+}
+
+static bool is_headless(const json_t *profile)
+{
+	const char *mode = json_text(profile, "mode");
+
+	return !mode || strcmp(mode, agent_mode_word(MODE_EXEC)) == 0;
+}
+
+static json_t *for_worker(const struct teammate *t, const json_t *message, const char *text)
+{
+	return json_pack("{s:I, s:I, s:s}", "attempt", (json_int_t)t->attempt, "id",
+	                 (json_int_t)json_int(message, "id", 0), "text", text ? text : "");
+}
+
+static void offer_answers(struct coordinator *c, struct teammate *t)
+{
+	_cleanup_json_ json_t *answers = store_message_answers(c->store, t->attempt);
+	json_t *answer, *params;
+	size_t i;
+
+	json_array_foreach (answers, i, answer) {
+		params = for_worker(t, answer, json_text(answer, "text"));
+		json_object_set(params, "request", json_object_get(answer, "request"));
+		teammate_notify(t, "attempt.answer", params);
+	}
+}
+
+/* A few at a time, those beyond t->offered; its worker knows what it has. */
+static void offer_messages(struct coordinator *c, struct teammate *t)
+{
+	_cleanup_json_ json_t *messages =
+	    store_message_waiting(c->store, t->name, t->task, t->offered, HANDED_MAX);
+	size_t i, bytes = 0;
+	json_t *message;
+
+	json_array_foreach (messages, i, message) {
+		_cleanup_free_ char *shown = as_read(message);
+
+		teammate_notify(t, "attempt.message", for_worker(t, message, shown));
+		t->offered = json_int(message, "id", t->offered);
+		bytes += json_string_length(json_object_get(message, "text"));
+	}
+	if (bytes < HANDED_MAX)
+		t->offered = 0; /* that was all */
+}
+
 void messages_deliver(struct coordinator *c, struct teammate *t)
 {
-	_cleanup_json_ json_t *messages = NULL;
-	json_t *message;
-	size_t i;
+	_cleanup_json_ json_t *profile = NULL;
 
 	if (!t->conn || !t->attempt)
 		return;
-	messages = store_message_waiting(c->store, t->name, t->task, t->attempt);
-	json_array_foreach (messages, i, message) {
-		_cleanup_free_ char *shown = as_read(message);
-		json_t *params =
-		    json_pack("{s:I, s:I, s:s}", "attempt", (json_int_t)t->attempt, "id",
-		              (json_int_t)json_int(message, "id", 0), "text", shown ? shown : "");
-
-		if (json_flag(message, "answer")) {
-			json_object_set(params, "request", json_object_get(message, "request"));
-			teammate_notify(t, "attempt.answer", params);
-		} else {
-			teammate_notify(t, "attempt.message", params);
-		}
-	}
+	offer_answers(c, t);
+	profile = profile_of(c, t);
+	t->offered = 0;
+	if (!is_headless(profile)) /* else its worker asks: message.waiting */
+		offer_messages(c, t);
 }
 
 static void deliver_effect(struct coordinator *c, void *context)
@@ -121,7 +171,15 @@ static void deliver_effect(struct coordinator *c, void *context)
 		messages_deliver(c, t);
 }
 
-/* All that waits is offered again: its worker knows what it has. */
+static void go_on_effect(struct coordinator *c, void *context)
+{
+	_cleanup_free_ char *name = context;
+	struct teammate *t = team_find(c, name);
+
+	if (t && t->conn && t->attempt && t->offered)
+		offer_messages(c, t);
+}
+
 void messages_deliver_later(struct coordinator *c, const struct teammate *t)
 {
 	turn_effect(c, deliver_effect, NULL, xstrdup(t->name));
@@ -146,19 +204,41 @@ static int sender_of(struct request *r, struct message_new *m, char **name, stru
 	return 0;
 }
 
+/* Its run has ended: who hears a message of now is its task's next one. */
+static bool has_run(const struct teammate *t)
+{
+	return t->phase &&
+	       (strcmp(t->phase, "verifying") == 0 || strcmp(t->phase, "finishing") == 0);
+}
+
 /* When an agent gets what is sent to it: at once, as the next turn of a headless one, when it
  * starts, or only if it looks. */
 static const char *when_told(struct coordinator *c, const struct teammate *t)
 {
-	_cleanup_json_ json_t *assignment = t && t->attempt ? assignment_json(c, t->attempt) : NULL;
-	const json_t *profile = json_sub(assignment, "profile");
-	const char *mode = json_text(profile, "mode");
+	_cleanup_json_ json_t *profile = profile_of(c, t);
 
-	if (!profile)
+	if (!profile || has_run(t))
 		return "start";
-	if (mode && strcmp(mode, agent_mode_word(MODE_EXEC)) != 0)
+	if (!is_headless(profile))
 		return "now";
 	return session_way(profile) ? "turn" : "read";
+}
+
+/* One agent that writes without end must not fill what others read. */
+static int check_room(struct request *r, const struct message_new *m, struct error *err)
+{
+	int64_t bytes = 0, count;
+
+	if (!m->from)
+		return 0;
+	count = store_message_queued_by(r->c->store, m->from_task, &bytes);
+	if (count < QUEUED_MAX && bytes + (int64_t)strlen(m->text) <= QUEUED_BYTES_MAX)
+		return 0;
+	return error_set(
+	    err, ERROR_BUSY,
+	    "%lld messages of yours (%lld KiB) wait to be read, which is the most (%d, "
+	    "%u MiB): go on, and write again later",
+	    (long long)count, (long long)bytes >> 10, QUEUED_MAX, QUEUED_BYTES_MAX >> 20);
 }
 
 static void record_sent(struct coordinator *c, const struct message_new *m, int64_t id,
@@ -174,10 +254,13 @@ static void record_sent(struct coordinator *c, const struct message_new *m, int6
 	json_decref(data);
 }
 
-static void send_to(struct request *r, struct message_new m, const struct teammate *t, json_t *sent)
+static int send_to(struct request *r, struct message_new m, const struct teammate *t, json_t *sent,
+                   struct error *err)
 {
 	int64_t id;
 
+	if (check_room(r, &m, err) < 0)
+		return -1;
 	if (!m.task)
 		m.to = t->name;
 	id = store_message_add(r->c->store, &m);
@@ -186,6 +269,7 @@ static void send_to(struct request *r, struct message_new m, const struct teamma
 	                                      t->attempt ? "sent" : "queued", "id", (json_int_t)id,
 	                                      "when", when_told(r->c, t)));
 	messages_deliver_later(r->c, t);
+	return 0;
 }
 
 /* To a task that nobody works on yet: it waits for whoever gets it. */
@@ -195,7 +279,7 @@ static int send_to_task(struct request *r, const char *who, struct message_new m
 	_cleanup_task_ struct task_row row = {0};
 	int64_t id;
 
-	if (resolve_task(r, who, &m.task, err) < 0)
+	if (resolve_task(r, who, &m.task, err) < 0 || check_room(r, &m, err) < 0)
 		return -1;
 	store_task_get(r->c->store, m.task, &row);
 	if (task_status_is_terminal(row.status))
@@ -209,10 +293,12 @@ static int send_to_task(struct request *r, const char *who, struct message_new m
 	return 0;
 }
 
-static int send_to_people(struct request *r, struct message_new m, json_t *sent)
+static int send_to_people(struct request *r, struct message_new m, json_t *sent, struct error *err)
 {
 	int64_t id;
 
+	if (check_room(r, &m, err) < 0)
+		return -1;
 	m.to = MESSAGE_PEOPLE;
 	id = store_message_add(r->c->store, &m);
 	record_sent(r->c, &m, id, NULL);
@@ -241,16 +327,16 @@ int method_message_send(struct request *r, struct error *err)
 	    check_text(text, from ? SAID_MAX : TEXT_MAX, err) < 0)
 		return -1;
 	if (json_flag(r->params, "all")) {
-		for (t = r->c->team.first; t; t = t->next)
+		for (t = r->c->team.first; t && rc == 0; t = t->next)
 			if (!from || strcmp(from, t->name) != 0)
-				send_to(r, m, t, sent);
+				rc = send_to(r, m, t, sent, err);
 	} else if (means_people(r->c, who)) {
-		rc = send_to_people(r, m, sent);
+		rc = send_to_people(r, m, sent, err);
 	} else if (resolve_who(r, who, &t, &why) == 0) {
 		/* To a task: whoever works on it, should this teammate lose it before it reads. */
 		if (who && strcmp(who, t->name) != 0)
 			m.task = t->task;
-		send_to(r, m, t, sent);
+		rc = send_to(r, m, t, sent, err);
 	} else {
 		rc = send_to_task(r, who, m, sent, err);
 	}
@@ -283,15 +369,13 @@ static int list_for_agent(struct request *r, int64_t limit, struct error *err)
 {
 	_cleanup_attempt_ struct attempt_row attempt = {0};
 	_cleanup_task_ struct task_row task = {0};
-	_cleanup_json_ json_t *assignment = NULL, *messages = NULL;
-	const char *mode;
+	_cleanup_json_ json_t *profile = NULL, *messages = NULL;
 
 	if (request_attempt(r, &attempt, &task, err) < 0)
 		return -1;
 	messages = store_message_list(r->c->store, attempt.teammate, task.id, limit);
-	assignment = assignment_json(r->c, attempt.id);
-	mode = json_text(json_sub(assignment, "profile"), "mode");
-	if (mode && strcmp(mode, agent_mode_word(MODE_EXEC)) == 0)
+	profile = attempt_profile(r->c, &task, attempt.agent, team_find(r->c, attempt.teammate));
+	if (is_headless(profile))
 		mark_read(r->c, messages, attempt.teammate, task.id);
 	request_reply(r, json_pack("{s:O, s:I}", "messages", messages, "unread", (json_int_t)0));
 	return 0;
@@ -335,10 +419,13 @@ int method_message_typed(struct request *r, struct error *err)
 
 	(void)err;
 	record_settled(r->c, json_int(r->params, "id", 0), MESSAGE_DELIVERED, t ? t->attempt : 0);
+	if (t && t->offered) /* it can take more */
+		turn_effect(r->c, go_on_effect, NULL, xstrdup(t->name));
 	return 0;
 }
 
-/* Of an agent that is told between its runs: all that waits, in order. */
+/* Of an agent that is told between its runs: what waits, in order, more than one turn takes; the
+ * rest comes with the next. */
 int method_message_waiting(struct request *r, struct error *err)
 {
 	int64_t attempt = json_int(r->params, "attempt", 0);
@@ -349,9 +436,9 @@ int method_message_waiting(struct request *r, struct error *err)
 
 	if (!t || !attempt || t->attempt != attempt)
 		return error_set(err, ERROR_STALE, "attempt %lld is over", (long long)attempt);
-	messages = store_message_waiting(r->c->store, t->name, t->task, attempt);
+	messages = store_message_waiting(r->c->store, t->name, t->task, 0, HANDED_MAX);
 	json_array_foreach (messages, i, message) {
-		_cleanup_free_ char *shown = json_flag(message, "answer") ? NULL : as_read(message);
+		_cleanup_free_ char *shown = as_read(message);
 
 		if (shown && *shown)
 			json_array_append_new(

@@ -332,10 +332,14 @@ struct message_new {
 int64_t store_message_add(struct store *store, const struct message_new *message);
 /* True when it was queued until now. */
 bool store_message_settle(struct store *store, int64_t id, enum message_state state);
-/* [{"id","text","from","from_key","answer":bool,"request"}] queued for that teammate, its task
- * or as answers to its attempt, in the order in which they were sent. New reference. */
+/* [{"id","text","from","from_key","request"}] queued for that teammate or its task, in the order
+ * in which they were sent: those beyond `after`, until they have `most` bytes. New reference. */
 json_t *store_message_waiting(struct store *store, const char *teammate, int64_t task,
-                              int64_t attempt);
+                              int64_t after, size_t most);
+/* The same of the answers to an attempt, all. */
+json_t *store_message_answers(struct store *store, int64_t attempt);
+/* How many of the agents of that task are queued, for anybody. */
+int64_t store_message_queued_by(struct store *store, int64_t task, int64_t *bytes);
 /* True when a person answered that question already. */
 bool store_message_answered(struct store *store, int64_t attempt, int64_t request);
 bool store_message_any_queued(struct store *store);

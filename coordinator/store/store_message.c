@@ -32,30 +32,74 @@ bool store_message_settle(struct store *store, int64_t id, enum message_state st
 	               "iii", id, time_now_ms(), (int64_t)state) != 0;
 }
 
+/* Those with these ids, in their order, until they have `most` bytes. Takes ids. */
+static json_t *messages_of(struct store *store, int64_t *ids, size_t most)
+{
+	json_t *messages = json_array();
+	size_t bytes = 0;
+
+	for (size_t i = 0; ids[i] && bytes < most; i++) {
+		sqlite3_stmt *row = sql_bind(store,
+		                             "SELECT message.id, text, sender, task.key, request"
+		                             " FROM message LEFT JOIN task ON task.id = sender_task"
+		                             " WHERE message.id = ?1",
+		                             "i", ids[i]);
+
+		if (!sql_step(store, row))
+			continue;
+		bytes += (size_t)sqlite3_column_bytes(row, 1);
+		json_array_append_new(messages,
+		                      json_pack("{s:I, s:s?, s:s?, s:s?, s:I}", "id",
+		                                (json_int_t)sqlite3_column_int64(row, 0), "text",
+		                                sqlite3_column_text(row, 1), "from",
+		                                sqlite3_column_text(row, 2), "from_key",
+		                                sqlite3_column_text(row, 3), "request",
+		                                (json_int_t)sqlite3_column_int64(row, 4)));
+		sql_done(row);
+	}
+	free(ids);
+	return messages;
+}
+
 json_t *store_message_waiting(struct store *store, const char *teammate, int64_t task,
-                              int64_t attempt)
+                              int64_t after, size_t most)
+{
+	return messages_of(store,
+	                   sql_ints(store,
+	                            "SELECT id FROM message WHERE delivered_at IS NULL"
+	                            " AND attempt IS NULL AND id > ?3"
+	                            " AND (teammate = ?1 OR (teammate IS NULL AND task = ?2))"
+	                            " ORDER BY id",
+	                            "tii", teammate, task, after),
+	                   most);
+}
+
+json_t *store_message_answers(struct store *store, int64_t attempt)
+{
+	return messages_of(store,
+	                   sql_ints(store,
+	                            "SELECT id FROM message WHERE delivered_at IS NULL"
+	                            " AND attempt = ?1 ORDER BY id",
+	                            "i", attempt),
+	                   SIZE_MAX);
+}
+
+int64_t store_message_queued_by(struct store *store, int64_t task, int64_t *bytes)
 {
 	sqlite3_stmt *row =
 	    sql_bind(store,
-	             "SELECT message.id, text, sender, task.key, message.attempt, request"
-	             " FROM message LEFT JOIN task ON task.id = sender_task"
-	             " WHERE delivered_at IS NULL AND CASE WHEN message.attempt IS NOT NULL"
-	             "  THEN message.attempt = ?3"
-	             "  ELSE teammate = ?1 OR (teammate IS NULL AND message.task = ?2) END"
-	             " ORDER BY message.id",
-	             "toi", teammate, task, attempt);
-	json_t *messages = json_array();
+	             "SELECT count(*), sum(length(CAST(text AS BLOB)))"
+	             " FROM message WHERE delivered_at IS NULL AND sender_task = ?1",
+	             "i", task);
+	int64_t count = 0;
 
-	while (sql_step(store, row))
-		json_array_append_new(
-		    messages,
-		    json_pack("{s:I, s:s?, s:s?, s:s?, s:b, s:I}", "id",
-		              (json_int_t)sqlite3_column_int64(row, 0), "text",
-		              sqlite3_column_text(row, 1), "from", sqlite3_column_text(row, 2),
-		              "from_key", sqlite3_column_text(row, 3), "answer",
-		              sqlite3_column_type(row, 4) != SQLITE_NULL, "request",
-		              (json_int_t)sqlite3_column_int64(row, 5)));
-	return messages;
+	*bytes = 0;
+	if (sql_step(store, row)) {
+		count = sqlite3_column_int64(row, 0);
+		*bytes = sqlite3_column_int64(row, 1);
+		sql_done(row);
+	}
+	return count;
 }
 
 bool store_message_answered(struct store *store, int64_t attempt, int64_t request)

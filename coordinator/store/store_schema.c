@@ -257,4 +257,8 @@ const char *const store_migrations[STORE_SCHEMA] = {
     "DROP TABLE task_text;"
     "ALTER TABLE text_of RENAME TO task_text;"
     "CREATE UNIQUE INDEX task_nonce ON task_text(nonce) WHERE nonce IS NOT NULL;",
+
+    /* What agents have sent and nobody has yet: counted before each further one. */
+    "CREATE INDEX message_sender ON message(sender_task)"
+    "  WHERE delivered_at IS NULL AND sender_task IS NOT NULL;",
 };

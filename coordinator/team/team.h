@@ -46,6 +46,7 @@ struct teammate {
 	/* What it says it does. */
 	int64_t attempt, task;
 	char *key, *phase, *last_output, *progress;
+	int64_t offered; /* the last message that its worker was offered, while more wait; else 0 */
 	enum teammate_state
 	    says;         /* of its agent: working idle needs_input limited; else STARTING */
 	int64_t until_ms; /* limited: wall clock; 0: not known */
