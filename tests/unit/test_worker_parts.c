@@ -1,5 +1,5 @@
 /* The worker's parts that need no process: output and its limit, escape sequences, frames,
- * agents' reports. */
+ * agents' reports, and slot calls over a slot that does what the test says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,9 +16,12 @@
 #include "frames.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "module.h"
 #include "output.h"
 #include "place.h"
 #include "report.h"
+#include "slot_module.h"
+#include "slots.h"
 #include "text.h"
 
 static char *plain(const char *text)
@@ -327,6 +330,98 @@ static void test_long_words(void **state)
 	report_free(r);
 }
 
+/* ---- slot calls ---- */
+
+static int64_t held; /* whose branch the slot has; its address stands for the slot */
+static int switches;
+
+static int fake_open(const char *root, const char *dir, const char *teammate, const char *pinned,
+                     const char *base, const char *const *paths, struct slot **out,
+                     struct error *err)
+{
+	(void)root, (void)dir, (void)teammate, (void)pinned, (void)base, (void)paths, (void)err;
+	*out = (struct slot *)&held;
+	return 0;
+}
+
+static void fake_close(struct slot *slot)
+{
+	(void)slot;
+}
+
+static int64_t fake_attempt(const struct slot *slot)
+{
+	(void)slot;
+	return held;
+}
+
+/* It took the branch, and the disk took nothing more. */
+static int fake_switch(struct slot *slot, int64_t attempt, const struct slot_order *order,
+                       struct error *err)
+{
+	(void)slot, (void)order;
+	switches++;
+	held = attempt;
+	return error_set(err, ERROR_EXTERNAL, "cannot write the index");
+}
+
+static char **fake_tampering(struct slot *slot)
+{
+	(void)slot;
+	return NULL;
+}
+
+static int fake_can_write(const char *root, const char *dir, const char *teammate,
+                          struct error *err)
+{
+	(void)root, (void)dir, (void)teammate;
+	return error_set(err, ERROR_EXTERNAL, "no space left");
+}
+
+/* In place of the one of shared/. */
+const void *module_load(const char *file, const char *symbol, unsigned version, struct error *err)
+{
+	static const struct slot_module fake = {.version = SLOT_MODULE_VERSION,
+	                                        .open = fake_open,
+	                                        .close = fake_close,
+	                                        .attempt = fake_attempt,
+	                                        .switch_to = fake_switch,
+	                                        .take_tampering = fake_tampering,
+	                                        .can_write = fake_can_write};
+
+	(void)file, (void)symbol, (void)version, (void)err;
+	return &fake;
+}
+
+static void slots_done(struct slots_job *job)
+{
+	(void)job;
+}
+
+/* A stop that comes while a preparation waits for the disk has to let go of the branch that it
+ * took: that it did is still known after a look at the disk alone. */
+static void test_waiting_keeps_half(void **state)
+{
+	struct slots_job job = {.verb = SLOTS_PREPARE, .attempt = 7, .done = slots_done};
+	struct slots *slots;
+	uv_loop_t loop;
+
+	(void)state;
+	assert_int_equal(uv_loop_init(&loop), 0);
+	slots = slots_new(&loop, "/root", "/dir", "ash", "/pinned");
+	for (int i = 0; i < 3; i++) {
+		job.again = i > 0;
+		slots_start(slots, &job);
+		uv_run(&loop, UV_RUN_DEFAULT);
+		assert_int_equal(job.rc, -1);
+		assert_true(job.unwritable);
+		assert_true(job.half);
+		assert_int_equal(switches, 1);
+	}
+	slots_free(slots);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -340,6 +435,7 @@ int main(void)
 	    cmocka_unit_test(test_hostile_report),
 	    cmocka_unit_test(test_usage_does_not_run_over),
 	    cmocka_unit_test(test_long_words),
+	    cmocka_unit_test(test_waiting_keeps_half),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -427,7 +427,13 @@ static void prepared(struct slots_job *job)
 		log_error("attempt", "attempt=%lld cannot prepare the slot: %s", (long long)a->id,
 		          job->err.text);
 		attempt_show_line(a, job->err.text);
-		attempt_advance(a);
+		if (job->half && !a->slot_ready) {
+			/* Nothing was done in it; what it took of the branch is let go of. */
+			attempt_set_phase(a, PHASE_FINISHING);
+			start_job(a, SLOTS_SNAPSHOT, snapshot_done);
+		} else {
+			attempt_advance(a);
+		}
 		return;
 	}
 	a->slot_ready = true;

@@ -209,9 +209,8 @@ static void job_run(uv_work_t *work)
 		job->rc = error_set(&job->err, ERROR_EXTERNAL, "the slot %s is not open", s->dir);
 		return;
 	}
-	if (job->again && is_unwritable(s, job))
-		return;
-	job_try(s, job);
+	if (!(job->again && is_unwritable(s, job)))
+		job_try(s, job);
 	/* A git that was killed in the middle costs nobody the work of hours: each of these can be
 	 * done again from where it stands. */
 	for (int i = 1;
@@ -226,6 +225,7 @@ static void job_run(uv_work_t *work)
 	ask_slot(s, job);
 	if (job->rc != 0 && !job->unwritable)
 		is_unwritable(s, job);
+	/* Of one that was not even tried again, too: what an earlier try took is still held. */
 	job->half = job->rc != 0 && s->slot && s->module->attempt(s->slot) == job->attempt;
 }
 
