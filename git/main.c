@@ -65,8 +65,9 @@
  * repair {"dirs":[DIR]} → {}: `git worktree repair`, after a repository (or these) moved.
  * kept {} → {"refs":[{"ref","commit"}]}: everything below refs/pleach/.
  * drop_refs {"refs":[REF]} → {"dropped":[REF]}: only below refs/pleach/.
- * name {"branch":NAME,"commit":HEX} → {"created":bool}: a branch at that commit. CONFLICT: there is
- *     one, elsewhere.
+ * name {"branch":NAME,"commit":HEX,"earlier":[{"attempt":id,"commit":HEX}]} → {"created":bool}: a
+ *     branch at that commit. One of ours at an earlier one is moved, that one kept. CONFLICT: there
+ *     is one, elsewhere or checked out.
  * pin {"keep":bool} → {"changed":[NAME]}: writes the pin file from the configuration as it is
  *     now; with keep one that is there stays, and what differs is named.
  * identity {} → {"name","email"}: who our commits are by. */

@@ -7,8 +7,10 @@
 #include "pinned.h"
 #include "refs.h"
 #include "verb.h"
+#include "worktree.h"
 
-#define OWN_REFS "refs/pleach/"
+#define OWN_REFS     "refs/pleach/"
+#define OWN_BRANCHES "refs/heads/pleach/"
 
 int verb_kept(const json_t *request, json_t **answer, struct error *err)
 {
@@ -62,24 +64,68 @@ int verb_drop_refs(const json_t *request, json_t **answer, struct error *err)
 	return 0;
 }
 
-/* A branch that is there stays as it is: it may be anybody's. */
+static bool is_checked_out(const struct repo *repo, const char *ref)
+{
+	_cleanup_worktrees_ struct worktrees list = WORKTREES_INIT;
+
+	if (worktrees_read(repo, &list, NULL) < 0)
+		return true;
+	for (size_t i = 0; i < list.count; i++)
+		if ((list.items[i].branch && strcmp(list.items[i].branch, ref) == 0) ||
+		    (list.items[i].in_use && strcmp(list.items[i].in_use, ref) == 0))
+			return true;
+	return false;
+}
+
+/* The attempt that made `hex`; 0: none of those. */
+static int64_t earlier_attempt(const json_t *request, const char *hex)
+{
+	const json_t *list = json_sub(request, "earlier"), *one;
+	size_t i;
+
+	json_array_foreach (list, i, one) {
+		const char *commit = json_text(one, "commit");
+
+		if (commit && strcmp(commit, hex) == 0)
+			return json_int(one, "attempt", 0);
+	}
+	return 0;
+}
+
+/* A branch that is there stays as it is, for it may be anybody's; but one of ours that names what
+ * an earlier attempt made, which is kept first: whoever named it died before anybody heard of it.
+ */
 int verb_name(const json_t *request, json_t **answer, struct error *err)
 {
 	_cleanup_repo_ struct repo repo = REPO_INIT;
 	const char *commit = verb_id(request, "commit", err);
 	_cleanup_free_ char *ref = commit ? verb_branch(request, "branch", err) : NULL;
-	char hex[HEX_SIZE];
+	_cleanup_free_ char *stem = NULL;
+	int64_t attempt = 0;
+	char hex[HEX_SIZE] = "";
+	bool same;
 	int there;
 
 	if (!ref || verb_open_repo(request, &repo, err) < 0 ||
 	    (there = ref_read(&repo, ref, hex, err)) < 0)
 		return -1;
-	if (there && strcmp(hex, commit) != 0)
-		return error_set(err, ERROR_CONFLICT, "there is a branch %s already, at %.12s",
-		                 json_text(request, "branch"), hex);
-	if (!there && ref_write(&repo, ref, commit, "", "pleach: a result gets a name", err) < 0)
+	same = there && strcmp(hex, commit) == 0;
+	if (there && !same) {
+		attempt = strncmp(ref, OWN_BRANCHES, strlen(OWN_BRANCHES)) == 0
+		              ? earlier_attempt(request, hex)
+		              : 0;
+		if (attempt <= 0 || is_checked_out(&repo, ref))
+			return error_set(err, ERROR_CONFLICT,
+			                 "there is a branch %s already, at %.12s",
+			                 json_text(request, "branch"), hex);
+		stem = ref_kept_stem(attempt, NULL, NULL);
+		if (ref_keep(&repo, stem, hex, NULL, err) < 0)
+			return -1;
+	}
+	if (!same && ref_write(&repo, ref, commit, there ? hex : "", "pleach: a result gets a name",
+	                       err) < 0)
 		return -1;
-	*answer = json_pack("{s:b}", "created", !there);
+	*answer = json_pack("{s:b}", "created", !same);
 	return 0;
 }
 

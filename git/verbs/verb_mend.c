@@ -187,17 +187,19 @@ static bool index_names_missing(const struct mend *mend, const char *git_dir, co
 
 static void mend_torn(struct mend *mend, const json_t *request)
 {
+	_cleanup_torn_ struct torn torn;
 	const json_t *dir;
 	size_t i;
 
-	torn_mend_refs(mend->repo, &mend->removed);
+	torn_begin(&torn, mend->repo);
+	torn_mend_refs(&torn, &mend->removed);
 	json_array_foreach (json_object_get(request, "dirs"), i, dir) {
 		const char *text = json_string_value(dir);
 		_cleanup_free_ char *git_dir = git_dir_of(mend, text);
 
 		if (!git_dir)
 			continue;
-		torn_mend_worktree(mend->repo, git_dir, &mend->removed);
+		torn_mend_worktree(&torn, git_dir, &mend->removed);
 		if (index_names_missing(mend, git_dir, text))
 			put_index_aside(git_dir);
 	}

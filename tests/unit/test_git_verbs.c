@@ -56,6 +56,30 @@ static void test_name(void **state)
 	          "branch");
 }
 
+static json_t *named_later(const char *branch_name, const char *commit, const char *earlier)
+{
+	return json_pack("{s:s, s:s, s:[{s:i, s:s}]}", "branch", branch_name, "commit", commit,
+	                 "earlier", "attempt", 4, "commit", earlier);
+}
+
+/* Whoever named it died before anybody knew, and the task was run again. */
+static void test_name_moves_our_own(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *one = branch(u, "one", "echo 1 > n"), *two = head_of(u, "main");
+
+	run_sh(u->root, "git branch pleach/p/a.1 one; git branch theirs one; git branch -D one");
+	ask_badly(u, "name", named_later("pleach/p/a.1", two, two), "conflict", "a.1 already");
+	ask_badly(u, "name", named_later("theirs", two, one), "conflict", "theirs already");
+	run_sh(u->root, "git worktree add -q ../tmp pleach/p/a.1");
+	ask_badly(u, "name", named_later("pleach/p/a.1", two, one), "conflict", "a.1 already");
+	run_sh(u->root, "git worktree remove ../tmp");
+	for (int i = 0; i < 2; i++)
+		json_decref(ask_well(u, "name", named_later("pleach/p/a.1", two, one)));
+	assert_sh(two, sh(u->root, "git rev-parse pleach/p/a.1"));
+	assert_sh(one, sh(u->root, "git rev-parse refs/pleach/kept/4"));
+}
+
 static void test_base_is_deterministic(void **state)
 {
 	struct universe *u = *state;
@@ -393,10 +417,10 @@ static void test_mend(void **state)
 }
 
 /* An agent's own commits of which the power took the files: by the middle one's file nothing of
- * ours may be broken, and what the last one and the slot hold is there. */
-static void test_mend_torn(void **state)
+ * ours may be broken, and what the last one and the slot hold is there. `theirs`: what became of a
+ * branch of the user's in the same power cut. */
+static void mend_torn(struct universe *u, const char *theirs)
 {
-	struct universe *u = *state;
 	struct slot *slot = open_slot(u);
 	json_t *answer;
 
@@ -407,15 +431,58 @@ static void test_mend_torn(void **state)
 	slot_close(slot);
 	run_sh(u->root, "rm -f .git/objects/$(echo 2 | git hash-object --stdin | sed 's,..,&/,')");
 	run_sh(u->root, "! git rev-list --objects --all >/dev/null 2>&1");
+	run_sh(u->root, theirs);
 	answer = ask_well(u, "mend", json_pack("{s:[s]}", "dirs", u->slot));
 	assert_int_equal(json_array_size(json_sub(answer, "problems")), 0);
-	assert_int_equal(json_array_size(json_sub(answer, "removed")), 2);
+	assert_int_equal(json_array_size(json_sub(answer, "removed")), 3);
 	json_decref(answer);
-	run_sh(u->root, "git rev-list --objects --all >/dev/null && git fsck --no-reflogs");
+	run_sh(u->root, "rm -f .git/refs/heads/theirs; git rev-list --objects --all >/dev/null && "
+	                "git fsck --no-reflogs && git gc -q");
 	assert_sh("1 3",
 	          sh(u->root, "echo $(git show pleach/p/one~:a) $(git show pleach/p/one:b)"));
 	assert_kept(u, "wip");
 	run_sh(u->root, "git checkout -q pleach/p/one");
+}
+
+static void test_mend_torn(void **state)
+{
+	mend_torn(*state, "true");
+}
+
+static void test_mend_torn_beside_theirs(void **state)
+{
+	mend_torn(*state, ": >.git/refs/heads/theirs");
+}
+
+/* Nothing of ours is torn: a branch of the user's that is does not make it look so. */
+static void test_mend_leaves_whole(void **state)
+{
+	static const char *const theirs[] = {": >.git/refs/heads/theirs",
+	                                     "printf '%%040d\n' 7 >.git/refs/heads/theirs"};
+	struct universe *u = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(theirs); i++) {
+		struct slot *slot = open_slot(u);
+		_cleanup_free_ char *log = NULL, *text = xasprintf("only logged %zu", i);
+		json_t *answer;
+
+		start_attempt(u, slot, (int)i + 4, i ? "two" : "one");
+		run_sh(u->slot,
+		       "echo %s > only; git add only; git commit -qm logged; "
+		       "git reset -q --hard HEAD~",
+		       text);
+		log = sh(u->slot, "cat $(git rev-parse --git-dir)/logs/HEAD");
+		slot_close(slot);
+		run_sh(u->root, theirs[i]);
+		answer = ask_well(u, "mend", json_pack("{s:[s]}", "dirs", u->slot));
+		assert_int_equal(json_array_size(json_sub(answer, "removed")), 0);
+		json_decref(answer);
+		assert_sh(log, sh(u->slot, "head -c %zu $(git rev-parse --git-dir)/logs/HEAD",
+		                  strlen(log)));
+		run_sh(u->root, "rm .git/refs/heads/theirs");
+		json_decref(ask_well(u, "mend", json_pack("{s:[s]}", "dirs", u->slot)));
+		assert_kept(u, text);
+	}
 }
 
 /* The index and a tree came through, a file's object did not: what looks known is written anew. */
@@ -478,6 +545,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    universe_test(test_resolve),
 	    universe_test(test_name),
+	    universe_test(test_name_moves_our_own),
 	    universe_test(test_base_is_deterministic),
 	    universe_test(test_base_names_what_conflicts),
 	    universe_test(test_attributes_come_from_the_commits),
@@ -492,6 +560,8 @@ int main(void)
 	    universe_test(test_mend),
 	    universe_test(test_mend_index),
 	    universe_test(test_mend_torn),
+	    universe_test(test_mend_torn_beside_theirs),
+	    universe_test(test_mend_leaves_whole),
 	    universe_test(test_broken_branch),
 	    universe_test(test_bad_requests),
 	};
