@@ -370,20 +370,39 @@ static void add_near(struct coordinator *c, enum whose whose, const struct task_
 	    list, json_pack("{s:s, s:s}", "of", whose_words[whose].word, "message", text));
 }
 
+/* Adds a plan to those that were looked at. False: it is one of them. */
+static bool is_first_of_plan(int64_t *plans, size_t *n, int64_t plan)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (plans[i] == plan)
+			return false;
+	plans[(*n)++] = plan;
+	return true;
+}
+
+/* A plan's use is a sum over all its attempts, the day's over everybody's: each once. */
 json_t *budget_near_json(struct coordinator *c)
 {
-	_cleanup_free_ int64_t *running = store_attempts_running(c->store);
+	_cleanup_free_ int64_t *running = store_attempts_running(c->store), *plans = NULL;
 	json_t *list = json_array();
+	size_t n = 0, count = 0;
 
-	for (size_t i = 0; running[i]; i++) {
+	while (running[count])
+		count++;
+	plans = xcalloc(count + 1, sizeof *plans);
+	for (size_t i = 0; i < count; i++) {
 		_cleanup_attempt_ struct attempt_row row = {0};
 		_cleanup_task_ struct task_row task = {0};
 
 		if (!store_attempt_get(c->store, running[i], &row) ||
 		    !store_task_get(c->store, row.task, &task))
 			continue;
-		for (int of = 0; of < WHOSE; of++)
-			add_near(c, (enum whose)of, &task, list);
+		add_near(c, OF_TASK, &task, list);
+		if (!is_first_of_plan(plans, &n, task.plan))
+			continue;
+		add_near(c, OF_PLAN, &task, list);
+		if (n == 1)
+			add_near(c, OF_DAY, &task, list);
 	}
 	return list;
 }

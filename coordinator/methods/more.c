@@ -263,9 +263,10 @@ static int add_all(struct more *m, const char *nonce, struct error *err)
 	return 0;
 }
 
-/* In a step. Asked twice, done once. */
-static int more_now(struct coordinator *c, int64_t task, const json_t *params, int64_t *choice,
-                    struct error *err)
+/* In a step. Asked twice, done once. head: what got the branch of a plain task's result, NULL: it
+ * needs none. */
+static int more_now(struct coordinator *c, int64_t task, const json_t *params, const char *head,
+                    int64_t *choice, struct error *err)
 {
 	const char *nonce = json_text(params, "nonce");
 	_cleanup_more_ struct more m = {.c = c, .params = params};
@@ -277,6 +278,9 @@ static int more_now(struct coordinator *c, int64_t task, const json_t *params, i
 		return 0;
 	if (check_open(&m, err) < 0)
 		return -1;
+	if (head && is_plain(&m) && (!m.parent.head || strcmp(m.parent.head, head) != 0))
+		return error_set(err, ERROR_BUSY, "%s was run again meanwhile: ask once more",
+		                 m.parent.key);
 	m.secrets = json_pack("{s:O?, s:{}}", "agents",
 	                      json_sub(json_sub(params, "secrets"), "agents"), "tasks");
 	if (is_plain(&m))
@@ -294,6 +298,7 @@ static int more_now(struct coordinator *c, int64_t task, const json_t *params, i
 struct naming {
 	struct later *later;
 	json_t *params;
+	char *head; /* as of the request: it may be another one when git has answered */
 	int64_t task, choice;
 };
 
@@ -301,7 +306,7 @@ static int named_step(struct coordinator *c, void *context, struct error *err)
 {
 	struct naming *naming = context;
 
-	return more_now(c, naming->task, naming->params, &naming->choice, err);
+	return more_now(c, naming->task, naming->params, naming->head, &naming->choice, err);
 }
 
 static void named(struct coordinator *c, const json_t *result, const struct error *why,
@@ -317,7 +322,25 @@ static void named(struct coordinator *c, const json_t *result, const struct erro
 	else
 		later_reply(c, naming->later, task_named_json(c, naming->choice));
 	json_decref(naming->params);
+	free(naming->head);
 	free(naming);
+}
+
+/* What its earlier attempts made: a death before the store knew may have left the branch there.
+ * New reference. */
+static json_t *earlier_heads(struct coordinator *c, const struct task_row *row)
+{
+	json_t *list = json_array();
+
+	for (int64_t id = INT64_MAX; (id = store_attempt_previous(c->store, row->id, id));) {
+		_cleanup_attempt_ struct attempt_row attempt = {0};
+
+		if (store_attempt_get(c->store, id, &attempt) && attempt.head)
+			json_array_append_new(list,
+			                      json_pack("{s:I, s:s}", "attempt", (json_int_t)id,
+			                                "commit", attempt.head));
+	}
+	return list;
 }
 
 static void name_result(struct request *r, const struct task_row *row)
@@ -326,10 +349,13 @@ static void name_result(struct request *r, const struct task_row *row)
 	_cleanup_free_ char *branch = task_branch(row->plan_name, key);
 	struct naming *naming = xcalloc(1, sizeof *naming);
 
-	*naming = (struct naming){
-	    .later = request_later(r), .params = json_incref((json_t *)r->params), .task = row->id};
+	*naming = (struct naming){.later = request_later(r),
+	                          .params = json_incref((json_t *)r->params),
+	                          .head = xstrdup(row->head),
+	                          .task = row->id};
 	gitq_ask(r->c, "name",
-	         json_pack("{s:o, s:s}", "branch", json_text_or_null(branch), "commit", row->head),
+	         json_pack("{s:o, s:s, s:o}", "branch", json_text_or_null(branch), "commit",
+	                   row->head, "earlier", earlier_heads(r->c, row)),
 	         named, naming);
 }
 
@@ -347,7 +373,7 @@ int method_task_more(struct request *r, struct error *err)
 		name_result(r, &m.parent);
 		return 0;
 	}
-	if (more_now(r->c, task, r->params, &choice, err) < 0)
+	if (more_now(r->c, task, r->params, NULL, &choice, err) < 0)
 		return -1;
 	request_reply(r, task_named_json(r->c, choice));
 	return 0;
