@@ -362,7 +362,9 @@ static void note_limit(struct coordinator *c, const struct attempt_row *row, con
 	const json_t *limited = json_sub(finish, "limited");
 	const char *message = json_text(limited, "message");
 
-	if (row->outcome == OUTCOME_FAILED && row->error_code == TASK_ERROR_LIMIT)
+	/* Completed and refused: a further turn was, which took nothing from what came before. */
+	if ((row->outcome == OUTCOME_FAILED && row->error_code == TASK_ERROR_LIMIT) ||
+	    (row->outcome == OUTCOME_COMPLETED && message))
 		limited_note(c, row, text_parse_time(json_text(limited, "until")),
 		             message ? message : row->error_message);
 	else if (row->outcome == OUTCOME_COMPLETED || row->outcome == OUTCOME_FAILED)

@@ -332,8 +332,8 @@ tui() {
 		"$(jq -sc . "$W/got")"
 }
 
-@test "a dialog before the prompt: nothing is typed but its answer, nothing behind it is lost, a long text ends in its return" {
-	tui --dialog --digest <<-'Y'
+@test "a dialog before the prompt, late: nothing is typed but its answer, nothing behind it is lost, a long text ends in its return" {
+	tui --dialog --late 2.5 --digest <<-'Y'
 	verify: "true"
 	tasks: [{id: a, prompt_file: long}]
 	Y

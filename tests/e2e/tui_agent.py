@@ -7,13 +7,15 @@ typed, and writes each that was submitted to $W/got, a JSON string a line. What 
   ask TEXT       shows a question until it is answered
 Options: --plain without bracketed paste; --slow reads a few bytes at a time; --first TEXT is done
 first; --dialog begins with a question: `yes` leads on, after a while and without what was typed in it,
-all else ends it; --digest takes its time for a long text, and a return in it for a part of the text."""
+all else ends it; --late SECONDS pass before that question is there; --digest shows that a text comes,
+takes its time for a long one, and a return in it for a part of the text."""
 import json
 import os
 import select
 import subprocess
 import sys
 import termios
+import time
 import tty
 
 W = os.environ["W"]
@@ -23,14 +25,15 @@ tty.setraw(0)
 gate = None
 asking = ""
 dialog = "--dialog" in sys.argv
+READY = "? for shortcuts"
 
 
-def draw(status):
-    os.write(1, ("\033[2J\033[H\033[1mAn agent\033[0m\r\n\r\n%s\r\n\033[10;1H> " % status).encode())
+def draw(status, before=""):
+    os.write(1, (before + "\033[2J\033[H\033[1mAn agent\033[0m\r\n\r\n%s\r\n\033[10;1H> " % status).encode())
 
 
 def rest():
-    draw("? for shortcuts")
+    draw(READY)
 
 
 def digest():
@@ -73,12 +76,15 @@ def submitted(text):
         rest()
 
 
-if not plain:
-    os.write(1, b"\033[?1049h\033[?2004h")
+setup = "" if plain else "\033[?1049h\033[?2004h"
+if "--late" in sys.argv:
+    os.write(1, setup.encode() + b"starting")
+    time.sleep(float(sys.argv[sys.argv.index("--late") + 1]))
+    setup = ""
 if dialog:
-    draw("Do you want to trust this folder?\r\n> No, exit\r\n  Yes\r\n\r\nEnter to confirm")
+    draw("Do you want to trust this folder?\r\n> No, exit\r\n  Yes\r\n\r\nEnter to confirm", setup)
 else:
-    rest()
+    draw(READY, setup)
 if "--first" in sys.argv:
     submitted(sys.argv[sys.argv.index("--first") + 1])
 pending, text, pasting = b"", b"", False
@@ -107,6 +113,9 @@ while True:
                 digest()
         elif pending.startswith(start):
             pending, pasting = pending[len(start):], True
+            if "--digest" in sys.argv and not dialog:
+                draw("[Pasting]")
+                time.sleep(0.1)
         elif len(pending) < len(start) and start.startswith(pending):
             break
         elif pending[:1] == b"\r":

@@ -134,6 +134,129 @@ static void test_busy_program(void **state)
 	assert_memory_equal(got, "\r", 1);
 }
 
+/* What was handed to an agent that ended before a byte of it was typed is for the next one. */
+static void test_not_begun(void **state)
+{
+	struct fake *f = *state;
+	json_t *task =
+	    tui_task(1, "stty -echo; echo ready; read a; printf '<%s>\n' \"$a\"", "none");
+	json_t *typed;
+
+	fake_begin(f);
+	fake_fifo(f, "go");
+	json_object_set_new(fake_profile(task), "resume",
+	                    json_pack("{s:[s,s,s],s:s}", "command", "/bin/sh", "-c",
+	                              "echo up; read x < $PLEACH_ROOT/../go; exit 1", "prompt",
+	                              "none"));
+	json_object_set_new(
+	    task, "resume",
+	    json_pack("{s:s,s:s,s:i}", "session", "s1", "why", "interrupted", "attempt", 99));
+	fake_assign(f, task);
+	fake_wait_phase(f, "working");
+	fake_notify(f, "attempt.message",
+	            json_pack("{s:i,s:i,s:s}", "attempt", 1, "id", 11, "text", "for the next"));
+	fake_notify(f, "attempt.answer",
+	            json_pack("{s:i,s:i,s:i,s:s}", "attempt", 1, "id", 12, "request", 9, "text",
+	                      "read behind it"));
+	typed = fake_wait(f, "message.typed");
+	assert_int_equal(json_int(typed, "id", 0), 12);
+	json_decref(typed);
+	{
+		_cleanup_free_ char *go = fake_path(f, "go");
+		_cleanup_close_ int fd = open(go, O_RDWR | O_CLOEXEC);
+
+		assert_int_equal(write_all(fd, "x\n", 2), 0);
+		if (!strstr(json_text(fake_result(f), "output"), "<for the next>"))
+			fail_msg("%s", json_text(f->result, "output"));
+	}
+}
+
+/* ---- further turns of a headless agent ---- */
+
+static json_t *asked_what_waits(struct fake *f)
+{
+	for (;;) {
+		_cleanup_json_ json_t *message = fake_read(f);
+		const char *method = json_text(message, "method");
+
+		if (method && strcmp(method, "message.waiting") == 0)
+			return json_incref(json_object_get(message, "id"));
+	}
+}
+
+static void say_what_waits(struct fake *f, json_t *messages)
+{
+	_cleanup_json_ json_t *id = asked_what_waits(f);
+
+	fake_send(f, rpc_result(id, json_pack("{s:o}", "messages", messages)));
+}
+
+/* An agent whose run ends well, and that does `turn` for the message. */
+static void turn_task(struct fake *f, int attempt, const char *program, const char *turn)
+{
+	json_t *task = fake_task(attempt, "echo work");
+
+	json_object_set_new(task, "session", json_string("s1"));
+	json_object_set_new(fake_profile(task), "session", json_string("given"));
+	json_object_set_new(fake_profile(task), "resume",
+	                    json_pack("{s:[s,s,s,s],s:s}", "command", program, "-c", turn,
+	                              "{prompt}", "prompt", "argv"));
+	json_object_set_new(fake_spec(task), "timeout", json_real(3));
+	fake_assign(f, task);
+}
+
+static void assert_turn_lost(struct fake *f, int attempt, const char *journal)
+{
+	_cleanup_free_ char *name = xasprintf("state/attempts/%d/typed", attempt), *got = NULL;
+
+	assert_string_equal(json_text(fake_result(f), "outcome"), "completed");
+	assert_true(json_is_null(json_object_get(f->result, "error")));
+	got = fake_file(f, name, NULL);
+	assert_string_equal(got, journal);
+}
+
+/* However a turn fails, what was done before counts. */
+static void test_turn_fails(void **state)
+{
+	struct fake *f = *state;
+
+	fake_begin(f);
+	turn_task(f, 1, "/bin/sh", "sleep 1000");
+	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 1, "text", "hi"));
+	assert_turn_lost(f, 1, "b 1\nd 1\n");
+	turn_task(f, 2, "/bin/sh", "kill -KILL $$");
+	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 2, "text", "hi"));
+	assert_turn_lost(f, 2, "b 2\nd 2\n");
+	turn_task(f, 3, "/bin/sh", "echo no such session; exit 1");
+	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 3, "text", "hi"));
+	assert_turn_lost(f, 3, "b 3\nu 3\n");
+	turn_task(f, 4, "no-such-agent", "");
+	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 4, "text", "hi"));
+	assert_turn_lost(f, 4, "b 4\nu 4\n");
+}
+
+/* A coordinator that is busy is asked again; a message that never fits keeps nobody waiting. */
+static void test_turn_waits(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_free_ char *large = xcalloc(1, 200001), *got = NULL;
+	_cleanup_json_ json_t *id = NULL;
+	struct error busy = ERROR_INIT;
+
+	memset(large, 'x', 200000);
+	error_set(&busy, ERROR_BUSY, "in use");
+	fake_begin(f);
+	turn_task(f, 1, "/bin/sh", "printf %s \"$0\" > heard");
+	id = asked_what_waits(f);
+	fake_send(f, rpc_error(id, &busy));
+	say_what_waits(
+	    f, json_pack("[{s:i,s:s},{s:i,s:s}]", "id", 1, "text", large, "id", 2, "text", "hi"));
+	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 1, "text", large));
+	assert_string_equal(json_text(fake_result(f), "outcome"), "completed");
+	got = fake_file(f, "root/heard", NULL);
+	assert_string_equal(got, "hi");
+}
+
 /* An agent that speaks the protocol: it asks leave, says what it does, and answers. */
 static const char acp_agent[] =
     "say() { printf '%s\\n' \"{\\\"jsonrpc\\\":\\\"2.0\\\",$1}\"; }\n"
@@ -278,8 +401,8 @@ static void test_views(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	    T(test_messages), T(test_typed_prompts), T(test_busy_program),
-	    T(test_acp),      T(test_views),
+	    T(test_messages),   T(test_typed_prompts), T(test_busy_program), T(test_not_begun),
+	    T(test_turn_fails), T(test_turn_waits),    T(test_acp),          T(test_views),
 	};
 
 	if (argc > 1)

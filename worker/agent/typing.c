@@ -287,15 +287,16 @@ static void type_done(struct typing *t)
 }
 
 /* How long until the carriage return may follow what was read. A long text is worked on for a
- * while, and a return that comes meanwhile is taken for a part of it: what the program shows of the
- * text tells when it is through. */
+ * while, and a return that comes meanwhile is taken for a part of it: what the program shows once
+ * it has read all of it tells when it is through. */
 static uint64_t digest_left(const struct typing *t)
 {
-	uint64_t now = uv_now(t->timer.loop), due = t->unread_from + LONG_PAUSE_MS;
+	uint64_t from = t->read_at ? t->read_at : t->unread_from;
+	uint64_t now = uv_now(t->timer.loop), due = from + LONG_PAUSE_MS;
 
 	if (t->cooked || t->first->len < LONG_TEXT)
 		return 0;
-	if (t->last_output > t->unread_from && t->last_output + RETURN_PAUSE_MS < due)
+	if (t->last_output > from && t->last_output + RETURN_PAUSE_MS < due)
 		due = t->last_output + RETURN_PAUSE_MS;
 	return due > now ? due - now : 0;
 }

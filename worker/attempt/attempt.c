@@ -188,10 +188,12 @@ void attempt_run_agent(struct attempt *a)
 		return;
 	}
 	if (attempt_start_agent(a, &err) != 0) {
-		attempt_fail(
-		    a, err.code == ERROR_NOT_FOUND ? TASK_ERROR_AGENT_EXIT : TASK_ERROR_INTERNAL,
-		    "%s", err.text);
 		attempt_show_line(a, err.text);
+		if (!attempt_turn_unstarted(a, err.text))
+			attempt_fail(a,
+			             err.code == ERROR_NOT_FOUND ? TASK_ERROR_AGENT_EXIT
+			                                         : TASK_ERROR_INTERNAL,
+			             "%s", err.text);
 		attempt_advance(a);
 		return;
 	}
@@ -237,7 +239,8 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 		attempt_advance(a);
 		return;
 	}
-	if (!a->stopping && !a->stale && a->outcome != OUTCOME_FAILED) {
+	if (!attempt_turn_failed(a, end) && !a->stopping && !a->stale &&
+	    a->outcome != OUTCOME_FAILED) {
 		_cleanup_free_ char *why = NULL;
 
 		if (end->timed_out) {
@@ -245,8 +248,6 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 			             json_num(a->spec, "timeout", 0));
 		} else if (attempt_limits_failed(a, a->done || end->status == 0)) {
 			/* it said why, or we did */
-		} else if (attempt_turn_failed(a, end)) {
-			/* a message that could not be told */
 		} else if (resume_refused(a, end)) {
 			begin_work(a);
 			return;

@@ -279,6 +279,7 @@ static void agent_data(void *context, const char *data, size_t len)
 		output_add(a->output, data, len);
 	resume_heard(a, report_session(a->report));
 	attempt_limits_data(a);
+	attempt_turn_data(a);
 	attempt_talk_output(a, data, len);
 	if (a->typing) {
 		typing_output(a->typing, data, len);
@@ -352,7 +353,7 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 		return -1;
 	}
 	terminal_start(a->terminal);
-	attempt_turn_told(a);
+	attempt_turn_started(a);
 	attempt_usage_keep(a);
 	if (ours >= 0) {
 		a->report = report_new("acp");

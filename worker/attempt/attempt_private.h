@@ -58,9 +58,12 @@ struct attempt_turns {
 	bool asking; /* the coordinator is asked what waits */
 	int asks;    /* in vain so far */
 	bool runs;   /* the agent runs, or ran last, for messages */
+	bool over;   /* one failed: there is no other in this attempt */
 	int count;
-	int64_t *ids; /* of the messages in the prompt that starts next */
+	int64_t *ids; /* of the messages in its prompt, until it is known whether it heard them */
 	size_t id_count;
+	uint64_t started; /* uv_now when its process was */
+	int64_t too_long; /* the last message of which that was told */
 };
 
 /* A message that came: what is offered again after a reconnect is not handed over again. */
@@ -178,7 +181,8 @@ void attempt_talk_finish(struct attempt *a);
 /* A text for the agent, behind what waits already. */
 void attempt_say(struct attempt *a, const char *text, size_t len);
 
-/* The record of what was handed over: 'b' before the first byte, 'd' behind the last. */
+/* The record of what was handed over: 'b' before the first byte, 'd' behind the last, 'u': it did
+ * not begin after all. */
 bool attempt_journal(struct attempt *a, char what, int64_t id);
 void attempt_handed(struct attempt *a, int64_t id);
 /* Offered for the first time; else, when it was handed over already, that is said again. */
@@ -187,9 +191,12 @@ bool attempt_is_new(struct attempt *a, int64_t id);
 /* attempt_turns.c: a headless agent's messages. */
 /* Its run has ended. True: what becomes of the attempt is decided later. */
 bool attempt_turn_asks(struct attempt *a);
-bool attempt_turn_begins(struct attempt *a); /* its process starts; false: it must not */
-void attempt_turn_told(struct attempt *a);   /* it did */
-/* A turn for messages failed at once: true, and the outcome is decided. */
+bool attempt_turn_begins(struct attempt *a);  /* its process starts; false: it must not */
+void attempt_turn_started(struct attempt *a); /* it did */
+void attempt_turn_data(struct attempt *a);    /* it printed something */
+/* A turn for messages failed, or could not be started: true, and the attempt has completed, as it
+ * had before the turn. False where it ran for none, or ended well, or was told to end. */
+bool attempt_turn_unstarted(struct attempt *a, const char *why);
 bool attempt_turn_failed(struct attempt *a, const struct command_end *end);
 void attempt_turns_free(struct attempt *a);
 

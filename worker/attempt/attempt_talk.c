@@ -15,7 +15,7 @@
 #include "text.h"
 
 #define LOOK_MS   200   /* after its screen has changed */
-#define DIALOG_MS 15000 /* for what comes on the screen behind a dialog */
+#define DIALOG_MS 15000 /* for what comes on the screen at first, and behind a dialog */
 
 static json_t *input_json(const struct state_view *v)
 {
@@ -143,7 +143,8 @@ static void unwatch_screen(struct attempt *a)
 
 /* ---- the record of what was handed over ---- */
 
-/* "b ID" before the first byte, "d ID" behind the last: what the coordinator reads when this
+/* "b ID" before the first byte, "d ID" behind the last, "u ID" where it did not begin after all:
+ * what the coordinator reads when this
  * worker cannot say any more what became of a message. Not synced: it matters only while the
  * machine lives, for the agent dies with it. */
 bool attempt_journal(struct attempt *a, char what, int64_t id)
@@ -238,14 +239,12 @@ static struct attempt_queued **next_queued(struct attempt *a)
 	return asked || !a->queued ? NULL : &a->queued;
 }
 
-/* A dialog came up before a text was begun: it goes back to the head of the queue, for the answer
- * comes first. */
+/* A text that was not begun goes back to the head of the queue. */
 static void take_back(struct attempt *a)
 {
 	struct attempt_queued *q = a->in_hand;
 
-	if (!q || q->answer || !a->typing || state_now(a->state)->state != AGENT_NEEDS_INPUT ||
-	    !typing_take_back(a->typing))
+	if (!q || q->answer || !a->typing || !typing_take_back(a->typing))
 		return;
 	a->in_hand = NULL;
 	q->next = a->queued;
@@ -258,7 +257,8 @@ static void hand_over(struct attempt *a)
 {
 	struct attempt_queued **at, *q;
 
-	take_back(a);
+	if (state_now(a->state)->state == AGENT_NEEDS_INPUT)
+		take_back(a); /* the answer comes first */
 	/* One that is held still gets it when it goes on, or nobody does. */
 	while (!a->in_hand && !a->living && (a->typing || a->acp) && (at = next_queued(a))) {
 		q = *at;
@@ -275,6 +275,13 @@ static void hand_over(struct attempt *a)
 	}
 }
 
+/* Where its profile tells what the screen is like that takes a text, that one is awaited. */
+static void expect_screen(struct attempt *a)
+{
+	if (json_array_size(json_sub(json_sub(a->profile, "screen"), "idle")))
+		a->dialog_until = uv_now(&a->w->loop) + DIALOG_MS;
+}
+
 /* Whoever said that a person is wanted has not seen yet that one came. */
 static void went_on(struct attempt *a)
 {
@@ -284,8 +291,7 @@ static void went_on(struct attempt *a)
 		return;
 	if (v->source == STATE_SCREEN && a->typing) {
 		typing_settle(a->typing);
-		if (json_array_size(json_sub(json_sub(a->profile, "screen"), "idle")))
-			a->dialog_until = uv_now(&a->w->loop) + DIALOG_MS;
+		expect_screen(a);
 	}
 	attempt_report(a, &(struct state_report){.source = v->source, .state = AGENT_WORKING});
 }
@@ -351,6 +357,7 @@ void attempt_talk_terminal(struct attempt *a, bool type_prompt)
 	a->queued_last = &a->queued;
 	a->typing = typing_new(&a->w->loop, a->terminal, &handler, a);
 	watch_screen(a);
+	expect_screen(a); /* it may begin with a dialog, and late */
 	prompt = resume_prompt(a, &len);
 	if (type_prompt)
 		queue(a, (struct attempt_queued){.text = (char *)prompt, .len = len});
@@ -511,6 +518,8 @@ void attempt_talk_acp(struct attempt *a, int fd)
 
 void attempt_talk_end(struct attempt *a)
 {
+	if (a->in_hand && a->in_hand->id)
+		take_back(a); /* for who comes next; what is ours is said anew */
 	acp_free(a->acp);
 	typing_free(a->typing);
 	a->acp = NULL;

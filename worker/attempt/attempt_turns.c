@@ -1,41 +1,66 @@
 /* Messages to a headless agent: it hears nothing while it runs, so what waits for it when its run
  * has ended is told to the same session as one more turn, before anything is proven. What waits is
  * the coordinator's to say: the agent may have read it by itself. Each message is in one turn at
- * most: written down before the process starts, told as delivered once it did. */
+ * most: written down before the process starts, told as delivered once it was heard. A turn only
+ * adds: whatever becomes of it, the run before has ended well, and that counts. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "attempt_private.h"
 #include "jsonl.h"
 #include "log.h"
 #include "mem.h"
+#include "resume.h"
 #include "rpc_peer.h"
 #include "session.h"
 
 #define TURNS_MAX    12 /* of an attempt: teammates that thank each other come to an end */
 #define TURN_BYTES   (1u << 20)
-#define TIME_LEFT_S  10.0 /* of its time limit: less would only end what is done already */
+#define TIME_LEFT_S  60.0 /* of its time limit: in less nothing is done about a message */
 #define ASK_AGAIN_MS 250
 #define ASKS_MAX     20 /* then the coordinator is away for longer: what waits stays queued */
-#define QUICK_S      30.0
 
 static bool wanted(const struct attempt *a)
 {
 	return a->mode == MODE_EXEC && a->outcome == OUTCOME_COMPLETED && !a->stopping &&
-	       !a->stale && a->resume.session && session_way(a->profile);
+	       !a->stale && !a->turns.over && a->resume.session && session_way(a->profile);
 }
 
 /* Why what waits stays queued; NULL: it does not. */
 static const char *refusal(const struct attempt *a)
 {
 	double limit = json_num(a->spec, "timeout", 0);
+	double needed = limit / 10 < TIME_LEFT_S ? limit / 10 : TIME_LEFT_S;
 
 	if (a->turns.count >= TURNS_MAX)
 		return "no further turn in this attempt";
-	return limit > 0 && limit - a->resume.worked < TIME_LEFT_S ? "its time is over" : NULL;
+	return limit > 0 && limit - a->resume.worked < needed ? "its time is over" : NULL;
 }
 
 /* ---- the turn ---- */
+
+static void tell(struct attempt *a, const char *line)
+{
+	attempt_show_line(a, line);
+	log_info("turns", "attempt=%lld %s", (long long)a->id, line);
+}
+
+/* One that its agent's arguments never have room for: told once. */
+static bool never_fits(struct attempt *a, int64_t id, size_t len)
+{
+	_cleanup_free_ char *line = NULL;
+
+	if (resume_takes(a, len + 2))
+		return false;
+	if (id > a->turns.too_long) {
+		line = xasprintf("message %lld stays queued: too long for its agent's arguments",
+		                 (long long)id);
+		tell(a, line);
+		a->turns.too_long = id;
+	}
+	return true;
+}
 
 /* Those of `messages` that fit, in order; `left`: how many come later. Caller frees; NULL: none. */
 static char *take(struct attempt *a, const json_t *messages, size_t *left)
@@ -51,6 +76,8 @@ static char *take(struct attempt *a, const json_t *messages, size_t *left)
 		const char *words = json_text(message, "text");
 		size_t len = words ? strlen(words) : 0;
 
+		if (never_fits(a, id, len))
+			continue;
 		if (*left || !resume_takes(a, text.len + len + 2) ||
 		    (text.len && text.len + len > TURN_BYTES)) {
 			++*left;
@@ -76,16 +103,13 @@ static void go_on(struct attempt *a, const json_t *messages)
 	_cleanup_free_ char *line = NULL;
 
 	a->turns.asking = false;
-	if (!text && left)
-		line = xasprintf("messages stay queued: %s",
-		                 why ? why : "too long for its agent's arguments");
+	if (why && left)
+		line = xasprintf("messages stay queued: %s", why);
 	else if (text)
 		line = xasprintf("messages for its agent: turn %d of at most %d",
 		                 a->turns.count + 1, TURNS_MAX);
-	if (line) {
-		attempt_show_line(a, line);
-		log_info("turns", "attempt=%lld %s", (long long)a->id, line);
-	}
+	if (line)
+		tell(a, line);
 	if (!text) {
 		attempt_advance(a);
 		return;
@@ -125,7 +149,7 @@ static void replied(struct rpc_peer *peer, const json_t *result, const struct er
 		return;
 	if (a->stopping || a->stale)
 		go_on(a, NULL);
-	else if (err && err->code == ERROR_EXTERNAL)
+	else if (err && (err->code == ERROR_EXTERNAL || err->code == ERROR_BUSY))
 		ask_later(a);
 	else
 		go_on(a, json_sub(result, "messages"));
@@ -165,34 +189,89 @@ bool attempt_turn_begins(struct attempt *a)
 	return true;
 }
 
-void attempt_turn_told(struct attempt *a)
+/* Whether it heard them: `d`, and they are delivered; or `u`, as if they had not begun. */
+static void settle(struct attempt *a, bool heard)
 {
-	for (size_t i = 0; i < a->turns.id_count; i++)
-		attempt_handed(a, a->turns.ids[i]);
+	for (size_t i = 0; i < a->turns.id_count; i++) {
+		if (heard)
+			attempt_handed(a, a->turns.ids[i]);
+		else
+			attempt_journal(a, 'u', a->turns.ids[i]);
+	}
 	a->turns.id_count = 0;
+}
+
+void attempt_turn_data(struct attempt *a)
+{
+	if (a->turns.id_count &&
+	    resume_worked(a, (double)(uv_now(&a->w->loop) - a->turns.started) / 1000))
+		settle(a, true);
+}
+
+void attempt_turn_started(struct attempt *a)
+{
+	const char *said = report_text(a->report);
+
+	a->turns.started = uv_now(&a->w->loop);
+	if (!a->turns.runs || !said)
+		return;
+	free(a->said); /* its last words, if the turn brings none */
+	a->said = xstrdup(said);
+}
+
+/* It ended at once and by itself, as one does that cannot go on with its session. */
+static bool unheard(const struct attempt *a, const struct command_end *end)
+{
+	return WIFEXITED(end->status) && end->status != 0 && !end->timed_out && !a->stopping &&
+	       !a->stale && a->limits.cut == TASK_ERROR_NONE && !resume_worked(a, end->seconds);
+}
+
+/* What it had made before is whole, and is all that counts. */
+static void lost(struct attempt *a, bool heard, const char *why)
+{
+	_cleanup_free_ char *line =
+	    xasprintf("a turn for messages failed, no other one follows: %s", why);
+
+	settle(a, heard);
+	tell(a, line);
+	free(a->error_text);
+	a->error_text = NULL;
+	a->error = TASK_ERROR_NONE;
+	a->outcome = OUTCOME_COMPLETED;
+	a->turns.over = true;
+	a->turns.runs = false;
+}
+
+bool attempt_turn_unstarted(struct attempt *a, const char *why)
+{
+	if (!a->turns.runs)
+		return false;
+	lost(a, false, why);
+	return true;
 }
 
 bool attempt_turn_failed(struct attempt *a, const struct command_end *end)
 {
-	_cleanup_json_ json_t *usage = report_usage(a->report);
-	_cleanup_free_ char *why = NULL, *line = NULL;
+	bool ok = a->done || end->status == 0;
+	_cleanup_free_ char *why = NULL;
 
-	if (!a->turns.runs || a->done || end->status == 0 || end->timed_out ||
-	    end->seconds > QUICK_S || json_is_object(usage))
+	if (!a->turns.runs)
 		return false;
-	why = attempt_end_text(end, a->output, report_activity(a->report));
-	if (!a->verify) {
-		attempt_fail(a, TASK_ERROR_AGENT_EXIT,
-		             "its session could not be continued for a message: %s", why);
-		return true;
+	if (a->stopping || a->stale) {
+		settle(a, true);
+		return false;
 	}
-	/* What it had made before is whole: verify judges that. */
-	line = xasprintf("its session could not be continued for a message (%s)", why);
-	attempt_show_line(a, line);
-	log_warn("turns", "attempt=%lld %s", (long long)a->id, line);
-	a->outcome = OUTCOME_COMPLETED;
-	a->turns.count = TURNS_MAX;
-	return true;
+	if (attempt_limits_failed(a, ok)) /* what its service said holds all the same */
+		why = xstrdup(a->error_text);
+	else if (end->timed_out)
+		why = xasprintf("time limit of %gs passed", json_num(a->spec, "timeout", 0));
+	else if (!ok)
+		why = attempt_end_text(end, a->output, report_activity(a->report));
+	if (why)
+		lost(a, !unheard(a, end), why);
+	else
+		settle(a, true);
+	return why != NULL;
 }
 
 void attempt_turns_free(struct attempt *a)

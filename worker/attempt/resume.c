@@ -364,18 +364,21 @@ static void start_anew(struct attempt *a, const char *why)
 	attempt_tell(a);
 }
 
+bool resume_worked(const struct attempt *a, double seconds)
+{
+	_cleanup_json_ json_t *usage = report_usage(a->report);
+
+	return seconds > REFUSED_S || json_is_object(usage);
+}
+
 bool resume_refused(struct attempt *a, const struct command_end *end)
 {
 	struct attempt_resume *r = &a->resume;
-	_cleanup_json_ json_t *usage = NULL;
 	_cleanup_free_ char *why = NULL;
 
 	if (!r->going_on || r->refused || a->stopping || a->stale || a->done || end->timed_out ||
-	    end->seconds > REFUSED_S || end->status == 0)
+	    end->status == 0 || resume_worked(a, end->seconds))
 		return false;
-	usage = report_usage(a->report);
-	if (json_is_object(usage))
-		return false; /* it worked */
 	why = attempt_end_text(end, a->output,
 	                       a->acp_problem ? a->acp_problem : report_activity(a->report));
 	if (why_is(a, "asked") || r->ran) {

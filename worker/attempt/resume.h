@@ -58,6 +58,9 @@ void resume_loaded(struct attempt *a, const char *session);
 /* Adds `session`, `refused`, `rounds` to an attempt.state or a FINISH. */
 void resume_say(const struct attempt *a, json_t *said);
 
+/* A run of so many seconds has begun with what it was told: sooner, and without a word of what it
+ * used, an agent that fails did not know its session. */
+bool resume_worked(const struct attempt *a, double seconds);
 /* The agent has ended: true when that was because it did not know the session, and another start
  * is due, anew. Where nobody wants a new one, the attempt was failed. */
 bool resume_refused(struct attempt *a, const struct command_end *end);
