@@ -192,7 +192,8 @@ static void say_what_waits(struct fake *f, json_t *messages)
 }
 
 /* An agent whose run ends well, and that does `turn` for the message. */
-static void turn_task(struct fake *f, int attempt, const char *program, const char *turn)
+static void turn_task(struct fake *f, int attempt, double timeout, const char *program,
+                      const char *turn)
 {
 	json_t *task = fake_task(attempt, "echo work");
 
@@ -201,7 +202,7 @@ static void turn_task(struct fake *f, int attempt, const char *program, const ch
 	json_object_set_new(fake_profile(task), "resume",
 	                    json_pack("{s:[s,s,s,s],s:s}", "command", program, "-c", turn,
 	                              "{prompt}", "prompt", "argv"));
-	json_object_set_new(fake_spec(task), "timeout", json_real(3));
+	json_object_set_new(fake_spec(task), "timeout", json_real(timeout));
 	fake_assign(f, task);
 }
 
@@ -221,16 +222,16 @@ static void test_turn_fails(void **state)
 	struct fake *f = *state;
 
 	fake_begin(f);
-	turn_task(f, 1, "/bin/sh", "sleep 1000");
+	turn_task(f, 1, 4, "/bin/sh", "sleep 1000");
 	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 1, "text", "hi"));
 	assert_turn_lost(f, 1, "b 1\nd 1\n");
-	turn_task(f, 2, "/bin/sh", "kill -KILL $$");
+	turn_task(f, 2, 0, "/bin/sh", "kill -KILL $$");
 	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 2, "text", "hi"));
 	assert_turn_lost(f, 2, "b 2\nd 2\n");
-	turn_task(f, 3, "/bin/sh", "echo no such session; exit 1");
+	turn_task(f, 3, 0, "/bin/sh", "echo no such session; exit 1");
 	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 3, "text", "hi"));
 	assert_turn_lost(f, 3, "b 3\nu 3\n");
-	turn_task(f, 4, "no-such-agent", "");
+	turn_task(f, 4, 0, "no-such-agent", "");
 	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 4, "text", "hi"));
 	assert_turn_lost(f, 4, "b 4\nu 4\n");
 }
@@ -246,7 +247,7 @@ static void test_turn_waits(void **state)
 	memset(large, 'x', 200000);
 	error_set(&busy, ERROR_BUSY, "in use");
 	fake_begin(f);
-	turn_task(f, 1, "/bin/sh", "printf %s \"$0\" > heard");
+	turn_task(f, 1, 0, "/bin/sh", "printf %s \"$0\" > heard");
 	id = asked_what_waits(f);
 	fake_send(f, rpc_error(id, &busy));
 	say_what_waits(

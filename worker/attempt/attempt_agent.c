@@ -325,6 +325,8 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 		return error_errno(err, "cannot make a socket");
 	ours = pair[0];
 	theirs = pair[1];
+	terminal_close(a->terminal); /* of its last start: nothing else ended that one */
+	a->terminal = NULL;
 	if (terminal_open(&w->loop, w->columns, w->rows, &handler, a, &a->terminal, err) != 0)
 		return -1;
 	if (!attempt_turn_begins(a)) {

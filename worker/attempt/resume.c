@@ -481,8 +481,6 @@ static void not_ended(struct attempt *a, char *text)
 void resume_say_next(struct attempt *a, char *text)
 {
 	not_ended(a, text);
-	terminal_close(a->terminal);
-	a->terminal = NULL;
 }
 
 bool resume_round_due(struct attempt *a)
