@@ -255,6 +255,59 @@ int ref_keep(const struct repo *repo, const char *stem, const char *hex, char **
 	return error_set(err, ERROR_CONFLICT, "too many refs like %s (drop some: pleach gc)", stem);
 }
 
+char **commits_among(const struct repo *repo, const struct buf *names)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	int code = 0; /* it may die of one that is damaged: what it said before is true */
+	struct git_run run = {
+	    .in = names->data, .in_len = names->len, .out = &out, .exit_code = &code};
+	char **list = NULL, *save = NULL;
+
+	if (!names->len ||
+	    git_run(repo, &run, GIT_ARGS("cat-file", "--batch-check=%(objectname) %(objecttype)"),
+	            NULL) < 0)
+		return NULL;
+	buf_add(&out, "", 0);
+	for (char *line = strtok_r(out.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char *type = strchr(line, ' ');
+
+		if (!type || strcmp(type, " commit") != 0)
+			continue;
+		*type = '\0';
+		if (hex_is_id(line))
+			strv_push(&list, xstrdup(line));
+	}
+	return list;
+}
+
+void refs_add_undamaged(const struct repo *repo, bool ours, struct buf *lines)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT, names = BUF_INIT;
+	_cleanup_strv_ char **commits = NULL;
+	struct git_run run = {.out = &out};
+	char *save = NULL;
+
+	if (git_run(repo, &run,
+	            GIT_ARGS("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/",
+	                     "refs/tags/", "refs/remotes/", ours ? "refs/pleach/" : NULL),
+	            NULL) < 0)
+		return;
+	buf_add(&out, "", 0);
+	for (char *line = strtok_r(out.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char *name = strchr(line, ' ');
+
+		if (!name || (!ours && is_ours(name + 1)))
+			continue;
+		*name = '\0';
+		buf_printf(&names, "%s^{commit}\n", line);
+	}
+	commits = commits_among(repo, &names);
+	for (size_t i = 0; commits && commits[i]; i++)
+		buf_printf(lines, "^%s\n", commits[i]);
+}
+
 /* What rev-list leaves of the history of `candidates`, tips first. */
 static int list_unreached(const struct repo *repo, const char *const *candidates,
                           const char *const *reached, struct buf *out, struct error *err)
@@ -268,10 +321,16 @@ static int list_unreached(const struct repo *repo, const char *const *candidates
 		buf_printf(&in, "^%s\n", reached[i]);
 	run.in = in.data;
 	run.in_len = in.len;
-	return git_run(repo, &run,
-	               GIT_ARGS("rev-list", "--topo-order", "--stdin", "--not", "--branches",
-	                        "--tags", "--remotes", "--glob=refs/pleach/"),
-	               err);
+	if (git_run(repo, &run,
+	            GIT_ARGS("rev-list", "--topo-order", "--stdin", "--not", "--branches", "--tags",
+	                     "--remotes", "--glob=refs/pleach/"),
+	            NULL) == 0)
+		return 0;
+	out->len = 0;
+	refs_add_undamaged(repo, true, &in);
+	run.in = in.data;
+	run.in_len = in.len;
+	return git_run(repo, &run, GIT_ARGS("rev-list", "--topo-order", "--stdin"), err);
 }
 
 int ref_keep_unreached(const struct repo *repo, const char *stem, const char *const *candidates,

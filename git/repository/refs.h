@@ -22,6 +22,9 @@ bool ref_is_broken(const struct repo *repo, const char *name);
 void ref_drop_broken(const struct repo *repo, const char *name);
 /* The names of all refs below a prefix that ends in '/'; caller frees with strv_free. */
 int ref_list(const struct repo *repo, const char *prefix, char ***names, struct error *err);
+/* "^HEX\n", for rev-list, of what branches, tags, remote branches and (`ours`) pleach refs name:
+ * git itself dies of one that is empty or names what is not there. Those are left out. */
+void refs_add_undamaged(const struct repo *repo, bool ours, struct buf *lines);
 
 /* 1 when `old` is `commit` or one of its ancestors, 0 when not, -1. */
 int commit_contains(const struct repo *repo, const char *commit, const char *old,
@@ -29,6 +32,9 @@ int commit_contains(const struct repo *repo, const char *commit, const char *old
 /* 1 or 0. A power cut may leave a commit without its tree: nothing can be done with such a one, so
  * it counts as none. */
 int commit_exists(const struct repo *repo, const char *hex);
+/* The ids of those of these names (one a line) that are commits, in their order; NULL: none is.
+ * Caller frees. */
+char **commits_among(const struct repo *repo, const struct buf *names);
 int commit_tree(const struct repo *repo, const char *commit, char tree[HEX_SIZE],
                 struct error *err);
 /* Anything git understands as a revision, peeled to a commit. Errors: NOT_FOUND. */

@@ -48,62 +48,6 @@ static bool can_ask(const struct torn *t)
 	return ask(t, &nothing) == WHOLE;
 }
 
-/* Those of these names that are commits; NULL: none is. Caller frees. */
-static char **commits_among(const struct repo *repo, const struct buf *names)
-{
-	_cleanup_buf_ struct buf out = BUF_INIT;
-	int code = 0; /* it may die of one that is damaged: what it said before is true */
-	struct git_run run = {
-	    .in = names->data, .in_len = names->len, .out = &out, .exit_code = &code};
-	char **list = NULL, *save = NULL;
-
-	if (!names->len ||
-	    git_run(repo, &run, GIT_ARGS("cat-file", "--batch-check=%(objectname) %(objecttype)"),
-	            NULL) < 0)
-		return NULL;
-	buf_add(&out, "", 0);
-	for (char *line = strtok_r(out.data, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		char *type = strchr(line, ' ');
-
-		if (!type || strcmp(type, " commit") != 0)
-			continue;
-		*type = '\0';
-		if (hex_is_id(line))
-			strv_push(&list, xstrdup(line));
-	}
-	return list;
-}
-
-/* Git dies of a branch of the user's that is empty or names what is not there: such a one is
- * theirs to mend, and reaches nothing. */
-static void find_others(struct torn *t)
-{
-	_cleanup_buf_ struct buf out = BUF_INIT, names = BUF_INIT;
-	_cleanup_strv_ char **commits = NULL;
-	struct git_run run = {.out = &out};
-	char *save = NULL;
-
-	if (git_run(t->repo, &run,
-	            GIT_ARGS("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/",
-	                     "refs/tags/", "refs/remotes/"),
-	            NULL) < 0)
-		return;
-	buf_add(&out, "", 0);
-	for (char *line = strtok_r(out.data, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		char *name = strchr(line, ' ');
-
-		if (!name || strncmp(name, " refs/heads/pleach/", 19) == 0)
-			continue;
-		*name = '\0';
-		buf_printf(&names, "%s^{commit}\n", line);
-	}
-	commits = commits_among(t->repo, &names);
-	for (size_t i = 0; commits && commits[i]; i++)
-		buf_printf(&t->others, "^%s\n", commits[i]);
-}
-
 void torn_begin(struct torn *t, const struct repo *repo)
 {
 	*t = (struct torn){.repo = repo, .has_all = true};
@@ -115,7 +59,8 @@ void torn_begin(struct torn *t, const struct repo *repo)
 	if (can_ask(t))
 		return;
 	t->has_all = false;
-	find_others(t);
+	/* Damaged ones are theirs to mend, and reach nothing. */
+	refs_add_undamaged(repo, false, &t->others);
 	if (can_ask(t))
 		return;
 	buf_finish(&t->others);
