@@ -424,8 +424,8 @@ int method_message_typed(struct request *r, struct error *err)
 	return 0;
 }
 
-/* Of an agent that is told between its runs: what waits, in order, more than one turn takes; the
- * rest comes with the next. */
+/* Of an agent that is told between its runs: what waits behind `after`, in order, more than one
+ * turn takes; the rest comes with the next. */
 int method_message_waiting(struct request *r, struct error *err)
 {
 	int64_t attempt = json_int(r->params, "attempt", 0);
@@ -436,7 +436,8 @@ int method_message_waiting(struct request *r, struct error *err)
 
 	if (!t || !attempt || t->attempt != attempt)
 		return error_set(err, ERROR_STALE, "attempt %lld is over", (long long)attempt);
-	messages = store_message_waiting(r->c->store, t->name, t->task, 0, HANDED_MAX);
+	messages = store_message_waiting(r->c->store, t->name, t->task,
+	                                 json_int(r->params, "after", 0), HANDED_MAX);
 	json_array_foreach (messages, i, message) {
 		_cleanup_free_ char *shown = as_read(message);
 

@@ -250,9 +250,10 @@ static void test_turn_waits(void **state)
 	turn_task(f, 1, 0, "/bin/sh", "printf %s \"$0\" > heard");
 	id = asked_what_waits(f);
 	fake_send(f, rpc_error(id, &busy));
+	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 1, "text", large)); /* a part */
 	say_what_waits(
-	    f, json_pack("[{s:i,s:s},{s:i,s:s}]", "id", 1, "text", large, "id", 2, "text", "hi"));
-	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 1, "text", large));
+	    f, json_pack("[{s:i,s:s},{s:i,s:s}]", "id", 2, "text", large, "id", 3, "text", "hi"));
+	say_what_waits(f, json_array());
 	assert_string_equal(json_text(fake_result(f), "outcome"), "completed");
 	got = fake_file(f, "root/heard", NULL);
 	assert_string_equal(got, "hi");

@@ -63,7 +63,7 @@ struct attempt_turns {
 	int64_t *ids; /* of the messages in its prompt, until it is known whether it heard them */
 	size_t id_count;
 	uint64_t started; /* uv_now when its process was */
-	int64_t too_long; /* the last message of which that was told */
+	int64_t after;    /* every message up to this one was told, or never fits */
 };
 
 /* A message that came: what is offered again after a reconnect is not handed over again. */

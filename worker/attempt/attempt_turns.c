@@ -46,20 +46,13 @@ static void tell(struct attempt *a, const char *line)
 	log_info("turns", "attempt=%lld %s", (long long)a->id, line);
 }
 
-/* One that its agent's arguments never have room for: told once. */
-static bool never_fits(struct attempt *a, int64_t id, size_t len)
+/* One that its agent's arguments never have room for. */
+static void pass_over(struct attempt *a, int64_t id)
 {
-	_cleanup_free_ char *line = NULL;
+	_cleanup_free_ char *line = xasprintf(
+	    "message %lld stays queued: too long for its agent's arguments", (long long)id);
 
-	if (resume_takes(a, len + 2))
-		return false;
-	if (id > a->turns.too_long) {
-		line = xasprintf("message %lld stays queued: too long for its agent's arguments",
-		                 (long long)id);
-		tell(a, line);
-		a->turns.too_long = id;
-	}
-	return true;
+	tell(a, line);
 }
 
 /* Those of `messages` that fit, in order; `left`: how many come later. Caller frees; NULL: none. */
@@ -75,15 +68,18 @@ static char *take(struct attempt *a, const json_t *messages, size_t *left)
 		int64_t id = json_int(message, "id", 0);
 		const char *words = json_text(message, "text");
 		size_t len = words ? strlen(words) : 0;
+		bool fits = resume_takes(a, len + 2);
 
-		if (never_fits(a, id, len))
-			continue;
-		if (*left || !resume_takes(a, text.len + len + 2) ||
-		    (text.len && text.len + len > TURN_BYTES)) {
+		if (*left ||
+		    (fits && text.len &&
+		     (!resume_takes(a, text.len + len + 2) || text.len + len > TURN_BYTES))) {
 			++*left;
 			continue;
 		}
-		if (!attempt_is_new(a, id))
+		a->turns.after = id;
+		if (!fits)
+			pass_over(a, id);
+		if (!fits || !attempt_is_new(a, id))
 			continue;
 		if (text.len)
 			buf_add_str(&text, "\n\n");
@@ -95,13 +91,20 @@ static char *take(struct attempt *a, const json_t *messages, size_t *left)
 	return text.len ? buf_take(&text) : NULL;
 }
 
+static void ask(struct attempt *a);
+
 static void go_on(struct attempt *a, const json_t *messages)
 {
+	int64_t after = a->turns.after;
 	const char *why = refusal(a);
 	size_t left = json_array_size(messages);
 	char *text = why ? NULL : take(a, messages, &left);
 	_cleanup_free_ char *line = NULL;
 
+	if (!text && a->turns.after > after) { /* behind those that never fit one may that does */
+		ask(a);
+		return;
+	}
 	a->turns.asking = false;
 	if (why && left)
 		line = xasprintf("messages stay queued: %s", why);
@@ -119,8 +122,6 @@ static void go_on(struct attempt *a, const json_t *messages)
 	resume_say_next(a, text);
 	attempt_run_agent(a);
 }
-
-static void ask(struct attempt *a);
 
 static void ask_again(uv_timer_t *timer)
 {
@@ -163,7 +164,9 @@ static void ask(struct attempt *a)
 		ask_later(a);
 		return;
 	}
-	rpc_peer_ask(w->peer, "message.waiting", json_pack("{s:I}", "attempt", (json_int_t)a->id),
+	rpc_peer_ask(w->peer, "message.waiting",
+	             json_pack("{s:I, s:I}", "attempt", (json_int_t)a->id, "after",
+	                       (json_int_t)a->turns.after),
 	             replied, w);
 	rpc_peer_flush(w->peer);
 }
