@@ -44,6 +44,13 @@ def digest():
     rest()
 
 
+def pasted():
+    """All of it was written by now, and its end was not read yet."""
+    time.sleep(0.1)
+    draw("[Pasting]")
+    time.sleep(0.1)
+
+
 def submitted(text):
     global gate, asking, dialog
     if dialog:
@@ -107,15 +114,14 @@ while True:
             if at < 0:
                 keep = len(end) - 1
                 text, pending = text + pending[:-keep], pending[-keep:]
+                if "--digest" in sys.argv and 20000 < len(text) < 25000:
+                    pasted()
                 break
             text, pending, pasting = text + pending[:at], pending[at + len(end):], False
             if "--digest" in sys.argv and len(text) > 16384:
                 digest()
         elif pending.startswith(start):
             pending, pasting = pending[len(start):], True
-            if "--digest" in sys.argv and not dialog:
-                draw("[Pasting]")
-                time.sleep(0.1)
         elif len(pending) < len(start) and start.startswith(pending):
             break
         elif pending[:1] == b"\r":
