@@ -72,8 +72,8 @@ static char *join(const char *prefix, const char *name, const char *suffix)
 	size_t a = strlen(prefix), b = strlen(name), c = strlen(suffix);
 	char *path = xcalloc(1, a + b + c + 1);
 
-	memcpy(path, prefix, a);
-	memcpy(path + a, name, b);
+	memcpy(path, prefix, a + 1);
+	memcpy(path + a, name, b + 1);
 	memcpy(path + a + b, suffix, c + 1);
 	return path;
 }
