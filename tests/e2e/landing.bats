@@ -188,10 +188,17 @@ load helper
 	verify: 'case $PWD in */integration*) test ! -e poison || kill -KILL "$PPID" ;; esac'
 	tasks:
 	  - {id: a, prompt: 'touch first'}
-	  - {id: b, prompt: 'touch poison', blocked_by: [a], when: settled}
+	  - {id: b, prompt: 'read -r x <"$W/gate"; touch poison', blocked_by: [a], when: settled}
 	  - {id: c, prompt: 'touch third'}
 	Y
-	expect 1 pleach run --headless >/dev/null
+	gate gate
+	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	run=$BG
+	# Where the target has not moved there is nothing to prove.
+	wait_event '.key == "c" and .data.landing.state == "landed"' >/dev/null
+	open_gate gate
+	finished "$run"
+	is 1 "$STATUS"
 	is "landed none landed" "$(pleach --json task list | jq -r '[.tasks[].landing.state] | join(" ")')"
 	has "$(task b .landing.message)" "Killed"
 }
