@@ -32,6 +32,14 @@ int64_t slot_attempt(const struct slot *slot)
 	return slot->marker.attempt;
 }
 
+bool slot_holds_branch(const struct slot *slot, int64_t attempt)
+{
+	_cleanup_free_ char *file = repo_path(slot->git_dir, "HEAD"), *line = file_line(file);
+
+	return slot->marker.attempt == attempt && slot->marker.branch && line &&
+	       strncmp(line, "ref: ", 5) == 0 && strcmp(line + 5, slot->marker.branch) == 0;
+}
+
 enum slot_phase slot_phase(const struct slot *slot)
 {
 	return slot->marker.phase;

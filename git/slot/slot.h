@@ -39,6 +39,8 @@ char **slot_take_tampering(struct slot *slot);
 bool slot_is_new(const struct slot *slot);     /* setup has not succeeded in it yet */
 void slot_set_up(struct slot *slot);           /* setup succeeded: recorded in the marker */
 int64_t slot_attempt(const struct slot *slot); /* whose content it holds; 0: nobody's */
+/* HEAD is on the branch of that attempt: nobody else can have it checked out. */
+bool slot_holds_branch(const struct slot *slot, int64_t attempt);
 enum slot_phase slot_phase(const struct slot *slot);
 
 /* Keeps whatever the slot holds (dirty, untracked, staged, conflicted, detached,

@@ -144,6 +144,8 @@ static void test_switch_is_on_the_branch_at_base(void **state)
 	assert_sh("pleach/p/one", sh(u->slot, "git symbolic-ref --short HEAD"));
 	assert_sh(base, sh(u->slot, "git rev-parse HEAD"));
 	assert_int_equal(slot_attempt(slot), 1);
+	assert_true(slot_holds_branch(slot, 1));
+	assert_false(slot_holds_branch(slot, 2));
 	assert_int_equal(slot_phase(slot), SLOT_RUNNING);
 	run_sh(u->slot, "mkdir build; echo x > build/out; echo log > x.log; echo new > n; "
 	                "git rm -q b.txt; rm src/code.c; echo s >> a.txt; git add a.txt");

@@ -349,10 +349,10 @@ static void fake_close(struct slot *slot)
 	(void)slot;
 }
 
-static int64_t fake_attempt(const struct slot *slot)
+static bool fake_holds_branch(const struct slot *slot, int64_t attempt)
 {
 	(void)slot;
-	return held;
+	return held == attempt;
 }
 
 /* It took the branch, and the disk took nothing more. */
@@ -384,7 +384,7 @@ const void *module_load(const char *file, const char *symbol, unsigned version, 
 	static const struct slot_module fake = {.version = SLOT_MODULE_VERSION,
 	                                        .open = fake_open,
 	                                        .close = fake_close,
-	                                        .attempt = fake_attempt,
+	                                        .holds_branch = fake_holds_branch,
 	                                        .switch_to = fake_switch,
 	                                        .take_tampering = fake_tampering,
 	                                        .can_write = fake_can_write};

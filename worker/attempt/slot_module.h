@@ -6,7 +6,7 @@
 
 #include "slot.h"
 
-#define SLOT_MODULE_VERSION 4
+#define SLOT_MODULE_VERSION 5
 #define SLOT_MODULE_SYMBOL  "pleach_slot_module"
 #define SLOT_MODULE_FILE    "pleach-slot.so"
 
@@ -18,7 +18,7 @@ struct slot_module {
 	void (*close)(struct slot *slot);
 	bool (*is_new)(const struct slot *slot);
 	void (*set_up)(struct slot *slot);
-	int64_t (*attempt)(const struct slot *slot);
+	bool (*holds_branch)(const struct slot *slot, int64_t attempt);
 	int (*snapshot)(struct slot *slot, int64_t attempt, char **head, struct error *err);
 	int (*switch_to)(struct slot *slot, int64_t attempt, const struct slot_order *order,
 	                 struct error *err);

@@ -226,7 +226,7 @@ static void job_run(uv_work_t *work)
 	if (job->rc != 0 && !job->unwritable)
 		is_unwritable(s, job);
 	/* Of one that was not even tried again, too: what an earlier try took is still held. */
-	job->half = job->rc != 0 && s->slot && s->module->attempt(s->slot) == job->attempt;
+	job->half = job->rc != 0 && s->slot && s->module->holds_branch(s->slot, job->attempt);
 }
 
 static void job_done(uv_work_t *work, int status)

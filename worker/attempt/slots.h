@@ -36,7 +36,7 @@ struct slots_job {
 	int rc;
 	struct error err;
 	bool setup_due;            /* PREPARE */
-	bool half;                 /* PREPARE failed, and the slot may hold the branch */
+	bool half;                 /* PREPARE failed, and the slot holds the branch */
 	struct slot_result result; /* COMMIT */
 	bool committed;            /* COMMIT: `result` is filled, even where prove_begin failed */
 	bool proving;              /* COMMIT: prove_begin succeeded */
