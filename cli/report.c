@@ -72,8 +72,7 @@ void report_note(const struct cli *cli, const char *fmt, ...)
 	if (cli->quiet)
 		return;
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		die("out of memory (formatting)");
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	buf_add_str(&out, "pleach: ");
 	text_add_safe(&out, text, strlen(text), 0, true);

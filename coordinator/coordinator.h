@@ -302,6 +302,10 @@ void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done
               void *context);
 /* Tells the proof that was asked for with this context to end; `done` is still called. */
 void gitq_cancel(struct coordinator *c, const void *context);
+/* Nobody runs, and nobody waits to. */
+bool gitq_is_idle(const struct coordinator *c);
+/* On the way down, when patience has ended: kills what runs and starts nothing more. */
+void gitq_close(struct coordinator *c);
 
 /* ---- held requests (held.c) ---- */
 enum held_kind { HELD_TASKS, HELD_EVENTS, HELD_ANSWER, HELD_RELEASE, HELD_DOWN, HELD_HOOK };

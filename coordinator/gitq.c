@@ -40,8 +40,10 @@ struct git_job {
 
 struct gitq {
 	struct git_job *first, **last; /* that wait for a place */
-	int running;
-	struct git_job *proofs; /* that run: by the list of those that wait nobody finds them */
+	struct git_job *jobs;          /* that run */
+	int running;                   /* of them those that a place is counted for */
+	int sweeping;
+	bool closed;
 };
 
 const struct error gitq_undone = {ERROR_BUSY, "the request was undone (try again)"};
@@ -71,9 +73,9 @@ static bool is_long(const struct git_job *job)
 	return strcmp(job->verb, "prove") == 0 || strcmp(job->verb, "judge") == 0;
 }
 
-static void forget_proof(struct git_job *job)
+static void forget_job(struct git_job *job)
 {
-	struct git_job **at = &job->c->gitq->proofs;
+	struct git_job **at = &job->c->gitq->jobs;
 
 	while (*at && *at != job)
 		at = &(*at)->next;
@@ -128,7 +130,8 @@ static void job_closed(uv_handle_t *handle)
  * what we ask can be asked twice. Landings are tried again by whoever asked. */
 static bool worth_another_try(const struct git_job *job, const struct error *why)
 {
-	return why->code == ERROR_EXTERNAL && !is_long(job) && job->tries < GITQ_TRIES;
+	return why->code == ERROR_EXTERNAL && !is_long(job) && job->tries < GITQ_TRIES &&
+	       !job->c->gitq->closed;
 }
 
 static void gitq_enqueue(struct coordinator *c, void *context);
@@ -162,6 +165,7 @@ static void sweep_done(uv_work_t *work, int status)
 	struct git_job *job = work->data;
 
 	(void)status;
+	job->c->gitq->sweeping--;
 	killed = job->why;
 	job_finish(job, NULL, &killed);
 	job_free(job);
@@ -172,6 +176,7 @@ static void job_sweep(uv_handle_t *handle)
 	struct git_job *job = handle->data;
 
 	job->sweep.data = job;
+	job->c->gitq->sweeping++;
 	uv_queue_work(&job->c->loop, &job->sweep, sweep_work, sweep_done);
 }
 
@@ -199,9 +204,8 @@ static void job_ended(uv_poll_t *poll, int status, int events)
 	left = !result && left_something(job, exit_status);
 	close(job->in);
 	close(job->out);
-	if (is_long(job))
-		forget_proof(job);
-	else
+	forget_job(job);
+	if (!is_long(job))
 		job->c->gitq->running--;
 	close(job->proc.pidfd);
 	if (!result && worth_another_try(job, &err)) {
@@ -275,12 +279,10 @@ static void job_run(struct git_job *job)
 		job_free(job);
 		return;
 	}
-	if (is_long(job)) {
-		job->next = job->c->gitq->proofs;
-		job->c->gitq->proofs = job;
-	} else {
+	job->next = job->c->gitq->jobs;
+	job->c->gitq->jobs = job;
+	if (!is_long(job))
 		job->c->gitq->running++;
-	}
 	uv_poll_init(&job->c->loop, &job->poll, job->proc.pidfd);
 	job->poll.data = job;
 	uv_poll_start(&job->poll, UV_READABLE, job_ended);
@@ -290,7 +292,7 @@ static void gitq_start(struct coordinator *c)
 {
 	struct gitq *q = c->gitq;
 
-	while (q->first && q->running < GITQ_PARALLEL) {
+	while (q->first && q->running < GITQ_PARALLEL && !q->closed) {
 		struct git_job *job = q->first;
 
 		q->first = job->next;
@@ -342,7 +344,21 @@ void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done
 
 void gitq_cancel(struct coordinator *c, const void *context)
 {
-	for (struct git_job *job = c->gitq->proofs; job; job = job->next)
-		if (job->context == context)
+	for (struct git_job *job = c->gitq->jobs; job; job = job->next)
+		if (job->context == context && is_long(job))
 			kill(job->proc.pid, SIGTERM); /* not reaped: still its own */
+}
+
+bool gitq_is_idle(const struct coordinator *c)
+{
+	const struct gitq *q = c->gitq;
+
+	return !q->jobs && !q->sweeping && (q->closed || !q->first);
+}
+
+void gitq_close(struct coordinator *c)
+{
+	c->gitq->closed = true;
+	for (struct git_job *job = c->gitq->jobs; job; job = job->next)
+		proc_kill_pid(&job->proc);
 }

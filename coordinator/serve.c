@@ -15,7 +15,7 @@
 #include "text.h"
 
 #define ACCEPT_PAUSE_MS 100  /* without a free descriptor */
-#define END_PATIENCE_MS 5000 /* how long workers may take to end when they are idle */
+#define END_PATIENCE_MS 5000 /* how long idle workers and pleach-git may take to end */
 #define ASK_AGAIN_MS    5000 /* within this a command asks the next process again */
 
 /* ---- answers ---- */
@@ -358,6 +358,7 @@ static void end_when_gone(uv_timer_t *timer)
 	for (struct teammate *t = c->team.first; t; t = t->next)
 		if (t->proc.pid)
 			proc_kill_pid(&t->proc);
+	gitq_close(c);
 	uv_timer_start(timer, end_when_gone, END_PATIENCE_MS, 0);
 }
 
@@ -365,7 +366,7 @@ static void on_end_prepare(uv_prepare_t *prepare)
 {
 	struct coordinator *c = prepare->data;
 
-	if (!c->ending || c->ended || !team_is_gone(c))
+	if (!c->ending || c->ended || !team_is_gone(c) || !gitq_is_idle(c))
 		return;
 	c->ended = true;
 	if (c->views)

@@ -53,13 +53,9 @@ void plan_reader_finish(struct plan_reader *r)
 static char *message(const struct plan_reader *r, const struct yaml_node *node, const char *fmt,
                      va_list args)
 {
-	char *what = NULL;
-	if (vasprintf(&what, fmt, args) < 0)
-		die("out of memory");
-	_cleanup_free_ char *place = plan_place(r, node);
-	char *text = xasprintf("%s: %s", place, what);
-	free(what);
-	return text;
+	_cleanup_free_ char *what = xvasprintf(fmt, args), *place = plan_place(r, node);
+
+	return xasprintf("%s: %s", place, what);
 }
 
 int plan_fail(struct plan_reader *r, const struct yaml_node *node, const char *fmt, ...)

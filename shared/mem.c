@@ -41,17 +41,23 @@ char *xstrndup(const char *text, size_t n)
 	return copy;
 }
 
-char *xasprintf(const char *fmt, ...)
+char *xvasprintf(const char *fmt, va_list ap)
 {
 	char *text = NULL;
+
+	if (vasprintf(&text, fmt, ap) < 0)
+		die("out of memory (formatting)");
+	return text;
+}
+
+char *xasprintf(const char *fmt, ...)
+{
+	char *text;
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		die("out of memory (formatting)");
 	return text;
 }
 

@@ -3,6 +3,7 @@
 #ifndef PLEACH_MEM_H
 #define PLEACH_MEM_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -11,6 +12,7 @@ void *xrealloc(void *old, size_t size);     /* caller frees */
 char *xstrdup(const char *text);            /* caller frees; NULL stays NULL */
 char *xstrndup(const char *text, size_t n); /* caller frees */
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* caller frees */
+char *xvasprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0))); /* the same */
 
 /* NULL-terminated string vectors (argv, envp). */
 void strv_free(char **strv);               /* NULL is accepted */

@@ -15,8 +15,14 @@
 #include "mem.h"
 #include "proc.h"
 
+struct stat_line {
+	char state;
+	pid_t parent;
+	uint64_t start_time;
+};
+
 /* Reads /proc/PID/stat behind the command's name, which may hold anything. */
-static int stat_read(pid_t pid, char *state, uint64_t *start_time)
+static int stat_read(pid_t pid, struct stat_line *out)
 {
 	char path[64], text[1024], *p, *save = NULL;
 	ssize_t n;
@@ -35,43 +41,51 @@ static int stat_read(pid_t pid, char *state, uint64_t *start_time)
 	if (!p || !p[1])
 		return -1;
 	p += 2;
-	*state = *p;
-	/* state is field 3, start time field 22 */
+	out->state = *p;
+	/* state is field 3, the parent field 4, start time field 22 */
 	p = strtok_r(p, " ", &save);
-	for (int field = 3; p && field < 22; field++)
+	for (int field = 3; p && field < 22; field++) {
 		p = strtok_r(NULL, " ", &save);
+		if (p && field == 3)
+			out->parent = (pid_t)strtol(p, NULL, 10);
+	}
 	if (!p)
 		return -1;
-	*start_time = strtoull(p, NULL, 10);
+	out->start_time = strtoull(p, NULL, 10);
 	return 0;
 }
 
 int proc_start_time(pid_t pid, uint64_t *out)
 {
-	uint64_t start_time;
-	char state;
+	struct stat_line now;
 
-	if (stat_read(pid, &state, &start_time) < 0)
+	if (stat_read(pid, &now) < 0)
 		return -1;
-	*out = start_time;
+	*out = now.start_time;
 	return 0;
+}
+
+pid_t proc_parent(pid_t pid)
+{
+	struct stat_line now;
+
+	return stat_read(pid, &now) < 0 ? -1 : now.parent;
 }
 
 bool proc_alive(pid_t pid, uint64_t start_time)
 {
-	uint64_t now;
-	char state;
+	struct stat_line now;
 
-	return pid > 0 && stat_read(pid, &state, &now) == 0 && now == start_time && state != 'Z' &&
-	       state != 'X';
+	return pid > 0 && stat_read(pid, &now) == 0 && now.start_time == start_time &&
+	       now.state != 'Z' && now.state != 'X';
 }
 
 bool proc_stopped(pid_t pid, uint64_t start_time)
 {
-	uint64_t now;
-	char state;
+	struct stat_line now;
 
-	return pid > 0 && stat_read(pid, &state, &now) == 0 && now == start_time && state == 'T';
+	return pid > 0 && stat_read(pid, &now) == 0 && now.start_time == start_time &&
+	       now.state == 'T';
 }
 
 void proc_kill_pid(const struct proc *proc)
@@ -216,8 +230,7 @@ static int survivors_scan(const struct wanted *wanted)
 	if (!proc)
 		return 0;
 	while ((entry = readdir(proc))) {
-		uint64_t start_time;
-		char state;
+		struct stat_line now;
 		pid_t pid;
 
 		if (!isdigit((unsigned char)entry->d_name[0]))
@@ -225,7 +238,7 @@ static int survivors_scan(const struct wanted *wanted)
 		pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		if (pid <= 1 || pid == wanted->keep || pid == getpid() || !is_wanted(pid, wanted))
 			continue;
-		if (stat_read(pid, &state, &start_time) < 0 || state == 'Z' || state == 'X')
+		if (stat_read(pid, &now) < 0 || now.state == 'Z' || now.state == 'X')
 			continue;
 		killed += survivor_kill(pid, wanted);
 	}

@@ -70,8 +70,7 @@ void line_addf(struct line *line, enum style style, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		die("out of memory (formatting)");
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	line_add(line, style, text);
 }

@@ -41,8 +41,7 @@ void table_addf(struct table *table, enum style style, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		die("out of memory (formatting)");
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	table_add(table, style, text);
 }

@@ -83,27 +83,18 @@ int commit_tree(const struct repo *repo, const char *commit, char tree[HEX_SIZE]
 int commit_resolve(const struct repo *repo, const char *rev, char hex[HEX_SIZE], struct error *err)
 {
 	_cleanup_free_ char *spec = xasprintf("%s^{commit}", rev);
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct git_run run = {.out = &text};
 	git_object *object = NULL;
-	int code = 0;
+	int found;
 
 	if (repo->git && git_revparse_single(&object, repo->git, spec) == 0) {
 		git_oid_tostr(hex, GIT_OID_HEXSZ + 1, git_object_id(object));
 		git_object_free(object);
 		return 0;
 	}
-	run.exit_code = &code;
-	if (git_run(repo, &run,
-	            GIT_ARGS("rev-parse", "--verify", "--quiet", "--end-of-options", spec),
-	            err) < 0)
-		return -1;
-	buf_add(&text, "", 0);
-	text.data[strcspn(text.data, "\n")] = '\0';
-	if (code != 0 || !hex_is_id(text.data))
+	found = git_find_id(repo, spec, hex, err);
+	if (found == 0)
 		return error_set(err, ERROR_NOT_FOUND, "%s: no such commit", rev);
-	memcpy(hex, text.data, strlen(text.data) + 1);
-	return 0;
+	return found < 0 ? -1 : 0;
 }
 
 int commit_time(const struct repo *repo, const char *commit, int64_t *when, struct error *err)

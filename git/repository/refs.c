@@ -21,10 +21,6 @@
 
 int ref_read(const struct repo *repo, const char *name, char hex[HEX_SIZE], struct error *err)
 {
-	struct git_run run = {.exit_code = NULL};
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	int code = 0;
-
 	if (repo->git) {
 		git_oid oid;
 		int rc = git_reference_name_to_id(&oid, repo->git, name);
@@ -36,18 +32,7 @@ int ref_read(const struct repo *repo, const char *name, char hex[HEX_SIZE], stru
 		if (rc == GIT_ENOTFOUND)
 			return 0;
 	}
-	run.out = &text;
-	run.exit_code = &code;
-	if (git_run(repo, &run,
-	            GIT_ARGS("rev-parse", "--verify", "--quiet", "--end-of-options", name),
-	            err) < 0)
-		return -1;
-	buf_add(&text, "", 0);
-	text.data[strcspn(text.data, "\n")] = '\0';
-	if (code != 0 || !hex_is_id(text.data))
-		return 0;
-	memcpy(hex, text.data, strlen(text.data) + 1);
-	return 1;
+	return git_find_id(repo, name, hex, err);
 }
 
 /* libgit2 says CONFLICT for sure or leaves it to git, which knows the reason. */

@@ -299,6 +299,24 @@ bool hex_is_id(const char *text)
 	return (n == 40 || n == 64) && text[n] == '\0';
 }
 
+int git_find_id(const struct repo *repo, const char *spec, char hex[HEX_SIZE], struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	int code = 0;
+	struct git_run run = {.exit_code = &code, .out = &text};
+
+	if (git_run(repo, &run,
+	            GIT_ARGS("rev-parse", "--verify", "--quiet", "--end-of-options", spec),
+	            err) < 0)
+		return -1;
+	buf_add(&text, "", 0);
+	text.data[strcspn(text.data, "\n")] = '\0';
+	if (code != 0 || !hex_is_id(text.data))
+		return 0;
+	memcpy(hex, text.data, strlen(text.data) + 1);
+	return 1;
+}
+
 int git_run_id(const struct repo *repo, const struct git_run *run, const char *const *args,
                char hex[HEX_SIZE], struct error *err)
 {

@@ -72,6 +72,8 @@ int git_run(const struct repo *repo, const struct git_run *run, const char *cons
 /* As git_run; the output is one object id. */
 int git_run_id(const struct repo *repo, const struct git_run *run, const char *const *args,
                char hex[HEX_SIZE], struct error *err);
+/* What git finds under a name (`spec`, as of gitrevisions(7)). 1, 0 it finds nothing, -1. */
+int git_find_id(const struct repo *repo, const char *spec, char hex[HEX_SIZE], struct error *err);
 /* The environment of such a program; caller frees with strv_free. NULL with err. */
 char **git_run_environment(const struct repo *repo, const struct git_run *run, struct error *err);
 /* Makes sure that repo->env is there: it takes a git program to read the configuration. */

@@ -13,9 +13,6 @@ int commit_path_id(const struct repo *repo, const char *commit, const char *path
                    char hex[HEX_SIZE], struct error *err)
 {
 	_cleanup_free_ char *spec = xasprintf("%s:%s", commit, path);
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	int code = 0;
-	struct git_run run = {.exit_code = &code, .out = &text};
 	git_object *tree = NULL;
 	git_tree_entry *entry = NULL;
 
@@ -34,16 +31,7 @@ int commit_path_id(const struct repo *repo, const char *commit, const char *path
 		if (rc == 0 || (rc == GIT_ENOTFOUND && tree))
 			return rc == 0;
 	}
-	if (git_run(repo, &run,
-	            GIT_ARGS("rev-parse", "--verify", "--quiet", "--end-of-options", spec),
-	            err) < 0)
-		return -1;
-	buf_add(&text, "", 0);
-	text.data[strcspn(text.data, "\n")] = '\0';
-	if (code != 0 || !hex_is_id(text.data))
-		return 0;
-	memcpy(hex, text.data, strlen(text.data) + 1);
-	return 1;
+	return git_find_id(repo, spec, hex, err);
 }
 
 int slot_branch_free(struct slot *slot, const char *branch, struct error *err)

@@ -108,6 +108,23 @@ load helper
 	holds "$(pleach --json team list)" '.teammates | length == 2'
 }
 
+@test "down leaves nothing running: it waits for what a slow git answers" {
+	real=$(command -v git)
+	mkdir "$W/bin"
+	cat >"$W/bin/git" <<-G
+	#!/bin/bash
+	[[ " \$* " != *" core.hooksPath "* ]] || { : >"$W/asked"; sleep 0.5; : >"$W/answered"; }
+	exec "$real" "\$@"
+	G
+	chmod +x "$W/bin/git"
+	PATH=$W/bin:$PATH expect 0 pleach up --team 1 --headless >/dev/null
+	asked() { [[ -e $W/asked ]]; }
+	eventually asked
+	expect 0 pleach down --now >/dev/null
+	is "" "$(survivors)"
+	test -e "$W/answered"
+}
+
 @test "run --detach-after leaves while the work goes on" {
 	gate go
 	plan <<-'Y'

@@ -22,8 +22,7 @@ void attempt_fail(struct attempt *a, enum task_error error, const char *fmt, ...
 	if (a->outcome == OUTCOME_FAILED)
 		return;
 	va_start(ap, fmt);
-	if (vasprintf(&raw, fmt, ap) < 0)
-		die("out of memory (formatting)");
+	raw = xvasprintf(fmt, ap);
 	va_end(ap);
 	a->outcome = OUTCOME_FAILED;
 	a->error = error;

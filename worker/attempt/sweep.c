@@ -13,7 +13,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +28,6 @@
 
 #define GIVE_UP_MS     10000
 #define MARKER_TRIES   4
-#define STAT_BYTES     512
 #define PAUSE_FIRST_MS 1
 #define PAUSE_MAX_MS   20
 #define HOLD_TRIES     100
@@ -55,28 +53,6 @@ static bool is_held(pid_t pid)
 	return false;
 }
 
-static pid_t parent_of(pid_t pid)
-{
-	char path[64], text[STAT_BYTES], *p;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = read(fd, text, sizeof text - 1);
-	close(fd);
-	if (n <= 0)
-		return -1;
-	text[n] = '\0';
-	/* The name in parentheses may hold anything, parentheses too. */
-	p = strrchr(text, ')');
-	if (!p || strlen(p) < 4)
-		return -1;
-	return (pid_t)strtol(p + 4, NULL, 10);
-}
-
 static void processes_read(struct processes *all)
 {
 	DIR *proc = opendir("/proc");
@@ -89,7 +65,7 @@ static void processes_read(struct processes *all)
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
 		pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		parent = parent_of(pid);
+		parent = proc_parent(pid);
 		if (parent < 0)
 			continue;
 		if (all->n == all->cap) {
@@ -132,7 +108,7 @@ static void kill_one(const struct process *p, int signal)
 
 	if (pidfd < 0)
 		return;
-	parent = parent_of(p->pid);
+	parent = proc_parent(p->pid);
 	if (parent == p->parent || parent == getpid())
 		syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
 	close(pidfd);
