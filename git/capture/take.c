@@ -155,8 +155,13 @@ static int finish(const struct capture_source *source, const struct index_view *
 		return 1;
 	if (patch.count) {
 		patch_sort(&patch);
-		if (patch_tree(source->repo, tree, &patch, tree) != 0 ||
-		    file_remove_all(file, NULL) < 0 ||
+		if (patch_tree(source->repo, tree, &patch, tree) != 0)
+			return 1;
+	}
+	/* An index that does not know its tree (git add leaves it so) would have it found out file
+	 * by file each time: it is told now. */
+	if (patch.count || !view->root[0]) {
+		if (file_remove_all(file, NULL) < 0 ||
 		    patch_index(source->repo, view, &patch, tree, file, NULL) != 0)
 			return 1;
 		out->index = file;

@@ -114,7 +114,7 @@ static int list_tree(struct fill *fill, const git_oid *id, const char *prefix, c
 		                depth);
 	git_tree_free(tree);
 	if (rc == 0)
-		patch_tree_node(out, name, fill->all.count - before, subtrees, id, &below);
+		tree_cache_node(out, name, fill->all.count - before, subtrees, id, &below);
 	return rc;
 }
 
