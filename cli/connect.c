@@ -24,6 +24,7 @@
 #define WHY_MAX       4096
 #define LOCK_TEXT_MAX 16384
 #define DOWN_LOOK_MS  64 /* between two looks whether it has ended */
+#define END_MS        5000
 
 int cli_place(struct cli *cli, struct error *err)
 {
@@ -296,19 +297,6 @@ int cli_last_event(struct cli *cli, int64_t *seq, struct error *err)
 	return 0;
 }
 
-int cli_wait_for_end(const struct place *place, struct error *err)
-{
-	_cleanup_free_ char *path = xasprintf("%s/pleach/lock", place->common_dir);
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : error_errno(err, "cannot open %s", path);
-	while (flock(fd, LOCK_SH) < 0)
-		if (errno != EINTR)
-			return error_errno(err, "cannot wait for %s", path);
-	return 0;
-}
-
 /* Of whoever has the lock; 0: it has not said, or ended by itself. */
 static long lock_pid(const struct place *place)
 {
@@ -319,6 +307,24 @@ static long lock_pid(const struct place *place)
 		return 0;
 	at = strstr(text, "pid ");
 	return at ? strtol(at + 4, NULL, 10) : 0;
+}
+
+/* One that nobody answers for at this place may just be ending. */
+int cli_wait_for_end(const struct place *place, struct error *err)
+{
+	int64_t end = time_mono_ms() + END_MS;
+
+	while (lock_is_held(place)) {
+		if (time_mono_ms() >= end)
+			return error_set(
+			    err, ERROR_BUSY,
+			    "a coordinator has this repository (pid %ld), but does not "
+			    "answer at %s (run this with the XDG_STATE_HOME and "
+			    "PLEACH_RUNTIME_DIR that it was started with)",
+			    lock_pid(place), place->socket);
+		poll(NULL, 0, DOWN_LOOK_MS);
+	}
+	return 0;
 }
 
 /* Asks whoever serves to go down, if that is not `*serving`, which was asked. */

@@ -12,6 +12,7 @@
 
 #include "files.h"
 #include "mem.h"
+#include "patch.h"
 #include "worktree.h"
 
 #define INDEX_NAME "pleach.index"
@@ -164,6 +165,24 @@ static int fill_index(const struct capture_source *source, const char *index,
 	return error_wrap(err, "%s", source->dir);
 }
 
+/* git add leaves the trees of what it looked at unknown in the index, and each look at the slot
+ * would find them out again. Without it nothing is wrong. */
+static void tell_trees(const struct capture_source *source, const struct capture *capture)
+{
+	const struct patch none = PATCH_INIT;
+	_cleanup_free_ char *file = xasprintf("%s.lock", capture->index);
+	_cleanup_view_ struct index_view view = INDEX_VIEW_INIT;
+
+	if (index_file_read(capture->index, source->repo->id_len, &view) != 0 || view.root[0])
+		return;
+	for (size_t i = 0; i < view.count; i++)
+		if (view.items[i].stage || view.items[i].intended)
+			return;
+	file_remove_all(file, NULL);
+	if (patch_index(source->repo, &view, &none, capture->tree, file, NULL) == 0)
+		rename(file, capture->index);
+}
+
 int capture_take(const struct capture_source *source, struct capture *out, struct error *err)
 {
 	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
@@ -180,6 +199,7 @@ int capture_take(const struct capture_source *source, struct capture *out, struc
 	    staged_tree(source, &own, &now, &capture.staged, err) < 0 ||
 	    index_write_tree(source->repo, source->git_dir, capture.index, capture.tree, err) < 0)
 		return -1;
+	tell_trees(source, &capture);
 	for (size_t i = 0; i < own.count && !capture.conflicted; i++)
 		capture.conflicted = own.items[i].stage != 0;
 	for (size_t i = 0; i < now.count && !capture.skipped; i++)

@@ -14,16 +14,18 @@
 #include "mem.h"
 
 #define DEPTH_MAX  128
-#define CHANGES    1000 /* more than this is work for git, which does it as fast */
+#define CHANGES    1000  /* more than this is work for git, which does it as fast */
+#define DOUBTS     20000 /* these are only read, which git does no faster */
 #define SLACK_NS   20000000L
 #define NSEC       1000000000L
 #define INDEX_LINK 0120000u
 
 struct walk {
 	const struct index_view *view;
-	struct timespec fence;  /* before it, less the slack, nothing is fresh */
-	struct timespec second; /* git's own rule, in whole seconds */
+	struct look_rule rule;
+	bool *sure; /* one an entry: nothing to look at */
 	struct look *out;
+	size_t doubts; /* of those in it: same stat, but fresh */
 };
 
 /* The entries of one directory: from..to, whose paths begin with the same `skip` bytes. */
@@ -98,12 +100,12 @@ bool look_same_stat(const struct index_entry *entry, const struct stat *st)
 
 /* A file that was written about when its stat was taken may have been written again within the
  * same tick of the clock. On file systems that know no nanoseconds git's rule is all there is. */
-static bool is_fresh(const struct walk *walk, const struct stat *st)
+bool look_is_fresh(const struct look_rule *rule, const struct stat *st)
 {
-	if (st->st_mtim.tv_nsec && st->st_ctim.tv_nsec && before(&st->st_mtim, &walk->fence) &&
-	    before(&st->st_ctim, &walk->fence))
+	if (st->st_mtim.tv_nsec && st->st_ctim.tv_nsec && before(&st->st_mtim, &rule->fence) &&
+	    before(&st->st_ctim, &rule->fence))
 		return false;
-	return !before(&st->st_mtim, &walk->second) || !before(&st->st_ctim, &walk->second);
+	return !before(&st->st_mtim, &rule->second) || !before(&st->st_ctim, &rule->second);
 }
 
 bool look_is_special(const char *name)
@@ -147,6 +149,10 @@ static int look_at_file(struct walk *walk, int fd, size_t index, size_t skip, si
 
 	if (name[0] == '.')
 		note_name(walk->out, name);
+	if (fd >= 0 && walk->sure[index]) {
+		++*there;
+		return 0;
+	}
 	if (fd < 0 || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		if (fd >= 0 && errno != ENOENT)
 			return 1;
@@ -157,10 +163,12 @@ static int look_at_file(struct walk *walk, int fd, size_t index, size_t skip, si
 		bool same = look_same_stat(entry, &st);
 
 		++*there;
-		if (!same || is_fresh(walk, &st))
+		if (!same || look_is_fresh(&walk->rule, &st)) {
 			look_add(walk->out, xstrdup(entry->path), entry, &st, same);
+			walk->doubts += same;
+		}
 	}
-	return walk->out->count > CHANGES;
+	return walk->out->count - walk->doubts > CHANGES || walk->doubts > DOUBTS;
 }
 
 /* Where the entries below the directory of entry `from` end. */
@@ -309,22 +317,27 @@ static bool is_plain_view(const struct index_view *view)
 int look_at(const struct capture_source *source, const struct index_view *view,
             const struct timespec *written, struct look *out)
 {
-	struct walk walk = {.view = view, .fence = source->fence, .out = out};
+	struct walk walk = {.view = view,
+	                    .rule = {.fence = source->fence, .second = {.tv_sec = written->tv_sec}},
+	                    .out = out};
 	struct range all = {0, view->count, 0};
-	int fd;
+	struct timespec *fence = &walk.rule.fence;
+	int fd, rc;
 
 	if (!is_plain_view(view))
 		return 1;
-	walk.second.tv_sec = written->tv_sec;
-	if (walk.fence.tv_sec) {
-		walk.fence.tv_nsec -= SLACK_NS;
-		if (walk.fence.tv_nsec < 0) {
-			walk.fence.tv_nsec += NSEC;
-			walk.fence.tv_sec--;
+	if (fence->tv_sec) {
+		fence->tv_nsec -= SLACK_NS;
+		if (fence->tv_nsec < 0) {
+			fence->tv_nsec += NSEC;
+			fence->tv_sec--;
 		}
 	}
 	fd = open(source->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || walk_dir(&walk, fd, &all, 0) != 0)
+	if (fd < 0)
 		return 1;
-	return 0;
+	walk.sure = look_ahead(fd, view, &walk.rule);
+	rc = walk_dir(&walk, fd, &all, 0);
+	free(walk.sure);
+	return rc != 0;
 }

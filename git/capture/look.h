@@ -42,6 +42,15 @@ void look_finish(struct look *look);
 
 /* True when the file is as the entry's stat data says. */
 bool look_same_stat(const struct index_entry *entry, const struct stat *st);
+/* When a file is so fresh that its stat data proves nothing. */
+struct look_rule {
+	struct timespec fence;  /* before it, less the slack, nothing is fresh */
+	struct timespec second; /* git's own rule, in whole seconds */
+};
+bool look_is_fresh(const struct look_rule *rule, const struct stat *st);
+/* One element for each entry of the view: its file is there, as the entry says, and not fresh.
+ * Caller frees. */
+bool *look_ahead(int root, const struct index_view *view, const struct look_rule *rule);
 /* A name that means something to git, or could: .git, .gitmodules, git~1, with a backslash. */
 bool look_is_special(const char *name);
 bool look_is_special_path(const char *path); /* one of its parts is, or leads elsewhere */

@@ -210,6 +210,28 @@ char *path_parent(const char *path, const char **name)
 	return xstrndup(path, slash ? (size_t)(slash - path) : 0);
 }
 
+int dir_spot_enter(struct dir_spot *spot, int root_fd, const char *path, const char **name)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) : 0;
+
+	*name = slash ? slash + 1 : path;
+	if (spot->path && strncmp(spot->path, path, n) == 0 && !spot->path[n])
+		return spot->fd;
+	dir_spot_leave(spot);
+	spot->path = xstrndup(path, n);
+	spot->fd = dir_open_below(root_fd, spot->path, DIR_MUST_BE);
+	return spot->fd;
+}
+
+void dir_spot_leave(struct dir_spot *spot)
+{
+	if (spot->fd >= 0)
+		close(spot->fd);
+	free(spot->path);
+	*spot = (struct dir_spot)DIR_SPOT_INIT;
+}
+
 char *path_plain(const char *path)
 {
 	size_t n;

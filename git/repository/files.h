@@ -28,6 +28,19 @@ enum dir_below { DIR_MUST_BE, DIR_MAKE, DIR_REPLACE /* what is no directory, too
 int dir_open_below(int root_fd, const char *path, enum dir_below how);
 /* Splits "a/b/c" into the directory "a/b" (caller frees) and the name c (borrowed). */
 char *path_parent(const char *path, const char **name);
+/* The directory of the last path: the next one is mostly in it, too. */
+struct dir_spot {
+	char *path;
+	int fd;
+};
+#define DIR_SPOT_INIT                                                                              \
+	{                                                                                          \
+		.fd = -1                                                                           \
+	}
+/* Goes to the directory of `path`, which is there. Its descriptor (borrowed; -1 with errno), and
+ * the name in it (borrowed from `path`). */
+int dir_spot_enter(struct dir_spot *spot, int root_fd, const char *path, const char **name);
+void dir_spot_leave(struct dir_spot *spot);
 /* The path without ./ before and / after it. Caller frees. */
 char *path_plain(const char *path);
 /* True for a relative path that stays below where it starts: no "..", no ".git", no "". */

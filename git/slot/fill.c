@@ -5,8 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,18 +16,18 @@
 #include "patch.h"
 #include "plain.h"
 #include "refs.h"
+#include "share.h"
 
-#define FILES_MAX   200000
-#define DEPTH_MAX   128
-#define THREADS_MAX 8
-#define CHUNK       100 /* files that one thread takes at a time: mostly one directory's */
+#define FILES_MAX 200000
+#define DEPTH_MAX 128
+#define CHUNK     100 /* files that one thread takes at a time: mostly one directory's */
 
 struct fill {
 	git_repository *git;
 	char *objects;
 	int root;
 	struct patch all;
-	atomic_size_t next;
+	struct share share;
 	atomic_bool failed;
 };
 
@@ -118,30 +116,6 @@ static int list_tree(struct fill *fill, const git_oid *id, const char *prefix, c
 	return rc;
 }
 
-/* What a thread keeps from one file to the next: the directory that it writes to, and a look at the
- * objects of its own, for a shared one lets one thread read at a time. */
-struct spot {
-	git_odb *odb;
-	char *path;
-	int fd;
-};
-
-static int enter(const struct fill *fill, struct spot *spot, const char *path, const char **name)
-{
-	char *parent = path_parent(path, name);
-
-	if (spot->path && strcmp(spot->path, parent) == 0) {
-		free(parent);
-		return spot->fd;
-	}
-	if (spot->fd >= 0)
-		close(spot->fd);
-	free(spot->path);
-	spot->path = parent;
-	spot->fd = dir_open_below(fill->root, parent, DIR_MUST_BE);
-	return spot->fd;
-}
-
 static int write_object(int dir, const char *name, struct patch_item *item, git_odb_object *object)
 {
 	const void *data = git_odb_object_data(object);
@@ -161,58 +135,43 @@ static int write_object(int dir, const char *name, struct patch_item *item, git_
 	return fd < 0 || write_all(fd, data, len) < 0 || fstat(fd, &item->st) < 0;
 }
 
-static int write_one(const struct fill *fill, struct spot *spot, struct patch_item *item)
+static int write_one(const struct fill *fill, struct dir_spot *spot, git_odb *odb,
+                     struct patch_item *item)
 {
 	git_odb_object *object = NULL;
 	const char *name;
-	int dir = enter(fill, spot, item->path, &name), rc = 1;
+	int dir = dir_spot_enter(spot, fill->root, item->path, &name), rc = 1;
 
-	if (dir >= 0 && git_odb_read(&object, spot->odb, &item->id) == 0)
+	if (dir >= 0 && git_odb_read(&object, odb, &item->id) == 0)
 		rc = write_object(dir, name, item, object);
 	git_odb_object_free(object);
 	return rc;
 }
 
+/* Each thread looks at the objects by itself: a shared look lets one thread read at a time. */
 static void *write_some(void *context)
 {
 	struct fill *fill = context;
-	struct spot spot = {.fd = -1};
+	struct dir_spot spot = DIR_SPOT_INIT;
+	git_odb *odb = NULL;
+	size_t from, to;
 
-	if (git_odb_open(&spot.odb, fill->objects) < 0)
+	if (git_odb_open(&odb, fill->objects) < 0)
 		atomic_store(&fill->failed, true);
-	while (!atomic_load(&fill->failed)) {
-		size_t from = atomic_fetch_add(&fill->next, CHUNK);
-		size_t to = from + CHUNK < fill->all.count ? from + CHUNK : fill->all.count;
-
-		if (from >= fill->all.count)
-			break;
+	while (!atomic_load(&fill->failed) && share_take(&fill->share, &from, &to))
 		for (size_t i = from; i < to; i++)
-			if (write_one(fill, &spot, &fill->all.items[i]) != 0)
+			if (write_one(fill, &spot, odb, &fill->all.items[i]) != 0)
 				atomic_store(&fill->failed, true);
-	}
-	if (spot.fd >= 0)
-		close(spot.fd);
-	free(spot.path);
-	git_odb_free(spot.odb);
+	dir_spot_leave(&spot);
+	git_odb_free(odb);
 	return NULL;
 }
 
 static int write_all_files(struct fill *fill)
 {
-	pthread_t threads[THREADS_MAX];
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t want = fill->all.count / CHUNK, count = 0;
-
-	if (cores > 0 && want > (size_t)cores)
-		want = (size_t)cores;
-	if (want > THREADS_MAX)
-		want = THREADS_MAX;
-	/* This one writes too. */
-	while (count + 1 < want && pthread_create(&threads[count], NULL, write_some, fill) == 0)
-		count++;
-	write_some(fill);
-	while (count)
-		pthread_join(threads[--count], NULL);
+	fill->share.count = fill->all.count;
+	fill->share.chunk = CHUNK;
+	share_run(&fill->share, write_some, fill);
 	return atomic_load(&fill->failed);
 }
 

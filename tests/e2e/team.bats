@@ -125,6 +125,15 @@ load helper
 	test -e "$W/answered"
 }
 
+@test "down from another place names the coordinator that it does not reach" {
+	expect 0 pleach up --team 1 --headless >/dev/null
+	mkdir -m 700 "$W/run"
+	run env PLEACH_RUNTIME_DIR="$W/run" XDG_STATE_HOME="$W/state" pleach down
+	is 5 "$status"
+	[[ $output == "pleach: a coordinator has this repository (pid "*"), but does not answer at $W/run/"* ]]
+	holds "$(pleach --json team list)" '.teammates | length == 1'
+}
+
 @test "run --detach-after leaves while the work goes on" {
 	gate go
 	plan <<-'Y'
