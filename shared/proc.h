@@ -48,6 +48,8 @@ int proc_wait(const struct proc *proc, int *status, struct error *err);
 
 /* Reads the start time of any process. 0, or -1 when there is no such process. */
 int proc_start_time(pid_t pid, uint64_t *out);
+/* Its state, a letter of proc(5) (T: stopped, Z: zombie); 0: there is no such process. */
+char proc_state(pid_t pid);
 /* Whose child it is now; -1: there is no such process. */
 pid_t proc_parent(pid_t pid);
 /* True while pid exists with that start time and is not a zombie. */

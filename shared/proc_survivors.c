@@ -65,6 +65,13 @@ int proc_start_time(pid_t pid, uint64_t *out)
 	return 0;
 }
 
+char proc_state(pid_t pid)
+{
+	struct stat_line now;
+
+	return stat_read(pid, &now) < 0 ? '\0' : now.state;
+}
+
 pid_t proc_parent(pid_t pid)
 {
 	struct stat_line now;

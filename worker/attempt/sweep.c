@@ -31,6 +31,7 @@
 #define PAUSE_FIRST_MS 1
 #define PAUSE_MAX_MS   20
 #define HOLD_TRIES     100
+#define STOP_LOOKS     1000 /* a millisecond apart */
 
 struct process {
 	pid_t pid, parent;
@@ -146,6 +147,27 @@ static bool any_descendant(void)
 	return any;
 }
 
+static bool all_stopped(void)
+{
+	for (size_t i = 0; i < held.n; i++) {
+		char state = proc_state(held.list[i].pid);
+
+		if (state && !strchr("TtZX", state))
+			return false;
+	}
+	return true;
+}
+
+/* A signal only asks: on a busy machine, or in the midst of a write, what was told to stop goes on
+ * for a moment. */
+static void await_stop(void)
+{
+	const struct timespec pause = {0, 1000000};
+
+	for (int i = 0; i < STOP_LOOKS && !all_stopped(); i++)
+		nanosleep(&pause, NULL);
+}
+
 void sweep_hold(void)
 {
 	struct processes all = {NULL, 0, 0};
@@ -168,6 +190,7 @@ void sweep_hold(void)
 		}
 	}
 	free(all.list);
+	await_stop();
 }
 
 void sweep_let_go(bool end)
