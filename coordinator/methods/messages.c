@@ -15,6 +15,7 @@
 #include "text.h"
 
 #define LIST_MAX    1000
+#define LIST_BYTES  (16u << 20) /* of one list; one more message may go over it */
 #define LIST_LAST   50
 #define TEXT_MAX    (1u << 20) /* of a person, as a prompt */
 #define JOURNAL_MAX (1u << 20)
@@ -373,7 +374,7 @@ static int list_for_agent(struct request *r, int64_t limit, struct error *err)
 
 	if (request_attempt(r, &attempt, &task, err) < 0)
 		return -1;
-	messages = store_message_list(r->c->store, attempt.teammate, task.id, limit);
+	messages = store_message_list(r->c->store, attempt.teammate, task.id, limit, LIST_BYTES);
 	profile = attempt_profile(r->c, &task, attempt.agent, team_find(r->c, attempt.teammate));
 	if (is_headless(profile))
 		mark_read(r->c, messages, attempt.teammate, task.id);
@@ -390,7 +391,7 @@ int method_message_list(struct request *r, struct error *err)
 		limit = LIST_MAX;
 	if (r->conn->role == ROLE_AGENT)
 		return list_for_agent(r, limit, err);
-	messages = store_message_list(r->c->store, NULL, 0, limit);
+	messages = store_message_list(r->c->store, NULL, 0, limit, LIST_BYTES);
 	if (json_flag(r->params, "read"))
 		mark_read(r->c, messages, MESSAGE_PEOPLE, 0);
 	request_reply(r, json_pack("{s:O, s:I}", "messages", messages, "unread",

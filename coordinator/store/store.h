@@ -345,9 +345,11 @@ bool store_message_answered(struct store *store, int64_t attempt, int64_t reques
 bool store_message_any_queued(struct store *store);
 /* Answers to an attempt that has ended: nobody asks any more. */
 void store_message_drop_answers(struct store *store, int64_t attempt);
-/* The last `limit` ones of all, oldest first; `who` (NULL: of all): from or to that teammate, or
- * about that task (0: none). [Message of docs/protocol.md]. New reference. */
-json_t *store_message_list(struct store *store, const char *who, int64_t task, int64_t limit);
+/* The last `limit` ones of all, oldest first, of `bytes` together (one more may go over them);
+ * `who` (NULL: of all): from or to that teammate, or about that task (0: none). [Message of
+ * docs/protocol.md]. New reference. */
+json_t *store_message_list(struct store *store, const char *who, int64_t task, int64_t limit,
+                           size_t bytes);
 int64_t store_message_unread(struct store *store); /* by people */
 
 /* ---- the team (store_team.c) ---- */

@@ -139,23 +139,27 @@ static json_t *message_json(sqlite3_stmt *row)
 	    delivered ? then : NULL, "answer", sqlite3_column_type(row, 10) != SQLITE_NULL);
 }
 
-json_t *store_message_list(struct store *store, const char *who, int64_t task, int64_t limit)
+json_t *store_message_list(struct store *store, const char *who, int64_t task, int64_t limit,
+                           size_t bytes)
 {
 	sqlite3_stmt *row =
 	    sql_bind(store,
-	             "SELECT * FROM (SELECT message.id, message.created_at, sender, mine.key,"
-	             "  message.teammate, message.task, task.key, text, delivered_at, state,"
-	             "  message.attempt"
+	             "SELECT message.id, message.created_at, sender, mine.key,"
+	             " message.teammate, message.task, task.key, text, delivered_at, state,"
+	             " message.attempt"
 	             " FROM message LEFT JOIN task ON task.id = message.task"
 	             " LEFT JOIN task AS mine ON mine.id = sender_task"
 	             " WHERE ?1 IS NULL OR message.teammate = ?1 OR sender = ?1"
 	             "  OR message.task = ?2"
-	             " ORDER BY message.id DESC LIMIT ?3) ORDER BY 1",
+	             " ORDER BY message.id DESC LIMIT ?3",
 	             "toi", who, task, limit);
 	json_t *messages = json_array();
 
-	while (sql_step(store, row))
-		json_array_append_new(messages, message_json(row));
+	for (size_t sum = 0; sum < bytes && sql_step(store, row);) {
+		json_array_insert_new(messages, 0, message_json(row));
+		sum += (size_t)sqlite3_column_bytes(row, 7);
+	}
+	sql_done(row);
 	return messages;
 }
 

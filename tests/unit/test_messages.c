@@ -270,6 +270,30 @@ static void test_when(void **state)
 	assert_string_equal(when(), "start");
 }
 
+/* A list of what people wrote is one line to whoever asks: it has its bounds in bytes, too. */
+static void test_list(void **state)
+{
+	struct store_fixture *f = *state;
+	_cleanup_json_ json_t *last = NULL, *some = NULL;
+	struct error err = ERROR_INIT;
+	const json_t *messages;
+
+	for (int i = 0; i < 20; i++)
+		say(&u.person, "birch", MIB);
+	assert_int_equal(
+	    call(&u.person, method_message_list, json_pack("{s:i}", "limit", 1000), &err), 0);
+	messages = json_sub(u.reply, "messages");
+	assert_int_equal(json_array_size(messages), 16);
+	assert_int_equal(json_int(json_array_get(messages, 0), "id", 0), 5);
+	assert_int_equal(json_int(json_array_get(messages, 15), "id", 0), 20);
+	last = store_message_list(f->store, NULL, 0, 3, 1);
+	assert_int_equal(json_array_size(last), 1);
+	assert_int_equal(json_int(json_array_get(last, 0), "id", 0), 20);
+	some = store_message_list(f->store, NULL, 0, 3, SIZE_MAX);
+	assert_int_equal(json_array_size(some), 3);
+	assert_int_equal(json_int(json_array_get(some, 0), "id", 0), 18);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +301,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_interactive, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_sender, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_when, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_list, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
