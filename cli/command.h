@@ -46,6 +46,7 @@ struct cli {
 	bool started; /* this command started the coordinator */
 	char *socket; /* that we are connected to */
 	struct rpc_client *client;
+	struct rpc_call *first; /* while it is connected for that: goes with the hello */
 };
 
 /* Every command, in the order of the manual; each is in cmd_<name>.c. */

@@ -108,7 +108,7 @@ static int try_connect(struct cli *cli, const char *socket, struct error *err)
 {
 	const char *token = cli->in_slot ? getenv("PLEACH_TOKEN") : NULL;
 
-	if (rpc_client_connect(socket, token, &cli->client, err) < 0)
+	if (rpc_client_connect(socket, token, cli->first, &cli->client, err) < 0)
 		return -1;
 	free(cli->socket);
 	cli->socket = xstrdup(socket);
@@ -258,11 +258,17 @@ int cli_connect_running(struct cli *cli, struct error *err)
 int cli_ask(struct cli *cli, const char *method, json_t *params, bool again, json_t **result,
             struct error *err)
 {
-	if (cli_connect(cli, err) < 0) {
-		json_decref(params);
+	struct rpc_call call = {method, params ? params : json_object(), again, -1, -1, 0};
+	int rc;
+
+	cli->first = again ? &call : NULL;
+	rc = cli_connect(cli, err);
+	cli->first = NULL;
+	if (rc < 0) {
+		json_decref(call.params);
 		return -1;
 	}
-	return rpc_client_ask(cli->client, method, params, again, result, err);
+	return rpc_client_call(cli->client, &call, result, err);
 }
 
 int cli_list_tasks(struct cli *cli, json_t *params, bool brief, json_t **result, struct error *err)
@@ -334,7 +340,7 @@ static void ask_successor(const struct cli *cli, int64_t *serving)
 	_cleanup_json_ json_t *result = NULL;
 	int64_t pid;
 
-	if (rpc_client_connect(cli->place.socket, NULL, &client, NULL) < 0)
+	if (rpc_client_connect(cli->place.socket, NULL, NULL, &client, NULL) < 0)
 		return;
 	pid = json_int(rpc_client_hello(client), "pid", 0);
 	if (pid != *serving &&

@@ -13,6 +13,7 @@
 #include "text.h"
 
 #define RECONNECT_MS 10000 /* how long a restarting coordinator is waited for */
+#define FIRST_MAX    65536 /* of a request that goes with the hello */
 
 struct rpc_client {
 	int fd;
@@ -21,7 +22,9 @@ struct rpc_client {
 	int64_t last_id;
 	struct jsonl_reader reader;
 	json_t *hello;
-	bool gone; /* the connection broke: what was under way may be sent again */
+	int64_t first;       /* the request that went with the hello */
+	json_t *first_reply; /* that came before that of the hello, as a refusal may */
+	bool gone;           /* the connection broke: what was under way may be sent again */
 };
 
 /* What ends waiting early: a descriptor that polls readable (-1: none), a time (0: none). */
@@ -78,18 +81,27 @@ static int send_all(struct rpc_client *client, const struct buf *out, const stru
 	return 0;
 }
 
+/* Its id. */
+static int64_t add_request(struct rpc_client *client, const char *method, json_t *params,
+                           struct buf *out)
+{
+	json_t *message = rpc_request(++client->last_id, method, params);
+
+	jsonl_add(out, message);
+	json_decref(message);
+	return client->last_id;
+}
+
 static int64_t send_request(struct rpc_client *client, const char *method, json_t *params,
                             const struct limits *limits, struct error *err)
 {
-	json_t *message = rpc_request(++client->last_id, method, params);
 	_cleanup_buf_ struct buf out = BUF_INIT;
+	int64_t id = add_request(client, method, params, &out);
 
-	jsonl_add(&out, message);
-	json_decref(message);
 	if (out.len > JSONL_PERSON_MAX)
 		return error_set(err, ERROR_INVALID, "the request is larger than %u bytes",
 		                 JSONL_PERSON_MAX);
-	return send_all(client, &out, limits, err) < 0 ? -1 : client->last_id;
+	return send_all(client, &out, limits, err) < 0 ? -1 : id;
 }
 
 int64_t rpc_client_send(struct rpc_client *client, const char *method, json_t *params,
@@ -120,27 +132,41 @@ int rpc_client_next(struct rpc_client *client, json_t **reply, struct error *err
 	}
 }
 
+/* A reply, waited for; new reference. 0 or -1. */
+static int next_reply(struct rpc_client *client, const struct limits *limits, json_t **reply,
+                      struct error *err)
+{
+	int rc;
+
+	while ((rc = rpc_client_next(client, reply, err)) == 0)
+		if (wait_for(client->fd, POLLIN, limits, err) < 0)
+			return -1;
+	return rc < 0 ? -1 : 0;
+}
+
 /* Waits for the reply to `id`. As rpc_client_call. */
 static int await_reply(struct rpc_client *client, int64_t id, const struct limits *limits,
                        json_t **result, struct error *err)
 {
 	for (;;) {
 		_cleanup_json_ json_t *reply = NULL;
-		int rc = rpc_client_next(client, &reply, err);
 		const json_t *error;
 
-		if (rc < 0)
+		if (id == client->first && client->first_reply) {
+			reply = client->first_reply;
+			client->first_reply = NULL;
+		} else if (next_reply(client, limits, &reply, err) < 0) {
 			return -1;
-		if (rc == 0) {
-			if (wait_for(client->fd, POLLIN, limits, err) < 0)
-				return -1;
-			continue;
 		}
 		/* Without an id it is about a line that could not be read: what was sent last. */
 		error = json_object_get(reply, "error");
 		if (json_int(reply, "id", -1) != id &&
-		    !(error && json_is_null(json_object_get(reply, "id"))))
-			continue; /* late answer to a call that was given up */
+		    !(error && json_is_null(json_object_get(reply, "id")))) {
+			/* Else the late answer to a call that was given up. */
+			if (json_int(reply, "id", -1) == client->first && !client->first_reply)
+				client->first_reply = json_incref(reply);
+			continue;
+		}
 		if (error)
 			return rpc_error_read(reply, err);
 		*result = json_incref(json_object_get(reply, "result"));
@@ -148,11 +174,24 @@ static int await_reply(struct rpc_client *client, int64_t id, const struct limit
 	}
 }
 
-static int say_hello(struct rpc_client *client, const struct limits *limits, struct error *err)
+static void add_first(struct rpc_client *client, struct rpc_call *first, struct buf *out)
+{
+	size_t before = out->len;
+	int64_t id = add_request(client, first->method, json_incref(first->params), out);
+
+	if (out->len - before > FIRST_MAX)
+		out->len = before;
+	else
+		first->sent = client->first = id;
+}
+
+static int say_hello(struct rpc_client *client, struct rpc_call *first, const struct limits *limits,
+                     struct error *err)
 {
 	json_t *params = json_pack("{s:i, s:s, s:s}", "protocol", RPC_PROTOCOL, "role", "cli",
 	                           "version", PLEACH_VERSION);
 	struct limits hello_limits = {limits->stop_fd, time_mono_ms() + RECONNECT_MS};
+	_cleanup_buf_ struct buf out = BUF_INIT;
 	json_t *hello = NULL;
 	int64_t id;
 
@@ -160,15 +199,22 @@ static int say_hello(struct rpc_client *client, const struct limits *limits, str
 		hello_limits.deadline = limits->deadline;
 	if (client->token)
 		json_object_set_new(params, "token", json_text_or_null(client->token));
-	id = send_request(client, "hello", params, &hello_limits, err);
-	if (id < 0 || await_reply(client, id, &hello_limits, &hello, err) < 0)
+	id = add_request(client, "hello", params, &out);
+	json_decref(client->first_reply);
+	client->first_reply = NULL;
+	client->first = 0;
+	if (first)
+		add_first(client, first, &out);
+	if (send_all(client, &out, &hello_limits, err) < 0 ||
+	    await_reply(client, id, &hello_limits, &hello, err) < 0)
 		return -1;
 	json_decref(client->hello);
 	client->hello = hello;
 	return 0;
 }
 
-static int client_open(struct rpc_client *client, const struct limits *limits, struct error *err)
+static int client_open(struct rpc_client *client, struct rpc_call *first,
+                       const struct limits *limits, struct error *err)
 {
 	int fd = rpc_connect(client->socket, err);
 
@@ -180,11 +226,11 @@ static int client_open(struct rpc_client *client, const struct limits *limits, s
 	client->gone = false;
 	jsonl_reader_finish(&client->reader);
 	jsonl_reader_init(&client->reader, JSONL_PERSON_MAX);
-	return say_hello(client, limits, err);
+	return say_hello(client, first, limits, err);
 }
 
-int rpc_client_connect(const char *socket, const char *token, struct rpc_client **out,
-                       struct error *err)
+int rpc_client_connect(const char *socket, const char *token, struct rpc_call *first,
+                       struct rpc_client **out, struct error *err)
 {
 	struct rpc_client *client = xcalloc(1, sizeof *client);
 	int64_t end = time_mono_ms() + RECONNECT_MS;
@@ -195,9 +241,11 @@ int rpc_client_connect(const char *socket, const char *token, struct rpc_client 
 	client->token = xstrdup(token);
 	/* A connection that breaks before it said anything was one to a coordinator that was
 	 * about to die: the next one is to its successor, or finds nobody. */
-	while (client_open(client, &no_limits, &why) < 0) {
+	while (client_open(client, first, &no_limits, &why) < 0) {
 		if (!client->gone || time_mono_ms() >= end) {
 			rpc_client_close(client);
+			if (first)
+				first->sent = 0;
 			if (err)
 				*err = why;
 			return -1;
@@ -219,7 +267,7 @@ static int reconnect(struct rpc_client *client, const struct limits *limits, str
 	for (;;) {
 		struct pollfd stop = {.fd = limits->stop_fd, .events = POLLIN};
 
-		if (client_open(client, limits, &why) == 0)
+		if (client_open(client, NULL, limits, &why) == 0)
 			return 0;
 		if (limits->deadline && time_mono_ms() >= limits->deadline)
 			error_set(&why, ERROR_TIMEOUT, "time limit passed");
@@ -249,6 +297,7 @@ void rpc_client_close(struct rpc_client *client)
 		close(client->fd);
 	jsonl_reader_finish(&client->reader);
 	json_decref(client->hello);
+	json_decref(client->first_reply);
 	free(client->socket);
 	free(client->token);
 	free(client);
@@ -270,11 +319,13 @@ int rpc_client_call(struct rpc_client *client, const struct rpc_call *call, json
 	const struct limits limits = {
 	    call->stop_fd, call->timeout_ms >= 0 ? time_mono_ms() + call->timeout_ms + 1 : 0};
 	_cleanup_json_ json_t *params = call->params ? call->params : json_object();
+	int64_t id = call->sent;
 
-	for (;;) {
+	for (;; id = 0) {
 		struct error why = ERROR_INIT;
-		int64_t id = send_request(client, call->method, json_incref(params), &limits, &why);
 
+		if (!id)
+			id = send_request(client, call->method, json_incref(params), &limits, &why);
 		if (id > 0 && await_reply(client, id, &limits, result, &why) == 0)
 			return 0;
 		/* Only a broken connection is worth another try; an answer is an answer. */
@@ -292,7 +343,7 @@ int rpc_client_call(struct rpc_client *client, const struct rpc_call *call, json
 int rpc_client_ask(struct rpc_client *client, const char *method, json_t *params, bool again,
                    json_t **result, struct error *err)
 {
-	const struct rpc_call call = {method, params, again, -1, -1};
+	const struct rpc_call call = {method, params, again, -1, -1, 0};
 
 	return rpc_client_call(client, &call, result, err);
 }

@@ -10,28 +10,32 @@
 
 struct rpc_client;
 
-/* Connects and says hello (token may be NULL).
- * Errors: NOT_FOUND (nobody listens there), EXTERNAL, INVALID (protocol). Caller frees
- * with rpc_client_close. */
-int rpc_client_connect(const char *socket, const char *token, struct rpc_client **out,
-                       struct error *err);
-void rpc_client_close(struct rpc_client *client);                /* NULL is accepted */
-const json_t *rpc_client_hello(const struct rpc_client *client); /* borrowed: the hello result */
-int rpc_client_fd(const struct rpc_client *client);
-
-/* Sends and waits for the reply. `params` is taken. `again`: the request may be sent
- * again when the connection breaks (reads, held requests, submits).
+/* A request. `params` is taken where it is called. `again`: it may be sent again when the
+ * connection breaks (reads, held requests, submits).
  * stop_fd >= 0: returns BUSY when it polls readable first (the request stays under way).
  * timeout_ms < 0: none; when it passes: TIMEOUT. Both also end reconnecting and a request
- * that nobody reads; the connection may then be broken (rpc_client_reconnect).
- * On 0 `*result` is a new reference. Errors of the coordinator come with its code and text. */
+ * that nobody reads; the connection may then be broken (rpc_client_reconnect). */
 struct rpc_call {
 	const char *method;
 	json_t *params;
 	bool again;
 	int stop_fd;
 	int timeout_ms;
+	int64_t sent; /* its id, where rpc_client_connect has sent it; 0: it has not */
 };
+
+/* Connects and says hello (token may be NULL). `first` (NULL: none): what will be called next, and
+ * may be sent again, goes with the hello unless it is long: one round trip instead of two.
+ * Errors: NOT_FOUND (nobody listens there), EXTERNAL, INVALID (protocol). Caller frees
+ * with rpc_client_close. */
+int rpc_client_connect(const char *socket, const char *token, struct rpc_call *first,
+                       struct rpc_client **out, struct error *err);
+void rpc_client_close(struct rpc_client *client);                /* NULL is accepted */
+const json_t *rpc_client_hello(const struct rpc_client *client); /* borrowed: the hello result */
+int rpc_client_fd(const struct rpc_client *client);
+
+/* Sends and waits for the reply. On 0 `*result` is a new reference. Errors of the coordinator come
+ * with its code and text. */
 int rpc_client_call(struct rpc_client *client, const struct rpc_call *call, json_t **result,
                     struct error *err);
 /* The short form: no stop_fd, no limit. */

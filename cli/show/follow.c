@@ -418,7 +418,10 @@ static void release(struct run *run)
 	    "run.release",
 	    json_pack("{s:O, s:o}", "ids", run->what->ids, "team",
 	              run->what->started ? json_incref(run->what->started) : json_array()),
-	    true, run->signals, RELEASE_MS};
+	    true,
+	    run->signals,
+	    RELEASE_MS,
+	    0};
 
 	/* Another of these breaks it off; a window's or job control's signals do not. */
 	listen_to(run->signals, enough, ARRAY_LEN(enough));
@@ -428,8 +431,8 @@ static void release(struct run *run)
 		follow_tell_released(run);
 	if (!run->cli->started)
 		return;
-	call = (struct rpc_call){"coordinator.down", json_pack("{s:b}", "now", 1), true,
-	                         run->signals, RELEASE_MS};
+	call = (struct rpc_call){
+	    "coordinator.down", json_pack("{s:b}", "now", 1), true, run->signals, RELEASE_MS, 0};
 	if (rpc_client_call(run->cli->client, &call, &down, &err) < 0)
 		report_error(run->cli, &err);
 	else

@@ -155,7 +155,7 @@ static struct rpc_client *connect_to(struct fixture *f, const char *token)
 	struct error err = ERROR_INIT;
 	struct rpc_client *client;
 
-	assert_ok(rpc_client_connect(f->socket, token, &client, &err));
+	assert_ok(rpc_client_connect(f->socket, token, NULL, &client, &err));
 	return client;
 }
 
@@ -188,6 +188,33 @@ static void test_echo_of_any_size(void **state)
 		assert_string_equal(json_text(result, "t"), text);
 	}
 	rpc_client_close(client);
+}
+
+/* What is asked first goes with the hello, unless it is long. */
+static void test_the_first_request(void **state)
+{
+	static const size_t sizes[] = {5, 1 << 20};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		_cleanup_free_ char *text = xcalloc(1, sizes[i] + 1);
+		_cleanup_json_ json_t *result = NULL, *other = NULL;
+		struct rpc_call first = {"echo", NULL, true, -1, -1, 0};
+		struct error err = ERROR_INIT;
+		struct rpc_client *client;
+
+		memset(text, 'f', sizes[i]);
+		first.params = json_pack("{s:s}", "t", text);
+		assert_ok(rpc_client_connect(f->socket, NULL, &first, &client, &err));
+		assert_int_equal(first.sent != 0, i == 0);
+		assert_int_equal(json_int(rpc_client_hello(client), "pid", 0), f->server);
+		assert_ok(rpc_client_call(client, &first, &result, &err));
+		assert_string_equal(json_text(result, "t"), text);
+		assert_ok(rpc_client_ask(client, "echo", json_pack("{s:i}", "n", 7), false, &other,
+		                         &err));
+		assert_int_equal(json_int(other, "n", 0), 7);
+		rpc_client_close(client);
+	}
 }
 
 static void test_too_large_a_request(void **state)
@@ -291,7 +318,7 @@ static void test_error_codes_round_trip(void **state)
 static void test_time_limit(void **state)
 {
 	struct rpc_client *client = connect_to(*state, NULL);
-	const struct rpc_call hold = {"hold", NULL, true, -1, 50};
+	const struct rpc_call hold = {"hold", NULL, true, -1, 50, 0};
 	json_t *result = NULL;
 	struct error err = ERROR_INIT;
 	int64_t start = time_mono_ms();
@@ -309,7 +336,7 @@ static void test_time_limit(void **state)
 static void test_stopped_by_a_descriptor(void **state)
 {
 	struct rpc_client *client = connect_to(*state, NULL);
-	struct rpc_call hold = {"hold", NULL, true, -1, -1};
+	struct rpc_call hold = {"hold", NULL, true, -1, -1, 0};
 	struct error err = ERROR_INIT;
 	json_t *result = NULL;
 	int fds[2];
@@ -331,7 +358,7 @@ static void test_nobody_reads(void **state)
 	struct fixture *f = *state;
 	struct rpc_client *client = connect_to(f, NULL);
 	char *text = xcalloc(1, (8 << 20) + 1);
-	struct rpc_call call = {"echo", NULL, true, -1, 50};
+	struct rpc_call call = {"echo", NULL, true, -1, 50, 0};
 	struct error err = ERROR_INIT;
 	json_t *result = NULL;
 
@@ -360,17 +387,17 @@ static void test_nobody_listens(void **state)
 	struct rpc_client *client;
 	struct error err = ERROR_INIT;
 
-	assert_int_equal(rpc_client_connect(missing, NULL, &client, &err), -1);
+	assert_int_equal(rpc_client_connect(missing, NULL, NULL, &client, &err), -1);
 	assert_int_equal(err.code, ERROR_NOT_FOUND);
 	memset(too_long, 'x', sizeof too_long);
 	too_long[sizeof too_long - 1] = '\0';
-	assert_int_equal(rpc_client_connect(too_long, NULL, &client, &err), -1);
+	assert_int_equal(rpc_client_connect(too_long, NULL, NULL, &client, &err), -1);
 	assert_int_equal(err.code, ERROR_EXTERNAL);
 	/* a socket file whose process is dead */
 	server_kill(f);
 	close(f->listener);
 	f->listener = -1;
-	assert_int_equal(rpc_client_connect(f->socket, NULL, &client, &err), -1);
+	assert_int_equal(rpc_client_connect(f->socket, NULL, NULL, &client, &err), -1);
 	assert_int_equal(err.code, ERROR_NOT_FOUND);
 }
 
@@ -403,7 +430,7 @@ static void test_another_users_socket(void **state)
 			pause();
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_int_equal(rpc_client_connect(theirs, NULL, &client, &err), -1);
+	assert_int_equal(rpc_client_connect(theirs, NULL, NULL, &client, &err), -1);
 	assert_int_equal(err.code, ERROR_EXTERNAL);
 	assert_non_null(strstr(err.text, "another user"));
 	kill(pid, SIGKILL);
@@ -434,7 +461,7 @@ static void test_sent_again_after_a_restart(void **state)
 static void test_a_held_request_outlives_servers(void **state)
 {
 	struct fixture *f = *state;
-	struct rpc_call once = {"mortal", NULL, true, -1, WAIT_MS};
+	struct rpc_call once = {"mortal", NULL, true, -1, WAIT_MS, 0};
 	struct rpc_client *client;
 	struct error err = ERROR_INIT;
 	json_t *result = NULL;
@@ -508,7 +535,7 @@ static void test_stopped_while_reconnecting(void **state)
 {
 	struct fixture *f = *state;
 	struct rpc_client *client = connect_to(f, NULL);
-	struct rpc_call call = {"echo", NULL, true, -1, 100};
+	struct rpc_call call = {"echo", NULL, true, -1, 100, 0};
 	struct error err = ERROR_INIT;
 	json_t *result = NULL;
 	int64_t start;
@@ -522,7 +549,7 @@ static void test_stopped_while_reconnecting(void **state)
 
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	assert_int_equal(write(fds[1], "x", 1), 1);
-	call = (struct rpc_call){"echo", NULL, true, fds[0], -1};
+	call = (struct rpc_call){"echo", NULL, true, fds[0], -1, 0};
 	start = time_mono_ms();
 	assert_int_equal(rpc_client_call(client, &call, &result, &err), -1);
 	assert_int_equal(err.code, ERROR_BUSY);
@@ -571,6 +598,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    SERVED(test_hello),
 	    SERVED(test_echo_of_any_size),
+	    SERVED(test_the_first_request),
 	    SERVED(test_too_large_a_request),
 	    SERVED(test_pipelined),
 	    SERVED(test_answers_in_another_order),
