@@ -230,6 +230,9 @@ class Settle(Working):
     roles = ("serving", "pleach-git", "git")
     again = roles  # the worker's own death costs the attempt
 
+    def most_attempts(self, trial):
+        return super().most_attempts(trial) + trial.everybody  # who may die in the next one
+
     def act(self, t):
         worker = t.json("team", "list")["teammates"][0]["pid"]
         self.attempt = t.tasks()["a"]["attempt"]
