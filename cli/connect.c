@@ -255,13 +255,26 @@ int cli_connect_running(struct cli *cli, struct error *err)
 	return err && err->code == ERROR_NOT_FOUND ? 0 : -1;
 }
 
+/* These may be heard after we have given up. */
+static bool only_reads(const char *method)
+{
+	static const char *const methods[] = {"status",       "task.list", "task.show",
+	                                      "task.waiting", "team.list", "event.list",
+	                                      "task.locate",  "usage"};
+
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		if (strcmp(method, methods[i]) == 0)
+			return true;
+	return false;
+}
+
 int cli_ask(struct cli *cli, const char *method, json_t *params, bool again, json_t **result,
             struct error *err)
 {
 	struct rpc_call call = {method, params ? params : json_object(), again, -1, -1, 0};
 	int rc;
 
-	cli->first = again ? &call : NULL;
+	cli->first = only_reads(method) ? &call : NULL;
 	rc = cli_connect(cli, err);
 	cli->first = NULL;
 	if (rc < 0) {
@@ -318,16 +331,23 @@ static long lock_pid(const struct place *place)
 /* One that nobody answers for at this place may just be ending. */
 int cli_wait_for_end(const struct place *place, struct error *err)
 {
+	_cleanup_free_ char *path = xasprintf("%s/pleach/lock", place->common_dir);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int64_t end = time_mono_ms() + END_MS;
 
-	while (lock_is_held(place)) {
+	if (fd < 0)
+		return errno == ENOENT ? 0 : error_errno(err, "cannot open %s", path);
+	while (flock(fd, LOCK_SH | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return error_errno(err, "cannot ask for %s", path);
 		if (time_mono_ms() >= end)
 			return error_set(
 			    err, ERROR_BUSY,
 			    "a coordinator has this repository (pid %ld), but does not "
 			    "answer at %s (run this with the XDG_STATE_HOME and "
 			    "PLEACH_RUNTIME_DIR that it was started with)",
-			    lock_pid(place), place->socket);
+			    lock_pid(place),
+			    place->socket ? place->socket : "the place it would have here");
 		poll(NULL, 0, DOWN_LOOK_MS);
 	}
 	return 0;

@@ -30,8 +30,7 @@ struct git_job {
 	int in, out;
 	struct proc proc;
 	uv_poll_t poll;
-	char
-	    *mark; /* NAME=VALUE in the environment of what the user's commands start; NULL: none */
+	char *mark;       /* NAME=VALUE in the environment of what it starts */
 	struct error why; /* while what it left running is ended */
 	uv_work_t sweep;
 	int tries;
@@ -180,12 +179,14 @@ static void job_sweep(uv_handle_t *handle)
 	uv_queue_work(&job->c->loop, &job->sweep, sweep_work, sweep_done);
 }
 
-/* By itself it ends what it has started before it answers. */
+/* By itself it ends what the user's commands have started before it answers, and waits for its own
+ * programs; a short one is killed by gitq_close only. */
 static bool left_something(const struct git_job *job, int exit_status)
 {
 	struct stat st;
 
-	return is_long(job) && (!WIFEXITED(exit_status) || fstat(job->out, &st) < 0 || !st.st_size);
+	return (is_long(job) || job->c->gitq->closed) &&
+	       (!WIFEXITED(exit_status) || fstat(job->out, &st) < 0 || !st.st_size);
 }
 
 static void job_ended(uv_poll_t *poll, int status, int events)
@@ -230,13 +231,12 @@ static char **job_environment(struct git_job *job)
 	char **env = strv_copy((const char *const *)environ);
 	char random[33];
 
-	if (is_long(job)) {
+	text_random_hex(random, 16);
+	free(job->mark);
+	job->mark = xasprintf("PLEACH_PROOF=%s", random);
+	strv_push(&env, xstrdup(job->mark));
+	if (is_long(job))
 		strv_push(&env, xasprintf("PLEACH_LANDING=%s", job->c->place.id));
-		text_random_hex(random, 16);
-		free(job->mark);
-		job->mark = xasprintf("PLEACH_PROOF=%s", random);
-		strv_push(&env, xstrdup(job->mark));
-	}
 	if (strcmp(job->verb, "judge") == 0)
 		strv_push(&env, xasprintf("PLEACH_JUDGE=%s", job->c->place.id));
 	return env;
@@ -292,7 +292,7 @@ static void gitq_start(struct coordinator *c)
 {
 	struct gitq *q = c->gitq;
 
-	while (q->first && q->running < GITQ_PARALLEL && !q->closed) {
+	while (q->first && q->running < GITQ_PARALLEL) {
 		struct git_job *job = q->first;
 
 		q->first = job->next;
@@ -302,11 +302,24 @@ static void gitq_start(struct coordinator *c)
 	}
 }
 
+static void job_refuse(struct git_job *job)
+{
+	struct error err = ERROR_INIT;
+
+	error_set(&err, ERROR_BUSY, "the coordinator is going down (try again)");
+	job_finish(job, NULL, &err);
+	job_free(job);
+}
+
 /* An effect: git is asked only about what is stored. */
 static void gitq_enqueue(struct coordinator *c, void *context)
 {
 	struct git_job *job = context;
 
+	if (c->gitq->closed) {
+		job_refuse(job);
+		return;
+	}
 	if (is_long(job)) {
 		job_run(job);
 		return;
@@ -353,12 +366,23 @@ bool gitq_is_idle(const struct coordinator *c)
 {
 	const struct gitq *q = c->gitq;
 
-	return !q->jobs && !q->sweeping && (q->closed || !q->first);
+	return !q->jobs && !q->sweeping && !q->first;
 }
 
 void gitq_close(struct coordinator *c)
 {
-	c->gitq->closed = true;
-	for (struct git_job *job = c->gitq->jobs; job; job = job->next)
+	struct gitq *q = c->gitq;
+	struct git_job *waiting = q->first;
+
+	q->closed = true;
+	q->first = NULL;
+	q->last = &q->first;
+	for (struct git_job *job = q->jobs; job; job = job->next)
 		proc_kill_pid(&job->proc);
+	while (waiting) {
+		struct git_job *job = waiting;
+
+		waiting = job->next;
+		job_refuse(job);
+	}
 }

@@ -179,6 +179,7 @@ static void add_first(struct rpc_client *client, struct rpc_call *first, struct 
 	size_t before = out->len;
 	int64_t id = add_request(client, first->method, json_incref(first->params), out);
 
+	first->sent = 0;
 	if (out->len - before > FIRST_MAX)
 		out->len = before;
 	else

@@ -24,10 +24,10 @@ struct rpc_call {
 	int64_t sent; /* its id, where rpc_client_connect has sent it; 0: it has not */
 };
 
-/* Connects and says hello (token may be NULL). `first` (NULL: none): what will be called next, and
- * may be sent again, goes with the hello unless it is long: one round trip instead of two.
- * Errors: NOT_FOUND (nobody listens there), EXTERNAL, INVALID (protocol). Caller frees
- * with rpc_client_close. */
+/* Connects and says hello (token may be NULL). `first` (NULL: none): what will be called next goes
+ * with the hello unless it is long: one round trip instead of two. It must be a question that
+ * changes nothing: it may be heard though we gave up waiting. Errors: NOT_FOUND (nobody listens
+ * there), EXTERNAL, INVALID (protocol). Caller frees with rpc_client_close. */
 int rpc_client_connect(const char *socket, const char *token, struct rpc_call *first,
                        struct rpc_client **out, struct error *err);
 void rpc_client_close(struct rpc_client *client);                /* NULL is accepted */

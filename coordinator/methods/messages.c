@@ -14,8 +14,10 @@
 #include "session.h"
 #include "text.h"
 
-#define LIST_MAX    1000
-#define LIST_BYTES  (16u << 20) /* of one list; one more message may go over it */
+#define LIST_MAX 1000
+#define LIST_BYTES                                                                                 \
+	(8u                                                                                        \
+	 << 20) /* of one list; one more message may go over it, and JSON takes up to six times */
 #define LIST_LAST   50
 #define TEXT_MAX    (1u << 20) /* of a person, as a prompt */
 #define JOURNAL_MAX (1u << 20)

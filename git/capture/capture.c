@@ -179,8 +179,10 @@ static void tell_trees(const struct capture_source *source, const struct capture
 		if (view.items[i].stage || view.items[i].intended)
 			return;
 	file_remove_all(file, NULL);
-	if (patch_index(source->repo, &view, &none, capture->tree, file, NULL) == 0)
-		rename(file, capture->index);
+	if (patch_index(source->repo, &view, &none, capture->tree, file, NULL) != 0)
+		return;
+	file_set_time(file, capture->index); /* as file_copy */
+	rename(file, capture->index);
 }
 
 int capture_take(const struct capture_source *source, struct capture *out, struct error *err)

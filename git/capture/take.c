@@ -164,6 +164,8 @@ static int finish(const struct capture_source *source, const struct index_view *
 		if (file_remove_all(file, NULL) < 0 ||
 		    patch_index(source->repo, view, &patch, tree, file, NULL) != 0)
 			return 1;
+		if (!patch.count)
+			file_set_time(file, own);
 		out->index = file;
 		file = NULL;
 	}

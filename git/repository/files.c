@@ -61,6 +61,15 @@ char *file_line(const char *path)
 	return xstrdup(text.data);
 }
 
+void file_set_time(const char *path, const char *like)
+{
+	struct stat st;
+
+	if (lstat(like, &st) == 0)
+		utimensat(AT_FDCWD, path, (const struct timespec[]){st.st_atim, st.st_mtim},
+		          AT_SYMLINK_NOFOLLOW);
+}
+
 int file_copy(const char *from, const char *to, struct error *err)
 {
 	struct stat st;

@@ -18,6 +18,8 @@ char *file_line(const char *path);
 int file_copy(const char *from, const char *to, struct error *err);
 bool file_exists(const char *path); /* of any kind, dangling links too */
 bool file_is_dir(const char *path); /* a directory itself, not a link to one */
+/* The time of the file `like`. What cannot be done is left. */
+void file_set_time(const char *path, const char *like);
 /* Removes a file or a whole directory below our own git directory. Missing is fine. */
 int file_remove_all(const char *path, struct error *err);
 /* Makes what is below dir readable and its directories writable for us again. */

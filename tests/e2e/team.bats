@@ -108,21 +108,32 @@ load helper
 	holds "$(pleach --json team list)" '.teammates | length == 2'
 }
 
-@test "down leaves nothing running: it waits for what a slow git answers" {
+# git_that STEPS: a git that does this before it tells where the user's hooks are
+git_that() {
 	real=$(command -v git)
 	mkdir "$W/bin"
 	cat >"$W/bin/git" <<-G
 	#!/bin/bash
-	[[ " \$* " != *" core.hooksPath "* ]] || { : >"$W/asked"; sleep 0.5; : >"$W/answered"; }
+	[[ " \$* " != *" core.hooksPath "* ]] || { : >"$W/asked"; $1; }
 	exec "$real" "\$@"
 	G
 	chmod +x "$W/bin/git"
 	PATH=$W/bin:$PATH expect 0 pleach up --team 1 --headless >/dev/null
 	asked() { [[ -e $W/asked ]]; }
 	eventually asked
+}
+
+@test "down leaves nothing running: it waits for what a slow git answers" {
+	git_that "sleep 0.5; : >'$W/answered'"
 	expect 0 pleach down --now >/dev/null
 	is "" "$(survivors)"
 	test -e "$W/answered"
+}
+
+@test "down leaves nothing running: a git that hangs is ended, with what it started" {
+	git_that "sleep 3600"
+	expect 0 pleach down --now >/dev/null
+	is "" "$(survivors)"
 }
 
 @test "down from another place names the coordinator that it does not reach" {

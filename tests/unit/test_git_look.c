@@ -353,6 +353,28 @@ static void test_damaged_indexes(void **state)
 	assert_in_range(read, 100, 2000);
 }
 
+/* Trees of which each holds the one before twice: a billion directories in thirty objects, and in
+ * an index whose agent says that it is its tree. */
+static void test_a_tree_without_end(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *own = xasprintf("%s/.git/index", u->root),
+	                    *tree = sh(u->root,
+	                               "t=$(git rev-parse 'HEAD^{tree}'); for i in $(seq 30); do "
+	                               "t=$(printf '040000 tree %%s\\ta\\n040000 tree %%s\\tb\\n' "
+	                               "$t $t | git mktree); done; echo $t");
+	_cleanup_repo_ struct repo repo = REPO_INIT;
+	_cleanup_view_ struct index_view view = INDEX_VIEW_INIT;
+	_cleanup_patch_ struct patch patch = PATCH_INIT;
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(repo_open(u->root, NULL, &repo, &err), 0);
+	assert_int_equal(index_file_read(own, GIT_OID_RAWSZ, &view), 0);
+	patch_add(&patch, xstrdup("src/code.c"), 0, NULL);
+	assert_int_equal(tree_cache(&repo, &view, &patch, tree, &out), 1);
+}
+
 /* The time of an index proves nothing about a file that was written in the same moment. */
 static void test_same_size_in_the_same_moment_is_seen(void **state)
 {
@@ -391,6 +413,7 @@ int main(void)
 	    universe_test(test_same_size_in_the_same_moment_is_seen),
 	    cmocka_unit_test(test_attributes_are_judged),
 	    universe_test(test_damaged_indexes),
+	    universe_test(test_a_tree_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -283,9 +283,9 @@ static void test_list(void **state)
 	assert_int_equal(
 	    call(&u.person, method_message_list, json_pack("{s:i}", "limit", 1000), &err), 0);
 	messages = json_sub(u.reply, "messages");
-	assert_int_equal(json_array_size(messages), 16);
-	assert_int_equal(json_int(json_array_get(messages, 0), "id", 0), 5);
-	assert_int_equal(json_int(json_array_get(messages, 15), "id", 0), 20);
+	assert_int_equal(json_array_size(messages), 8);
+	assert_int_equal(json_int(json_array_get(messages, 0), "id", 0), 13);
+	assert_int_equal(json_int(json_array_get(messages, 7), "id", 0), 20);
 	last = store_message_list(f->store, NULL, 0, 3, 1);
 	assert_int_equal(json_array_size(last), 1);
 	assert_int_equal(json_int(json_array_get(last, 0), "id", 0), 20);

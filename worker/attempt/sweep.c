@@ -188,9 +188,10 @@ void sweep_hold(void)
 			held.list[held.n++] = all.list[k];
 			found++;
 		}
+		if (found)
+			await_stop();
 	}
 	free(all.list);
-	await_stop();
 }
 
 void sweep_let_go(bool end)
