@@ -29,7 +29,7 @@
 #define SECOND_MS    1000
 #define RELEASE_MS   30000
 #define EVENTS_LIMIT 1000
-#define WHOLE_MAX    500 /* up to so many tasks all are read again, else the changed ones */
+#define WHOLE_MAX    50 /* up to so many tasks all are read again, else the changed ones */
 
 /* Makes or changes (fd >= 0) the descriptor that reads these signals. */
 static int listen_to(int fd, const int *signals, size_t count)
