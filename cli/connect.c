@@ -23,8 +23,8 @@
 #define CONNECT_MS    10000
 #define WHY_MAX       4096
 #define LOCK_TEXT_MAX 16384
-#define DOWN_LOOK_MS  64 /* between two looks whether it has ended */
-#define END_MS        5000
+#define DOWN_LOOK_MS  64   /* between two looks whether it has ended */
+#define END_MS        5000 /* for one that is just ending */
 
 int cli_place(struct cli *cli, struct error *err)
 {

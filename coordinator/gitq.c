@@ -233,7 +233,7 @@ static char **job_environment(struct git_job *job)
 
 	text_random_hex(random, 16);
 	free(job->mark);
-	job->mark = xasprintf("PLEACH_PROOF=%s", random);
+	job->mark = xasprintf("PLEACH_GIT_JOB=%s", random);
 	strv_push(&env, xstrdup(job->mark));
 	if (is_long(job))
 		strv_push(&env, xasprintf("PLEACH_LANDING=%s", job->c->place.id));

@@ -48,7 +48,7 @@ static void clean_environment(void)
 	    "PLEACH_BRANCH",  "PLEACH_BASE",        "PLEACH_ROOT",   "PLEACH_WORKTREE",
 	    "PLEACH_INPUTS",  "PLEACH_PROMPT_FILE", "GIT_DIR",       "GIT_WORK_TREE",
 	    "GIT_INDEX_FILE", "GIT_COMMON_DIR",     "GIT_PREFIX",    "GIT_OBJECT_DIRECTORY",
-	    "GIT_NAMESPACE",  "PLEACH_PROOF"};
+	    "GIT_NAMESPACE",  "PLEACH_GIT_JOB"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		unsetenv(names[i]);

@@ -122,8 +122,8 @@ static int run(const char *verb, const struct buf *in)
  * us, whatever became of their environment. */
 static void join_family(void)
 {
-	const char *mark = getenv("PLEACH_PROOF");
-	_cleanup_free_ char *family = mark ? xasprintf("PLEACH_PROOF=%s", mark) : NULL;
+	const char *mark = getenv("PLEACH_GIT_JOB");
+	_cleanup_free_ char *family = mark ? xasprintf("PLEACH_GIT_JOB=%s", mark) : NULL;
 
 	if (family)
 		proc_family_join(family);

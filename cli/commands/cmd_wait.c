@@ -55,7 +55,8 @@ static void print_tasks(const struct cli *cli, const json_t *result, const json_
 static int wait_exec(struct cli *cli, struct error *err)
 {
 	_cleanup_json_ json_t *names = NULL, *result = NULL, *roots = NULL;
-	struct rpc_call call = {"task.wait", NULL, true, -1, -1, 0};
+	struct rpc_call call = {
+	    .method = "task.wait", .again = true, .stop_fd = -1, .timeout_ms = -1};
 	double timeout;
 
 	if (options_duration(&cli->options, "timeout", -1, &timeout, err) < 0 ||

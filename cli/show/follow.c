@@ -415,13 +415,13 @@ static void release(struct run *run)
 	struct error err = ERROR_INIT;
 	_cleanup_json_ json_t *result = NULL, *down = NULL;
 	struct rpc_call call = {
-	    "run.release",
-	    json_pack("{s:O, s:o}", "ids", run->what->ids, "team",
-	              run->what->started ? json_incref(run->what->started) : json_array()),
-	    true,
-	    run->signals,
-	    RELEASE_MS,
-	    0};
+	    .method = "run.release",
+	    .params =
+	        json_pack("{s:O, s:o}", "ids", run->what->ids, "team",
+	                  run->what->started ? json_incref(run->what->started) : json_array()),
+	    .again = true,
+	    .stop_fd = run->signals,
+	    .timeout_ms = RELEASE_MS};
 
 	/* Another of these breaks it off; a window's or job control's signals do not. */
 	listen_to(run->signals, enough, ARRAY_LEN(enough));
@@ -431,8 +431,8 @@ static void release(struct run *run)
 		follow_tell_released(run);
 	if (!run->cli->started)
 		return;
-	call = (struct rpc_call){
-	    "coordinator.down", json_pack("{s:b}", "now", 1), true, run->signals, RELEASE_MS, 0};
+	call.method = "coordinator.down";
+	call.params = json_pack("{s:b}", "now", 1);
 	if (rpc_client_call(run->cli->client, &call, &down, &err) < 0)
 		report_error(run->cli, &err);
 	else

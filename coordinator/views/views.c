@@ -19,6 +19,7 @@
 #define LIST_EVERY_MS     200 /* at most, while somebody drags a border */
 #define FLUSH_EVERY_MS    50
 #define LINK_FAILURES_MAX 3
+#define ADOPT_AFTER_MS    100
 #define CREATE_WAIT_MS    3000 /* for a server that is starting while we close */
 
 static void end_server(struct views *views);
@@ -381,8 +382,13 @@ int views_open(uv_loop_t *loop, const char *tmux_program, const char *socket_pat
 	views->timer.data = views;
 	views_set_keys(views, NULL);
 	views->adopt = tmux_server_pid(socket_path) > 0;
-	if (views->adopt)
-		wake_at(views, 0);
+	/* The client of the coordinator before us may be leaving just now. A tmux 3.3a that tells
+	 * us of that while we are half connected dies of it, and all panes with it. */
+	if (views->adopt) {
+		uv_update_time(loop);
+		views->link_due = views_now(views) + ADOPT_AFTER_MS;
+		wake_at(views, views->link_due);
+	}
 	*out = views;
 	return 0;
 }

@@ -38,13 +38,6 @@ int patch_index(const struct repo *repo, const struct index_view *old, const str
 /* Writes a new file for these entries alone; trees: its cache of trees. 0, or -1. */
 int patch_index_new(const struct patch *all, const struct buf *trees, const char *file,
                     struct error *err);
-/* Adds a node of a cache of trees: what is below the directory `name` follows it. */
-void tree_cache_node(struct buf *out, const char *name, size_t entries, size_t subtrees,
-                     const git_oid *id, const struct buf *below);
-/* The cache of trees of the index as patched, whose tree is `tree`: complete, whatever the old one
- * lacked. 0, or 1 where a tree cannot be read. */
-int tree_cache(const struct repo *repo, const struct index_view *old, const struct patch *patch,
-               const char *tree, struct buf *out);
 /* What leads from one tree to another. 0, or 1: too much, or nothing that we know to handle. */
 int patch_between(const struct repo *repo, const char *from, const char *to, struct patch *out);
 

@@ -9,6 +9,7 @@
 
 #include "mem.h"
 #include "patch.h"
+#include "tree_cache.h"
 
 #define STAT      40u
 #define NAME_MASK 0xfffu

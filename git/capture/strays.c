@@ -114,6 +114,8 @@ static int list_files(int root, char *const *strays, char ***files, bool *deeper
 static int add_items(const struct capture_source *source, int root, char *const *files,
                      struct look *look)
 {
+	size_t before = look->count;
+
 	for (size_t i = 0; files && files[i]; i++) {
 		struct stat st;
 
@@ -125,7 +127,7 @@ static int add_items(const struct capture_source *source, int root, char *const 
 			look_add(look, xstrdup(files[i]), NULL, &st, false);
 	}
 	look_sort(look);
-	return look->count > STRAYS_MAX;
+	return look->count - before > STRAYS_MAX;
 }
 
 int strays_judge(const struct capture_source *source, struct look *look)

@@ -2,11 +2,12 @@
  * entries SP subtrees LF, the id of its tree where that is known (entries not -1), then its
  * subtrees. What the old one knows of directories in which nothing changed is taken over, the rest
  * is read from the tree that the index holds now. */
+#include "tree_cache.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "mem.h"
-#include "patch.h"
 
 #define DEPTH_MAX 128
 

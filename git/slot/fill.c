@@ -17,6 +17,7 @@
 #include "plain.h"
 #include "refs.h"
 #include "share.h"
+#include "tree_cache.h"
 
 #define FILES_MAX 200000
 #define DEPTH_MAX 128

@@ -35,7 +35,7 @@ struct world {
 	char dir[64], socket[96], program[96];
 	struct views *views;
 	int changes;
-	bool closed;
+	bool open, closed;
 };
 
 static void ask(struct world *w, const char *const *words, struct buf *out)
@@ -69,13 +69,29 @@ static void limit_passed(uv_timer_t *timer)
 	fail_msg("waited too long");
 }
 
-/* Turns the loop until `met`. */
+/* Turns the loop until `met`. A loop in which nothing is open runs no timer, so the clock is looked
+ * at, too. */
 static void until(struct world *w, bool (*met)(struct world *w, void *arg), void *arg)
 {
+	uint64_t end = uv_hrtime() + (uint64_t)LIMIT_MS * 1000000;
+
 	uv_timer_start(&w->limit, limit_passed, LIMIT_MS, 0);
-	while (!met(w, arg))
+	while (!met(w, arg)) {
+		if (uv_hrtime() > end)
+			limit_passed(&w->limit);
 		uv_run(&w->loop, UV_RUN_ONCE);
+	}
 	uv_timer_stop(&w->limit);
+}
+
+static bool has_changed(struct world *w, void *before)
+{
+	return w->changes != *(const int *)before;
+}
+
+static bool is_served_by(struct world *w, void *pid)
+{
+	return tmux_server_pid(w->socket) == *(const pid_t *)pid;
 }
 
 static bool all_open(struct world *w, void *names)
@@ -145,6 +161,7 @@ static void open_views(struct world *w)
 
 	if (views_open(&w->loop, "tmux", w->socket, w->program, &w->views, &err) < 0)
 		fail_msg("%s", err.text);
+	w->open = true;
 	views_on_change(w->views, on_change, w);
 }
 
@@ -153,6 +170,7 @@ static void close_views(struct world *w)
 	w->closed = false;
 	views_close(w->views, on_closed, w);
 	until(w, is_closed, NULL);
+	w->open = false;
 	assert_int_equal(access(w->socket, F_OK), -1);
 }
 
@@ -180,6 +198,11 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 
+	/* A test that failed left its views open: their loop would never end. */
+	if (w->open) {
+		tmux_server_kill(w->socket);
+		return 0;
+	}
 	uv_close((uv_handle_t *)&w->limit, NULL);
 	uv_run(&w->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&w->loop), 0);
@@ -280,8 +303,7 @@ static void test_killed_pane_returns(void **state)
 	const char *const all[] = {"kill-session", "-t", "=team", NULL};
 	int before = w->changes;
 	ask(w, all, &out);
-	while (w->changes == before)
-		uv_run(&w->loop, UV_RUN_ONCE);
+	until(w, has_changed, &before);
 	until(w, all_open, names);
 	close_views(w);
 }
@@ -300,11 +322,31 @@ static void test_killed_server_returns(void **state)
 		assert_true(server > 0);
 		int before = w->changes;
 		kill(server, round == 1 ? SIGTERM : SIGKILL);
-		while (w->changes == before)
-			uv_run(&w->loop, UV_RUN_ONCE);
+		until(w, has_changed, &before);
 	}
 	until(w, all_open, names);
 	close_views(w);
+}
+
+/* Views of a process that died with them: the server and the panes stay. */
+static void leave_views(struct world *w, const char **names)
+{
+	struct option attached = {"=team:", "#{session_attached}", "0"};
+	int status;
+
+	pid_t child = fork();
+	if (child == 0) {
+		alarm(LIMIT_MS / 2000); /* before `until` would go on with the tests here */
+		uv_loop_fork(&w->loop);
+		open_views(w);
+		for (int i = 0; names[i]; i++)
+			set(w, names[i], NULL, "idle");
+		until(w, all_open, names);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	assert_int_equal(status, 0);
+	until(w, shows, &attached);
 }
 
 static void test_adopted(void **state)
@@ -312,20 +354,8 @@ static void test_adopted(void **state)
 	struct world *w = *state;
 	const char *names[] = {"ash", "oak", NULL};
 	struct tmux_pane *before, *after;
-	int status;
 
-	pid_t child = fork();
-	if (child == 0) {
-		struct world *mine = w;
-		uv_loop_fork(&mine->loop);
-		open_views(mine);
-		set(mine, "ash", NULL, "idle");
-		set(mine, "oak", NULL, "idle");
-		until(mine, all_open, names);
-		_exit(0);
-	}
-	waitpid(child, &status, 0);
-	assert_int_equal(status, 0);
+	leave_views(w, names);
 	size_t n = panes_of(w, &before);
 	assert_int_equal(n, 2);
 	open_views(w);
@@ -389,19 +419,15 @@ static void test_left_over_clients_end(void **state)
 	struct watched watched = {.ended = false};
 	int ours[2], theirs[2], status;
 
-	pid_t child = fork();
-	if (child == 0) {
-		uv_loop_fork(&w->loop);
-		open_views(w);
-		set(w, "ash", NULL, "idle");
-		until(w, all_open, names);
-		_exit(0);
-	}
-	waitpid(child, &status, 0);
+	leave_views(w, names);
+	/* One after the other: a server that tells one control client of another while a third is
+	 * half connected dies of it (tmux 3.3a, its pull request 4980). */
 	struct proc left = control_client(w, "ignore-size,no-output", ours);
+	struct option attached = {"=team:", "#{session_attached}", "1"};
+	until(w, shows, &attached);
 	struct proc person = control_client(w, "ignore-size", theirs);
-	struct option both = {"=team:", "#{session_attached}", "2"};
-	until(w, shows, &both);
+	attached.value = "2";
+	until(w, shows, &attached);
 	assert_int_equal(uv_poll_init(&w->loop, &watched.poll, left.pidfd), 0);
 	watched.poll.data = &watched;
 	uv_poll_start(&watched.poll, UV_READABLE, on_watched);
@@ -439,8 +465,7 @@ static void test_server_that_serves_nobody(void **state)
 			close(accept(fd, NULL, NULL));
 	}
 	close(fd);
-	while (tmux_server_pid(w->socket) != child)
-		uv_run(&w->loop, UV_RUN_NOWAIT);
+	until(w, is_served_by, &child);
 	open_views(w);
 	set(w, "ash", NULL, "idle");
 	until(w, all_open, names);
@@ -492,8 +517,7 @@ static void test_dead_server_whose_child_listens(void **state)
 	}
 	close(fd);
 	close(life[0]);
-	while (tmux_server_pid(w->socket) != server)
-		uv_run(&w->loop, UV_RUN_NOWAIT);
+	until(w, is_served_by, &server);
 	tmux_server_end(&w->loop, w->socket, NULL, 0, on_closed, w);
 	until(w, is_closed, NULL);
 	assert_int_equal(access(w->socket, F_OK), -1);

@@ -219,21 +219,27 @@ static void assert_turn_lost(struct fake *f, int attempt, const char *journal)
 /* However a turn fails, what was done before counts. */
 static void test_turn_fails(void **state)
 {
+	static const struct {
+		int timeout;
+		const char *program, *script;
+		bool heard;
+	} turns[] = {
+	    {4, "/bin/sh", "sleep 1000", true},
+	    {0, "/bin/sh", "kill -KILL $$", true},
+	    {0, "/bin/sh", "echo no such session; exit 1", false},
+	    {0, "no-such-agent", "", false},
+	};
 	struct fake *f = *state;
 
 	fake_begin(f);
-	turn_task(f, 1, 4, "/bin/sh", "sleep 1000");
-	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 1, "text", "hi"));
-	assert_turn_lost(f, 1, "b 1\nd 1\n");
-	turn_task(f, 2, 0, "/bin/sh", "kill -KILL $$");
-	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 2, "text", "hi"));
-	assert_turn_lost(f, 2, "b 2\nd 2\n");
-	turn_task(f, 3, 0, "/bin/sh", "echo no such session; exit 1");
-	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 3, "text", "hi"));
-	assert_turn_lost(f, 3, "b 3\nu 3\n");
-	turn_task(f, 4, 0, "no-such-agent", "");
-	say_what_waits(f, json_pack("[{s:i,s:s}]", "id", 4, "text", "hi"));
-	assert_turn_lost(f, 4, "b 4\nu 4\n");
+	for (int i = 0; i < (int)ARRAY_LEN(turns); i++) {
+		_cleanup_free_ char *journal =
+		    xasprintf("b %d\n%c %d\n", i + 1, turns[i].heard ? 'd' : 'u', i + 1);
+
+		turn_task(f, i + 1, turns[i].timeout, turns[i].program, turns[i].script);
+		say_what_waits(f, json_pack("[{s:i,s:s}]", "id", i + 1, "text", "hi"));
+		assert_turn_lost(f, i + 1, journal);
+	}
 }
 
 /* A coordinator that is busy is asked again; a message that never fits keeps nobody waiting. */
