@@ -102,7 +102,9 @@ static void add_revs(struct buf *in, char **wanted, char **fetched)
 		buf_printf(in, "^%s\n", fetched[i]);
 }
 
-#define OUR_REFS "--not", "--branches", "--tags", "--remotes", "--glob=refs/pleach/"
+/* A branch of the user's that names nothing is in nobody's way. */
+#define OUR_REFS                                                                                   \
+	"--ignore-missing", "--not", "--branches", "--tags", "--remotes", "--glob=refs/pleach/"
 
 static int by_text(const void *a, const void *b)
 {

@@ -467,6 +467,22 @@ static void test_every_state_is_committed(void **state)
 	}
 }
 
+/* A branch of the user's names nothing: what a nested repository holds is copied all the same. */
+static void test_a_broken_branch_beside_a_nested_repository(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+
+	start_attempt(u, slot, 1, "one");
+	run_sh(u->slot, "git init -q sub; echo inner > sub/i; cd sub; git add i; "
+	                "git -c user.name=a -c user.email=b commit -qm i");
+	run_sh(u->root, "printf '%%040d\n' 7 >.git/refs/heads/users");
+	start_attempt(u, slot, 2, "two");
+	slot_close(slot);
+	run_sh(u->root, "rm .git/refs/heads/users");
+	assert_sh("i", sh(u->root, "git log --all --format=%%s | grep -x i"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +503,7 @@ int main(void)
 	    universe_test(test_clean_slot_keeps_nothing),
 	    universe_test(test_locks_of_the_dead_are_removed),
 	    universe_test(test_a_snapshot_lets_go_of_the_branch),
+	    universe_test(test_a_broken_branch_beside_a_nested_repository),
 	    cmocka_unit_test(test_every_state_is_kept),
 	    cmocka_unit_test(test_every_state_is_committed),
 	};
