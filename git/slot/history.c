@@ -102,10 +102,6 @@ static void add_revs(struct buf *in, char **wanted, char **fetched)
 		buf_printf(in, "^%s\n", fetched[i]);
 }
 
-/* A branch of the user's that names nothing is in nobody's way. */
-#define OUR_REFS                                                                                   \
-	"--ignore-missing", "--not", "--branches", "--tags", "--remotes", "--glob=refs/pleach/"
-
 static int by_text(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -150,15 +146,16 @@ static char **tips_of(char **commits, char *listing)
 	return tips;
 }
 
-/* Objects of `tips` that we have not, as a pack of ours. */
-static int copy_objects(const struct repo *repo, const char *objects, char **tips)
+/* Objects of `tips` that `ours` (lines of rev-list) do not reach, as a pack of ours. */
+static int copy_objects(const struct repo *repo, const char *objects, char **tips,
+                        const struct buf *ours)
 {
 	_cleanup_buf_ struct buf in = BUF_INIT, list = BUF_INIT, out = BUF_INIT;
 	_cleanup_free_ char *pack = repo_path(repo->place.common_dir, "objects/pack/pack");
 
 	add_revs(&in, tips, NULL);
-	if (run_lent(repo, objects, GIT_ARGS("rev-list", "--objects", "--stdin", OUR_REFS), &in,
-	             &list) < 0)
+	buf_add(&in, ours->data, ours->len);
+	if (run_lent(repo, objects, GIT_ARGS("rev-list", "--objects", "--stdin"), &in, &list) < 0)
 		return -1;
 	return run_lent(repo, objects, GIT_ARGS("pack-objects", "-q", "--delta-base-offset", pack),
 	                &list, &out);
@@ -193,18 +190,21 @@ static int keep_tips(struct slot *slot, const char *stem, char **tips, const cha
 static int keep_commits(struct slot *slot, const char *stem, const char *objects, char **commits,
                         char **fetched, const char *what, struct error *err)
 {
-	_cleanup_buf_ struct buf in = BUF_INIT, listing = BUF_INIT;
+	_cleanup_buf_ struct buf ours = BUF_INIT, in = BUF_INIT, listing = BUF_INIT;
 	_cleanup_strv_ char **tips = NULL;
 
+	refs_add_undamaged(&slot->repo, true, &ours);
 	add_revs(&in, commits, fetched);
+	buf_add(&in, ours.data, ours.len);
 	if (run_lent(&slot->repo, objects,
-	             GIT_ARGS("rev-list", "--topo-order", "--parents", "--stdin", OUR_REFS), &in,
+	             GIT_ARGS("rev-list", "--topo-order", "--parents", "--stdin"), &in,
 	             &listing) < 0)
 		return 0;
 	tips = tips_of(commits, listing.data);
 	if (!tips)
 		return 1;
-	if (size_below(objects, 0) > COPY_MAX || copy_objects(&slot->repo, objects, tips) < 0)
+	if (size_below(objects, 0) > COPY_MAX ||
+	    copy_objects(&slot->repo, objects, tips, &ours) < 0)
 		return 0;
 	return keep_tips(slot, stem, tips, what, err) < 0 ? -1 : 1;
 }

@@ -476,10 +476,12 @@ static void test_a_broken_branch_beside_a_nested_repository(void **state)
 	start_attempt(u, slot, 1, "one");
 	run_sh(u->slot, "git init -q sub; echo inner > sub/i; cd sub; git add i; "
 	                "git -c user.name=a -c user.email=b commit -qm i");
-	run_sh(u->root, "printf '%%040d\n' 7 >.git/refs/heads/users");
+	run_sh(u->root, "cd .git; printf '%%040d' 7 >refs/heads/users; : >refs/heads/empty; "
+	                "id=$(git commit-tree -m torn 'main^{tree}'); echo $id >refs/heads/torn; "
+	                "file=objects/$(echo $id | sed 's,..,&/,'); rm $file; : >$file");
 	start_attempt(u, slot, 2, "two");
 	slot_close(slot);
-	run_sh(u->root, "rm .git/refs/heads/users");
+	run_sh(u->root, "cd .git/refs/heads; rm users empty torn");
 	assert_sh("i", sh(u->root, "git log --all --format=%%s | grep -x i"));
 }
 
