@@ -304,8 +304,11 @@ void gitq_ask(struct coordinator *c, const char *verb, json_t *request, git_done
 void gitq_cancel(struct coordinator *c, const void *context);
 /* Nobody runs, and nobody waits to. */
 bool gitq_is_idle(const struct coordinator *c);
-/* On the way down, when patience has ended: kills what runs and starts nothing more. */
+/* On the way down, each time that patience has ended: kills what runs (what moves a target from the
+ * second time on) and starts nothing more. Of what had no answer by then `done` is not called. From
+ * the third time on the queue is idle, whatever runs. */
 void gitq_close(struct coordinator *c);
+bool gitq_is_closed(const struct coordinator *c);
 
 /* ---- held requests (held.c) ---- */
 enum held_kind { HELD_TASKS, HELD_EVENTS, HELD_ANSWER, HELD_RELEASE, HELD_DOWN, HELD_HOOK };

@@ -19,6 +19,8 @@
 #define GITQ_PARALLEL   4 /* those that run the user's commands do not count */
 #define GITQ_ANSWER_MAX (64u << 20)
 #define GITQ_TRIES      5
+#define GITQ_PAUSE_MS   50  /* before it is started again that could not be; doubles */
+#define GITQ_CLOSES     3   /* after so many even what cannot be killed is not waited for */
 #define GITQ_SWEEPS     500 /* looks for what one that died left running */
 
 struct git_job {
@@ -30,6 +32,7 @@ struct git_job {
 	int in, out;
 	struct proc proc;
 	uv_poll_t poll;
+	uv_timer_t pause; /* that could not be started */
 	char *mark;       /* NAME=VALUE in the environment of what it starts */
 	struct error why; /* while what it left running is ended */
 	uv_work_t sweep;
@@ -40,9 +43,10 @@ struct git_job {
 struct gitq {
 	struct git_job *first, **last; /* that wait for a place */
 	struct git_job *jobs;          /* that run */
-	int running;                   /* of them those that a place is counted for */
+	struct git_job *dropped;       /* nobody is told of them any more */
+	int running;                   /* of `jobs` those that a place is counted for */
 	int sweeping;
-	bool closed;
+	int closed; /* how often; 0: open */
 };
 
 const struct error gitq_undone = {ERROR_BUSY, "the request was undone (try again)"};
@@ -70,6 +74,21 @@ static void gitq_start(struct coordinator *c);
 static bool is_long(const struct git_job *job)
 {
 	return strcmp(job->verb, "prove") == 0 || strcmp(job->verb, "judge") == 0;
+}
+
+/* Half of what it does is seen by the user. */
+static bool moves_a_checkout(const struct git_job *job)
+{
+	return strcmp(job->verb, "move") == 0 || strcmp(job->verb, "back") == 0;
+}
+
+/* As if we had died over it: who asked hears nothing, and what it stored goes on with the next
+ * coordinator. An answer of ours would be taken for git's, and stored. */
+static void job_drop(struct git_job *job)
+{
+	log_info("git", "%s: left to the next start", job->verb);
+	job->next = job->c->gitq->dropped;
+	job->c->gitq->dropped = job;
 }
 
 static void forget_job(struct git_job *job)
@@ -125,6 +144,11 @@ static void job_closed(uv_handle_t *handle)
 	job_free(handle->data);
 }
 
+static void job_closed_dropped(uv_handle_t *handle)
+{
+	job_drop(handle->data);
+}
+
 /* Somebody killed it, or the git that it ran, or held a lock for a moment: nobody's fault, and
  * what we ask can be asked twice. Landings are tried again by whoever asked. */
 static bool worth_another_try(const struct git_job *job, const struct error *why)
@@ -165,6 +189,10 @@ static void sweep_done(uv_work_t *work, int status)
 
 	(void)status;
 	job->c->gitq->sweeping--;
+	if (job->c->gitq->closed) {
+		job_drop(job);
+		return;
+	}
 	killed = job->why;
 	job_finish(job, NULL, &killed);
 	job_free(job);
@@ -216,6 +244,8 @@ static void job_ended(uv_poll_t *poll, int status, int events)
 		/* What it ran would go on beside whatever is started in its place. */
 		job->why = err;
 		uv_close((uv_handle_t *)poll, job_sweep);
+	} else if (!result && job->c->gitq->closed) {
+		uv_close((uv_handle_t *)poll, job_closed_dropped);
 	} else {
 		uv_close((uv_handle_t *)poll, job_closed); /* before anybody gets the number */
 		job_finish(job, result, &err);
@@ -265,18 +295,37 @@ static int job_spawn(struct git_job *job, struct error *err)
 	return proc_spawn(&spec, &job->proc, err);
 }
 
+static void pause_over(uv_timer_t *timer)
+{
+	uv_close((uv_handle_t *)timer, job_again);
+}
+
+/* No descriptor, no process, no memory just now: that is not git's answer. */
+static void job_not_started(struct git_job *job, const struct error *why)
+{
+	if (job->in >= 0)
+		close(job->in);
+	if (job->out >= 0)
+		close(job->out);
+	job->in = job->out = -1;
+	if (job->tries >= GITQ_TRIES) {
+		job_finish(job, NULL, why);
+		job_free(job);
+		return;
+	}
+	log_warn("git", "%s (again)", why->text);
+	uv_timer_init(&job->c->loop, &job->pause);
+	job->pause.data = job;
+	uv_timer_start(&job->pause, pause_over, GITQ_PAUSE_MS << job->tries, 0);
+}
+
 static void job_run(struct git_job *job)
 {
 	struct error err = ERROR_INIT;
 
 	job->tries++;
 	if (job_spawn(job, &err) < 0) {
-		if (job->in >= 0)
-			close(job->in);
-		if (job->out >= 0)
-			close(job->out);
-		job_finish(job, NULL, &err);
-		job_free(job);
+		job_not_started(job, &err);
 		return;
 	}
 	job->next = job->c->gitq->jobs;
@@ -302,22 +351,13 @@ static void gitq_start(struct coordinator *c)
 	}
 }
 
-static void job_refuse(struct git_job *job)
-{
-	struct error err = ERROR_INIT;
-
-	error_set(&err, ERROR_BUSY, "the coordinator is going down (try again)");
-	job_finish(job, NULL, &err);
-	job_free(job);
-}
-
 /* An effect: git is asked only about what is stored. */
 static void gitq_enqueue(struct coordinator *c, void *context)
 {
 	struct git_job *job = context;
 
 	if (c->gitq->closed) {
-		job_refuse(job);
+		job_drop(job);
 		return;
 	}
 	if (is_long(job)) {
@@ -366,7 +406,12 @@ bool gitq_is_idle(const struct coordinator *c)
 {
 	const struct gitq *q = c->gitq;
 
-	return !q->jobs && !q->sweeping && !q->first;
+	return !q->sweeping && (q->closed >= GITQ_CLOSES || (!q->jobs && !q->first));
+}
+
+bool gitq_is_closed(const struct coordinator *c)
+{
+	return c->gitq->closed > 0;
 }
 
 void gitq_close(struct coordinator *c)
@@ -374,15 +419,20 @@ void gitq_close(struct coordinator *c)
 	struct gitq *q = c->gitq;
 	struct git_job *waiting = q->first;
 
-	q->closed = true;
+	q->closed++;
 	q->first = NULL;
 	q->last = &q->first;
-	for (struct git_job *job = q->jobs; job; job = job->next)
-		proc_kill_pid(&job->proc);
+	for (struct git_job *job = q->jobs; job; job = job->next) {
+		if (q->closed >= GITQ_CLOSES)
+			log_error("git", "%s does not end: process %d is left behind", job->verb,
+			          (int)job->proc.pid);
+		else if (q->closed > 1 || !moves_a_checkout(job))
+			proc_kill_pid(&job->proc);
+	}
 	while (waiting) {
 		struct git_job *job = waiting;
 
 		waiting = job->next;
-		job_refuse(job);
+		job_drop(job);
 	}
 }

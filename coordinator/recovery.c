@@ -156,7 +156,7 @@ static void mended(struct coordinator *c, const json_t *result, const struct err
 		log_error("recovery", "after the restart of the machine: %s",
 		          json_string_value(item));
 	for (struct teammate *t = c->team.first; t; t = t->next)
-		t->sweeping = false;
+		t->sweeping = t->settling = false;
 	recover_members(c, true, json_sub(result, "settled"));
 }
 
@@ -195,7 +195,7 @@ static void recover_team(struct coordinator *c)
 	notice_set(c, "the machine was restarted: what ran is pending again, nobody is to blame "
 	              "(pleach run, or pleach up, goes on)");
 	for (struct teammate *t = c->team.first; t; t = t->next)
-		t->sweeping = true;
+		t->sweeping = t->settling = true;
 	gitq_ask(c, "mend", json_pack("{s:o}", "dirs", running_slots(c)), mended, NULL);
 }
 
@@ -233,10 +233,11 @@ struct moving {
 	size_t left;
 };
 
-static int go_on_step(struct coordinator *c, void *context, struct error *err)
+static int root_step(struct coordinator *c, void *context, struct error *err)
 {
 	(void)context;
 	(void)err;
+	store_set_setting(c->store, "place.root", c->place.root);
 	c->moving = false;
 	return 0;
 }
@@ -252,7 +253,7 @@ static void moved_settled(struct coordinator *c, const json_t *result, const str
 	if (--moving->left)
 		return;
 	free(moving);
-	if (turn_step(c, go_on_step, NULL, &err) < 0) {
+	if (turn_step(c, root_step, NULL, &err) < 0) {
 		log_error("recovery", "%s", err.text);
 		c->moving = false;
 	}
@@ -299,15 +300,8 @@ static void repaired(struct coordinator *c, const json_t *result, const struct e
 	}
 }
 
-static int root_step(struct coordinator *c, void *context, struct error *err)
-{
-	(void)context;
-	(void)err;
-	store_set_setting(c->store, "place.root", c->place.root);
-	return 0;
-}
-
-/* The repository stands somewhere else now: its worktrees still point to the old place. */
+/* The repository stands somewhere else now: its worktrees still point to the old place. That it
+ * does is written down when they no longer do: who dies before begins anew. */
 static void recover_place(struct coordinator *c)
 {
 	_cleanup_free_ char *was = store_setting(c->store, "place.root");
@@ -326,6 +320,7 @@ static void recover_place(struct coordinator *c)
 		dirs = store_attempt_slots(c->store);
 		c->moving = true;
 		gitq_ask(c, "repair", json_pack("{s:O}", "dirs", dirs), repaired, dirs);
+		return;
 	}
 	if (turn_step(c, root_step, NULL, &err) < 0)
 		log_error("recovery", "%s", err.text);

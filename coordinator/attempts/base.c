@@ -271,8 +271,11 @@ char *base_story(void)
 
 void base_turn(struct coordinator *c)
 {
-	_cleanup_free_ int64_t *tasks = store_tasks_without_base(c->store, BASES_A_TURN);
+	_cleanup_free_ int64_t *tasks = NULL;
 
+	if (c->ending)
+		return;
+	tasks = store_tasks_without_base(c->store, BASES_A_TURN);
 	for (size_t i = 0; tasks[i]; i++)
 		find_base(c, tasks[i]);
 }

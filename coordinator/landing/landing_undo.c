@@ -12,6 +12,7 @@
 struct undo {
 	struct later *later; /* NULL: recovery asks */
 	int tries;
+	struct error why; /* of the try that failed */
 	struct landing_row row;
 };
 
@@ -110,29 +111,71 @@ static json_t *undone_json(const struct landing_row *row)
 	                 "after", row->after, "undone", keys);
 }
 
+/* It failed, and the target may have moved all the same: it contains what it was to leave, or not.
+ */
+static void ask_where(struct coordinator *c, struct undo *undo, git_done_fn done)
+{
+	const char *commit = undo->row.undoes ? undo->row.before : undo->row.after;
+
+	gitq_ask(c, "contains",
+	         json_pack("{s:s, s:s}", "target", undo->row.target, "commit", commit), done, undo);
+}
+
+static bool has_moved(const struct undo *undo, const json_t *where)
+{
+	bool contains = json_flag(where, "contains");
+
+	return undo->row.undoes ? json_text(where, "tip") && !contains : contains;
+}
+
+static void undo_over(struct coordinator *c, struct undo *undo, bool is_moved)
+{
+	struct error err = undo->why;
+
+	if (close_row(c, &undo->row, is_moved, &err) < 0 || !is_moved)
+		later_fail(c, undo->later, &err);
+	else
+		later_reply(c, undo->later, undone_json(&undo->row));
+	landing_kick(c, undo->row.target);
+	undo_free(undo);
+}
+
+static void found_after_undo(struct coordinator *c, const json_t *result, const struct error *why,
+                             void *context)
+{
+	struct undo *undo = context;
+
+	(void)why;
+	free(c->landings->undoing);
+	c->landings->undoing = NULL;
+	if (result) {
+		undo_over(c, undo, has_moved(undo, result));
+		return;
+	}
+	later_fail(c, undo->later, &undo->why); /* recovery looks again */
+	undo_free(undo);
+}
+
 static void went_back(struct coordinator *c, const json_t *result, const struct error *why,
                       void *context)
 {
 	struct undo *undo = context;
-	struct error err = ERROR_INIT;
 
-	if (!result) {
-		err = *why;
+	if (!result && !gitq_is_unasked(why)) {
+		undo->why = *why;
 		if (why->code == ERROR_CONFLICT)
-			error_wrap(&err, "something was built on it since");
+			error_wrap(&undo->why, "something was built on it since");
+		ask_where(c, undo, found_after_undo);
+		return;
 	}
 	free(c->landings->undoing);
 	c->landings->undoing = NULL;
-	if (gitq_is_unasked(why)) {
-		if (why != &gitq_undone)
-			later_fail(c, undo->later, why);
-	} else {
-		if (close_row(c, &undo->row, result != NULL, &err) < 0 || !result)
-			later_fail(c, undo->later, &err);
-		else
-			later_reply(c, undo->later, undone_json(&undo->row));
-		landing_kick(c, undo->row.target);
+	if (result) {
+		undo_over(c, undo, true);
+		return;
 	}
+	if (why != &gitq_undone)
+		later_fail(c, undo->later, why);
 	undo_free(undo);
 }
 
@@ -252,7 +295,7 @@ static void looked_at(struct coordinator *c, const json_t *result, const struct 
 
 	if (!result)
 		log_error("recovery", "landing %lld: %s", (long long)id, why->text);
-	else if (close_row(c, &undo->row, json_flag(result, "contains"), &err) < 0)
+	else if (close_row(c, &undo->row, has_moved(undo, result), &err) < 0)
 		log_error("recovery", "landing %lld: %s", (long long)id, err.text);
 	undo_free(undo);
 	recover_next(c, id);
@@ -271,15 +314,11 @@ static void redone(struct coordinator *c, const json_t *result, const struct err
 		redo(c, undo);
 		return;
 	}
-	if (!result && !undo->row.undoes) {
-		gitq_ask(
-		    c, "contains",
-		    json_pack("{s:s, s:s}", "target", undo->row.target, "commit", undo->row.after),
-		    looked_at, undo);
+	if (!result) {
+		ask_where(c, undo, looked_at);
 		return;
 	}
-	/* An undo that finds the target elsewhere has nothing to do any more. */
-	if (close_row(c, &undo->row, result != NULL, &err) < 0)
+	if (close_row(c, &undo->row, true, &err) < 0)
 		log_error("recovery", "landing %lld: %s", (long long)id, err.text);
 	undo_free(undo);
 	recover_next(c, id);

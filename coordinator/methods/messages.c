@@ -15,9 +15,8 @@
 #include "text.h"
 
 #define LIST_MAX 1000
-#define LIST_BYTES                                                                                 \
-	(8u                                                                                        \
-	 << 20) /* of one list; one more message may go over it, and JSON takes up to six times */
+/* Of one list; one more message may go over it, and JSON takes up to six times. */
+#define LIST_BYTES  (8u << 20)
 #define LIST_LAST   50
 #define TEXT_MAX    (1u << 20) /* of a person, as a prompt */
 #define JOURNAL_MAX (1u << 20)
@@ -453,52 +452,53 @@ int method_message_waiting(struct request *r, struct error *err)
 	return 0;
 }
 
-/* The messages in the lines of a worker's own record with that letter. New reference. */
-static json_t *journal_ids(const char *text, char letter)
+/* The messages of a worker's own record that began, and those that are done, as {ID: ID}. "b ID"
+ * comes before the first byte goes to the agent, "d ID" behind the last, "u ID" where it never went
+ * after all: that one waits on, and may begin again. */
+static void read_journal(const char *text, json_t *begun, json_t *done)
 {
-	json_t *ids = json_object();
 	char *end, key[24];
 
 	for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n') {
-		int64_t id = at[0] == letter && at[1] == ' ' ? strtoll(at + 2, &end, 10) : 0;
+		int64_t id = at[1] == ' ' ? strtoll(at + 2, &end, 10) : 0;
 
 		if (id <= 0 || *end != '\n')
 			continue;
 		snprintf(key, sizeof key, "%lld", (long long)id);
-		json_object_set_new(ids, key, json_integer(id));
+		if (at[0] == 'b')
+			json_object_set_new(begun, key, json_integer(id));
+		else if (at[0] == 'd')
+			json_object_set_new(done, key, json_integer(id));
+		else if (at[0] == 'u')
+			json_object_del(begun, key);
 	}
-	return ids;
 }
 
-static void settle_ids(struct coordinator *c, const json_t *ids, const json_t *but,
-                       enum message_state state, int64_t attempt)
+static void settle_ids(struct coordinator *c, json_t *ids, enum message_state state,
+                       int64_t attempt)
 {
 	const char *key;
 	json_t *id;
 
-	json_object_foreach ((json_t *)ids, key, id)
-		if (!json_object_get(but, key))
-			record_settled(c, json_integer_value(id), state, attempt);
+	json_object_foreach (ids, key, id)
+		record_settled(c, json_integer_value(id), state, attempt);
 }
 
-/* "b ID" before the first byte goes to the agent, "d ID" behind the last, "u ID" where it never
- * went after all: that one waits on. What began and was not done is told as unknown: handed over
- * again it might arrive twice, forgotten it might never. */
+/* What began and was not done is told as unknown: handed over again it might arrive twice,
+ * forgotten it might never. */
 static void settle_from_journal(struct coordinator *c, int64_t attempt)
 {
 	_cleanup_free_ char *file =
 	    xasprintf("%s/attempts/%lld/typed", c->place.state_dir, (long long)attempt);
-	_cleanup_json_ json_t *begun = NULL, *done = NULL, *not_begun = NULL;
+	_cleanup_json_ json_t *begun = json_object(), *done = json_object();
 	_cleanup_free_ char *text = NULL;
 	size_t len = 0;
 
 	if (place_read_file(file, JOURNAL_MAX, &text, &len, NULL) < 0)
 		return;
-	begun = journal_ids(text, 'b');
-	done = journal_ids(text, 'd');
-	not_begun = journal_ids(text, 'u');
-	settle_ids(c, done, NULL, MESSAGE_DELIVERED, attempt);
-	settle_ids(c, begun, not_begun, MESSAGE_UNKNOWN, attempt);
+	read_journal(text, begun, done);
+	settle_ids(c, done, MESSAGE_DELIVERED, attempt);
+	settle_ids(c, begun, MESSAGE_UNKNOWN, attempt);
 }
 
 void messages_attempt_ended(struct coordinator *c, int64_t attempt)

@@ -281,7 +281,7 @@ void team_dismiss(struct coordinator *c)
 bool team_is_gone(const struct coordinator *c)
 {
 	for (const struct teammate *t = c->team.first; t; t = t->next)
-		if (t->proc.pid || t->sweeping)
+		if ((t->proc.pid || t->sweeping) && !(t->settling && gitq_is_closed(c)))
 			return false;
 	return true;
 }

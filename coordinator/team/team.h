@@ -31,7 +31,8 @@ struct teammate {
 	struct proc proc;
 	char *settled;       /* where its attempt stood when it died; NULL: not known */
 	struct watch *watch; /* of its pidfd; NULL: none */
-	bool sweeping;       /* dead; its survivors are being ended */
+	bool sweeping;       /* dead; its survivors are being ended, then its slot is settled */
+	bool settling;       /* of that: git was asked, and says when it is over */
 	int64_t spawned_ms;  /* awake time */
 	int64_t backoff_ms;
 	uv_timer_t timer;  /* spawns it again, or kills a worker that does not obey */

@@ -244,7 +244,7 @@ static void lost_for_good(struct coordinator *c, struct teammate *t)
 {
 	struct error err = ERROR_INIT;
 
-	t->sweeping = false;
+	t->sweeping = t->settling = false;
 	t->proc.pid = 0;
 	if (turn_step(c, lose_step, t, &err) < 0)
 		log_error("team", "teammate=%s: %s", t->name, err.text);
@@ -315,10 +315,11 @@ static void settle(uv_timer_t *timer)
 	gitq_ask(s->c, "settle", json_pack("{s:s}", "dir", s->dir), settled, s);
 }
 
-static void settle_slot(struct coordinator *c, const struct teammate *t, const char *dir)
+static void settle_slot(struct coordinator *c, struct teammate *t, const char *dir)
 {
 	struct settling *s = xcalloc(1, sizeof *s);
 
+	t->settling = true;
 	uv_timer_init(&c->loop, &s->timer);
 	s->timer.data = s;
 	s->c = c;

@@ -59,6 +59,8 @@ struct typing {
 	bool cooked;          /* the text under way was written for a terminal in canonical mode */
 	uint64_t unread_from; /* since when what was written may be unread */
 	uint64_t read_at;     /* since when it is not; 0: it is */
+	bool emptied;         /* the last look found nothing unread */
+	bool shown;           /* it printed something since then */
 	struct ansi_watch watch;
 	struct typing_item *first, **last;
 	struct buf held_keys;
@@ -238,10 +240,18 @@ static uint64_t unread_left(struct typing *t, uint64_t ms)
 		return 0;
 	if (terminal_is_unread(t->terminal)) {
 		t->read_at = 0;
+		t->emptied = false;
 		return LOOK_MS;
 	}
-	if (!t->read_at)
+	/* What it printed before may not have come in yet: after one more turn of the loop. */
+	if (!t->emptied) {
+		t->emptied = true;
+		return 1;
+	}
+	if (!t->read_at) {
 		t->read_at = now;
+		t->shown = false;
+	}
 	return now < t->read_at + ms ? t->read_at + ms - now : 0;
 }
 
@@ -251,6 +261,7 @@ static void written(struct typing *t, enum typing_state next, uint64_t ms)
 	t->state = next;
 	t->unread_from = uv_now(t->timer.loop);
 	t->read_at = 0;
+	t->emptied = t->shown = false;
 	wait_for(t, t->cooked ? 0 : ms);
 }
 
@@ -296,7 +307,7 @@ static uint64_t digest_left(const struct typing *t)
 
 	if (t->cooked || t->first->len < LONG_TEXT)
 		return 0;
-	if (t->last_output > from && t->last_output + RETURN_PAUSE_MS < due)
+	if (t->shown && t->last_output + RETURN_PAUSE_MS < due)
 		due = t->last_output + RETURN_PAUSE_MS;
 	return due > now ? due - now : 0;
 }
@@ -413,6 +424,7 @@ void typing_keys(struct typing *t, const char *keys, size_t len)
 void typing_output(struct typing *t, const char *data, size_t len)
 {
 	t->printed = true;
+	t->shown = true;
 	t->last_output = uv_now(t->timer.loop);
 	ansi_watch(&t->watch, data, len);
 }

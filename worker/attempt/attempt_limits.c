@@ -136,7 +136,7 @@ void attempt_limits_say(struct attempt *a, json_t *state)
 
 json_t *attempt_limited(const struct attempt *a)
 {
-	if (a->error != TASK_ERROR_LIMIT || !a->limits.limited)
+	if (!a->limits.limited || (a->error != TASK_ERROR_LIMIT && !a->turns.limited))
 		return json_null();
 	return json_pack("{s:o, s:o}", "until", time_or_null(a->limits.until), "message",
 	                 json_text_or_null(a->limits.limited));
@@ -253,6 +253,17 @@ static void cut(struct attempt *a, enum task_error error, const char *text)
 	attempt_show_line(a, l->cut_text);
 	if (agent_runs(a))
 		command_stop(a->command, a->stop_grace);
+}
+
+void attempt_uncut(struct attempt *a)
+{
+	struct attempt_limits *l = &a->limits;
+
+	if (l->cut != TASK_ERROR_TIMEOUT && l->cut != TASK_ERROR_LIMIT)
+		return;
+	l->cut = TASK_ERROR_NONE;
+	free(l->cut_text);
+	l->cut_text = NULL;
 }
 
 void attempt_cut(struct attempt *a, enum task_error error, const char *text)
@@ -445,6 +456,7 @@ void attempt_limits_begin(struct attempt *a)
 	uv_update_time(&a->w->loop);
 	if (!a->limits.started) /* its time is that of all its rounds */
 		a->limits.started = uv_now(&a->w->loop);
+	a->turns.limited = false;
 	attempt_progress(a);
 	arm(a);
 }

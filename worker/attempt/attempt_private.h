@@ -55,10 +55,11 @@ struct attempt_asks; /* what waits for leave (attempt_asks.c) */
 
 /* What is told to a headless agent between its runs (attempt_turns.c). */
 struct attempt_turns {
-	bool asking; /* the coordinator is asked what waits */
-	int asks;    /* in vain so far */
-	bool runs;   /* the agent runs, or ran last, for messages */
-	bool over;   /* one failed: there is no other in this attempt */
+	bool asking;  /* the coordinator is asked what waits */
+	int asks;     /* in vain so far */
+	bool runs;    /* the agent runs, or ran last, for messages */
+	bool over;    /* one failed: there is no other in this attempt */
+	bool limited; /* that one was refused by its service, and nothing ran since */
 	int count;
 	int64_t *ids; /* of the messages in its prompt, until it is known whether it heard them */
 	size_t id_count;
@@ -251,6 +252,9 @@ void attempt_limits_say(struct attempt *a, json_t *state); /* adds to an attempt
 void attempt_progress(struct attempt *a); /* it was seen to do something, whoever saw it */
 /* Why it ended is known to the limits: the attempt is failed with it. True: it was. */
 bool attempt_limits_failed(struct attempt *a, bool ok);
+/* A round that does not count was ended for its silence: the next one is not. A budget that is
+ * spent stays so. */
+void attempt_uncut(struct attempt *a);
 /* {"input_tokens","output_tokens","cost_usd"} of all agents of this attempt. New reference. */
 json_t *attempt_usage(const struct attempt *a);
 /* Before another agent of the same attempt: what the last one used stays counted, its report is

@@ -246,6 +246,7 @@ static void take_back(struct attempt *a)
 
 	if (!q || q->answer || !a->typing || !typing_take_back(a->typing))
 		return;
+	attempt_journal(a, 'u', q->id); /* its `b` may be there, where the terminal took nothing */
 	a->in_hand = NULL;
 	q->next = a->queued;
 	if (!a->queued)

@@ -237,6 +237,8 @@ static void lost(struct attempt *a, bool heard, const char *why)
 
 	settle(a, heard);
 	tell(a, line);
+	a->turns.limited = a->error == TASK_ERROR_LIMIT;
+	attempt_uncut(a);
 	free(a->error_text);
 	a->error_text = NULL;
 	a->error = TASK_ERROR_NONE;
