@@ -23,7 +23,7 @@
 #include "mem.h"
 #include "text.h"
 
-#define WAIT_MS 20000 /* the longest that any awaited event may take on a busy machine */
+#define WAIT_MS 60000 /* the longest that any awaited event may take on a busy machine */
 
 /* Said by `./dev valgrind`: all takes thirty times as long, and a vfork is a fork. */
 static inline bool under_valgrind(void)

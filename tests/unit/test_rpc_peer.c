@@ -308,7 +308,7 @@ static void test_a_peer_that_does_not_read(void **state)
 /* Who reads slowly gets all of it, in order. */
 static void test_a_slow_reader(void **state)
 {
-	enum { N = 40 };
+	enum { N = 12 };
 	_cleanup_buf_ struct buf in = BUF_INIT;
 	struct bare *b = *state;
 	char *text = xcalloc(1, (1 << 20) + 1);
