@@ -173,10 +173,12 @@ static void tell_trees(const struct capture_source *source, const struct capture
 	_cleanup_free_ char *file = xasprintf("%s.lock", capture->index);
 	_cleanup_view_ struct index_view view = INDEX_VIEW_INIT;
 
-	if (index_file_read(capture->index, source->repo->id_len, &view) != 0 || view.root[0])
+	if (index_file_read(capture->index, source->repo->id_len, &view) != 0 ||
+	    strcmp(view.root, capture->tree) == 0 ||
+	    !index_is_tree(source->repo, &view, capture->tree))
 		return;
 	for (size_t i = 0; i < view.count; i++)
-		if (view.items[i].stage || view.items[i].intended)
+		if (view.items[i].intended)
 			return;
 	file_remove_all(file, NULL);
 	if (patch_index(source->repo, &view, &none, capture->tree, file, NULL) != 0)

@@ -93,7 +93,14 @@ void index_entry_hex(const struct index_entry *entry, char hex[HEX_SIZE]);
 void index_info_add(struct buf *out, unsigned mode, const char *id, const char *path);
 int index_info_apply(const struct capture_source *source, const char *index, const struct buf *info,
                      struct error *err);
-/* The tree of an index file. */
+/* Exactly the tree's files are in the index. False also where libgit2 cannot say. */
+bool index_is_tree(const struct repo *repo, const struct index_view *view, const char *tree);
+/* The same, at once for an index whose own tree that is and which this process has written or
+ * compared before. */
+bool index_holds_tree(const struct repo *repo, const struct index_view *view, const char *tree);
+/* An index with this sum (SHA-1 of all but its last 20 bytes) was written from its tree. */
+void index_trust(const unsigned char sum[20]);
+/* The tree of an index file: of its entries, whatever its cache of trees says. */
 int index_write_tree(const struct repo *repo, const char *git_dir, const char *index,
                      char tree[HEX_SIZE], struct error *err);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "files.h"
 #include "mem.h"
 
 static void add_entry(struct index_view *view, const struct index_entry *entry)
@@ -128,29 +129,69 @@ int index_info_apply(const struct capture_source *source, const char *index, con
 	return git_run(source->repo, &run, GIT_ARGS("update-index", "-z", "--index-info"), err);
 }
 
+/* From the entries alone, in an index of its own. */
+static int write_entries(const struct capture_source *source, const struct index_view *view,
+                         const char *index, char tree[HEX_SIZE], struct error *err)
+{
+	_cleanup_free_ char *scratch = xasprintf("%s.tree", index);
+	_cleanup_buf_ struct buf info = BUF_INIT;
+	struct git_run run = {.git_dir = source->git_dir, .index = scratch};
+	/* What a partial clone has not fetched is missing to no one. */
+	const char *missing = repo_is_partial(source->repo) ? "--missing-ok" : NULL;
+	int rc;
+
+	for (size_t i = 0; i < view->count; i++) {
+		char id[HEX_SIZE];
+
+		if (view->items[i].intended)
+			continue;
+		index_entry_hex(&view->items[i], id);
+		index_info_add(&info, view->items[i].mode, id, view->items[i].path);
+	}
+	file_remove_all(scratch, NULL);
+	rc = git_run(source->repo, &run, GIT_ARGS("read-tree", "--empty"), err) < 0 ||
+	             index_info_apply(source, scratch, &info, err) < 0 ||
+	             git_run_id(source->repo, &run, GIT_ARGS("write-tree", missing), tree, err) < 0
+	         ? -1
+	         : 0;
+	file_remove_all(scratch, NULL);
+	return rc;
+}
+
+static int write_cached(const struct repo *repo, const char *index, char tree[HEX_SIZE])
+{
+	git_index *git = NULL;
+	git_oid oid;
+	int rc = repo->git ? git_index_open(&git, index) : -1;
+
+	if (rc == 0)
+		rc = git_index_write_tree_to(&oid, git, repo->git);
+	git_index_free(git);
+	if (rc == 0)
+		git_oid_tostr(tree, GIT_OID_HEXSZ + 1, &oid);
+	return rc;
+}
+
 int index_write_tree(const struct repo *repo, const char *git_dir, const char *index,
                      char tree[HEX_SIZE], struct error *err)
 {
-	struct git_run run = {.git_dir = git_dir, .index = index};
+	const struct capture_source source = {.repo = repo, .git_dir = git_dir};
 	_cleanup_view_ struct index_view view = INDEX_VIEW_INIT;
 
+	if (index_view_open(&source, index, &view, err) < 0)
+		return -1;
 	/* git leaves the tree in the index as long as nothing has changed. */
-	if (index_file_read(index, repo->id_len, &view) == 0 && view.root[0]) {
+	if (view.root[0] && index_holds_tree(repo, &view, view.root)) {
 		memcpy(tree, view.root, sizeof view.root);
 		return 0;
 	}
-	if (repo->git) {
-		git_index *git = NULL;
-		git_oid oid;
-		int rc = git_index_open(&git, index);
+	if (write_cached(repo, index, tree) == 0 && index_is_tree(repo, &view, tree))
+		return 0;
+	for (size_t i = 0; i < view.count; i++)
+		if (view.items[i].stage) {
+			struct git_run run = {.git_dir = git_dir, .index = index};
 
-		if (rc == 0)
-			rc = git_index_write_tree_to(&oid, git, repo->git);
-		git_index_free(git);
-		if (rc == 0) {
-			git_oid_tostr(tree, GIT_OID_HEXSZ + 1, &oid);
-			return 0;
+			return git_run_id(repo, &run, GIT_ARGS("write-tree"), tree, err);
 		}
-	}
-	return git_run_id(repo, &run, GIT_ARGS("write-tree"), tree, err);
+	return write_entries(&source, &view, index, tree, err);
 }

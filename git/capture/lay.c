@@ -170,6 +170,7 @@ int lay_tree(const struct repo *repo, const char *dir, const char *git_dir, stru
 	    index_file_read(capture->index ? capture->index : own, repo->id_len, &view) != 0 ||
 	    (view.version != 2 && view.version != 3) ||
 	    attributes_of_tree(dir, &view) == ATTRIBUTES_OTHER ||
+	    !index_holds_tree(repo, &view, capture->tree) ||
 	    patch_between(repo, capture->tree, tree, &patch) != 0 || apply(&lay, &patch) != 0 ||
 	    file_remove_all(file, NULL) < 0 ||
 	    patch_index(repo, &view, &patch, tree, file, NULL) != 0)

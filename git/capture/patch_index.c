@@ -103,6 +103,7 @@ static int put_sum(struct buf *text, const char *file, struct error *err)
 	sha1_update(&sha1, text->len, (const uint8_t *)text->data);
 	sha1_digest(&sha1, sizeof sum, sum);
 	buf_add(text, sum, sizeof sum);
+	index_trust(sum);
 	return write_new(file, text, err);
 }
 

@@ -147,6 +147,8 @@ static int finish(const struct capture_source *source, const struct index_view *
 	_cleanup_free_ char *file = capture_index_name(source->git_dir);
 	char tree[HEX_SIZE];
 
+	if (view->root[0] && !index_holds_tree(source->repo, view, view->root))
+		return 1;
 	if (view->root[0])
 		memcpy(tree, view->root, sizeof tree);
 	else if (index_write_tree(source->repo, source->git_dir, own, tree, NULL) < 0)

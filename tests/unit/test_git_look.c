@@ -2,6 +2,7 @@
  * to when it reads every file; and in the ordinary case no program runs at all. */
 #include "git_fixture.h"
 
+#include <fcntl.h>
 #include <time.h>
 
 #include "attributes.h"
@@ -210,6 +211,34 @@ static void assert_ran(struct universe *u, const char *want)
 	assert_sh(want, sh(u->dir, "sort -u ran | tr '\\n' ' '; : >ran"));
 }
 
+/* In the slot's index: the ids of one list (a line each) become those of the other. */
+static void forge(struct universe *u, const char *from, const char *to)
+{
+	_cleanup_free_ char *file = sh(u->slot, "git rev-parse --git-path index");
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	int forged = 0;
+
+	assert_int_equal(file_read(file, 1 << 20, &text, NULL), 1);
+	for (; *from; from += *from == '\n', to += *to == '\n') {
+		git_oid old, new;
+		char *at;
+
+		assert_int_equal(git_oid_fromstrn(&old, from, GIT_OID_HEXSZ), 0);
+		assert_int_equal(git_oid_fromstrn(&new, to, GIT_OID_HEXSZ), 0);
+		at = memmem(text.data, text.len, old.id, sizeof old.id);
+		if (at) {
+			memcpy(at, new.id, sizeof new.id);
+			forged++;
+		}
+		from += GIT_OID_HEXSZ;
+		to += GIT_OID_HEXSZ;
+	}
+	assert_int_equal(forged, 3);
+	int fd = open(file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	assert_int_equal(write_all(fd, text.data, text.len), 0);
+	close(fd);
+}
+
 static void test_a_new_slot_is_as_git_makes_it(void **state)
 {
 	struct universe *u = *state;
@@ -256,6 +285,42 @@ static void test_an_ordinary_task_runs_no_git(void **state)
 	assert_sh("", sh(u->slot, "git status --porcelain"));
 	assert_sh("20", sh(u->slot, "cat a.txt | wc -l; test -f b.txt; ! test -e n"));
 	slot_close(slot);
+}
+
+/* An agent can write any tree into the cache of its index, and one below it, too. */
+static void test_a_forged_cache_of_trees(void **state)
+{
+	for (int changed = 0; changed < 2; changed++) {
+		void *made = NULL;
+		struct slot_result result;
+		struct error err = ERROR_INIT;
+		struct universe *u;
+
+		(void)state;
+		assert_int_equal(universe_make(&made), 0);
+		u = made;
+		run_sh(u->root,
+		       "mkdir -p d/e; echo good >d/e/file; git add -A; git commit -qm good");
+		_cleanup_free_ char *base = head_of(u, "main");
+		_cleanup_free_ char *tree =
+		    sh(u->root, "git rev-parse 'main:d/e' main:d main^{tree}");
+		_cleanup_free_ char *evil =
+		    sh(u->root, "echo evil >d/e/file; git add -A; t=$(git write-tree); "
+		                "git rev-parse $t:d/e $t:d $t; git reset -q --hard");
+		struct slot *slot = open_slot(u);
+		start_attempt(u, slot, 1, "one");
+		if (changed)
+			run_sh(u->slot, "echo new >d/new");
+		forge(u, tree, evil);
+		assert_int_equal(slot_commit(slot, 1, "pleach/p/one", base, "s", &result, &err), 0);
+		assert_int_equal(result.committed, changed);
+		assert_sh("good", sh(u->root, "git show %s:d/e/file", result.head));
+		start_attempt(u, slot, 2, "two");
+		assert_sh("good", sh(u->slot, "cat d/e/file; git status --porcelain"));
+		assert_sh("", sh(u->slot, "git diff --cached main"));
+		slot_close(slot);
+		universe_end(&made);
+	}
 }
 
 static void test_new_files_are_asked_about_once(void **state)
@@ -417,6 +482,7 @@ int main(void)
 	    universe_test(test_the_same_as_git),
 	    universe_test(test_a_new_slot_is_as_git_makes_it),
 	    universe_test(test_an_ordinary_task_runs_no_git),
+	    cmocka_unit_test(test_a_forged_cache_of_trees),
 	    universe_test(test_new_files_are_asked_about_once),
 	    universe_test(test_conversions_are_left_to_git),
 	    universe_test(test_same_size_in_the_same_moment_is_seen),
