@@ -97,3 +97,24 @@ tasks:
 	holds "$(pleach --json messages)" '[.messages[].state] == ["queued","queued"]'
 	grep -q 'a turn for messages failed, no other one follows: exit 1: No conversation found' "$XDG_STATE_HOME"/pleach/*/coordinator.log "$XDG_STATE_HOME"/pleach/*/workers/*.log
 }
+
+@test "a limit that a further turn meets holds the agent; what was made before counts" {
+	gate go
+	sessions_plan 'team: 1
+tasks:
+  - {id: a, prompt: "Do it.", slot: none}
+  - {id: b, prompt: "Do it.", slot: none, blocked_by: [a]}' <<-'S'
+	[ "$PLEACH_KEY$TURN" != a1 ] || { read x <"$W/go"; exit 0; }
+	echo "quota: wait 3600s"
+	exit 1
+	S
+	sed -i "s/    session: given/&\n    limits: [{match: 'quota: wait ([0-9.]+)s', until: seconds}]/" pleach.yaml
+	expect 0 pleach run --headless --detach >/dev/null
+	wait_event '.kind == "attempt.started"' >/dev/null
+	expect 0 pleach send a hello >/dev/null
+	open_gate go
+	expect 0 pleach task wait a >/dev/null
+	wait_event '.kind == "agent.limited"' >/dev/null
+	is '["pending",0]' "$(task b '[.status, .attempts]')"
+	holds "$(pleach --json status)" '.limited[0].agent == "keeper"'
+}
