@@ -21,7 +21,7 @@ ran_once() {
 
 agent_pid() {
 	# The agent says its pid after attempt.started at the latest.
-	timeout "$LIMIT" sh -c 'until test -s "$W/pid"; do :; done'
+	timeout "$LIMIT" sh -c 'until test -s "$W/pid"; do sleep 0.02; done'
 	cat "$W/pid"
 }
 

@@ -222,6 +222,7 @@ eventually() {
 			"$@"
 			return 1
 		}
+		sleep 0.02
 	done
 }
 
@@ -253,9 +254,18 @@ finished() {
 	wait "$1" || STATUS=$?
 }
 
+# is_pid TEXT: nobody of an empty name could be found alive
+is_pid() {
+	[[ $1 =~ ^[1-9][0-9]*$ ]] || {
+		echo "no pid: '$1'" >&2
+		return 1
+	}
+}
+
 # A process that has ended is gone, though nobody may have reaped it yet.
 is_gone() {
 	local stat
+	is_pid "$1" || return 2
 	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
 	[[ $stat == *") Z "* || $stat == *") X "* ]]
 }
@@ -263,11 +273,13 @@ is_gone() {
 # process_gone PID: waits for its end
 process_gone() {
 	local end=$((SECONDS + LIMIT))
+	is_pid "$1" || return 1
 	until is_gone "$1"; do
 		((SECONDS < end)) || {
 			echo "process $1 did not end within $LIMIT s" >&2
 			return 1
 		}
+		sleep 0.02
 	done
 }
 
