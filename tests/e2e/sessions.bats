@@ -101,11 +101,11 @@ load sessions
 	gate go
 	sessions_plan 'tasks: [{id: a, prompt: "Do it.", verify: "test -s made"}]' <<-'S'
 	echo "turn $TURN" >>made
+	: >"$W/at-$TURN"
 	test $TURN = 2 || read x <"$W/go"
 	S
 	expect 0 pleach run --headless --detach >/dev/null
-	eventually test -s "$W/turns"
-	eventually pleach diff a --stat
+	eventually test -e "$W/at-1"
 	kill -KILL "$(team '.teammates[0].pid')"
 	expect 0 pleach task wait a >/dev/null
 	is '[["new",1,1],["resume",2,2]]' "$(turns 'map([.how, .turn, .attempt])')"
@@ -134,10 +134,11 @@ load sessions
 	gate go
 	sessions_plan 'tasks: [{id: a, prompt: "Do it.", verify: "echo out of $(wc -l <made); test $(wc -l <made) = 3", verify_retries: 1}]' <<-'S'
 	echo "turn $TURN" >>made
+	: >"$W/at-$TURN"
 	test $TURN != 2 || read x <"$W/go"
 	S
 	expect 0 pleach run --headless --detach >/dev/null
-	eventually sh -c 'test $(wc -l <$W/turns) = 2'
+	eventually test -e "$W/at-2"
 	kill -KILL "$(team '.teammates[0].pid')" "$(serving_pid)"
 	expect 0 pleach task wait a >/dev/null
 	is '[["new",1,1],["resume",2,1],["resume",3,2]]' "$(turns 'map([.how, .turn, .attempt])')"
