@@ -306,7 +306,7 @@ teammate_is() {
 	$(agents)
 	tasks:
 	  - {id: still, slot: own, no_progress: 2s, prompt: 'echo begun; echo kept >made; read x <\$W/never'}
-	  - {id: busy, slot: own, no_progress: 2s, prompt: 'i=0; while [ \$i -lt 4 ]; do echo \$i >made; sleep 0.7; i=\$((i + 1)); done'}
+	  - {id: busy, slot: own, no_progress: 6s, prompt: 'i=0; while [ \$i -lt 16 ]; do echo \$i >made; sleep 0.5; i=\$((i + 1)); done'}
 	Y
 	expect 1 pleach run --headless --team 2 >/dev/null
 	is '["failed","timeout"]' "$(task still '[.status, .error.code]')"
