@@ -152,6 +152,7 @@ git_that() {
 	Y
 	run pleach run --headless --detach-after 0.3s
 	[[ $status == 0 || $status == 124 || $status == 130 ]]
+	wait_event '.kind == "attempt.started"' >/dev/null
 	is in_progress "$(task a .status)"
 	open_gate go
 	expect 0 pleach task wait a >/dev/null
