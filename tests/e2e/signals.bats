@@ -15,7 +15,7 @@ on_terminal() {
 	script -qefc "$1" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
 	BG=$!
 	BACKGROUND="${BACKGROUND:-} $BG"
-	exec {KEYS}>"$W/keys"
+	exec {KEYS}<>"$W/keys"
 }
 
 @test "Ctrl-C on a terminal detaches, says how to return, and the work goes on" {

@@ -121,7 +121,7 @@ tui_plan() {
 	script -qefc "pleach attach a" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
 	BG=$!
 	BACKGROUND="${BACKGROUND:-} $BG"
-	exec {keys}>"$W/keys"
+	exec {keys}<>"$W/keys"
 	eventually grep -q seen-by-people "$W/typescript"
 	printf '\021' >&"$keys" # C-q
 	finished "$BG"
@@ -141,7 +141,7 @@ tui_plan() {
 		script -qefc "pleach attach parser $*" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
 		BG=$!
 		BACKGROUND="${BACKGROUND:-} $BG"
-		exec {keys}>"$W/keys"
+		exec {keys}<>"$W/keys"
 		eventually grep -q "ready parser" "$W/typescript"
 		printf '%s\r' "$typed" >&"$keys"
 	}
@@ -175,7 +175,7 @@ tui_plan() {
 	script -qefc "pleach attach first" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
 	BG=$!
 	BACKGROUND="${BACKGROUND:-} $BG"
-	exec {keys}>"$W/keys"
+	exec {keys}<>"$W/keys"
 	eventually grep -q "I am first" "$W/typescript"
 	place=$(pleach --json team list | jq '[.teammates[].key] | index("second") + 1')
 	printf '\033%s' "$place" >&"$keys"
@@ -207,7 +207,7 @@ tui_plan() {
 	script -qefc "pleach attach a" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
 	BG=$!
 	BACKGROUND="${BACKGROUND:-} $BG"
-	exec {keys}>"$W/keys"
+	exec {keys}<>"$W/keys"
 	eventually grep -q "I am a" "$W/typescript"
 	printf '\033n\0331\r' >&"$keys"
 	eventually grep -qF 'got<^[n^[1>' "$W/typescript"
