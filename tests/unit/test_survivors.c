@@ -42,6 +42,7 @@ static struct victim start(const char *script, const char *marker, const char *d
 	struct proc_spec spec = PROC_SPEC_INIT;
 	struct error err = ERROR_INIT;
 	struct victim victim;
+	struct pollfd said;
 	char ready[8];
 	int out[2], alive[2];
 
@@ -54,6 +55,9 @@ static struct victim start(const char *script, const char *marker, const char *d
 	assert_ok(proc_spawn(&spec, &victim.proc, &err));
 	close(out[1]);
 	close(alive[1]);
+	said = (struct pollfd){.fd = out[0], .events = POLLIN};
+	if (poll(&said, 1, WAIT_MS) != 1)
+		fail_msg("not ready in %d ms: %s", WAIT_MS, script);
 	assert_int_equal(read(out[0], ready, 5), 5);
 	assert_memory_equal(ready, "ready", 5);
 	close(out[0]);
@@ -250,7 +254,8 @@ static void test_by_family(void **state)
 	other = start(PLAIN, NULL, "/");
 	assert_int_equal(proc_kill_family(mark_birch, NULL, NULL, 0, TRIES), 0);
 	assert_false(is_dead(&victim, 0));
-	assert_int_equal(proc_kill_family(mark_ash, NULL, NULL, 0, TRIES), 1);
+	/* at least: one that is slow to die is met twice */
+	assert_true(proc_kill_family(mark_ash, NULL, NULL, 0, TRIES) >= 1);
 	assert_true(is_dead(&victim, WAIT_MS));
 	assert_false(is_dead(&other, 0));
 	reap(&victim);
