@@ -118,9 +118,13 @@ static void test_busy_program(void **state)
 	{
 		_cleanup_close_ int fd = open(go, O_RDWR | O_CLOEXEC);
 		_cleanup_free_ char *journal = fake_path(f, "state/attempts/1/typed");
+		int64_t end = time_mono_ms() + FAKE_WAIT_MS;
 
-		while (access(journal, F_OK) != 0) /* written down right before it is typed */
+		while (access(journal, F_OK) != 0) { /* written down right before it is typed */
+			if (time_mono_ms() > end)
+				fail_msg("nothing was typed in %d s", FAKE_WAIT_MS / 1000);
 			poll(NULL, 0, 1);
+		}
 		poll(NULL, 0, 400); /* longer than the pause before a return */
 		assert_int_equal(write_all(fd, "x\n", 2), 0);
 		fake_result(f);

@@ -32,9 +32,10 @@
 #include "rpc.h"
 #include "text.h"
 
-#define FAKE_WAIT_MS 120000 /* a starved machine is slow, not wrong */
+#define FAKE_WAIT_MS 60000 /* a starved machine is slow, not wrong; less than ctest's limit */
 
-static char fake_token[33]; /* of every attempt of this program */
+static char fake_token[33];  /* of every attempt of this program */
+static char fake_last[1024]; /* what came last: told when nothing comes any more */
 
 struct fake {
 	char dir[64]; /* everything of the test is below it */
@@ -61,7 +62,8 @@ static inline void fake_wait_fd(int fd, short events)
 		rc = poll(&p, 1, FAKE_WAIT_MS);
 	} while (rc < 0 && errno == EINTR);
 	if (rc <= 0)
-		fail_msg("nothing came in %d s", FAKE_WAIT_MS / 1000);
+		fail_msg("nothing came in %d s; the last message was: %s", FAKE_WAIT_MS / 1000,
+		         *fake_last ? fake_last : "none");
 }
 
 static inline int fake_listen(const char *path)
@@ -125,6 +127,14 @@ static inline void fake_send(struct fake *f, json_t *message)
 	buf_finish(&line);
 }
 
+static inline void fake_remember(const json_t *message)
+{
+	char *text = json_dumps(message, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	snprintf(fake_last, sizeof fake_last, "%s", text ? text : "");
+	free(text);
+}
+
 static inline json_t *fake_read(struct fake *f)
 {
 	struct error err = ERROR_INIT;
@@ -138,6 +148,7 @@ static inline json_t *fake_read(struct fake *f)
 	}
 	if (rc < 0)
 		fail_msg("%s", err.text);
+	fake_remember(message);
 	return message;
 }
 
@@ -306,13 +317,20 @@ static inline char *fake_fifo_line(const struct fake *f, const char *name)
 	return line.data;
 }
 
-/* Lets a script go on that reads from it; waits until it does. */
+/* Lets a script go on that reads from it; waits until it does. An open that waits for a reader
+ * would wait for ever, and one for both would not wait at all. */
 static inline void fake_go(const struct fake *f, const char *name)
 {
 	_cleanup_free_ char *path = fake_path(f, name);
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int64_t end = time_mono_ms() + FAKE_WAIT_MS;
+	_cleanup_close_ int fd = -1;
 
-	assert_true(fd >= 0);
+	while ((fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0) {
+		assert_int_equal(errno, ENXIO);
+		if (time_mono_ms() > end)
+			fail_msg("nobody read from %s in %d s", name, FAKE_WAIT_MS / 1000);
+		poll(NULL, 0, 1);
+	}
 	assert_int_equal(write_all(fd, "x\n", 2), 0);
 }
 
