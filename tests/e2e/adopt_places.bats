@@ -27,7 +27,7 @@ waiting_agent() {
 }
 
 agent_alive() {
-	! is_gone "$(cat "$W/pid")"
+	is_alive "$(cat "$W/pid")"
 }
 
 finish() {
@@ -128,7 +128,7 @@ finish() {
 	process_gone "$old"
 	has "$(expect 0 pleach status)" "was removed while the team worked: the store was written anew"
 	is in_progress "$(task a .status)"
-	! is_gone "$pid"
+	is_alive "$pid"
 	finish
 	is "1 completed 1" "$(wc -l <"$W/ran") $(task a '"\(.status) \(.attempts)"')"
 	# It is on the disk again, not only in somebody's memory.
@@ -150,7 +150,7 @@ finish() {
 	rm -rf "$PLEACH_RUNTIME_DIR"
 	expect 0 pleach status >/dev/null # finds no socket; must not start another
 	is "$supervisor" "$(supervisor_pid)"
-	! is_gone "$pid"
+	is_alive "$pid"
 	eventually test -S "$(echo "$PLEACH_RUNTIME_DIR"/*/)w-ash.sock"
 	finish
 	is hush "$(cat "$W/secret-b")"

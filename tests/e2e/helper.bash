@@ -270,6 +270,15 @@ is_gone() {
 	[[ $stat == *") Z "* || $stat == *") X "* ]]
 }
 
+# is_alive PID: `! is_gone` could not fail a test, for `set -e` does not see it
+is_alive() {
+	is_pid "$1" || return 1
+	if is_gone "$1"; then
+		echo "process $1 is gone" >&2
+		return 1
+	fi
+}
+
 # process_gone PID: waits for its end
 process_gone() {
 	local end=$((SECONDS + LIMIT))
