@@ -276,6 +276,7 @@ bye' "$(jq -r . "$W/got")"
 	expect 0 pleach send a "$(head -c 60000 /dev/zero | tr '\0' x)" >/dev/null
 	state=$(ls -d "$XDG_STATE_HOME"/pleach/*/attempts)
 	eventually grep -q '^b 1$' "$state/1/typed"
+	eventually test -s "$W/ran"
 	kill -KILL "$(team '.teammates[0].pid')"
 	wait_event '.kind == "message.unknown" and .data.id == 1' >/dev/null
 	expect 0 pleach wait a >/dev/null
