@@ -128,7 +128,7 @@ class Driver:
                 rpc.close()
                 if pid != old:
                     return (time.monotonic() - begin) * 1000
-            except (OSError, ValueError):
+            except (OSError, ValueError, Failure):  # it may answer that it ends
                 pass
             check(time.monotonic() < begin + LIMIT, "no coordinator serves")
 

@@ -52,7 +52,10 @@ def one_stopped(world, rpc, key, rng):
     time.sleep(rng.uniform(0, 0.5))
     killed = gone(worker)
     if not killed:
-        world.kill(worker, signal.SIGCONT)
+        try:
+            world.kill(worker, signal.SIGCONT)
+        except ProcessLookupError:  # killed and reaped since that look
+            killed = True
     eventually(f"{key} is tried again", lambda: os.path.exists(f"{world.meet}/{key}.sum"))
     rpc.ask("task.wait", tasks=[key])
     return (float(read(f"{world.meet}/{key}.new")) - begin) * 1000, killed

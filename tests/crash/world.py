@@ -233,7 +233,7 @@ class World:
         try:
             self.pleach("down", "--now", want=None)
             try:  # one that has let go of its lock may need a moment to be gone
-                eventually("everybody is gone", lambda: not self.processes(), 2)
+                eventually("everybody is gone", lambda: not self.processes())
             except Failure:
                 pass
             left = self.processes()
