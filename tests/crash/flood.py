@@ -19,12 +19,15 @@ def resident_mb(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
 
 
-def pings(world, rpc, until, watched):
+def pings(options, rpc, until, watched):
     """Asks again and again; ms of each answer, and the most memory of those that are watched."""
     times, most = [], {pid: 0 for pid in watched}
+    end = time.monotonic() + options.limit
     while not until():
         begin = time.monotonic()
-        rpc.ask("task.list")
+        rows = rpc.ask("task.list")["tasks"]
+        check(begin < end, f"not over within {options.limit:.0f} s: "
+              f"{[(row['key'], row['status']) for row in rows]}")
         times.append((time.monotonic() - begin) * 1000)
         for pid in watched:
             most[pid] = max(most[pid], resident_mb(pid))
@@ -36,7 +39,7 @@ def flood(world, options, one_line):
     key = "line" if one_line else "lines"
     rpc = world.connect()
     idle_end = time.monotonic() + options.idle
-    idle, _ = pings(world, rpc, lambda: time.monotonic() > idle_end, [])
+    idle, _ = pings(options, rpc, lambda: time.monotonic() > idle_end, [])
     with open(f"{world.meet}/{key}.go", "w"):
         pass
     eventually(f"{key} runs", lambda: rpc.ask("task.show", task=key)["owner"])
@@ -45,7 +48,7 @@ def flood(world, options, one_line):
     serving = rpc.hello["pid"]
     done = f"{world.meet}/{key}.done"
     begin = time.monotonic()
-    busy, most = pings(world, rpc, lambda: os.path.exists(done), [worker, serving])
+    busy, most = pings(options, rpc, lambda: os.path.exists(done), [worker, serving])
     took = time.monotonic() - begin
     rpc.ask("task.wait", tasks=[key])
     check(rpc.ask("task.show", task=key)["status"] == "completed", f"{key} did not complete")
@@ -82,7 +85,9 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--mb", type=int, default=200)
     parser.add_argument("--idle", type=float, default=2, help="seconds of the idle control")
+    parser.add_argument("--limit", type=float, help="seconds that one flood may take")
     options = parser.parse_args()
+    options.limit = options.limit or max(300, options.mb * 2)
     return run(test, options.build, options)
 
 
