@@ -70,6 +70,14 @@ class Faults(World):
         rpc.close()
         return pid
 
+    def go_and_fail(self, key, mate):
+        """Its agent ends, and what is written of that is refused."""
+        made = f"{self.dir}/repo.pleach/{mate}/made-{key}"
+        before = self.refuse.refused()
+        self.go(key)
+        eventually(f"the agent of {key} has made its file", lambda: os.path.exists(made))
+        eventually("that is refused", lambda: self.refuse.refused() > before)
+
     def end_refuse(self):
         self.refuse.clear()
         self.end()
@@ -90,12 +98,18 @@ def cpu_ms(pid):
 
 
 def at_rest(world, what, pids, seconds=1.0, most_ms=100):
-    """A fault lasts: nobody may run in circles. ms of processor that they took."""
-    before = [cpu_ms(pid) for pid in pids]
-    time.sleep(seconds)
-    took = sum(cpu_ms(pid) - was for pid, was in zip(pids, before))
-    check(took <= most_ms, f"{what}: {took} ms of processor in {seconds} s")
-    return took
+    """A fault lasts: nobody may run in circles. ms of processor that they took. They may still be
+    busy with what went before: who runs in circles is in none of five looks at rest."""
+    looks = []
+    for _ in range(5):
+        begin, before = time.monotonic(), [cpu_ms(pid) for pid in pids]
+        time.sleep(seconds)
+        took = sum(cpu_ms(pid) - was for pid, was in zip(pids, before))
+        elapsed = time.monotonic() - begin
+        if took <= most_ms * elapsed:
+            return took
+        looks.append(f"{took} ms in {elapsed:.1f} s")
+    raise Failure(f"{what}: of processor {', '.join(looks)}")
 
 
 def team_pids(world):
@@ -123,13 +137,13 @@ def store_full(world, error):
     """Every write to the store fails, then none."""
     world.start("gate1")
     world.waits("gate1")
+    mate = world.task("gate1")["teammate"]
     check(add(world, "first")[0] == 0, "add does not work")
     world.refuse.set(DISK, error, path="/store.db")
     status, why = add(world, "refused")
     check(status in (5, 6) and why.count("\n") == 0 and "store" in why, f"add: {status}: {why}")
     took = at_rest(world, f"store {error}", team_pids(world))
-    world.go("gate1")  # it ends now, and cannot be written down
-    time.sleep(0.3)
+    world.go_and_fail("gate1", mate)
     took += at_rest(world, f"store {error}, a result to hand in", team_pids(world))
     world.refuse.clear()
     check(add(world, "later")[0] == 0, "add does not work again")
@@ -167,9 +181,9 @@ def state_full(world, error):
     """Nothing can be written below the state directory while an agent ends."""
     world.start("gate1")
     world.waits("gate1")
+    mate = world.task("gate1")["teammate"]
     world.refuse.set(DISK, error, path="/state/pleach/")
-    world.go("gate1")
-    time.sleep(0.3)
+    world.go_and_fail("gate1", mate)
     took = at_rest(world, f"state {error}", team_pids(world))
     world.refuse.clear()
     world.pleach("wait", "gate1")
