@@ -85,12 +85,22 @@ lost_things() {
 		cut -d' ' -f1 >"$W/reached"
 	# What an agent moved elsewhere is where it moved it.
 	while read -r dir; do
+		[ -d "$dir" ] || continue # written down right before it was moved
 		find "$dir" -type f -not -path '*/.git/*' | git hash-object --stdin-paths
 	done <"$W/moved" >>"$W/reached"
 	sort -u "$W/reached" >"$W/here"
 	sort -u "$W/ids" "$W/commits" | comm -23 - "$W/here" >"$W/lost"
 	paste -d' ' "$W/ids" "$W/files" | grep -F -f "$W/lost" | cut -d' ' -f2 | xargs -r cat
 	grep -F -f "$W/lost" "$W/commits" || :
+}
+
+made() { # made AT_LEAST: so much is written down
+	local n
+	n=$(sort -u "$W/bytes" "$W/commits" | wc -l)
+	((n >= $1)) || {
+		echo "only $n things were made, not $1" >&2
+		return 1
+	}
 }
 
 nothing_is_lost() { # nothing_is_lost AT_LEAST
@@ -130,6 +140,7 @@ nothing_is_lost() { # nothing_is_lost AT_LEAST
 	stop_all
 	state_plan done "" 'echo $PLEACH_KEY >>"$W/ready"; pleach done; exec sleep 1000'
 	pleach run "$W/done.yaml" --headless >"$W/done.out" 2>&1 || :
+	made 100 # the limit may end an agent before it has made anything
 	state_plan limit ', timeout: 1s' 'exec sleep 1000'
 	pleach run "$W/limit.yaml" --headless >"$W/limit.out" 2>&1 || :
 	only_own_failures

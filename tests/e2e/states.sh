@@ -149,7 +149,7 @@ filter_fails() {
 	printf '*.f filter=f\n' >.gitattributes
 }
 encoding_fails() { put x.u; printf '*.u text working-tree-encoding=UTF-16\n' >.gitattributes; }
-slot_moved() { put m; ci m; put m; here=$PWD; cd ..; mv "$here" "$here-moved"; printf '%s\n' "$here-moved" >>"$W/moved"; }
+slot_moved() { put m; ci m; put m; here=$PWD; cd ..; printf '%s\n' "$here-moved" >>"$W/moved"; mv "$here" "$here-moved"; }
 slot_removed() { git checkout -q --detach; put m; ci m; here=$PWD; cd ..; rm -rf "$here"; }
 entry_pruned() { put m; rm -rf "$(git rev-parse --git-dir)"; }
 gc_ran() { put l; ci l; git reset -q --hard HEAD~1; put g; git add g; git gc -q; }
