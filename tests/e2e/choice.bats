@@ -94,7 +94,7 @@ two_fixes() {
 	    choose: first
 	    alternatives:
 	      - {prompt: 'echo $$ >"$W/pid"; read x <"$W/never"'}
-	      - {prompt: 'until test -s "$W/pid"; do :; done'}
+	      - {prompt: 'until test -s "$W/pid"; do sleep 0.02; done'}
 	Y
 	expect 0 pleach run --headless >/dev/null
 	is "$(task speed.2 .id)" "$(task speed .chosen)"

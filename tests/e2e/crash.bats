@@ -186,6 +186,7 @@ agent_pid() {
 @test "everything but the agents is killed at once" {
 	waiting_plan
 	eventually panes_open
+	eventually test -s "$W/a"
 	serving=$(serving_pid)
 	supervisor=$(ps -o ppid= -p "$serving" | tr -d ' ')
 	tmux=$(tmux -S "$(tmux_socket)" display-message -p '#{pid}')
@@ -246,7 +247,7 @@ agent_pid() {
 	gate go
 	plan <<-'Y'
 	tasks:
-	  - {id: a, prompt: 'echo $$ >"$W/pid"; echo x >>"$W/a"; read x <"$W/go"'}
+	  - {id: a, prompt: 'echo x >>"$W/a"; echo $$ >"$W/pid"; read x <"$W/go"'}
 	Y
 	background pleach run --headless
 	wait_event '.kind == "attempt.started"' >/dev/null

@@ -75,6 +75,7 @@ fails() {
 	Y
 	expect 0 pleach run --headless --detach >/dev/null
 	eventually usage_is a 110
+	eventually test -e "$W/again"
 	kill -KILL "$(team '.teammates[0].pid')"
 	expect 0 pleach task wait a >/dev/null
 	is '{"input_tokens":1100,"output_tokens":110,"cost_usd":1}' "$(task a .usage)"

@@ -5,7 +5,7 @@ running() { # starts nothing; a plan whose agent waits
 	gate go
 	plan <<-'Y'
 	tasks:
-	  - {id: a, prompt: 'echo $$ >"$W/pid"; echo half >half; read x <"$W/go"'}
+	  - {id: a, prompt: 'echo half >half; echo $$ >"$W/pid"; read x <"$W/go"'}
 	Y
 }
 
