@@ -1,6 +1,7 @@
 /* Starting, dressing and ending the private tmux server. */
 #include "tmux_server.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -221,29 +222,49 @@ static bool is_our_client(const char *args, size_t len, const char *socket_path)
 	return ours && control;
 }
 
-bool tmux_server_drop_client(const char *socket_path, pid_t pid)
+static bool runs_our_client(pid_t pid, const char *socket_path)
 {
 	char path[64], args[4096];
-	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	int fd;
 	ssize_t n = -1;
-	bool killed = false;
+	int fd;
 
-	if (pidfd < 0)
-		return false;
 	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		n = read(fd, args, sizeof args - 1);
 		close(fd);
 	}
-	if (n > 0) {
-		args[n] = '\0';
-		killed = is_our_client(args, (size_t)n, socket_path) &&
-		         syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
-	}
-	close(pidfd);
+	if (n <= 0)
+		return false;
+	args[n] = '\0';
+	return is_our_client(args, (size_t)n, socket_path);
+}
+
+bool tmux_server_drop_client(const char *socket_path, pid_t pid)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	bool killed = pidfd >= 0 && runs_our_client(pid, socket_path) &&
+	              syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
+
+	if (pidfd >= 0)
+		close(pidfd);
 	return killed;
+}
+
+bool tmux_server_has_client(const char *socket_path)
+{
+	pid_t pid, server = tmux_server_pid(socket_path); /* called as its first client was */
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	bool found = false;
+
+	while (proc && !found && (entry = readdir(proc))) {
+		pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		found = pid > 1 && pid != server && runs_our_client(pid, socket_path);
+	}
+	if (proc)
+		closedir(proc);
+	return found;
 }
 
 struct ending_process {

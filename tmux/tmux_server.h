@@ -42,6 +42,8 @@ bool tmux_server_kill(const char *socket);
 /* Ends such a left-over client: `pid` (as list-clients tells it) if it is a control client
  * of ours on this socket. True when it was. Only the holder of the lock may ask. */
 bool tmux_server_drop_client(const char *socket, pid_t pid);
+/* A control client of ours is there still, of whichever coordinator. */
+bool tmux_server_has_client(const char *socket);
 
 /* Ends the server that listens on the socket (TERM, KILL after two seconds) and calls done
  * when it and those of its children that are named have ended; at once from the loop when

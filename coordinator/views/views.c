@@ -19,7 +19,8 @@
 #define LIST_EVERY_MS     200 /* at most, while somebody drags a border */
 #define FLUSH_EVERY_MS    50
 #define LINK_FAILURES_MAX 3
-#define ADOPT_AFTER_MS    100
+#define ADOPT_LOOK_MS     100  /* for clients of the coordinator before us, */
+#define ADOPT_LOOKS       20   /* so often */
 #define CREATE_WAIT_MS    3000 /* for a server that is starting while we close */
 
 static void end_server(struct views *views);
@@ -301,6 +302,17 @@ static void wake_at(struct views *views, uint64_t at)
 		uv_timer_start(&views->timer, on_timer, at > t ? at - t : 0, 0);
 }
 
+/* The client of the coordinator before us may be leaving just now. A tmux 3.3a that tells us of
+ * that while we are half connected dies of it, and all panes with it. One that hangs on is ended
+ * when we are connected. */
+static void wait_for_leaving(struct views *views)
+{
+	views->adopt_looks++;
+	uv_update_time(views->loop);
+	views->link_due = views_now(views) + ADOPT_LOOK_MS;
+	wake_at(views, views->link_due);
+}
+
 void views_pump(struct views *views)
 {
 	uint64_t wake, t = views_now(views);
@@ -308,6 +320,11 @@ void views_pump(struct views *views)
 
 	if (views->closing)
 		return;
+	if (views->link == LINK_NONE && views->adopt && t >= views->link_due &&
+	    views->adopt_looks < ADOPT_LOOKS && tmux_server_has_client(views->socket)) {
+		wait_for_leaving(views);
+		return;
+	}
 	if (views->link == LINK_NONE && (views->adopt || views->count > 0) && t >= views->link_due)
 		link_start(views, LINK_ATTACHING);
 	if (views->link == LINK_NONE) {
@@ -382,13 +399,8 @@ int views_open(uv_loop_t *loop, const char *tmux_program, const char *socket_pat
 	views->timer.data = views;
 	views_set_keys(views, NULL);
 	views->adopt = tmux_server_pid(socket_path) > 0;
-	/* The client of the coordinator before us may be leaving just now. A tmux 3.3a that tells
-	 * us of that while we are half connected dies of it, and all panes with it. */
-	if (views->adopt) {
-		uv_update_time(loop);
-		views->link_due = views_now(views) + ADOPT_AFTER_MS;
-		wake_at(views, views->link_due);
-	}
+	if (views->adopt)
+		wait_for_leaving(views);
 	*out = views;
 	return 0;
 }

@@ -54,6 +54,7 @@ struct views {
 	enum link link;
 	struct proc server; /* as of the last connection; pid 0: not known */
 	bool adopt;         /* look for a server even if nothing is to be shown */
+	unsigned adopt_looks;
 	uint64_t link_since, link_due;
 	unsigned link_backoff;
 	unsigned link_failures; /* in a row, without a connection between them */
