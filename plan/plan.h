@@ -12,6 +12,9 @@
 
 #include "error.h"
 
+/* What `pleach init` writes for a prompt: refused, so that no agent is paid to do it. */
+#define PLAN_PROMPT_UNWRITTEN "Say here what is to be done."
+
 /* Limits of a plan file; beyond them: ERROR_INVALID that names the limit. */
 #define PLAN_FILE_MAX           (16u << 20) /* bytes of a plan or configuration file */
 #define PLAN_DEPTH_MAX          48 /* nesting of lists and mappings; the control plane takes 64 */
@@ -28,7 +31,6 @@
 #define PLAN_VERIFY_RETRIES_MAX 20
 #define PLAN_AHEAD_MAX          16              /* merges that are proven at once */
 #define PLAN_BATCH_MAX          64              /* tasks that are proven as one */
-#define PLAN_PRIORITY_MAX       1000000         /* and its negative */
 #define PLAN_SECONDS_MAX        (366.0 * 86400) /* any time limit */
 #define PLAN_NAME_MAX           64              /* bytes of a plan's or an agent's name */
 #define PLAN_COMMAND_MAX        (100u << 10)    /* bytes of one argument or shell command */
@@ -69,6 +71,7 @@ int plan_defaults_read(const struct plan_context *ctx, json_t **defaults, json_t
 
 /* One task from command-line options (`add`, `try`). NULL and 0: not given. */
 struct plan_task_options {
+	const char *command;       /* add or try: mistakes begin with it */
 	const char *key;           /* --key */
 	const char *prompt;        /* needed unless the agent takes none */
 	const char *const *agents; /* --agent NAME[/MODEL]…, NULL-terminated */
@@ -118,7 +121,7 @@ struct plan_module {
 	int (*agents_list)(const struct plan_context *ctx, json_t **agents, json_t **warnings,
 	                   struct error *err);
 };
-#define PLAN_MODULE_VERSION 2
+#define PLAN_MODULE_VERSION 3
 #define PLAN_MODULE_SYMBOL  "pleach_plan_module"
 
 /* Loads pleach-plan.so from beside the running program (or ../lib/pleach, ../libexec/pleach)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "plan_internal.h"
+#include "words.h"
 
 const char *const plan_field_names[] = {
     "agent",       "timeout",  "retries",        "priority",
@@ -54,7 +55,7 @@ static int read_field(struct plan_reader *r, const char *key, const struct yaml_
 	if (strcmp(key, "verify_retries") == 0)
 		return plan_value_integer(r, n, key, 0, PLAN_VERIFY_RETRIES_MAX, out);
 	if (strcmp(key, "priority") == 0)
-		return plan_value_integer(r, n, key, -PLAN_PRIORITY_MAX, PLAN_PRIORITY_MAX, out);
+		return plan_value_integer(r, n, key, -PRIORITY_MAX, PRIORITY_MAX, out);
 	if (strcmp(key, "when") == 0)
 		return plan_value_choice(r, n, key, when_words, out);
 	if (strcmp(key, "choose") == 0)

@@ -5,6 +5,7 @@
 
 #include "plan_agents.h"
 #include "text.h"
+#include "words.h"
 
 #define KEY_WORDS_MAX 24 /* characters of a key that is made from a prompt */
 
@@ -54,7 +55,7 @@ static int set_priority(struct plan_reader *r, const char *text, json_t *fields)
 	node.integer = strtoll(text, &end, 10);
 	if (!*text || *end)
 		return plan_fail(r, NULL, "--priority must be a whole number");
-	if (plan_value_integer(r, &node, "--priority", -PLAN_PRIORITY_MAX, PLAN_PRIORITY_MAX,
+	if (plan_value_integer(r, &node, "--priority", -PRIORITY_MAX, PRIORITY_MAX,
 	                       &value))
 		return -1;
 	json_object_set_new(fields, "priority", value);
@@ -126,16 +127,29 @@ static int make_interactive(struct plan_reader *r, const char *name)
 	return 0;
 }
 
+/* Those that --agent names; that is where a mistake is. */
+static int list_named(struct plan_reader *r, const struct plan_task_options *o, json_t *out)
+{
+	char *before = r->at->name;
+	_cleanup_free_ char *there = xasprintf("%s: --agent", before);
+	int status = 0;
+	r->at->name = there;
+	for (size_t i = 0; status == 0 && o->agents && o->agents[i]; i++) {
+		json_t *agent = NULL;
+		status = plan_agent_named(r, NULL, o->agents[i], &agent);
+		if (status == 0)
+			json_array_append_new(out, agent);
+	}
+	r->at->name = before;
+	return status;
+}
+
 /* [{"name","model"}], one for each alternative; [null]: the teammate's. */
 static int list_agents(struct plan_reader *r, const struct plan_task_options *o, json_t *out,
                        bool *found)
 {
-	for (size_t i = 0; o->agents && o->agents[i]; i++) {
-		json_t *agent = NULL;
-		if (plan_agent_named(r, NULL, o->agents[i], &agent))
-			return -1;
-		json_array_append_new(out, agent);
-	}
+	if (list_named(r, o, out))
+		return -1;
 	json_t *said = json_object_get(r->fields, "agent");
 	if (!json_array_size(out) && json_is_object(said))
 		json_array_append(out, said);
@@ -272,7 +286,9 @@ int plan_task_make(const struct plan_context *ctx, const struct plan_task_option
 	plan_reader_init(&r, ctx, err);
 	if (plan_sources_read_config(&r, NULL, true) || plan_config_read(&r))
 		return -1;
-	struct plan_source line = {.name = (char *)"options"};
+	/* The files were read: from here on a mistake is the command line's. */
+	struct plan_source line = {
+	    .name = (char *)(options->command ? options->command : "options")};
 	r.at = &line;
 	if (check_options(&r, options) || set_options(&r, options, said))
 		return -1;

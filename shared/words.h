@@ -33,6 +33,9 @@
 	X(KIND_WORK, "work")                                                                       \
 	X(KIND_CHOICE, "choice") /* the parent of alternatives: owned by nobody */
 
+/* A task's priority, and its negative. */
+#define PRIORITY_MAX 1000000
+
 /* How an attempt ended. */
 #define ATTEMPT_OUTCOMES(X)                                                                        \
 	X(OUTCOME_NONE, "running")                                                                 \

@@ -55,6 +55,7 @@ static int make_params(struct cli *cli, json_t **params, struct error *err)
 	_cleanup_free_ char *prompt = NULL;
 	struct plan_context context;
 	struct plan_task_options options = {
+	    .command = cli->command->name,
 	    .key = options_text(&cli->options, "key"),
 	    .agents = agents,
 	    .copies = 1,

@@ -65,7 +65,7 @@ static int make_task(struct try_job *job, struct error *err)
 	const struct plan_module *module = plan_module_load(err);
 	_cleanup_free_ const char **agents = options_list(&cli->options, "agent");
 	_cleanup_free_ char *prompt = NULL;
-	struct plan_task_options options = {.detect = true};
+	struct plan_task_options options = {.command = cli->command->name, .detect = true};
 	struct plan_context context;
 	long copies;
 
@@ -178,7 +178,8 @@ static json_t *named_agents(const json_t *params)
 static int read_agents(struct try_job *job, json_t *params, struct error *err)
 {
 	_cleanup_free_ const char **agents = options_list(&job->cli->options, "agent");
-	struct plan_task_options options = {.prompt = "more", .agents = agents, .verify = "none"};
+	struct plan_task_options options = {
+	    .command = "try", .prompt = "more", .agents = agents, .verify = "none"};
 	const struct plan_module *module;
 	struct plan_context context;
 

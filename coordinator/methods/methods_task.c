@@ -9,6 +9,7 @@
 #include "methods.h"
 #include "text.h"
 #include "transition.h"
+#include "words.h"
 
 #define EVENTS_MAX 10000        /* of one answer */
 #define LIST_LARGE (256u << 10) /* bytes of an answer whose memory is given back */
@@ -164,6 +165,17 @@ static void update_agent(struct coordinator *c, int64_t id, const char *agent)
 	store_task_set_agent(c->store, id, name, slash ? slash + 1 : NULL);
 }
 
+/* As plans are checked: what schedules counts with it. */
+static int check_priority(const json_t *priority, struct error *err)
+{
+	json_int_t n = json_integer_value(priority);
+
+	if (n >= -PRIORITY_MAX && n <= PRIORITY_MAX)
+		return 0;
+	return error_set(err, ERROR_INVALID, "priority %lld is out of range (%d to %d)",
+	                 (long long)n, -PRIORITY_MAX, PRIORITY_MAX);
+}
+
 int method_task_update(struct request *r, struct error *err)
 {
 	const char *prompt = json_text(r->params, "prompt"), *agent = json_text(r->params, "agent");
@@ -175,6 +187,8 @@ int method_task_update(struct request *r, struct error *err)
 	int64_t id;
 	int rc = resolve_task(r, json_text(r->params, "task"), &id, err);
 
+	if (rc == 0)
+		rc = check_priority(priority, err);
 	if (rc == 0 && (prompt || agent || blockers))
 		rc = check_idle(c, id, err);
 	if (rc == 0 && prompt) {
@@ -384,11 +398,21 @@ static json_t *attempts_of(struct store *store, int64_t task)
 	return list;
 }
 
+/* What to type for the first alternative of a choice; the choice itself has no branch until one is
+ * chosen. Caller frees. */
+static char *first_alternative(struct coordinator *c, int64_t choice)
+{
+	_cleanup_free_ int64_t *ids = store_task_alternatives(c->store, choice);
+	_cleanup_task_ struct task_row row = {0};
+
+	return ids[0] && store_task_get(c->store, ids[0], &row) ? task_typed(c, &row) : NULL;
+}
+
 int method_task_locate(struct request *r, struct error *err)
 {
 	_cleanup_attempt_ struct attempt_row attempt = {0};
 	_cleanup_task_ struct task_row row = {0};
-	_cleanup_free_ char *branch = NULL;
+	_cleanup_free_ char *branch = NULL, *alternative = NULL;
 	int64_t id = 0;
 	bool running;
 
@@ -405,12 +429,14 @@ int method_task_locate(struct request *r, struct error *err)
 	running = attempt.id && attempt.outcome == OUTCOME_NONE;
 	if (!row.slot_none && row.kind == KIND_WORK)
 		branch = task_branch(row.plan_name, row.key);
-	request_reply(r,
-	              json_pack("{s:I, s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:b, s:o}", "id",
-	                        (json_int_t)row.id, "key", row.key, "branch", branch, "base",
-	                        row.base, "head", row.head, "slot", running ? attempt.slot : NULL,
-	                        "attempt", json_int_or_null(row.attempt, 0), "running", running,
-	                        "attempts", attempts_of(r->c->store, row.id)));
+	if (row.kind == KIND_CHOICE)
+		alternative = first_alternative(r->c, row.id);
+	request_reply(
+	    r, json_pack("{s:I, s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:b, s:o, s:s?}", "id",
+	                 (json_int_t)row.id, "key", row.key, "branch", branch, "base", row.base,
+	                 "head", row.head, "slot", running ? attempt.slot : NULL, "attempt",
+	                 json_int_or_null(row.attempt, 0), "running", running, "attempts",
+	                 attempts_of(r->c->store, row.id), "alternative", alternative));
 	return 0;
 }
 
