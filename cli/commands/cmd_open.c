@@ -80,7 +80,7 @@ static int find_worktree(struct cli *cli, char **dir, struct error *err)
 {
 	_cleanup_json_ json_t *found = NULL, *opened = NULL;
 	_cleanup_free_ char *wanted = NULL;
-	const char *branch, *head, *key;
+	const char *branch, *head, *key, *alternative;
 	struct error why = ERROR_INIT;
 	int rc;
 
@@ -96,6 +96,11 @@ static int find_worktree(struct cli *cli, char **dir, struct error *err)
 	branch = json_text(found, "branch");
 	head = json_text(found, "head");
 	key = json_text(found, "key");
+	alternative = json_text(found, "alternative");
+	if (alternative) /* a choice before it is decided: its work is that of its alternatives */
+		return error_set(err, ERROR_NOT_FOUND, "%s: %s has no branch yet (pleach %s %s)",
+		                 cli->command->name, key ? key : "it", cli->command->name,
+		                 alternative);
 	if (!branch) { /* slot: none works in the repository itself */
 		*dir = xstrdup(cli->place.root);
 		return 0;
