@@ -9,6 +9,7 @@
 #include "command.h"
 #include "mem.h"
 #include "print.h"
+#include "proc.h"
 #include "report.h"
 #include "text.h"
 
@@ -149,6 +150,7 @@ int main(int argc, char **argv)
 	int status;
 
 	(void)argc;
+	proc_guard_std();
 	signal(SIGPIPE, SIG_DFL);
 	early_json(&cli, argv + 1);
 	status = read_command_line(&cli, argv + 1, &err);

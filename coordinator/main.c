@@ -16,6 +16,7 @@
 #include "coordinator.h"
 #include "log.h"
 #include "mem.h"
+#include "proc.h"
 #include "supervisor.h"
 
 #define LISTEN_FD 0 /* as the supervisor passes them */
@@ -159,6 +160,7 @@ int main(int argc, char **argv)
 {
 	const char *root = NULL, *supervisor = NULL;
 
+	proc_guard_std();
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--root") == 0 && i + 1 < argc)
 			root = argv[++i];

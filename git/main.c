@@ -134,6 +134,7 @@ int main(int argc, char **argv)
 	_cleanup_buf_ struct buf in = BUF_INIT;
 	ssize_t n;
 
+	proc_guard_std();
 	signal(SIGPIPE, SIG_IGN);
 	join_family();
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {

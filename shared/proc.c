@@ -98,6 +98,14 @@ const char *proc_own_dir(void)
 	return dir;
 }
 
+void proc_guard_std(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			_exit(6);
+}
+
 static void spawn_fd(posix_spawn_file_actions_t *actions, int from, int to)
 {
 	if (from >= 0)

@@ -120,6 +120,7 @@ int main(int argc, char **argv)
 	_cleanup_json_ json_t *keys = NULL;
 	int option;
 
+	proc_guard_std();
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
 		case OPT_NAME:

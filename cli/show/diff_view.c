@@ -68,6 +68,7 @@ static int copy(int from, struct sink *sink, struct buf *error, struct error *er
 {
 	_cleanup_buf_ struct buf in = BUF_INIT, out = BUF_INIT;
 	bool first = true, broken = false;
+	int why = 0;
 	ssize_t n;
 
 	while ((n = buf_read(&in, from, CHUNK)) > 0) {
@@ -76,6 +77,7 @@ static int copy(int from, struct sink *sink, struct buf *error, struct error *er
 		} else if (!broken) {
 			safe_stream_add(&sink->safe, in.data, in.len, &out);
 			broken = sink_write(sink, &out) < 0;
+			why = errno;
 		}
 		first = false;
 		in.len = 0;
@@ -85,9 +87,14 @@ static int copy(int from, struct sink *sink, struct buf *error, struct error *er
 	if (n < 0)
 		return error_errno(err, "cannot read the patch");
 	safe_stream_end(&sink->safe, &out);
-	if (!broken && sink_write(sink, &out) < 0 && sink->pager.fd < 0)
-		return error_errno(err, "cannot write the patch");
-	return 0;
+	if (!broken && sink_write(sink, &out) < 0) {
+		broken = true;
+		why = errno;
+	}
+	if (!broken || sink->pager.fd >= 0) /* a pager may be left before its end */
+		return 0;
+	errno = why;
+	return error_errno(err, "cannot write the output");
 }
 
 static int told(const struct buf *text, struct error *err)

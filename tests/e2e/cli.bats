@@ -99,3 +99,31 @@ load helper
 		[[ $status == 6 ]]
 	done
 }
+
+@test "a patch that nobody takes is an error, not a success" {
+	[[ -w /dev/full ]] || skip "no /dev/full"
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'echo a >fa'}, {id: b, prompt: 'echo b >fb'}]
+	Y
+	expect 0 pleach run --headless >/dev/null
+	for command in "diff a" "diff a --stat" "diff a b"; do
+		expect 6 sh -c '"$0" $1 >/dev/full' "$PLEACH_BUILD/pleach" "$command"
+		has "$(stderr)" "cannot write the output"
+	done
+}
+
+@test "without stdout, stdin or stderr nothing that is opened takes their place" {
+	for closed in '>&-' '<&- >&-' '<&- >&- 2>&-'; do
+		for command in version status "task list" "--json status"; do
+			expect 6 sh -c "exec \"\$0\" $command $closed" "$PLEACH_BUILD/pleach"
+		done
+	done
+	expect 6 sh -c 'exec "$0" status >&-' "$PLEACH_BUILD/pleach"
+	has "$(stderr)" "cannot write the output"
+	has "$(expect 0 sh -c 'exec "$0" version <&-' "$PLEACH_BUILD/pleach")" pleach
+	has "$(expect 0 sh -c 'exec "$0" version 2>&-' "$PLEACH_BUILD/pleach")" pleach
+	# Nothing but requests reached the coordinator: it had nothing to complain about.
+	run grep -vE ' (info|debug) ' "$XDG_STATE_HOME"/pleach/*/coordinator.log
+	is "" "$output"
+	expect 0 pleach status
+}
