@@ -352,6 +352,8 @@ static int add_group(struct plan_reader *r, const struct yaml_node *node,
 
 	if (!id || id->type != YAML_SCALAR)
 		return plan_fail(r, id ? id : node, "a task with for_each needs an id");
+	if (plan_refuse_null(r, id, "id"))
+		return -1;
 	if (json_object_get(each->groups, id->text)) {
 		_cleanup_free_ char *shown = text_safe(id->text, PLAN_SHOWN);
 

@@ -99,6 +99,8 @@ int plan_value_revision(struct plan_reader *r, const struct yaml_node *n, const 
 int plan_value_verify(struct plan_reader *r, const struct yaml_node *n, const char *what,
                       json_t **out);
 bool plan_is_null(const struct yaml_node *n);
+/* -1 where text is wanted and there is none. */
+int plan_refuse_null(struct plan_reader *r, const struct yaml_node *n, const char *what);
 bool plan_is_branch(const char *name);
 
 /* plan_agents.c */

@@ -73,11 +73,15 @@ int plan_prompt_read(struct plan_reader *r, const struct yaml_node *map, struct 
 		return plan_fail(r, file, "prompt and prompt_file: one of them");
 	if (file)
 		return plan_file_read(r, file, "prompt_file", PLAN_PROMPT_MAX, out);
-	if (!text || plan_is_null(text))
+	if (!text)
 		return 0;
 	if (plan_value_text(r, text, "prompt", &value))
 		return -1;
 	json_decref(value);
+	if (strcmp(text->text, PLAN_PROMPT_UNWRITTEN) == 0)
+		return plan_fail(r, text,
+		                 "write what is to be done: this is the prompt that pleach init "
+		                 "left to be filled in");
 	if (text->len > PLAN_PROMPT_MAX)
 		return plan_fail(r, text, "prompt is larger than %u KiB", PLAN_PROMPT_MAX >> 10);
 	buf_add(out, text->text, text->len);

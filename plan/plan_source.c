@@ -256,11 +256,15 @@ static int fail_key(struct plan_reader *r, const struct yaml_node *key, const ch
 int plan_check_keys(struct plan_reader *r, const struct yaml_node *map, const char *const *known,
                     const char *where)
 {
+	int status = 0;
 	for (size_t i = 0; i < map->count; i += 2) {
-		if (!known_key(map->items[i]->text, known))
-			return fail_key(r, map->items[i], known, where);
+		if (known_key(map->items[i]->text, known))
+			continue;
+		status = fail_key(r, map->items[i], known, where);
+		if (plan_note(r))
+			return -1;
 	}
-	return 0;
+	return status;
 }
 
 /* --- files --------------------------------------------------------------------------- */

@@ -163,6 +163,8 @@ static int read_key(struct tasks *t, const struct yaml_node *task, const char **
 		return plan_fail(r, task, "a task without an id");
 	if (id->type != YAML_SCALAR)
 		return plan_fail(r, id, "id must be text");
+	if (plan_refuse_null(r, id, "id"))
+		return -1;
 	json_t *there = json_object_get(t->index, id->text);
 	if (!there && json_object_get(t->each.groups, id->text))
 		return plan_fail(r, id, "task %.64s again: another one of that id has for_each",

@@ -36,14 +36,25 @@ static int wrong_type(struct plan_reader *r, const struct yaml_node *n, const ch
 	return plan_fail(r, n, "%s must be %s, not %s", what, wanted, kind_of(n));
 }
 
+/* YAML's null, which an empty value is too, is often a slip: never taken for the text "null". */
+int plan_refuse_null(struct plan_reader *r, const struct yaml_node *n, const char *what)
+{
+	if (!plan_is_null(n))
+		return 0;
+	return plan_fail(r, n,
+	                 "%s must be text, and here is none (write it; the word null is text only in "
+	                 "quotes)",
+	                 what);
+}
+
 int plan_value_text(struct plan_reader *r, const struct yaml_node *n, const char *what,
                     json_t **out)
 {
+	if (plan_refuse_null(r, n, what))
+		return -1;
 	if (!is_text(n))
 		return wrong_type(r, n, what,
-		                  n->type == YAML_SCALAR && n->scalar != YAML_NULL
-		                      ? "text (put it in quotes)"
-		                      : "text");
+		                  n->type == YAML_SCALAR ? "text (put it in quotes)" : "text");
 	*out = plan_text_json(n);
 	return 0;
 }
@@ -51,7 +62,9 @@ int plan_value_text(struct plan_reader *r, const struct yaml_node *n, const char
 int plan_value_word(struct plan_reader *r, const struct yaml_node *n, const char *what,
                     json_t **out)
 {
-	if (n->type != YAML_SCALAR || n->scalar == YAML_NULL)
+	if (plan_refuse_null(r, n, what))
+		return -1;
+	if (n->type != YAML_SCALAR)
 		return wrong_type(r, n, what, "text");
 	*out = plan_text_json(n);
 	return 0;

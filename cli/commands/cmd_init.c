@@ -9,6 +9,7 @@
 #include "connect.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "plan.h"
 #include "print.h"
 #include "text.h"
 
@@ -30,7 +31,7 @@ static const char text[] =
     "\n"
     "tasks:\n"
     "  - id: first\n"
-    "    prompt: Say here what is to be done.\n"
+    "    prompt: " PLAN_PROMPT_UNWRITTEN "\n"
     "  # - id: second\n"
     "  #   prompt: This one starts from the result of the first.\n"
     "  #   blocked_by: [first]\n"
