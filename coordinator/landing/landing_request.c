@@ -9,6 +9,7 @@
 
 struct merge_request {
 	int64_t number;
+	bool dry_run; /* of one with nothing to land */
 	struct later *later;
 	char *target, *before, *after;
 	json_t *waiting; /* id → true: nothing is known of them yet */
@@ -293,6 +294,38 @@ static int check_queue(struct coordinator *c, const struct landing_order *order,
 	return 0;
 }
 
+static void target_looked_up(struct coordinator *c, const json_t *result, const struct error *why,
+                             void *context)
+{
+	struct merge_request *request = context;
+	const json_t *found = json_array_get(json_sub(result, "branches"), 0);
+	struct error none = ERROR_INIT;
+
+	if (result && json_text(found, "commit")) {
+		later_reply(c, request->later, result_json(request, request->dry_run));
+	} else {
+		if (result)
+			error_set(&none, ERROR_NOT_FOUND, "branch %s: no such branch",
+			          request->target);
+		later_fail(c, request->later, result ? &none : why);
+	}
+	merge_request_free(request);
+}
+
+/* Nothing lands: but a target that was named has to be there all the same. */
+static void answer_empty(struct request *r, struct merge_request *request, const char *into)
+{
+	request->dry_run = json_flag(r->params, "dry_run");
+	if (!into) {
+		request_reply(r, result_json(request, request->dry_run));
+		merge_request_free(request);
+		return;
+	}
+	request->later = request_later(r);
+	gitq_ask(r->c, "resolve", json_pack("{s:[], s:[s]}", "revs", "branches", into),
+	         target_looked_up, request);
+}
+
 static int start(struct request *r, const struct landing_order *order, struct error *err)
 {
 	const char *into = json_text(r->params, "into");
@@ -308,8 +341,7 @@ static int start(struct request *r, const struct landing_order *order, struct er
 		return -1;
 	request = merge_request_new(target ? target : "", order);
 	if (!order->n) {
-		request_reply(r, result_json(request, json_flag(r->params, "dry_run")));
-		merge_request_free(request);
+		answer_empty(r, request, into);
 		return 0;
 	}
 	request->later = request_later(r);
