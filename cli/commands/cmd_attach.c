@@ -231,8 +231,9 @@ static void print_sent(const struct cli *cli, const json_t *result)
 	json_array_foreach (json_sub(result, "sent"), i, sent) {
 		const char *name = json_text(sent, "teammate"), *key = json_text(sent, "key");
 		_cleanup_free_ char *shown = text_safe(name ? name : key ? key : "?", 80);
+		bool people = name && strcmp(name, "people") == 0;
 
-		printf("%s: %s\n", shown, told(json_text(sent, "when")));
+		printf("%s: %s\n", shown, told(people ? NULL : json_text(sent, "when")));
 	}
 }
 

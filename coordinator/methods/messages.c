@@ -267,7 +267,8 @@ static int send_to(struct request *r, struct message_new m, const struct teammat
 		m.to = t->name;
 	id = store_message_add(r->c->store, &m);
 	record_sent(r->c, &m, id, t);
-	json_array_append_new(sent, json_pack("{s:s, s:s, s:I, s:s}", "teammate", t->name, "state",
+	json_array_append_new(sent, json_pack("{s:s, s:s?, s:s, s:I, s:s}", "teammate", t->name,
+	                                      "key", t->key, "state",
 	                                      t->attempt ? "sent" : "queued", "id", (json_int_t)id,
 	                                      "when", when_told(r->c, t)));
 	messages_deliver_later(r->c, t);
@@ -304,8 +305,9 @@ static int send_to_people(struct request *r, struct message_new m, json_t *sent,
 	m.to = MESSAGE_PEOPLE;
 	id = store_message_add(r->c->store, &m);
 	record_sent(r->c, &m, id, NULL);
-	json_array_append_new(sent, json_pack("{s:s, s:s, s:I}", "teammate", MESSAGE_PEOPLE,
-	                                      "state", "queued", "id", (json_int_t)id));
+	json_array_append_new(sent, json_pack("{s:s, s:n, s:s, s:I, s:s}", "teammate",
+	                                      MESSAGE_PEOPLE, "key", "state", "queued", "id",
+	                                      (json_int_t)id, "when", "read"));
 	return 0;
 }
 
