@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agents.h"
 #include "connect.h"
 #include "jsonl.h"
 #include "mem.h"
@@ -97,7 +98,15 @@ static int pause_exec(struct cli *cli, struct error *err)
 
 static int resume_exec(struct cli *cli, struct error *err)
 {
-	return ask_and_print(cli, "team.resume", names_params(cli, 0, "name"), true, err);
+	const char *name = cli->options.arg_count ? cli->options.args[0] : NULL;
+	int rc = ask_and_print(cli, "team.resume", names_params(cli, 0, "name"), true, err);
+
+	/* The coordinator knows only agents that are used here. */
+	if (rc < 0 && err->code == ERROR_NOT_FOUND && name)
+		for (const char *const *agent = agents_names(); *agent; agent++)
+			if (strcmp(*agent, name) == 0)
+				return error_set(err, ERROR_NOT_FOUND, "%s is not limited", name);
+	return rc;
 }
 
 const struct command command_team_pause = {

@@ -257,6 +257,15 @@ int method_team_pause(struct request *r, struct error *err)
 	return set_paused(r, true, err);
 }
 
+/* Of a teammate, or of tasks: then its name is no slip for a teammate's. */
+static bool is_agent(struct coordinator *c, const char *name)
+{
+	for (const struct teammate *t = c->team.first; t; t = t->next)
+		if (t->agent && strcmp(t->agent, name) == 0)
+			return true;
+	return store_agent_has_tasks(c->store, name);
+}
+
 /* Also ends a wait for the service: of a teammate's agent, of an agent by its name, of all. */
 int method_team_resume(struct request *r, struct error *err)
 {
@@ -266,6 +275,8 @@ int method_team_resume(struct request *r, struct error *err)
 
 	if (name && !t && limited_end(r->c, name))
 		return method_team_list(r, err);
+	if (name && !t && is_agent(r->c, name))
+		return error_set(err, ERROR_NOT_FOUND, "%.40s is not limited", name);
 	if (!name)
 		limited_end(r->c, NULL);
 	else if (t && t->agent)

@@ -129,6 +129,11 @@ bool store_key_is_shared(struct store *store, const char *key)
 	               "t", key) > 1;
 }
 
+bool store_agent_has_tasks(struct store *store, const char *agent)
+{
+	return sql_int(store, 0, "SELECT 1 FROM task WHERE agent = ?1 LIMIT 1", "t", agent);
+}
+
 json_t *store_task_text(struct store *store, int64_t id)
 {
 	sqlite3_stmt *row =
