@@ -1,11 +1,14 @@
 /* Small things that several commands do with tasks named on the command line. */
 #include "names.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "connect.h"
 #include "jsonl.h"
 #include "mem.h"
 #include "print.h"
+#include "run_screen.h"
 #include "task_view.h"
 #include "text.h"
 
@@ -36,22 +39,69 @@ json_t *names_params(const struct cli *cli, size_t at, const char *field)
 	return params;
 }
 
-static const json_t *find_task(void *others, json_int_t id)
+const json_t *names_find(void *index, json_int_t id)
 {
-	json_t *task;
-	size_t i;
+	char text[32];
 
-	json_array_foreach ((json_t *)others, i, task) {
-		if (json_int(task, "id", 0) == id)
-			return task;
-	}
-	return NULL;
+	snprintf(text, sizeof text, "%lld", (long long)id);
+	return json_object_get(index, text);
 }
 
-void names_print_task(const struct cli *cli, const json_t *task, const json_t *others)
+/* Those of the list that are not known yet: once each. */
+static void add_missing(json_t *missing, json_t *index, const json_t *ids)
 {
-	_cleanup_free_ char *story = task_story(task, find_task, (void *)others);
-	struct task_mark mark = task_mark_among(task, find_task, (void *)others);
+	json_t *id;
+	size_t i;
+	char text[32];
+
+	json_array_foreach (ids, i, id) {
+		snprintf(text, sizeof text, "%lld", (long long)json_integer_value(id));
+		if (!json_is_integer(id) || json_object_get(index, text))
+			continue;
+		json_object_set_new(index, text, json_null());
+		json_array_append(missing, id);
+	}
+}
+
+static void add_missing_of(json_t *missing, json_t *index, const json_t *task, bool all)
+{
+	if (all || task_is(task, "pending")) {
+		add_missing(missing, index, json_object_get(task, "stuck_by"));
+		add_missing(missing, index, json_object_get(task, "blocked_by"));
+	}
+	if (all || task_is_choice(task))
+		add_missing(missing, index, json_object_get(task, "alternatives"));
+	if (all)
+		add_missing(missing, index, json_object_get(task, "blocks"));
+}
+
+json_t *names_index(struct cli *cli, const json_t *tasks, bool all)
+{
+	json_t *index = screen_index(tasks), *missing = json_array(), *task;
+	_cleanup_json_ json_t *result = NULL;
+	struct error ignored = ERROR_INIT;
+	size_t i;
+
+	json_array_foreach (tasks, i, task)
+		add_missing_of(missing, index, task, all);
+	if (!json_array_size(missing)) {
+		json_decref(missing);
+		return index;
+	}
+	if (cli_list_tasks(cli, json_pack("{s:o}", "ids", missing), true, &result, &ignored) == 0) {
+		_cleanup_json_ json_t *found = screen_index(json_sub(result, "tasks"));
+
+		json_object_update(index, found);
+	}
+	return index;
+}
+
+void names_print_task(struct cli *cli, const json_t *task, json_t *known)
+{
+	_cleanup_json_ json_t *alone = json_pack("[O]", task),
+	                      *index = known ? json_incref(known) : names_index(cli, alone, false);
+	_cleanup_free_ char *story = task_story(task, names_find, index);
+	struct task_mark mark = task_mark_among(task, names_find, index);
 	struct line line;
 
 	line_begin(&line, print_width(cli), cli->colored);

@@ -9,8 +9,13 @@ int names_json(const struct cli *cli, size_t from, json_t **out, struct error *e
 /* Params with one name under `field`; none when the argument was not given: then the
  * coordinator takes the caller's own. */
 json_t *names_params(const struct cli *cli, size_t at, const char *field);
-/* One line about a Task: mark, key, id, what became of it. `others` (may be NULL): lists of
- * Tasks in which those that it names are looked up. */
-void names_print_task(const struct cli *cli, const json_t *task, const json_t *others);
+/* These tasks and those that they speak of (what they wait for, are stuck behind, are tried as; with
+ * `all` also who waits for them), which are asked for: by id, for names_find. New reference. */
+json_t *names_index(struct cli *cli, const json_t *tasks, bool all);
+/* A task_find_fn over such an index. */
+const json_t *names_find(void *index, json_int_t id);
+/* One line about a Task: mark, key, id, what became of it. `known`: an index in which those that it
+ * names are looked up; NULL: one is made. */
+void names_print_task(struct cli *cli, const json_t *task, json_t *known);
 
 #endif

@@ -16,6 +16,7 @@
 #include "table.h"
 #include "task_view.h"
 #include "text.h"
+#include "words.h"
 
 #define STATUS_WORDS "pending in_progress needs_input completed failed cancelled"
 
@@ -31,19 +32,11 @@ static const struct option list_options[] = {
     {.name = "plan", .value = "P", .help = "only this plan's"},
     {0}};
 
-static const json_t *find_task(void *index, json_int_t id)
-{
-	char text[32];
-
-	snprintf(text, sizeof text, "%lld", (long long)id);
-	return json_object_get(index, text);
-}
-
 static void add_task_row(struct table *table, const json_t *task, json_t *index)
 {
-	_cleanup_free_ char *agent = task_agent(task), *story = task_story(task, find_task, index);
+	_cleanup_free_ char *agent = task_agent(task), *story = task_story(task, names_find, index);
 	double seconds = json_num(task, "seconds", -1);
-	struct task_mark mark = task_mark_among(task, find_task, index);
+	struct task_mark mark = task_mark_among(task, names_find, index);
 	char time[32] = "-";
 
 	if (seconds >= 0)
@@ -57,13 +50,13 @@ static void add_task_row(struct table *table, const json_t *task, json_t *index)
 	table_add(table, STYLE_DIM, *story ? story : json_text(task, "subject"));
 }
 
-static int print_tasks(const struct cli *cli, const json_t *tasks, struct error *err)
+static int print_tasks(struct cli *cli, const json_t *tasks, struct error *err)
 {
 	static const struct table_column columns[] = {
 	    {"ID", true, false},      {"PLAN", false, false}, {"KEY", false, false},
 	    {"STATUS", false, false}, {"AGENT", false, true}, {"TIME", true, false},
 	    {"", false, true}};
-	_cleanup_json_ json_t *index = screen_index(tasks);
+	_cleanup_json_ json_t *index = names_index(cli, tasks, false);
 	_cleanup_table_ struct table table = {0};
 	json_t *task;
 	size_t i;
@@ -125,14 +118,27 @@ static void print_field(const struct cli *cli, const char *name, const char *tex
 	line_finish(&line);
 }
 
-static void print_ids(const struct cli *cli, const char *name, const json_t *ids)
+/* Tasks by their keys; those of another plan with its name. */
+static void print_others(const struct cli *cli, const char *name, const json_t *task,
+                         const char *field, json_t *index)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
+	const char *plan = json_text(task, "plan");
 	json_t *id;
 	size_t i;
 
-	json_array_foreach (ids, i, id)
-		buf_printf(&out, "%s%lld", i ? ", " : "", (long long)json_integer_value(id));
+	json_array_foreach (json_object_get(task, field), i, id) {
+		const json_t *other = names_find(index, json_integer_value(id));
+		const char *key = json_text(other, "key"), *of = json_text(other, "plan");
+
+		buf_add_str(&out, i ? ", " : "");
+		if (!key)
+			buf_printf(&out, "%lld", (long long)json_integer_value(id));
+		else if (of && plan && strcmp(of, plan) != 0)
+			buf_printf(&out, "%s/%s", of, key);
+		else
+			buf_add_str(&out, key);
+	}
 	print_field(cli, name, out.data);
 }
 
@@ -204,7 +210,7 @@ static void print_landing(const struct cli *cli, const json_t *landing)
 	print_field(cli, "landing", both ? both : state);
 }
 
-static void print_task_fields(const struct cli *cli, const json_t *task)
+static void print_task_fields(const struct cli *cli, const json_t *task, json_t *index)
 {
 	_cleanup_free_ char *agent = task_agent(task), *changes = task_changes(task);
 	const json_t *verify = json_sub(task, "verify");
@@ -217,9 +223,9 @@ static void print_task_fields(const struct cli *cli, const json_t *task)
 	print_field(cli, "subject", json_text(task, "subject"));
 	print_field(cli, "agent", agent);
 	print_field(cli, "owner", json_text(task, "owner"));
-	print_ids(cli, "blocked by", json_object_get(task, "blocked_by"));
-	print_ids(cli, "blocks", json_object_get(task, "blocks"));
-	print_ids(cli, "tried as", json_object_get(task, "alternatives"));
+	print_others(cli, "blocked by", task, "blocked_by", index);
+	print_others(cli, "blocks", task, "blocks", index);
+	print_others(cli, "tried as", task, "alternatives", index);
 	print_field(cli, "branch", json_text(task, "branch"));
 	print_field(cli, "base", json_text(task, "base"));
 	print_field(cli, "head", json_text(task, "head"));
@@ -240,10 +246,10 @@ static void print_task_fields(const struct cli *cli, const json_t *task)
 	print_field(cli, "finished", json_text(task, "finished_at"));
 }
 
-static void print_task(const struct cli *cli, const json_t *task)
+static void print_task(struct cli *cli, const json_t *task, json_t *index)
 {
-	names_print_task(cli, task, NULL);
-	print_task_fields(cli, task);
+	names_print_task(cli, task, index);
+	print_task_fields(cli, task, index);
 	print_block(cli, "prompt", json_text(task, "prompt"));
 	print_block(cli, "asks", json_text(json_sub(task, "input"), "text"));
 	print_block(cli, "error", json_text(json_sub(task, "error"), "message"));
@@ -273,7 +279,7 @@ static void add_kept_refs(struct cli *cli, json_t *task)
 static int show_exec(struct cli *cli, struct error *err)
 {
 	size_t n = cli->options.arg_count ? cli->options.arg_count : 1, i;
-	_cleanup_json_ json_t *tasks = json_array(), *list = NULL;
+	_cleanup_json_ json_t *tasks = json_array(), *list = NULL, *index = NULL;
 	json_t *task;
 
 	for (i = 0; i < n; i++) {
@@ -288,10 +294,11 @@ static int show_exec(struct cli *cli, struct error *err)
 		list = json_pack("{s:O}", "tasks", tasks);
 		return print_json(list);
 	}
+	index = names_index(cli, tasks, true);
 	json_array_foreach (tasks, i, task) {
 		if (i)
 			putchar('\n');
-		print_task(cli, task);
+		print_task(cli, task, index);
 	}
 	return 0;
 }
@@ -391,12 +398,30 @@ static int update_metadata(const struct cli *cli, json_t *params, struct error *
 	return json_object_set_new(params, "metadata", metadata);
 }
 
+static int update_priority(const struct cli *cli, json_t *params, struct error *err)
+{
+	const char *text = options_text(&cli->options, "priority");
+	char *end = NULL;
+	long long n;
+
+	if (!text)
+		return 0;
+	n = strtoll(text, &end, 10); /* of what is too large it makes the largest */
+	if (!*text || *end)
+		return error_set(err, ERROR_INVALID,
+		                 "task update: --priority must be a whole number");
+	if (n < -PRIORITY_MAX || n > PRIORITY_MAX)
+		return error_set(err, ERROR_INVALID,
+		                 "task update: --priority %lld is out of range (%d to %d)", n,
+		                 -PRIORITY_MAX, PRIORITY_MAX);
+	return json_object_set_new(params, "priority", json_integer(n));
+}
+
 static int update_params(const struct cli *cli, json_t *params, struct error *err)
 {
 	const char *agent = options_text(&cli->options, "agent");
 	const char *prompt = options_text(&cli->options, "prompt");
 	_cleanup_free_ char *text = NULL;
-	long priority;
 
 	if (options_text(&cli->options, "file") && prompt_read(cli, 1, true, &text, err) < 0)
 		return -1;
@@ -408,11 +433,8 @@ static int update_params(const struct cli *cli, json_t *params, struct error *er
 			                 "task update: the prompt is not UTF-8 text");
 		json_object_set_new(params, "prompt", json_string(prompt));
 	}
-	if (options_text(&cli->options, "priority")) {
-		if (options_number(&cli->options, "priority", -1000000, 0, &priority, err) < 0)
-			return -1;
-		json_object_set_new(params, "priority", json_integer(priority));
-	}
+	if (update_priority(cli, params, err) < 0)
+		return -1;
 	if (agent)
 		json_object_set_new(params, "agent", json_text_or_null(agent));
 	update_blockers(cli, params);
@@ -444,9 +466,7 @@ const struct command command_task_update = {
     .name = "task update",
     .aliases = "update",
     .usage = "TASK [--prompt TEXT | -F FILE] [--priority N] [--agent A] [--blocked-by T]… "
-             "[--budget USD] "
-             "[--budget USD] [--budget-tokens N] "
-             "[--metadata JSON]",
+             "[--budget USD] [--budget-tokens N] [--metadata JSON]",
     .summary = "change a task that does not run",
     .options = update_options,
     .least_args = 1,

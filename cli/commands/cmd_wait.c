@@ -36,9 +36,10 @@ static int read_roots(struct cli *cli, const json_t *tasks, json_t **roots, stru
 	return 0;
 }
 
-static void print_tasks(const struct cli *cli, const json_t *result, const json_t *roots)
+static void print_tasks(struct cli *cli, const json_t *result)
 {
 	const json_t *tasks = json_sub(result, "tasks");
+	_cleanup_json_ json_t *index = NULL;
 	json_t *task;
 	size_t i;
 
@@ -48,8 +49,9 @@ static void print_tasks(const struct cli *cli, const json_t *result, const json_
 	}
 	if (cli->quiet)
 		return;
+	index = names_index(cli, tasks, false);
 	json_array_foreach (tasks, i, task)
-		names_print_task(cli, task, roots);
+		names_print_task(cli, task, index);
 }
 
 static int wait_exec(struct cli *cli, struct error *err)
@@ -69,7 +71,7 @@ static int wait_exec(struct cli *cli, struct error *err)
 		return err->code == ERROR_TIMEOUT ? error_wrap(err, "task wait") : -1;
 	if (read_roots(cli, json_sub(result, "tasks"), &roots, err) < 0)
 		return -1;
-	print_tasks(cli, result, roots);
+	print_tasks(cli, result);
 	return outcome_exit_status(json_sub(result, "tasks"), roots);
 }
 

@@ -225,8 +225,8 @@ static char *story_asks(const json_t *task)
 	return xasprintf("asks: %s", text ? text : "");
 }
 
-/* Keys of tasks, separated by commas; at most three. `skip_done`: only those not completed. */
-static char *names_of(const json_t *ids, bool skip_done, task_find_fn find, void *context)
+/* Keys of the tasks that have not completed, separated by commas; at most three. */
+static char *names_of(const json_t *ids, task_find_fn find, void *context)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
 	size_t i, shown = 0, left = 0;
@@ -236,7 +236,7 @@ static char *names_of(const json_t *ids, bool skip_done, task_find_fn find, void
 		const json_t *other = find ? find(context, json_integer_value(id)) : NULL;
 		const char *key = json_text(other, "key");
 
-		if (skip_done && other && task_is(other, "completed"))
+		if (other && task_is(other, "completed"))
 			continue;
 		if (shown == 3) {
 			left++;
@@ -254,19 +254,54 @@ static char *names_of(const json_t *ids, bool skip_done, task_find_fn find, void
 	return buf_take(&out);
 }
 
+/* What keeps others from running, in the order in which it is told. */
+static const struct {
+	const char *status, *one, *many;
+} root_states[] = {
+    {"failed", " failed", " failed"},
+    {"cancelled", " was cancelled", " were cancelled"},
+    {"needs_input", " needs input", " need input"},
+    {NULL, "", ""}, /* any other: just changing, or not known */
+};
+
+static size_t root_state(const json_t *root)
+{
+	size_t i = 0;
+
+	while (root_states[i].status && (!root || !task_is(root, root_states[i].status)))
+		i++;
+	return i;
+}
+
+/* "a, b failed, c needs input", three of them at most. */
 static char *story_stuck(const json_t *task, task_find_fn find, void *context)
 {
-	json_t *ids = json_object_get(task, "stuck_by");
-	const json_t *root =
-	    find ? find(context, json_integer_value(json_array_get(ids, 0))) : NULL;
-	_cleanup_free_ char *names = names_of(ids, false, find, context);
-	const char *how = "failed";
+	json_t *ids = json_object_get(task, "stuck_by"), *id;
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	size_t shown = 0, i;
 
-	if (root && task_is(root, "needs_input"))
-		how = "needs input";
-	else if (root && task_is(root, "cancelled"))
-		how = "was cancelled";
-	return xasprintf("stuck: %s %s", names, how);
+	for (size_t state = 0; state < ARRAY_LEN(root_states); state++) {
+		size_t before = shown;
+
+		json_array_foreach (ids, i, id) {
+			const json_t *root = find ? find(context, json_integer_value(id)) : NULL;
+			const char *key = json_text(root, "key");
+
+			if (shown == 3 || root_state(root) != state)
+				continue;
+			buf_add_str(&out, shown++ ? ", " : "");
+			if (key)
+				buf_add_str(&out, key);
+			else
+				buf_printf(&out, "%lld", (long long)json_integer_value(id));
+		}
+		if (shown > before)
+			buf_add_str(&out, shown > before + 1 ? root_states[state].many
+			                                     : root_states[state].one);
+	}
+	if (json_array_size(ids) > shown)
+		buf_printf(&out, " and %zu more", json_array_size(ids) - shown);
+	return xasprintf("stuck: %s", out.data);
 }
 
 static char *story_choice(const json_t *task, task_find_fn find, void *context)
@@ -301,7 +336,7 @@ static char *story_pending(const json_t *task, task_find_fn find, void *context)
 {
 	double delay = json_num(task, "delay_seconds", 0);
 	_cleanup_free_ char *names =
-	    names_of(json_object_get(task, "blocked_by"), true, find, context);
+	    names_of(json_object_get(task, "blocked_by"), find, context);
 	char time[32];
 
 	if (json_sub(task, "waits"))
