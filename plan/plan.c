@@ -38,7 +38,8 @@ static char *stem_name(const struct plan_reader *r)
 static int plan_name(struct plan_reader *r, char **out)
 {
 	const struct yaml_node *node = yaml_get(r->at->root, "name");
-	const char *written = node && node->type == YAML_SCALAR ? node->text : NULL;
+	bool is_said = node && node->type == YAML_SCALAR && !plan_is_null(node);
+	const char *written = is_said ? node->text : NULL; /* null is refused with the settings */
 	const char *said = r->ctx->name ? r->ctx->name : written;
 	_cleanup_free_ char *name = said ? xstrdup(said) : stem_name(r);
 	_cleanup_free_ char *shown = text_safe(name, PLAN_SHOWN);

@@ -34,8 +34,15 @@ two_fixes() {
 	has "$(expect 0 pleach answer)" speed
 	expect 5 pleach merge speed
 	has "$(stderr)" "(pleach compare speed, then pleach pick)"
+	# It has no worktree yet: least of all the user's own.
+	expect 4 pleach path speed
+	has "$(stderr)" "path: speed has no branch yet (pleach path speed.1)"
+	expect 4 pleach open speed -- touch "$W/opened"
+	has "$(stderr)" "(pleach open speed.1)"
+	[[ ! -e $W/opened ]]
 
 	expect 0 pleach pick speed.2 >/dev/null
+	has "$(expect 0 pleach path speed)" speed.2
 	expect 0 pleach task wait after >/dev/null
 	holds "$(pleach --json task show speed)" ".status == \"completed\" and .head == \"$(task speed.2 .head)\" and .chosen == $(task speed.2 .id)"
 	is 1 "$(cat "$W/after")"

@@ -140,6 +140,12 @@ done_plan() {
 	wait_event '.kind == "attempt.started" and .key == "a"' >/dev/null
 	holds "$(expect 0 pleach --json task update b --priority 7)" '.priority == 7'
 	holds "$(pleach --json events | jq -sc 'map(select(.kind == "task.updated" and .key == "b")) | last')" '.data.priority == 7 and (.data | has("status") | not)'
+	for n in 1000001 -1000001 99999999999999999999; do
+		expect 2 pleach task update b --priority $n
+		has "$(stderr)" "is out of range (-1000000 to 1000000)"
+	done
+	expect 2 pleach task update b --priority 7x
+	is 7 "$(task b .priority)"
 	eventually test -s "$W/pid"
 	holds "$(expect 0 pleach --json stop a)" '.status == "cancelled" and .key == "a"'
 	process_gone "$(cat "$W/pid")"
@@ -171,6 +177,28 @@ done_plan() {
 	expect 0 pleach task wait a >/dev/null
 	expect 0 pleach answer ask ok >/dev/null
 	expect 0 pleach task wait after >/dev/null
+}
+
+@test "what others are is told by their keys, each in its own state" {
+	plan <<-'Y'
+	tasks:
+	  - {id: ch, prompt: 'true', alternatives: 2}
+	  - {id: bad, prompt: 'exit 1'}
+	  - {id: gone, prompt: 'true', blocked_by: [bad]}
+	  - {id: after, prompt: 'true', blocked_by: [ch, bad, gone]}
+	Y
+	expect 3 pleach run --headless >/dev/null
+	has "$(expect 0 pleach stop gone)" cancelled
+	out=$(expect 1 pleach wait after || expect 3 pleach wait after)
+	has "$out" "stuck: bad failed, gone was cancelled, ch needs input"
+	has "$(pleach task show after | head -n 1)" "stuck: bad failed, gone was cancelled, ch needs input"
+	has "$(pleach ls --status pending)" "stuck: bad failed"
+	out=$(expect 0 pleach task show after ch)
+	grep -qx 'blocked by *ch, bad, gone' <<<"$out"
+	grep -qx 'blocks *after' <<<"$out"
+	grep -qx 'tried as *ch.1, ch.2' <<<"$out"
+	# For programs they stay ids.
+	holds "$(pleach --json task show after)" '.blocked_by + .stuck_by | all(type == "number")'
 }
 
 @test "logs: the agent's output, of an attempt, of verify, of the coordinator; -f until the end" {
@@ -237,6 +265,10 @@ done_plan() {
 	nobody() { [[ $(team '.teammates | length') == 0 ]]; }
 	eventually nobody # its slot is settled after it has ended
 	expect 4 pleach team pause nobody
+	for name in nobody sh claude; do
+		expect 4 pleach team resume $name
+		if [[ $name == nobody ]]; then has "$(stderr)" "no teammate nobody"; else has "$(stderr)" "$name is not limited"; fi
+	done
 }
 
 @test "commands that only show start no teammate; down without a coordinator starts none" {
@@ -271,7 +303,8 @@ done_plan() {
 	agents: {tui: {command: [sh, "$W/tui.sh"], mode: tui}}
 	Y
 	expect 0 pleach team add ash >/dev/null
-	holds "$(expect 0 pleach --json send ash 'a queued  line')" '.sent | length == 1 and .[0].teammate == "ash" and .[0].state == "queued"'
+	holds "$(expect 0 pleach --json send ash 'a queued  line')" '.sent | length == 1 and .[0].teammate == "ash" and .[0].state == "queued" and .[0].key == null and .[0].when == "start"'
+	holds "$(expect 0 pleach --json send people hello)" '.sent[0] | .teammate == "people" and .key == null and .when == "read"'
 	expect 0 pleach add --agent tui --key a 'prompt' >/dev/null
 	expect 0 pleach task wait a >/dev/null
 	is "a queued  line" "$(cat "$W/got")"

@@ -182,6 +182,65 @@ tasks: [{id: a, agent: sh, prompt: x}]"
 	nothing_left_stored
 }
 
+@test "every unknown key is told, of one mapping and of several" {
+	raw_plan <<<"$A
+verfy: x
+prio: 1
+tasks:
+  - {id: a, agent: sh, prompt: x, needs: [b], foo: 1}
+  - {id: b, agent: sh, prompt: x, bar: 1}"
+	expect 2 pleach run --headless
+	is 5 "$(stderr | wc -l)"
+	for key in 2:1:.*verfy 3:1:.*prio 5:35:.*needs 5:47:.*foo 6:35:.*bar; do stderr | grep -q "^pleach.yaml:$key"; done
+	{
+		printf '%s\ntasks:\n  - {id: a, agent: sh, prompt: x' "$A"
+		printf ', k%s: 1' {a..z}
+		printf '}\n'
+	} | raw_plan
+	expect 2 pleach run --headless
+	is 11 "$(stderr | wc -l)"
+	has "$(stderr)" "there may be more"
+	nothing_left_stored
+}
+
+@test "YAML's null is no text, unless it is quoted" {
+	for word in '~' null Null NULL ''; do
+		for key in id prompt subject prompt_file; do
+			printf '%s\ntasks:\n  - id: %s\n    agent: sh\n' "$A" "$([[ $key == id ]] && echo "$word" || echo a)" >pleach.yaml
+			[[ $key == prompt* ]] || echo '    prompt: x' >>pleach.yaml
+			[[ $key == id ]] || echo "    $key: $word" >>pleach.yaml
+			refused 2 "$key must be text" pleach run --headless
+			[[ $(stderr) =~ ^pleach.yaml:[3-6]:[0-9]+: ]]
+		done
+		bad_plan "id must be text" <<<"$A
+tasks: [{id: $word, agent: sh, prompt: x}]"
+	done
+	bad_plan "name must be text" <<<"$A
+name:
+tasks: [{id: a, agent: sh, prompt: x}]"
+	nothing_left_stored
+	raw_plan <<<"$A
+tasks: [{id: \"null\", agent: sh, prompt: 'null'}]"
+	expect 1 pleach run --headless >/dev/null
+	is null "$(task null .prompt)"
+}
+
+@test "the plan that init writes is not run before it says what is to be done" {
+	expect 0 pleach init >/dev/null
+	line=$(grep -n 'Say here' pleach.yaml)
+	refused 2 "write what is to be done" pleach run --headless
+	[[ $(stderr) == "pleach.yaml:${line%%:*}:"* ]]
+	refused 2 "write what is to be done" pleach run --dry-run
+	nothing_left_stored
+}
+
+@test "mistakes of add and try name the option" {
+	for option in '--priority 2000000' '--timeout 5x' '--agent nosuch' '--key 1a'; do
+		refused 2 "pleach: add: ${option% *}" pleach add $option x
+	done
+	refused 2 "pleach: try: --agent: unknown agent nosuch" pleach try --agent nosuch x
+}
+
 @test "a plan with wrong ids, blockers and cycles" {
 	bad_plan a <<<"$A
 tasks: [{id: a, agent: sh, prompt: x}, {id: a, agent: sh, prompt: y}]"

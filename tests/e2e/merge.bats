@@ -137,6 +137,19 @@ clash() {
 	[[ ! -e fa ]]
 }
 
+@test "a target that there is not is told, also when nothing is to be merged" {
+	three_tasks
+	expect 4 pleach merge a --into nosuch
+	expect 4 pleach merge --all --into nosuch
+	has "$(stderr)" "branch nosuch: no such branch"
+	expect 0 pleach merge --all >/dev/null
+	for dry in "" --dry-run; do
+		expect 4 pleach merge --all --into nosuch $dry
+		has "$(stderr)" "branch nosuch: no such branch"
+		holds "$(expect 0 pleach --json merge --all --into main $dry)" ".merged == [] and .target == \"main\" and .dry_run == $([[ -n $dry ]] && echo true || echo false)"
+	done
+}
+
 @test "a target that moved meanwhile is merged, not overwritten" {
 	three_tasks
 	echo user >fu && git add fu && git commit -qm user
