@@ -9,7 +9,18 @@
 #include "error.h"
 
 /* What stands in an option's or argument's place, for completion. */
-enum option_kind { KIND_TEXT, KIND_FILE, KIND_DIR, KIND_TASK, KIND_WHO, KIND_AGENT, KIND_WORDS };
+enum option_kind {
+	KIND_TEXT,
+	KIND_FILE,
+	KIND_DIR,
+	KIND_TASK,
+	KIND_WHO,
+	KIND_AGENT,
+	KIND_PLAN,
+	KIND_BRANCH,
+	KIND_COMMAND,
+	KIND_WORDS
+};
 
 struct option {
 	const char *name;  /* long name, without dashes; NULL ends a table */

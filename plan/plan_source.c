@@ -234,8 +234,9 @@ static const char *suggest(const char *key, const char *const *known)
 	return right ? right : text_nearest(plain.len ? plain.data : key, known);
 }
 
+/* `*listed`: what there is was told already, with another key of the same mapping. */
 static int fail_key(struct plan_reader *r, const struct yaml_node *key, const char *const *known,
-                    const char *where)
+                    const char *where, bool *listed)
 {
 	_cleanup_free_ char *shown = text_safe(key->text, PLAN_SHOWN);
 	const char *right = suggest(key->text, known);
@@ -247,6 +248,9 @@ static int fail_key(struct plan_reader *r, const struct yaml_node *key, const ch
 	if (right)
 		return plan_fail(r, key, "unknown key %s in %s (did you mean %s?)", shown, where,
 		                 right);
+	if (*listed)
+		return plan_fail(r, key, "unknown key %s in %s", shown, where);
+	*listed = true;
 	_cleanup_buf_ struct buf list = BUF_INIT;
 	for (size_t i = 0; known[i]; i++)
 		buf_printf(&list, "%s%s", i ? " " : "", known[i]);
@@ -256,11 +260,12 @@ static int fail_key(struct plan_reader *r, const struct yaml_node *key, const ch
 int plan_check_keys(struct plan_reader *r, const struct yaml_node *map, const char *const *known,
                     const char *where)
 {
+	bool listed = false;
 	int status = 0;
 	for (size_t i = 0; i < map->count; i += 2) {
 		if (known_key(map->items[i]->text, known))
 			continue;
-		status = fail_key(r, map->items[i], known, where);
+		status = fail_key(r, map->items[i], known, where, &listed);
 		if (plan_note(r))
 			return -1;
 	}

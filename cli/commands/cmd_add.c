@@ -34,7 +34,7 @@ static const struct option add_options[] = {
      .repeat = true,
      .kind = KIND_TASK},
     {.name = "verify", .value = "CMD", .help = "proves the result; none: nothing does"},
-    {.name = "base", .value = "REV", .help = "where the work starts"},
+    {.name = "base", .value = "REV", .help = "where the work starts", .kind = KIND_BRANCH},
     {.name = "priority", .value = "N", .help = "higher first"},
     {.name = "when",
      .value = "WHEN",
@@ -42,7 +42,7 @@ static const struct option add_options[] = {
      .kind = KIND_WORDS,
      .words = "completed settled"},
     {.name = "timeout", .value = "DUR", .help = "time limit of an attempt"},
-    {.name = "plan", .value = "NAME", .help = "the plan it belongs to (adhoc)"},
+    {.name = "plan", .value = "NAME", .help = "the plan it belongs to (adhoc)", .kind = KIND_PLAN},
     {.name = "interactive", .letter = 'i', .help = "an interactive agent; attach at once"},
     {0}};
 

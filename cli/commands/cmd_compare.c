@@ -24,7 +24,7 @@ static const struct option compare_options[] = {
      .value = "REV",
      .help = "of branches: where they started (else: left the target)"},
     {.name = "jobs", .letter = 'j', .value = "N", .help = "so many at once (at most 4 by default)"},
-    {.name = "plan", .value = "PLAN", .help = "count all results of a plan"},
+    {.name = "plan", .value = "PLAN", .help = "count all results of a plan", .kind = KIND_PLAN},
     {.name = "by",
      .value = "WHAT",
      .help = "with --plan: a row for each agent (default) or task",

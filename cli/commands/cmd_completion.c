@@ -15,7 +15,8 @@
 /* What stands for the kind in a script: the words themselves, or where they come from. */
 static const char *kind_word(enum option_kind kind)
 {
-	static const char *const words[] = {"", "@file", "@dir", "@task", "@who", "@agent", ""};
+	static const char *const words[] = {"",       "@file", "@dir",    "@task",    "@who",
+	                                    "@agent", "@plan", "@branch", "@command", ""};
 
 	return words[kind];
 }
@@ -29,8 +30,29 @@ static void print_options(const struct option *options)
 	}
 }
 
-/* Lines `command|argument kind|options`: what all three scripts look their answers up in. */
-static void print_table(void)
+/* Lines `command|argument kind|options`. */
+static void print_line(const char *name, const struct command *c)
+{
+	printf("%s|%s|", name, kind_word(c->args));
+	print_options(c->options);
+	putchar('\n');
+}
+
+/* Lines `command|option|words or kind`, of those that take a value. */
+static void print_values(const char *name, const struct option *options)
+{
+	for (const struct option *o = options; o && o->name; o++) {
+		const char *kind = o->kind == KIND_WORDS ? o->words : kind_word(o->kind);
+
+		if (o->value)
+			printf("%s|--%s|%s\n", name, o->name, kind);
+		if (o->value && o->letter)
+			printf("%s|-%c|%s\n", name, o->letter, kind);
+	}
+}
+
+/* Under each of its names: what all three scripts look their answers up in. */
+static void print_tables(bool values)
 {
 	for (size_t i = 0; commands[i]; i++) {
 		const struct command *c = commands[i];
@@ -39,73 +61,134 @@ static void print_table(void)
 
 		if (c->hidden)
 			continue;
-		for (char *name = (char *)c->name; name; name = strsep(&aliases, ",")) {
-			if (!*name)
-				continue;
-			printf("%s|%s|", name, kind_word(c->args));
-			print_options(c->options);
-			putchar('\n');
+		for (const char *name = c->name; name; name = strsep(&aliases, ",")) {
+			if (*name && values)
+				print_values(name, c->options);
+			else if (*name)
+				print_line(name, c);
 		}
+	}
+	if (values) {
+		print_values("*", global_options);
+		return;
 	}
 	printf("*||");
 	print_options(global_options);
 	putchar('\n');
 }
 
-/* Lines `--option|words or kind`. */
-static void print_values(void)
-{
-	const struct option *tables[64] = {global_options};
-	size_t n = 1;
-
-	for (size_t i = 0; commands[i] && n < ARRAY_LEN(tables); i++)
-		tables[n++] = commands[i]->options;
-	for (size_t t = 0; t < n; t++)
-		for (const struct option *o = tables[t]; o && o->name; o++)
-			if (o->value && (o->kind != KIND_TEXT))
-				printf("--%s|%s\n", o->name,
-				       o->kind == KIND_WORDS ? o->words : kind_word(o->kind));
-}
-
+/* clang-format off */
 static const char bash_script[] =
-    "_pleach_words() {\n"
-    "	case $1 in\n"
-    "	@task|@who|@agent) pleach names \"${1#@}\" 2>/dev/null ;;\n"
-    "	*) printf '%s\\n' $1 ;;\n"
-    "	esac\n"
+    "_pleach_words() { # KIND DIR: candidates, one a line\n"
+    "\tcase $1 in\n"
+    "\t@task|@who|@agent|@plan) pleach ${2:+-C \"$2\"} names \"${1#@}\" 2>/dev/null ;;\n"
+    "\t@branch) git ${2:+-C \"$2\"} for-each-ref --format='%(refname:short)' refs/heads 2>/dev/null ;;\n"
+    "\t*) printf '%s\\n' $1 ;;\n"
+    "\tesac\n"
+    "}\n"
+    "_pleach_offer() { # CUR, candidates on stdin: one may hold what the shell would run\n"
+    "\tlocal word\n"
+    "\twhile IFS= read -r word; do\n"
+    "\t\tcase $word in\n"
+    "\t\t'') ;;\n"
+    "\t\t\"$1\"*) COMPREPLY+=(\"$(printf %q \"$word\")\") ;;\n"
+    "\t\tesac\n"
+    "\tdone\n"
+    "}\n"
+    "_pleach_offer_kind() { # KIND DIR CUR\n"
+    "\tcase $1 in\n"
+    "\t'') ;;\n"
+    "\t@file|@dir) COMPREPLY=($(compgen -f -- \"$3\")) ;;\n"
+    "\t*) _pleach_offer \"$3\" <<END\n"
+    "$(_pleach_words \"$1\" \"$2\")\n"
+    "END\n"
+    "\t;;\n"
+    "\tesac\n"
+    "}\n"
+    "_pleach_seconds() { # WORD: what may follow it\n"
+    "\t_pleach_table | sed -n \"s/^$1 \\([^|]*\\)|.*/\\1/p\"\n"
+    "}\n"
+    "_pleach_firsts() {\n"
+    "\t_pleach_table | sed '/^\\*/d; s/[ |].*//' | sort -u\n"
+    "}\n"
+    "_pleach_takes() { # COMMAND OPTION: the kind of its value; 1: it takes none\n"
+    "\tlocal command option kind\n"
+    "\twhile IFS='|' read -r command option kind; do\n"
+    "\t\tif [ \"$option\" = \"$2\" ] && { [ \"$command\" = '*' ] || [ \"$command\" = \"$1\" ]; }; then\n"
+    "\t\t\tprintf '%s\\n' \"$kind\"\n"
+    "\t\t\treturn 0\n"
+    "\t\tfi\n"
+    "\tdone <<END\n"
+    "$(_pleach_values)\n"
+    "END\n"
+    "\treturn 1\n"
+    "}\n"
+    "_pleach_line() { # COMMAND: kind of its arguments|options\n"
+    "\tlocal command rest\n"
+    "\twhile IFS='|' read -r command rest; do\n"
+    "\t\tif [ \"$command\" = \"$1\" ]; then\n"
+    "\t\t\tprintf '%s\\n' \"$rest\"\n"
+    "\t\t\treturn 0\n"
+    "\t\tfi\n"
+    "\tdone <<END\n"
+    "$(_pleach_table)\n"
+    "END\n"
+    "\treturn 1\n"
     "}\n"
     "_pleach() {\n"
-    "	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-    "	local cmd= two= i kind line\n"
-    "	for ((i = 1; i < COMP_CWORD; i++)); do\n"
-    "		case ${COMP_WORDS[i]} in -*) continue ;; esac\n"
-    "		if [ -z \"$cmd\" ]; then cmd=${COMP_WORDS[i]}; else two=\"$cmd ${COMP_WORDS[i]}\"; "
-    "break; fi\n"
-    "	done\n"
-    "	kind=$(_pleach_values | sed -n \"s/^$prev|//p\" | head -n 1)\n"
-    "	if [ \"$kind\" = @file ] || [ \"$kind\" = @dir ]; then COMPREPLY=($(compgen -f -- "
-    "\"$cur\")); return; fi\n"
-    "	if [ -n \"$kind\" ]; then COMPREPLY=($(compgen -W \"$(_pleach_words \"$kind\")\" -- "
-    "\"$cur\")); return; fi\n"
-    "	line=$(_pleach_table | grep -- \"^$two|\" || _pleach_table | grep -- \"^$cmd|\")\n"
-    "	case $cur in\n"
-    "	-*) COMPREPLY=($(compgen -W \"${line##*|} $(_pleach_table | sed -n 's/^\\*||//p')\" -- "
-    "\"$cur\")); return ;;\n"
-    "	esac\n"
-    "	if [ -z \"$cmd\" ]; then\n"
-    "		COMPREPLY=($(compgen -W \"$(_pleach_table | sed 's/[ |].*//' | sort -u)\" -- "
-    "\"$cur\")); return\n"
-    "	fi\n"
-    "	if [ -z \"$line\" ]; then\n"
-    "		COMPREPLY=($(compgen -W \"$(_pleach_table | sed -n \"s/^$cmd "
-    "\\([^|]*\\)|.*/\\1/p\")\" -- \"$cur\")); return\n"
-    "	fi\n"
-    "	kind=${line#*|}; kind=${kind%%|*}\n"
-    "	case $kind in\n"
-    "	@file|'') COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
-    "	*) COMPREPLY=($(compgen -W \"$(_pleach_words \"$kind\")\" -- \"$cur\")) ;;\n"
-    "	esac\n"
+    "\tlocal cur=${COMP_WORDS[COMP_CWORD]} cmd= group= arg= dir= word kind line i n\n"
+    "\tCOMPREPLY=()\n"
+    "\t[ \"$cur\" != = ] || cur=\n"
+    "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+    "\t\tword=${COMP_WORDS[i]}\n"
+    "\t\tif [ \"$word\" = -- ]; then\n"
+    "\t\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+    "\t\t\treturn\n"
+    "\t\tfi\n"
+    "\t\tcase $word in\n"
+    "\t\t-*)\n"
+    "\t\t\tkind=$(_pleach_takes \"$cmd\" \"$word\") || continue\n"
+    "\t\t\tn=$((i + 1))\n"
+    "\t\t\tif [ \"$n\" -lt \"$COMP_CWORD\" ] && [ \"${COMP_WORDS[n]}\" = = ]; then n=$((n + 1)); fi\n"
+    "\t\t\tif [ \"$n\" -ge \"$COMP_CWORD\" ]; then\n"
+    "\t\t\t\t_pleach_offer_kind \"$kind\" \"$dir\" \"$cur\"\n"
+    "\t\t\t\treturn\n"
+    "\t\t\tfi\n"
+    "\t\t\tcase $word in -C|--dir) dir=${COMP_WORDS[n]} ;; esac\n"
+    "\t\t\ti=$n\n"
+    "\t\t\t;;\n"
+    "\t\t*)\n"
+    "\t\t\tif [ -n \"$group\" ]; then\n"
+    "\t\t\t\tcmd=\"$group $word\" group=\n"
+    "\t\t\telif [ -n \"$cmd\" ]; then\n"
+    "\t\t\t\targ=$word\n"
+    "\t\t\telif _pleach_table | grep -q -- \"^$word \"; then\n"
+    "\t\t\t\tgroup=$word\n"
+    "\t\t\telse\n"
+    "\t\t\t\tcmd=$word\n"
+    "\t\t\tfi\n"
+    "\t\t\t;;\n"
+    "\t\tesac\n"
+    "\tdone\n"
+    "\tline=$(_pleach_line \"$cmd\")\n"
+    "\tcase $cur in\n"
+    "\t-*)\n"
+    "\t\t_pleach_offer \"$cur\" <<END\n"
+    "$(printf '%s\\n' ${line#*|} $(_pleach_line '*' | sed 's/.*|//'))\n"
+    "END\n"
+    "\t\treturn\n"
+    "\t\t;;\n"
+    "\tesac\n"
+    "\tif [ -n \"$group\" ]; then kind=\"$(_pleach_seconds \"$group\")\"\n"
+    "\telif [ -z \"$cmd\" ]; then kind=\"$(_pleach_firsts)\"\n"
+    "\telse kind=${line%%|*}\n"
+    "\tfi\n"
+    "\tif [ \"$kind\" = @command ]; then\n"
+    "\t\tif [ -n \"$arg\" ]; then kind=\"$(_pleach_seconds \"$arg\")\"; else kind=\"$(_pleach_firsts)\"; fi\n"
+    "\tfi\n"
+    "\t_pleach_offer_kind \"$kind\" \"$dir\" \"$cur\"\n"
     "}\n";
+/* clang-format on */
 
 static const char fish_script[] = "function __pleach_words\n"
                                   "	set -l words (commandline -opc) (commandline -ct)\n"
@@ -118,9 +201,9 @@ static const char fish_script[] = "function __pleach_words\n"
 static void print_bash(void)
 {
 	printf("_pleach_table() {\ncat <<'END'\n");
-	print_table();
+	print_tables(false);
 	printf("END\n}\n_pleach_values() {\ncat <<'END'\n");
-	print_values();
+	print_tables(true);
 	printf("END\n}\n%s", bash_script);
 }
 
@@ -193,12 +276,17 @@ static int print_agents(struct cli *cli)
 static int names_exec(struct cli *cli, struct error *err)
 {
 	const char *kind = cli->options.args[0];
-	_cleanup_json_ json_t *tasks = NULL, *team = NULL;
+	_cleanup_json_ json_t *tasks = NULL, *team = NULL, *status = NULL;
 
 	if (strcmp(kind, "agent") == 0)
 		return print_agents(cli);
 	if (cli_connect_running(cli, err) != 1)
 		return 0;
+	if (strcmp(kind, "plan") == 0) {
+		if (rpc_client_ask(cli->client, "status", NULL, false, &status, err) == 0)
+			print_field_of(json_sub(status, "plans"), "name");
+		return 0;
+	}
 	if (cli_list_tasks(cli, NULL, true, &tasks, err) == 0)
 		print_field_of(json_sub(tasks, "tasks"), "key");
 	if (strcmp(kind, "who") == 0 &&
@@ -209,7 +297,7 @@ static int names_exec(struct cli *cli, struct error *err)
 
 const struct command command_names = {
     .name = "names",
-    .usage = "task | who | agent",
+    .usage = "task | who | agent | plan",
     .summary = "names, for completion",
     .options = no_options,
     .least_args = 1,

@@ -31,5 +31,6 @@ const struct command command_help = {
     .summary = "how a command is used",
     .options = no_options,
     .most_args = 2,
+    .args = KIND_COMMAND,
     .exec = help_exec,
 };

@@ -12,7 +12,10 @@
 
 static const struct option merge_options[] = {
     {.name = "all", .help = "every completed task that has not landed"},
-    {.name = "into", .value = "BRANCH", .help = "another target than the plan's"},
+    {.name = "into",
+     .value = "BRANCH",
+     .help = "another target than the plan's",
+     .kind = KIND_BRANCH},
     {.name = "squash", .help = "one commit a task"},
     {.name = "dry-run", .help = "say what would happen; nothing moves"},
     {0}};

@@ -29,7 +29,7 @@ static const struct option list_options[] = {
      .repeat = true,
      .kind = KIND_WORDS,
      .words = STATUS_WORDS},
-    {.name = "plan", .value = "P", .help = "only this plan's"},
+    {.name = "plan", .value = "P", .help = "only this plan's", .kind = KIND_PLAN},
     {0}};
 
 static void add_task_row(struct table *table, const json_t *task, json_t *index)

@@ -7,7 +7,10 @@
 #include "print.h"
 
 static const struct option undo_options[] = {
-    {.name = "into", .value = "BRANCH", .help = "another target than where something landed last"},
+    {.name = "into",
+     .value = "BRANCH",
+     .help = "another target than where something landed last",
+     .kind = KIND_BRANCH},
     {0}};
 
 static void print_undone(const struct cli *cli, const json_t *result)

@@ -13,7 +13,7 @@
 #include "text.h"
 
 static const struct option usage_options[] = {
-    {.name = "plan", .value = "P", .help = "only this plan's"},
+    {.name = "plan", .value = "P", .help = "only this plan's", .kind = KIND_PLAN},
     {.name = "by",
      .value = "WHAT",
      .help = "task (default), agent, plan or day",

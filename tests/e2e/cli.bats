@@ -48,6 +48,47 @@ load helper
 	expect 2 pleach completion
 }
 
+# completes WORD…: what bash would offer for the last of them
+completes() {
+	COMP_WORDS=(pleach "$@") COMP_CWORD=$# COMPREPLY=()
+	_pleach
+	echo "${COMPREPLY[*]}"
+}
+
+@test "completion offers what fits the place" {
+	plan <<-'Y'
+	tasks: [{id: alpha, prompt: 'echo a >fa'}]
+	Y
+	expect 0 pleach run --headless >/dev/null
+	git branch other
+	git branch 'x$(touch${IFS}run)'
+	. <(pleach completion bash)
+	is status "$(completes sta)"
+	is "add answer list output retry show stop update wait" "$(completes task "" | xargs -n 1 | sort | xargs)"
+	for dir in -C --dir; do is status "$(completes $dir "$REPO" sta)"; done
+	is status "$(completes --dir = "$REPO" sta)"
+	is alpha "$(completes -C "$REPO" diff al)"
+	is "agent day plan task" "$(completes usage --by '' | xargs -n 1 | sort | xargs)"
+	is "agent task" "$(completes compare --by '' | xargs -n 1 | sort | xargs)"
+	is main "$(completes merge --into ma)"
+	is main "$(completes merge --into = ma)"
+	is "" "$(completes merge --into al)"
+	has "$(completes merge alpha --into x)" '\$\(' # as it has to be typed
+	[[ ! -e run ]]
+	is alpha "$(completes merge --into main al)"
+	is p "$(completes ls --plan '')"
+	is p "$(completes task list --plan '')"
+	is "" "$(completes run --name '')"
+	has " $(completes help '') " " merge "
+	is "add list pause remove resume" "$(completes help team '' | xargs -n 1 | sort | xargs)"
+	is --priority "$(completes task update --pri)"
+	is --json "$(completes ls --js)"
+	cd /
+	is main "$(completes -C "$REPO" merge --into ma)"
+	is alpha "$(completes -C "$REPO" diff al)"
+	cd "$REPO"
+}
+
 @test "options stand anywhere before --" {
 	expect 0 pleach status --json -C "$REPO" >/dev/null
 	cd /
