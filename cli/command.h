@@ -34,6 +34,7 @@ enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 struct cli {
 	const struct command *command; /* NULL: bare pleach */
+	const char *group;             /* only the first of two words was given, and -h */
 	struct options options;
 	bool json, quiet, verbose, no_input;
 	enum color color;
@@ -70,10 +71,13 @@ extern const struct option global_options[];
 const struct command *command_find(const char *name);
 /* True when the word is the first of two ("task"). */
 bool command_is_group(const char *word);
+bool command_is_in_group(const struct command *command, const char *word);
 /* The nearest name or NULL. Borrowed. */
 const char *command_nearest(const char *name);
 
 /* help.c: text on stdout. */
 void help_print(const struct command *command);
+/* The commands that begin with that word ("task"). */
+void help_print_group(const char *group);
 
 #endif

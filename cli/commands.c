@@ -67,11 +67,15 @@ static bool starts_group(const char *names, const char *word)
 	return false;
 }
 
+bool command_is_in_group(const struct command *command, const char *word)
+{
+	return starts_group(command->name, word) || starts_group(command->aliases, word);
+}
+
 bool command_is_group(const char *word)
 {
 	for (size_t i = 0; commands[i]; i++)
-		if (starts_group(commands[i]->name, word) ||
-		    starts_group(commands[i]->aliases, word))
+		if (command_is_in_group(commands[i], word))
 			return true;
 	return false;
 }

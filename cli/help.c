@@ -19,19 +19,30 @@ static void print_option(const struct option *option)
 	       option->repeat ? " (may be repeated)" : "");
 }
 
+static void print_command(const struct command *c)
+{
+	_cleanup_free_ char *name =
+	    c->aliases ? xasprintf("%s, %s", c->name, c->aliases) : xstrdup(c->name);
+
+	printf("  %-*s %s\n", NAME_COLUMNS, name, c->summary);
+}
+
+void help_print_group(const char *group)
+{
+	printf("usage: pleach %s COMMAND [ARGUMENT…]\n\ncommands:\n", group);
+	for (size_t i = 0; commands[i]; i++)
+		if (!commands[i]->hidden && command_is_in_group(commands[i], group))
+			print_command(commands[i]);
+	printf("\nMore: pleach %s COMMAND -h\n", group);
+}
+
 static void print_all(void)
 {
 	printf("usage: pleach [OPTION…] COMMAND [ARGUMENT…]\n\n"
 	       "Runs a team of coding agents on this git repository.\n\ncommands:\n");
-	for (size_t i = 0; commands[i]; i++) {
-		const struct command *c = commands[i];
-		_cleanup_free_ char *name = NULL;
-
-		if (c->hidden)
-			continue;
-		name = c->aliases ? xasprintf("%s, %s", c->name, c->aliases) : xstrdup(c->name);
-		printf("  %-*s %s\n", NAME_COLUMNS, name, c->summary);
-	}
+	for (size_t i = 0; commands[i]; i++)
+		if (!commands[i]->hidden)
+			print_command(commands[i]);
 	printf("\noptions, anywhere before --:\n");
 	for (const struct option *o = global_options; o->name; o++)
 		print_option(o);

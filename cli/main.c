@@ -58,13 +58,15 @@ static int find_command(struct cli *cli, char ***argv, struct error *err)
 			cli->command = command_find(both);
 			return cli->command ? 0 : unknown_command(both, err);
 		}
-		if (options_flag(&cli->options, "help"))
+		if (options_flag(&cli->options, "help")) {
+			cli->group = first;
 			return 0;
+		}
 	}
 	cli->command = command_find(first);
 	if (!cli->command && command_is_group(first))
-		return error_set(err, ERROR_INVALID, "%s: which? (pleach --help lists them)",
-		                 first);
+		return error_set(err, ERROR_INVALID, "%s: which? (pleach %s -h lists them)",
+		                 first, first);
 	return cli->command ? 0 : unknown_command(first, err);
 }
 
@@ -125,7 +127,10 @@ static int run_command(struct cli *cli, struct error *err)
 	const struct command *command = cli->command ? cli->command : &command_home;
 
 	if (options_flag(&cli->options, "help")) {
-		help_print(cli->command);
+		if (cli->group)
+			help_print_group(cli->group);
+		else
+			help_print(cli->command);
 		return 0;
 	}
 	if (options_flag(&cli->options, "version"))

@@ -125,7 +125,8 @@ static int dump_ascii(const char *text, size_t len, void *out)
 void jsonl_add_ascii(struct buf *out, const json_t *value)
 {
 	json_dump_callback(value, dump_ascii, out,
-	                   JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+	                   JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII |
+	                       JSON_REAL_PRECISION(15));
 	buf_add(out, "\n", 1);
 }
 

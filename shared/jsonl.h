@@ -32,6 +32,8 @@ json_t *jsonl_parse(const char *text, size_t len, struct error *err);
 void jsonl_write(struct buf *out, const json_t *value);
 /* Appends compact JSON and a newline. */
 void jsonl_add(struct buf *out, const json_t *value);
+/* The same value, for output: numbers in as few digits as they have. */
+void jsonl_add_shown(struct buf *out, const json_t *value);
 /* The same value, for a terminal: printable ASCII, everything else escaped. */
 void jsonl_add_ascii(struct buf *out, const json_t *value);
 /* Compact text, keys in order of insertion; caller frees. */

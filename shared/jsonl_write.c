@@ -1,13 +1,20 @@
 /* Values as compact JSON text: byte for byte what jansson's own encoder writes, at a fraction of
  * its cost (it prints the address of each container into a table to find circles, and hands on each
  * piece by itself). Owns no value; must not be given a value that holds itself. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "jsonl.h"
 #include "mem.h"
 
-static void write_value(struct buf *out, const json_t *value, bool sorted);
+enum form {
+	FORM_PLAIN,
+	FORM_SORTED,
+	FORM_SHOWN /* for people and scripts, not for digests: numbers without their noise */
+};
+
+static void write_value(struct buf *out, const json_t *value, enum form form);
 
 /* Numbers with a point, and strings that must be escaped: rare, and jansson's business. */
 static void write_by_jansson(struct buf *out, const json_t *value)
@@ -74,6 +81,20 @@ static void write_integer(struct buf *out, json_int_t number)
 	buf_add(out, at, (size_t)(text + sizeof text - at));
 }
 
+/* 0.083 where all 17 digits would be 0.083000000000000004; false: it would not be the same. */
+static bool write_short(struct buf *out, double number)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%.15g", number);
+	if (strtod(text, NULL) != number || strpbrk(text, "en"))
+		return false;
+	buf_add_str(out, text);
+	if (!strchr(text, '.')) /* it stays one with a point */
+		buf_add_str(out, ".0");
+	return true;
+}
+
 static int compare_keys(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -87,14 +108,14 @@ static bool is_among(const char *key, const char *const *keys)
 	return false;
 }
 
-static void write_member(struct buf *out, const char *key, const json_t *value, bool sorted,
+static void write_member(struct buf *out, const char *key, const json_t *value, enum form form,
                          bool first)
 {
 	if (!first)
 		buf_add(out, ",", 1);
 	write_key(out, key);
 	buf_add(out, ":", 1);
-	write_value(out, value, sorted);
+	write_value(out, value, form);
 }
 
 static void write_sorted(struct buf *out, const json_t *object, const char *const *without)
@@ -111,13 +132,13 @@ static void write_sorted(struct buf *out, const json_t *object, const char *cons
 	qsort(keys, n, sizeof *keys, compare_keys);
 	buf_add(out, "{", 1);
 	for (size_t i = 0; i < n; i++)
-		write_member(out, keys[i], json_object_get(object, keys[i]), true, i == 0);
+		write_member(out, keys[i], json_object_get(object, keys[i]), FORM_SORTED, i == 0);
 	buf_add(out, "}", 1);
 	if (keys != few)
 		free(keys);
 }
 
-static void write_object(struct buf *out, const json_t *object)
+static void write_object(struct buf *out, const json_t *object, enum form form)
 {
 	bool first = true;
 	const char *key;
@@ -125,34 +146,34 @@ static void write_object(struct buf *out, const json_t *object)
 
 	buf_add(out, "{", 1);
 	json_object_foreach ((json_t *)object, key, item) {
-		write_member(out, key, item, false, first);
+		write_member(out, key, item, form, first);
 		first = false;
 	}
 	buf_add(out, "}", 1);
 }
 
-static void write_array(struct buf *out, const json_t *array, bool sorted)
+static void write_array(struct buf *out, const json_t *array, enum form form)
 {
 	buf_add(out, "[", 1);
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		if (i)
 			buf_add(out, ",", 1);
-		write_value(out, json_array_get(array, i), sorted);
+		write_value(out, json_array_get(array, i), form);
 	}
 	buf_add(out, "]", 1);
 }
 
-static void write_value(struct buf *out, const json_t *value, bool sorted)
+static void write_value(struct buf *out, const json_t *value, enum form form)
 {
 	switch (json_typeof(value)) {
 	case JSON_OBJECT:
-		if (sorted)
+		if (form == FORM_SORTED)
 			write_sorted(out, value, NULL);
 		else
-			write_object(out, value);
+			write_object(out, value, form);
 		break;
 	case JSON_ARRAY:
-		write_array(out, value, sorted);
+		write_array(out, value, form);
 		break;
 	case JSON_STRING:
 		if (!write_text(out, json_string_value(value), json_string_length(value)))
@@ -162,7 +183,8 @@ static void write_value(struct buf *out, const json_t *value, bool sorted)
 		write_integer(out, json_integer_value(value));
 		break;
 	case JSON_REAL:
-		write_by_jansson(out, value);
+		if (form != FORM_SHOWN || !write_short(out, json_real_value(value)))
+			write_by_jansson(out, value);
 		break;
 	case JSON_TRUE:
 		buf_add(out, "true", 4);
@@ -179,7 +201,13 @@ static void write_value(struct buf *out, const json_t *value, bool sorted)
 void jsonl_write(struct buf *out, const json_t *value)
 {
 	if (value)
-		write_value(out, value, false);
+		write_value(out, value, FORM_PLAIN);
+}
+
+void jsonl_add_shown(struct buf *out, const json_t *value)
+{
+	write_value(out, value, FORM_SHOWN);
+	buf_add(out, "\n", 1);
 }
 
 void jsonl_write_sorted(struct buf *out, const json_t *object, const char *const *without)

@@ -12,6 +12,10 @@ static int help_exec(struct cli *cli, struct error *err)
 	                                       : NULL;
 	const struct command *command = name ? command_find(name) : NULL;
 
+	if (name && !command && command_is_group(name)) {
+		help_print_group(name);
+		return 0;
+	}
 	if (name && !command) {
 		_cleanup_free_ char *shown = text_safe(name, 80);
 		const char *near = command_nearest(name);

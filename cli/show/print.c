@@ -114,7 +114,7 @@ void print_add_json(struct buf *out, const json_t *value, int fd)
 	if (isatty(fd))
 		jsonl_add_ascii(out, value);
 	else
-		jsonl_add(out, value);
+		jsonl_add_shown(out, value);
 }
 
 int print_json(const json_t *value)

@@ -15,6 +15,14 @@ load helper
 	expect 4 pleach help mrege
 	has "$(stderr)" merge
 	has "$(expect 0 pleach run --help)" --detach-after
+	is "task list task show task add task update task wait task stop task retry task answer task output" \
+		"$(echo $(for w in list show add update wait stop retry answer output; do expect 0 pleach task -h | grep -o "task $w" | head -n 1; done))"
+	lacks "$(pleach task -h)" doctor
+	has "$(expect 0 pleach team -h)" "team resume"
+	lacks "$(pleach team -h)" "task show"
+	is "$(pleach team -h)" "$(expect 0 pleach help team)"
+	expect 2 pleach team
+	has "$(stderr)" "(pleach team -h lists them)"
 	has "$(expect 0 pleach task wait --help)" --timeout
 	is "" "$(survivors)"
 }

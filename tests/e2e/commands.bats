@@ -25,6 +25,11 @@ done_plan() {
 		and (.output | contains("said-by-a")) and .landing.state == "none" and (.seconds | type) == "number"'
 	holds "$json" '[.base, .head, .verify.head, .verify.tree] | all(.[]; test("^[0-9a-f]{40}$"))'
 	holds "$json" '[.created_at, .started_at, .finished_at] | all(.[]; test("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\\.[0-9]{3}Z$"))'
+	# Times are told to the millisecond, without the noise behind it.
+	pleach --json task show a | grep -qE '"seconds":[0-9]+\.[0-9]{1,3}[,}]'
+	pleach --json task list >"$W/list"
+	run grep -oE 'seconds":[0-9]+\.[0-9]{4,}' "$W/list"
+	is "" "$output"
 	holds "$(pleach --json task show b)" '.error.code == "agent_exit" and (.error.message | type) == "string" and .metadata == null'
 	holds "$(pleach --json task show c)" '.started_at == null and .finished_at == null and .owner == null and .head == null'
 }

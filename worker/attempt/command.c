@@ -144,7 +144,7 @@ static void command_ended(uv_poll_t *poll, int status, int events)
 		c->end.status = SIGKILL;
 	}
 	c->reaped = true;
-	c->end.seconds = (double)(uv_hrtime() - c->started) / 1e9;
+	c->end.seconds = (double)((uv_hrtime() - c->started) / 1000000) / 1000.0;
 	if (c->held)
 		command_clean(c); /* what runs beside it is not its own */
 	else
