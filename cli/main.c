@@ -65,8 +65,8 @@ static int find_command(struct cli *cli, char ***argv, struct error *err)
 	}
 	cli->command = command_find(first);
 	if (!cli->command && command_is_group(first))
-		return error_set(err, ERROR_INVALID, "%s: which? (pleach %s -h lists them)",
-		                 first, first);
+		return error_set(err, ERROR_INVALID, "%s: which? (pleach %s -h lists them)", first,
+		                 first);
 	return cli->command ? 0 : unknown_command(first, err);
 }
 

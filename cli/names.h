@@ -9,8 +9,9 @@ int names_json(const struct cli *cli, size_t from, json_t **out, struct error *e
 /* Params with one name under `field`; none when the argument was not given: then the
  * coordinator takes the caller's own. */
 json_t *names_params(const struct cli *cli, size_t at, const char *field);
-/* These tasks and those that they speak of (what they wait for, are stuck behind, are tried as; with
- * `all` also who waits for them), which are asked for: by id, for names_find. New reference. */
+/* These tasks and those that they speak of (what they wait for, are stuck behind, are tried as;
+ * with `all` also who waits for them), which are asked for: by id, for names_find. New reference.
+ */
 json_t *names_index(struct cli *cli, const json_t *tasks, bool all);
 /* A task_find_fn over such an index. */
 const json_t *names_find(void *index, json_int_t id);

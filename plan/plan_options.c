@@ -55,8 +55,7 @@ static int set_priority(struct plan_reader *r, const char *text, json_t *fields)
 	node.integer = strtoll(text, &end, 10);
 	if (!*text || *end)
 		return plan_fail(r, NULL, "--priority must be a whole number");
-	if (plan_value_integer(r, &node, "--priority", -PRIORITY_MAX, PRIORITY_MAX,
-	                       &value))
+	if (plan_value_integer(r, &node, "--priority", -PRIORITY_MAX, PRIORITY_MAX, &value))
 		return -1;
 	json_object_set_new(fields, "priority", value);
 	return 0;
@@ -287,8 +286,8 @@ int plan_task_make(const struct plan_context *ctx, const struct plan_task_option
 	if (plan_sources_read_config(&r, NULL, true) || plan_config_read(&r))
 		return -1;
 	/* The files were read: from here on a mistake is the command line's. */
-	struct plan_source line = {
-	    .name = (char *)(options->command ? options->command : "options")};
+	struct plan_source line = {.name =
+	                               (char *)(options->command ? options->command : "options")};
 	r.at = &line;
 	if (check_options(&r, options) || set_options(&r, options, said))
 		return -1;

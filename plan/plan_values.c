@@ -41,10 +41,11 @@ int plan_refuse_null(struct plan_reader *r, const struct yaml_node *n, const cha
 {
 	if (!plan_is_null(n))
 		return 0;
-	return plan_fail(r, n,
-	                 "%s must be text, and here is none (write it; the word null is text only in "
-	                 "quotes)",
-	                 what);
+	return plan_fail(
+	    r, n,
+	    "%s must be text, and here is none (write it; the word null is text only in "
+	    "quotes)",
+	    what);
 }
 
 int plan_value_text(struct plan_reader *r, const struct yaml_node *n, const char *what,

@@ -104,9 +104,9 @@ void proc_signal_group(const struct proc *proc, int signal);
 /* SIGKILL to exactly that process: by a pidfd, and only while its start time is right. */
 void proc_kill_pid(const struct proc *proc);
 
-/* First of all in main: where the program was started without stdin, stdout or stderr, the next file
- * or socket that is opened would become it, and be written to. /dev/null takes the place, opened the
- * wrong way round, so that reading and writing still fail. */
+/* First of all in main: where the program was started without stdin, stdout or stderr, the next
+ * file or socket that is opened would become it, and be written to. /dev/null takes the place,
+ * opened the wrong way round, so that reading and writing still fail. */
 void proc_guard_std(void);
 
 /* Full path of a program as a shell would find it in `path` (NULL: $PATH), or NULL.

@@ -335,8 +335,7 @@ static char *story_waits(const json_t *waits)
 static char *story_pending(const json_t *task, task_find_fn find, void *context)
 {
 	double delay = json_num(task, "delay_seconds", 0);
-	_cleanup_free_ char *names =
-	    names_of(json_object_get(task, "blocked_by"), find, context);
+	_cleanup_free_ char *names = names_of(json_object_get(task, "blocked_by"), find, context);
 	char time[32];
 
 	if (json_sub(task, "waits"))

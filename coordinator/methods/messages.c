@@ -267,10 +267,10 @@ static int send_to(struct request *r, struct message_new m, const struct teammat
 		m.to = t->name;
 	id = store_message_add(r->c->store, &m);
 	record_sent(r->c, &m, id, t);
-	json_array_append_new(sent, json_pack("{s:s, s:s?, s:s, s:I, s:s}", "teammate", t->name,
-	                                      "key", t->key, "state",
-	                                      t->attempt ? "sent" : "queued", "id", (json_int_t)id,
-	                                      "when", when_told(r->c, t)));
+	json_array_append_new(sent,
+	                      json_pack("{s:s, s:s?, s:s, s:I, s:s}", "teammate", t->name, "key",
+	                                t->key, "state", t->attempt ? "sent" : "queued", "id",
+	                                (json_int_t)id, "when", when_told(r->c, t)));
 	messages_deliver_later(r->c, t);
 	return 0;
 }

@@ -431,12 +431,12 @@ int method_task_locate(struct request *r, struct error *err)
 		branch = task_branch(row.plan_name, row.key);
 	if (row.kind == KIND_CHOICE)
 		alternative = first_alternative(r->c, row.id);
-	request_reply(
-	    r, json_pack("{s:I, s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:b, s:o, s:s?}", "id",
-	                 (json_int_t)row.id, "key", row.key, "branch", branch, "base", row.base,
-	                 "head", row.head, "slot", running ? attempt.slot : NULL, "attempt",
-	                 json_int_or_null(row.attempt, 0), "running", running, "attempts",
-	                 attempts_of(r->c->store, row.id), "alternative", alternative));
+	request_reply(r, json_pack("{s:I, s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:b, s:o, s:s?}", "id",
+	                           (json_int_t)row.id, "key", row.key, "branch", branch, "base",
+	                           row.base, "head", row.head, "slot",
+	                           running ? attempt.slot : NULL, "attempt",
+	                           json_int_or_null(row.attempt, 0), "running", running, "attempts",
+	                           attempts_of(r->c->store, row.id), "alternative", alternative));
 	return 0;
 }
 
