@@ -99,29 +99,51 @@ static bool is_unverified(struct cli *cli, const json_t *key)
 	       !json_sub(task, "verify");
 }
 
+/* Something was asked for that did not land. */
+static bool is_any_left(const json_t *result)
+{
+	static const char *const lists[] = {"conflicts", "verify_failed", "refused", "stopped"};
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		if (json_array_size(json_object_get(result, lists[i])))
+			return true;
+	return false;
+}
+
 static void print_merged(struct cli *cli, const json_t *result, bool dry_run)
 {
 	const char *target = json_text(result, "target"), *after = json_text(result, "after");
-	const json_t *merged = json_sub(result, "merged"), *verify = json_sub(result, "verify");
+	const char *before = json_text(result, "before");
+	const json_t *landed = json_sub(result, "landed"), *verify = json_sub(result, "verify");
+	bool moves = before && after && strcmp(before, after) != 0;
 	struct line line;
-	json_t *key;
+	json_t *item;
 	char time[32];
 	size_t i;
 
+	target = target && *target ? target : "the target";
 	line_begin(&line, print_width(cli), cli->colored);
-	json_array_foreach (merged, i, key) {
+	json_array_foreach (landed, i, item) {
 		line_add(&line, STYLE_GREEN, "✓ ");
-		line_addf(&line, STYLE_BOLD, "%s", json_string_value(key));
-		if (is_unverified(cli, key))
+		line_addf(&line, STYLE_BOLD, "%s", json_text(item, "key"));
+		if (json_flag(item, "already"))
+			line_addf(&line, STYLE_PLAIN, "  already in %s since %.7s", target,
+			          json_text(item, "commit"));
+		else if (is_unverified(cli, json_object_get(item, "key")))
 			line_add(&line, STYLE_YELLOW, "  unverified");
 		line_print(&line);
 	}
-	if (!json_array_size(merged)) {
-		line_add(&line, STYLE_PLAIN, "nothing to merge");
+	if (!json_array_size(landed)) {
+		line_add(&line, STYLE_PLAIN,
+		         !is_any_left(result) ? "nothing to merge"
+		         : dry_run            ? "nothing would land"
+		                              : "nothing landed");
+	} else if (!moves) {
+		line_addf(&line, STYLE_PLAIN, "%s stays at %.7s: nothing to move", target,
+		          after ? after : "its commit");
 	} else {
-		line_addf(&line, STYLE_PLAIN, "%s %s", target ? target : "the target",
-		          dry_run ? "would be at" : "is at");
-		line_addf(&line, STYLE_PLAIN, " %.7s", after ? after : "?");
+		line_addf(&line, STYLE_PLAIN, "%s %s", target, dry_run ? "would be at" : "is at");
+		line_addf(&line, STYLE_PLAIN, " %.7s", after);
 		if (verify) {
 			text_format_duration(json_num(verify, "seconds", 0), time);
 			line_addf(&line, STYLE_DIM, "   verified %s", time);

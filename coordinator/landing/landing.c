@@ -200,6 +200,14 @@ void landing_forget(struct coordinator *c, int64_t task)
 
 /* ---- what git is told ---- */
 
+/* What is written of the task's landing. New reference; NULL: it has not landed. */
+static json_t *landed_detail(const struct task_row *task)
+{
+	if (task->landing != LANDING_LANDED || !task->landing_detail)
+		return NULL;
+	return jsonl_parse(task->landing_detail, strlen(task->landing_detail), NULL);
+}
+
 /* A blocker that lands, or landed, squashed: its commits are not in the target, only what
  * they made. */
 static bool lands_squashed(struct coordinator *c, int64_t id)
@@ -207,17 +215,16 @@ static bool lands_squashed(struct coordinator *c, int64_t id)
 	_cleanup_task_ struct task_row task = {0};
 	_cleanup_json_ json_t *detail = NULL;
 	struct queue_row row = {0};
-	bool squash;
+	bool squash = false;
 
 	if (store_queue_get(c->store, id, &row)) {
 		squash = row.squash;
 		queue_row_finish(&row);
-		return squash;
 	}
-	if (!store_task_get(c->store, id, &task) || task.landing != LANDING_LANDED ||
-	    !task.landing_detail)
-		return false;
-	detail = jsonl_parse(task.landing_detail, strlen(task.landing_detail), NULL);
+	/* Queued once more it has landed all the same. */
+	if (squash || !store_task_get(c->store, id, &task))
+		return squash;
+	detail = landed_detail(&task);
 	return json_flag(detail, "squash");
 }
 
@@ -266,13 +273,25 @@ static char *message_of(const struct task_row *task, const json_t *text, const j
 	return xasprintf("%s\n\n%s\n", *said ? said : task->key, trailer);
 }
 
-json_t *landing_item(struct coordinator *c, int64_t id, bool squash)
+/* What has landed there is looked for by that commit: it need not land again. */
+static void add_landed(json_t *item, const struct task_row *task, const char *target)
+{
+	_cleanup_json_ json_t *detail = landed_detail(task);
+	const char *there = json_text(detail, "target");
+
+	if (!there || strcmp(there, target) != 0)
+		return;
+	json_object_set(item, "landed", json_object_get(detail, "commit"));
+	json_object_set_new(item, "landed_squashed", json_boolean(json_flag(detail, "squash")));
+}
+
+json_t *landing_item(struct coordinator *c, int64_t id, const char *target, bool squash)
 {
 	_cleanup_free_ int64_t *blockers = store_task_blockers(c->store, id);
 	_cleanup_task_ struct task_row task = {0};
 	_cleanup_json_ json_t *text = NULL, *policy = NULL, *resolves = NULL;
 	_cleanup_free_ char *message = NULL;
-	json_t *after = json_array();
+	json_t *after = json_array(), *item;
 	bool base_landed = false;
 
 	if (!store_task_get(c->store, id, &task) || !task.head) {
@@ -288,13 +307,15 @@ json_t *landing_item(struct coordinator *c, int64_t id, bool squash)
 		base_landed = base_landed || lands_squashed(c, blockers[i]);
 	}
 	/* What resolves a conflict is both sides already: it can only be merged whole. */
-	return json_pack(
+	item = json_pack(
 	    "{s:I, s:s, s:s, s:s?, s:b, s:o, s:o, s:b, s:b, s:b, s:O?}", "task", (json_int_t)id,
 	    "key", task.key, "head", task.head, "base", task.base, "base_landed",
 	    base_landed && !resolves, "after", after, "message", json_text_or_null(message),
 	    "squash", squash && !resolves, "commit",
 	    json_text(policy, "message") || json_flag(policy, "sign") || json_flag(policy, "hooks"),
 	    "resolve", json_text(policy, "resolve") && !resolves, "resolves", resolves);
+	add_landed(item, &task, target);
+	return item;
 }
 
 json_t *landing_weave_request(struct coordinator *c, const char *target, json_t *items,

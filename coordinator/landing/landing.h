@@ -53,7 +53,7 @@ void landing_enqueue_all(struct coordinator *c, const int64_t *tasks);
 /* In a step: looked at after the commit. target NULL: all. */
 void landing_kick(struct coordinator *c, const char *target);
 /* An item of `pleach-git weave`. New reference; NULL when the task is gone. */
-json_t *landing_item(struct coordinator *c, int64_t task, bool squash);
+json_t *landing_item(struct coordinator *c, int64_t task, const char *target, bool squash);
 /* The rest of such a request: {"target","items","landed","sign","env"}. Takes items. */
 json_t *landing_weave_request(struct coordinator *c, const char *target, json_t *items,
                               int64_t plan);
@@ -107,6 +107,8 @@ void landing_record_end(struct coordinator *c, const char *target, const struct 
 bool landing_is_asked(const struct coordinator *c, int64_t task);
 /* After the step that wrote it. */
 void landing_tell(struct coordinator *c, const json_t *told);
+/* Nothing moved, and that is where the target stands. */
+void landing_tell_tip(struct coordinator *c, const char *target, const char *tip);
 /* The target has moved: from, to. */
 void landing_tell_moved(struct coordinator *c, const char *target, const char *before,
                         const char *after, const json_t *verify);

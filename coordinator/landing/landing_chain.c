@@ -128,7 +128,8 @@ static json_t *next_items(struct lane *lane, size_t held, size_t room, int64_t *
 		    !store_queue_get(lane->c->store, tasks[i], &row))
 			continue;
 		*plan = *plan ? *plan : task.plan;
-		json_array_append_new(items, landing_item(lane->c, tasks[i], row.squash));
+		json_array_append_new(items,
+		                      landing_item(lane->c, tasks[i], lane->target, row.squash));
 		queue_row_finish(&row);
 	}
 	return items;

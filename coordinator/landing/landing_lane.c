@@ -320,6 +320,9 @@ static bool set_aside(struct lane *lane, enum landing_fate fate)
 		lane_fail_stored(lane, &err);
 		return false;
 	}
+	/* All before it in the chain has landed or left it. */
+	if (lane->chain->before)
+		landing_tell_tip(lane->c, lane->target, lane->chain->before);
 	landing_tell(lane->c, told);
 	settled(lane);
 	chain_pop(lane);

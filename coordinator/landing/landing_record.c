@@ -71,6 +71,8 @@ void landing_record_landed(struct coordinator *c, const char *target, const json
 		note(told, id, FATE_LANDED, json_incref(step));
 		if (!store_task_get(c->store, id, &task) || !is_still(&task, step))
 			continue;
+		if (json_flag(step, "already"))
+			continue; /* as it is written down */
 		set_landing(c, id, LANDING_LANDED,
 		            json_pack("{s:s?, s:o, s:b, s:s, s:O?}", "commit", after, "at",
 		                      now_json(), "squash", json_flag(step, "squash"), "target",

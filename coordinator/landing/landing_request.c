@@ -164,6 +164,19 @@ void landing_tell(struct coordinator *c, const json_t *told)
 	}
 }
 
+void landing_tell_tip(struct coordinator *c, const char *target, const char *tip)
+{
+	for (struct merge_request *request = c->landings->requests; request;
+	     request = request->next) {
+		if (strcmp(request->target, target) != 0)
+			continue;
+		if (!request->before)
+			request->before = xstrdup(tip);
+		free(request->after);
+		request->after = xstrdup(tip);
+	}
+}
+
 void landing_tell_moved(struct coordinator *c, const char *target, const char *before,
                         const char *after, const json_t *verify)
 {
@@ -222,7 +235,8 @@ static void rehearse(struct coordinator *c, struct merge_request *request,
 	json_t *items = json_array(), *asked;
 
 	for (size_t i = 0; i < order->n; i++)
-		json_array_append_new(items, landing_item(c, order->tasks[i], squash));
+		json_array_append_new(items,
+		                      landing_item(c, order->tasks[i], request->target, squash));
 	store_task_get(c->store, order->tasks[0], &first);
 	asked = landing_weave_request(c, request->target, items, first.plan);
 	json_object_set_new(asked, "dry_run", json_true());

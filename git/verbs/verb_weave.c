@@ -17,6 +17,7 @@
 struct item {
 	json_int_t task;
 	const char *key, *head, *base;
+	const char *landed; /* the commit that it landed by, as is written down; NULL: it has not */
 	const json_t *request;
 	bool failed, merged, squashed;
 	char *damage; /* what git says of its objects; NULL: it reads them all */
@@ -60,6 +61,7 @@ static int read_items(struct weave *weave, struct error *err)
 		item->base = json_text(entry, "base");
 		if (item->base && !(item->base = verb_id(entry, "base", err)))
 			return -1;
+		item->landed = json_text(entry, "landed");
 	}
 	return 0;
 }
@@ -382,14 +384,38 @@ static int add_merged(struct weave *weave, struct item *item, const char *next, 
 	return 0;
 }
 
+/* True (1) when what it landed by is in the target still. Squashed, its own head never is; and the
+ * target may have been set back since. */
+static int add_landed(struct weave *weave, struct item *item, struct error *err)
+{
+	json_t *step;
+	int rc;
+
+	if (!item->landed || commit_exists(weave->repo, item->landed) != 1)
+		return 0;
+	rc = commit_contains(weave->repo, weave->tip, item->landed, err);
+	if (rc != 1)
+		return rc;
+	step = add_step(weave, item, "contained");
+	json_object_set_new(step, "commit", json_string(item->landed));
+	json_object_set_new(step, "already", json_true());
+	item->merged = true;
+	item->squashed = json_flag(item->request, "landed_squashed");
+	return 1;
+}
+
 static int weave_item(struct weave *weave, struct item *item, struct error *err)
 {
 	bool squash = json_flag(item->request, "squash");
-	json_t *before = keys_before(weave, item, has_failed);
 	_cleanup_strv_ char **paths = NULL;
 	char next[HEX_SIZE], tree[HEX_SIZE];
+	json_t *before;
 	int rc;
 
+	rc = add_landed(weave, item, err);
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	before = keys_before(weave, item, has_failed);
 	if (before) {
 		item->failed = true;
 		json_object_set_new(add_step(weave, item, "stopped"), "after", before);

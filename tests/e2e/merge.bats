@@ -174,6 +174,67 @@ clash() {
 	is 2 "$(git rev-list --count "$before..main")"
 }
 
+@test "what has landed is not landed again, nor is what is written of it changed" {
+	plan <<-'Y'
+	merge: {when: auto, squash: true}
+	verify: 'true'
+	tasks:
+	  - {id: s1, prompt: 'echo 1 >f1; git add f1; git commit -qm one'}
+	  - {id: s2, prompt: 'echo 2 >f2; git add f2; git commit -qm two', blocked_by: [s1]}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	start=$(git rev-parse main~2)
+	tip=$(git rev-parse main)
+	first=$(task s1 .landing)
+	seq=$(last_seq)
+	text=$(expect 0 pleach merge s1)
+	has "$text" "already in main since $(jq -r '.commit[:7]' <<<"$first")"
+	has "$text" "main stays at ${tip:0:7}"
+	json=$(expect 0 pleach --json merge s1 s2 --squash)
+	holds "$json" ".before == \"$tip\" and .after == \"$tip\" and .merged == [\"s1\", \"s2\"]"
+	holds "$json" ".landed | all(.already) and .[0].commit == $(jq .commit <<<"$first")"
+	holds "$(pleach --json merge s1 --dry-run)" ".after == \"$tip\" and .landed[0].already"
+	is "$tip" "$(git rev-parse main)"
+	is "$first" "$(task s1 .landing)"
+	is "$seq" "$(last_seq)"
+	expect 0 pleach undo s1 >/dev/null
+	is "none $start" "$(task s1 .landing.state) $(git rev-parse main)"
+	# Undone, or taken out by the user: it lands again. So does what was made anew.
+	expect 0 pleach merge s1 >/dev/null
+	git reset -q --hard "$start"
+	holds "$(expect 0 pleach --json merge s1)" '.landed[0].already == null and .before != .after'
+	is 1 "$(cat f1)"
+	sed -i 's/echo 1 /echo 3 /' pleach.yaml
+	expect 0 pleach run --headless --redo s1 >/dev/null
+	is 3 "$(git show main:f1)"
+}
+
+@test "merged twice a task keeps the commit and the proof that it landed with" {
+	three_tasks
+	echo user >fu && git add fu && git commit -qm user
+	expect 0 pleach merge a >/dev/null
+	first=$(task a .landing)
+	echo more >fu && git commit -qam more
+	tip=$(git rev-parse main)
+	holds "$(expect 0 pleach --json merge a)" ".merged == [\"a\"] and .before == \"$tip\" and .after == \"$tip\""
+	is "$first" "$(task a .landing)"
+	holds "$first" '.verify.exit_code == 0'
+}
+
+@test "where nothing moved the target's commit is told all the same" {
+	clash
+	expect 0 pleach merge left >/dev/null
+	tip=$(git rev-parse main)
+	expect 1 pleach merge right
+	lacks "$(cat "$BATS_TEST_TMPDIR/out")" "nothing to merge"
+	has "$(cat "$BATS_TEST_TMPDIR/out")" "nothing landed"
+	pleach --json merge right >"$W/json" || true
+	holds "$(cat "$W/json")" ".before == \"$tip\" and .after == \"$tip\" and .merged == []"
+	git checkout -q --detach main
+	git branch -f main left 2>/dev/null || git branch -f main "$(task left .head)"
+	holds "$(expect 0 pleach --json merge left)" '.before == .after and .after != null'
+}
+
 @test "--dry-run tells and moves nothing" {
 	clash
 	before=$(git rev-parse main)
