@@ -315,7 +315,8 @@ enum held_kind { HELD_TASKS, HELD_EVENTS, HELD_ANSWER, HELD_RELEASE, HELD_DOWN, 
 struct held {
 	enum held_kind kind;
 	struct later *later;
-	int64_t *tasks; /* ids, 0 at the end; HELD_ANSWER: the task; HELD_HOOK: the attempt */
+	int64_t *tasks; /* ids, 0 at the end; HELD_ANSWER: the task; HELD_HOOK: the attempt;
+	                 * HELD_RELEASE: the attempts */
 	int64_t since;  /* HELD_EVENTS; HELD_HOOK: its number */
 	int64_t limit;
 	size_t at;    /* HELD_TASKS: those before it were at rest when last looked at */

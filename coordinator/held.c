@@ -104,19 +104,23 @@ static json_t *answer_if_given(struct coordinator *c, int64_t task, struct error
 	return NULL;
 }
 
-/* Released means let go of: by then the tasks are pending again. */
+/* Released means let go of: by then the tasks are pending again. Who leaves the team, but works on
+ * what nobody told to end, is not waited for. */
 static json_t *released_if_ended(struct coordinator *c, const struct held *h)
 {
 	json_t *name;
 	size_t i;
 
-	for (i = 0; h->tasks[i]; i++)
-		if (store_attempt_running_task(c->store, h->tasks[i]))
+	for (i = 0; h->tasks[i]; i++) {
+		_cleanup_attempt_ struct attempt_row row = {0};
+
+		if (store_attempt_get(c->store, h->tasks[i], &row) && row.outcome == OUTCOME_NONE)
 			return NULL;
+	}
 	json_array_foreach (h->note, i, name) {
 		const struct teammate *t = team_find(c, json_string_value(name));
 
-		if (t && t->removing)
+		if (t && t->removing && !store_attempt_running_of(c->store, t->name))
 			return NULL;
 	}
 	return json_object();

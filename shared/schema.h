@@ -5,6 +5,6 @@
 #ifndef PLEACH_SCHEMA_H
 #define PLEACH_SCHEMA_H
 
-#define STORE_SCHEMA 11
+#define STORE_SCHEMA 12
 
 #endif

@@ -148,6 +148,8 @@ int task_change(struct coordinator *c, const struct transition *t, struct error 
 		*attempt = t->attempt;
 		turn_effect(c, asked_effect, NULL, attempt);
 	}
+	if (t->verb == VERB_REDO || t->verb == VERB_RETRY || t->verb == VERB_ANSWER)
+		store_task_go_on(c->store, t->task);
 	if (t->verb == VERB_REDO || t->verb == VERB_RETRY) /* what it makes has not landed */
 		landing_forget(c, t->task);
 	if (after.status == TASK_COMPLETED)

@@ -165,6 +165,8 @@ int method_team_up(struct request *r, struct error *err)
 		return -1;
 	set_keys(c, json_sub(r->params, "keys"));
 	pin(c, !json_flag(r->params, "accept"));
+	if (json_flag(r->params, "accept")) /* up; a run goes on with its own tasks */
+		store_task_go_on(c->store, 0);
 	store_set_setting(c->store, "team.boot", c->boot);
 	store_set_setting(c->store, "team.views", c->views ? "1" : "0");
 	c->team.wanted = true;
@@ -213,6 +215,7 @@ int method_team_add(struct request *r, struct error *err)
 		return -1;
 	if (!r->c->team.wanted)
 		pin(r->c, true);
+	store_task_go_on(r->c->store, 0);
 	r->c->team.wanted = true;
 	store_set_setting(r->c->store, "team.boot", r->c->boot);
 	request_reply(r, teammate_json(r->c, t));
@@ -277,9 +280,10 @@ int method_team_resume(struct request *r, struct error *err)
 		return method_team_list(r, err);
 	if (name && !t && is_agent(r->c, name))
 		return error_set(err, ERROR_NOT_FOUND, "%.40s is not limited", name);
-	if (!name)
+	if (!name) {
+		store_task_go_on(r->c->store, 0);
 		limited_end(r->c, NULL);
-	else if (t && t->agent)
+	} else if (t && t->agent)
 		limited_end(r->c, t->agent);
 	else if (t &&
 	         store_attempt_get(r->c->store, store_attempt_newest_of(r->c->store, t->name),
@@ -328,18 +332,21 @@ int method_team_view(struct request *r, struct error *err)
 int method_run_release(struct request *r, struct error *err)
 {
 	const json_t *ids = json_sub(r->params, "ids");
-	int64_t *tasks = xcalloc(json_array_size(ids) + 1, sizeof *tasks);
+	int64_t *attempts = xcalloc(json_array_size(ids) + 1, sizeof *attempts);
 	size_t i, n = 0;
 	json_t *item;
 
 	(void)err;
 	json_array_foreach (ids, i, item) {
-		int64_t attempt = store_attempt_running_task(r->c->store, json_integer_value(item));
+		int64_t task = json_integer_value(item);
+		int64_t attempt = store_attempt_running_task(r->c->store, task);
 
+		/* Whoever stays in the team would take it up again at once. */
+		store_task_stop(r->c->store, task);
 		if (!attempt)
 			continue;
 		stop_release(r->c, attempt);
-		tasks[n++] = json_integer_value(item);
+		attempts[n++] = attempt;
 	}
 	json_array_foreach (json_sub(r->params, "team"), i, item) {
 		const char *name = json_string_value(item);
@@ -350,7 +357,7 @@ int method_run_release(struct request *r, struct error *err)
 	}
 	held_add(r->c, (struct held){.kind = HELD_RELEASE,
 	                             .later = request_later(r),
-	                             .tasks = tasks,
+	                             .tasks = attempts,
 	                             .note = json_incref(json_object_get(r->params, "team"))});
 	return 0;
 }

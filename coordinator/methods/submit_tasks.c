@@ -183,6 +183,8 @@ static int run_again(struct submit *s, int64_t id, const struct task_new *task, 
 
 	if (!store_task_get(s->c->store, id, &row))
 		return error_set(err, ERROR_NOT_FOUND, "there is no task %s", task->key);
+	if (row.stopped)
+		store_task_go_on(s->c->store, id);
 	changed = !definition || strcmp(definition, task->definition) != 0;
 	if (changed && take_up(s, &row, task, again, err) < 0)
 		return -1;

@@ -83,6 +83,7 @@ struct task_row {
 	bool settled_blockers; /* when: settled */
 	bool slot_none;
 	bool budgeted; /* its spec has a budget */
+	bool stopped;  /* by a signal to its run: it does not start until somebody asks */
 	char *agent;   /* NULL: the teammate's */
 	char *model;
 	char *choose;    /* NULL but for a choice */
@@ -179,6 +180,9 @@ void store_task_set_next_base(struct store *store, int64_t id, const char *commi
 void store_task_clear_next_base_of_dependents(struct store *store, int64_t id);
 void store_task_set_chosen(struct store *store, int64_t id, int64_t chosen);
 void store_task_set_delay(struct store *store, int64_t id, int64_t delay_ms);
+/* It does not start, unless it has ended; it may again (0: all). */
+void store_task_stop(struct store *store, int64_t id);
+void store_task_go_on(struct store *store, int64_t id);
 void store_task_set_landing(struct store *store, int64_t id, enum landing_state state,
                             const char *detail_json);
 void store_task_set_output(struct store *store, int64_t id, const char *output);

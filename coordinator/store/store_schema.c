@@ -261,4 +261,7 @@ const char *const store_migrations[STORE_SCHEMA] = {
     /* What agents have sent and nobody has yet: counted before each further one. */
     "CREATE INDEX message_sender ON message(sender_task)"
     "  WHERE delivered_at IS NULL AND sender_task IS NOT NULL;",
+
+    /* A run that was broken off waits for it no more: it does not start until somebody asks. */
+    "ALTER TABLE task ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;",
 };

@@ -60,7 +60,8 @@ bool store_task_get(struct store *store, int64_t id, struct task_row *out)
 	    " unfinished, delay_ms, attempts, failures, losses, settled_blockers, slot_none, agent,"
 	    " model, choose, root_base, next_base, task.base, head, tree, unchanged, error_code,"
 	    " error_message, input, landing, landing_detail, answer, task.created_at, started_at,"
-	    " finished_at, resume, budgeted FROM task JOIN plan ON plan.id = task.plan WHERE "
+	    " finished_at, resume, budgeted, stopped FROM task JOIN plan ON plan.id = task.plan "
+	    "WHERE "
 	    "task.id = ?1",
 	    "i", id);
 
@@ -104,6 +105,7 @@ bool store_task_get(struct store *store, int64_t id, struct task_row *out)
 	    .finished_at = sqlite3_column_int64(row, 34),
 	    .resume = sqlite3_column_int64(row, 35),
 	    .budgeted = sqlite3_column_int(row, 36),
+	    .stopped = sqlite3_column_int(row, 37),
 	};
 	sql_done(row);
 	known_keep_task(store_known(store), out);
@@ -403,7 +405,7 @@ size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **
 	    sql_bind(store,
 	             "SELECT id, plan, priority, agent, attempt, budgeted FROM task"
 	             " WHERE kind = 0 AND status = 0 AND unfinished = 0 AND delay_ms = 0"
-	             " AND (slot_none = 1 OR next_base IS NOT NULL)"
+	             " AND stopped = 0 AND (slot_none = 1 OR next_base IS NOT NULL)"
 	             " AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.task = task.id"
 	             "  AND attempt.outcome = 0)"
 	             " ORDER BY priority DESC, id LIMIT ?1",
@@ -479,6 +481,19 @@ void store_task_clear_next_base_of_dependents(struct store *store, int64_t id)
 void store_task_set_chosen(struct store *store, int64_t id, int64_t chosen)
 {
 	sql_run(store, "UPDATE task SET chosen = ?2 WHERE id = ?1", "io", id, chosen);
+}
+
+void store_task_stop(struct store *store, int64_t id)
+{
+	sql_run(store,
+	        "UPDATE task SET stopped = 1 WHERE id = ?1 AND kind = 0 AND status IN (0, 1, 2)",
+	        "i", id);
+}
+
+void store_task_go_on(struct store *store, int64_t id)
+{
+	sql_run(store, "UPDATE task SET stopped = 0 WHERE stopped = 1 AND (?1 = 0 OR id = ?1)", "i",
+	        id);
 }
 
 void store_task_set_delay(struct store *store, int64_t id, int64_t delay_ms)

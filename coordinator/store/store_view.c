@@ -95,14 +95,19 @@ static json_t *usage_json(struct store *store, const struct task_row *task)
 	return store_usage_json(&sum);
 }
 
-/* Why a ready task does not start: its agent is not served, or the day's budget is used up. */
+/* Why a ready task does not start: its run was stopped, its agent is not served, or the day's
+ * budget is used up. */
 static json_t *waits_json(struct store *store, const struct task_row *task)
 {
 	_cleanup_hold_ struct hold_row row = {0};
 	const char *what = "budget";
 
-	if (task->kind != KIND_WORK || task->status != TASK_PENDING || task->unfinished ||
-	    !store_hold_any(store))
+	if (task->kind != KIND_WORK || task->status != TASK_PENDING || task->unfinished)
+		return json_null();
+	if (task->stopped)
+		return json_pack("{s:s, s:n, s:n, s:s}", "for", "run", "agent", "until", "message",
+		                 "its run was stopped: pleach run, or pleach up, goes on");
+	if (!store_hold_any(store))
 		return json_null();
 	if (!store_hold_get(store, "", &row) || !row.until) {
 		hold_row_finish(&row);

@@ -167,7 +167,7 @@ void session_reserve(struct coordinator *c)
 		const char *why;
 
 		if (!store_task_get(c->store, tasks[i], &task) || task.delay_ms > RESERVE_MS ||
-		    !find_previous(c, &task, &previous, &why))
+		    task.stopped || !find_previous(c, &task, &previous, &why))
 			continue;
 		t = team_find(c, previous.teammate);
 		if (t)

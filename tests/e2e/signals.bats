@@ -121,6 +121,77 @@ for_signal() { # SIGNAL STATUS
 	expect 0 pleach task wait p/a >/dev/null
 }
 
+# broken_off: a signal to $BG, which has to end long before its own limit of 30 s
+broken_off() {
+	local from=$SECONDS
+	kill -TERM "$BG"
+	finished "$BG"
+	is 143 "$STATUS"
+	((SECONDS - from < 15))
+	lacks "$(cat "$BATS_TEST_TMPDIR/bg.err")" "time limit"
+}
+
+@test "a signal releases what the run waits for, whoever started the team, and nobody takes it up" {
+	running
+	cat >>pleach.yaml <<-'Y'
+	  - {id: b, prompt: 'true'}
+	Y
+	expect 0 pleach run --headless --detach --team 1 >/dev/null
+	eventually test -s "$W/pid"
+	pid=$(cat "$W/pid")
+	background env --default-signal=TERM "$PLEACH_BUILD/pleach" run --headless
+	eventually test -s "$BATS_TEST_TMPDIR/bg.out"
+	broken_off
+	process_gone "$pid"
+	holds "$(pleach --json team list)" '.teammates | length == 1 and .[0].state != "working"'
+	is "pending 1" "$(task a '"\(.status) \(.attempts)"')"
+	is "pending run" "$(task b '"\(.status) \(.waits.for)"')"
+	has "$(pleach task show b)" "its run was stopped"
+	# Another plan is worked on; these wait until somebody asks.
+	printf 'tasks: [{id: c, agent: {command: ["true"]}, prompt: x}]\n' >other.yaml
+	expect 0 pleach run other.yaml --headless >/dev/null
+	is "pending pending" "$(task a .status) $(task b .status)"
+	background pleach run --headless
+	open_gate go
+	finished "$BG"
+	is 0 "$STATUS"
+	is "completed completed 2" "$(task a .status) $(task b .status) $(task a .attempts)"
+}
+
+@test "a signal does not wait for a teammate that works on what another run asked for" {
+	running
+	expect 0 pleach run --headless --detach --team 1 >/dev/null
+	eventually test -s "$W/pid"
+	# The only teammate works on a; the plan has another task now.
+	sed -i 's/{id: a,.*/{id: b, prompt: "true"}/' pleach.yaml
+	background env --default-signal=TERM "$PLEACH_BUILD/pleach" run --headless
+	eventually task b .status
+	broken_off
+	is "in_progress pending" "$(task a .status) $(task b .status)"
+	open_gate go
+	expect 0 pleach task wait a >/dev/null
+	is "pending" "$(task b .status)"
+	expect 0 pleach up --headless >/dev/null
+	expect 0 pleach task wait b >/dev/null
+}
+
+@test "a signal does not wait for what its own teammate does of an older version of the plan" {
+	running
+	expect 0 pleach run --headless --detach >/dev/null
+	eventually test -s "$W/pid"
+	expect 0 pleach down --now >/dev/null
+	sed -i 's/{id: a,.*/{id: b, prompt: "true"}/' pleach.yaml
+	expect 0 pleach status >/dev/null
+	background env --default-signal=TERM "$PLEACH_BUILD/pleach" run --headless
+	wait_event '.kind == "attempt.started" and .key == "a" and .attempt == 2' >/dev/null
+	eventually task b .status
+	broken_off
+	is "in_progress pending" "$(task a .status) $(task b .status)"
+	open_gate go
+	expect 0 pleach task wait a >/dev/null
+	eventually eval '[[ $(team ".teammates == []") == true ]]'
+}
+
 @test "down waits for running attempts; Ctrl-C of it changes nothing" {
 	running
 	expect 0 pleach run --headless --detach >/dev/null
