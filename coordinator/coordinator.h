@@ -316,11 +316,11 @@ struct held {
 	enum held_kind kind;
 	struct later *later;
 	int64_t *tasks; /* ids, 0 at the end; HELD_ANSWER: the task; HELD_HOOK: the attempt;
-	                 * HELD_RELEASE: the attempts */
+	                 * HELD_RELEASE: the attempts; HELD_DOWN: what is released */
 	int64_t since;  /* HELD_EVENTS; HELD_HOOK: its number */
 	int64_t limit;
 	size_t at;    /* HELD_TASKS: those before it were at rest when last looked at */
-	json_t *note; /* HELD_DOWN: the keys that were released; HELD_RELEASE: who leaves;
+	json_t *note; /* HELD_RELEASE: who leaves;
 	               * HELD_HOOK: {"event","nonce"}, and "output" once it is decided */
 	bool now;     /* HELD_DOWN: goes on without its caller */
 	bool brief;   /* HELD_TASKS: without prompts */

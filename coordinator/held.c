@@ -126,6 +126,20 @@ static json_t *released_if_ended(struct coordinator *c, const struct held *h)
 	return json_object();
 }
 
+/* Cancelled, or just done when it was told to end, it is not pending again. */
+static json_t *released_keys(struct coordinator *c, const int64_t *tasks)
+{
+	json_t *keys = json_array();
+
+	for (size_t i = 0; tasks[i]; i++) {
+		_cleanup_task_ struct task_row row = {0};
+
+		if (store_task_get(c->store, tasks[i], &row) && row.status == TASK_PENDING)
+			json_array_append_new(keys, json_string(row.key));
+	}
+	return keys;
+}
+
 static json_t *down_if_idle(struct coordinator *c, const struct held *h)
 {
 	_cleanup_free_ int64_t *running = store_attempts_running(c->store);
@@ -133,7 +147,7 @@ static json_t *down_if_idle(struct coordinator *c, const struct held *h)
 	if (running[0] || landings_busy(c))
 		return NULL;
 	judges_cancel(c);
-	return judges_busy() ? NULL : json_pack("{s:O}", "released", h->note);
+	return judges_busy() ? NULL : json_pack("{s:o}", "released", released_keys(c, h->tasks));
 }
 
 static json_t *held_result(struct coordinator *c, struct held *h, struct events_text *last,

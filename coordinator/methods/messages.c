@@ -24,6 +24,8 @@
 /* Queued of the agents of a task, for anybody: a person reads them some time. */
 #define QUEUED_MAX       256
 #define QUEUED_BYTES_MAX (4u << 20)
+/* Alternatives of a choice that a refusal names */
+#define ALTERNATIVES_NAMED 8
 
 static int check_text(const char *text, size_t most, struct error *err)
 {
@@ -275,6 +277,47 @@ static int send_to(struct request *r, struct message_new m, const struct teammat
 	return 0;
 }
 
+/* The alternatives of a choice, as they are typed: those that have not ended. Caller frees; "":
+ * none.
+ */
+static char *open_alternatives(struct coordinator *c, int64_t choice)
+{
+	_cleanup_free_ int64_t *alternatives = store_task_alternatives(c->store, choice);
+	struct buf out = BUF_INIT;
+	size_t n = 0;
+
+	for (size_t i = 0; alternatives[i]; i++) {
+		_cleanup_task_ struct task_row row = {0};
+		_cleanup_free_ char *name = NULL;
+
+		if (!store_task_get(c->store, alternatives[i], &row) ||
+		    task_status_is_terminal(row.status) || ++n > ALTERNATIVES_NAMED)
+			continue;
+		name = task_typed(c, &row);
+		buf_printf(&out, "%s%s", n > 1 ? ", " : "", name);
+	}
+	if (n > ALTERNATIVES_NAMED)
+		buf_printf(&out, " and %zu more", n - ALTERNATIVES_NAMED);
+	return buf_take(&out);
+}
+
+/* Nobody ever works on a choice itself. */
+static int refuse_choice(struct coordinator *c, const struct task_row *row, struct error *err)
+{
+	_cleanup_free_ char *open = open_alternatives(c, row->id);
+	_cleanup_free_ char *name = task_typed(c, row);
+
+	if (*open)
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s is a choice, nobody works on it itself (write to one of its "
+		                 "alternatives: %s)",
+		                 row->key, open);
+	return error_set(err, ERROR_CONFLICT,
+	                 "%s is a choice whose alternatives, %s.1 and on, have ended: nobody would "
+	                 "read it (pleach compare %s)",
+	                 row->key, row->key, name);
+}
+
 /* To a task that nobody works on yet: it waits for whoever gets it. */
 static int send_to_task(struct request *r, const char *who, struct message_new m, json_t *sent,
                         struct error *err)
@@ -288,6 +331,8 @@ static int send_to_task(struct request *r, const char *who, struct message_new m
 	if (task_status_is_terminal(row.status))
 		return error_set(err, ERROR_CONFLICT, "%s is %s: nobody would read it", row.key,
 		                 task_status_word(row.status));
+	if (row.kind == KIND_CHOICE)
+		return refuse_choice(r->c, &row, err);
 	id = store_message_add(r->c->store, &m);
 	record_sent(r->c, &m, id, NULL);
 	json_array_append_new(sent,

@@ -366,9 +366,14 @@ int method_coordinator_down(struct request *r, struct error *err)
 {
 	struct coordinator *c = r->c;
 	_cleanup_free_ int64_t *attempts = store_attempts_running(c->store);
-	json_t *released = json_array();
+	int64_t *tasks;
+	size_t n = 0;
 
 	(void)err;
+	while (attempts[n])
+		n++;
+	tasks = xcalloc(n + 1, sizeof *tasks);
+	n = 0;
 	c->draining = true;
 	if (json_flag(r->params, "now")) {
 		serve_will_end(c);
@@ -376,17 +381,15 @@ int method_coordinator_down(struct request *r, struct error *err)
 	}
 	for (size_t i = 0; attempts[i] && json_flag(r->params, "now"); i++) {
 		_cleanup_attempt_ struct attempt_row row = {0};
-		_cleanup_task_ struct task_row task = {0};
 
-		if (!store_attempt_get(c->store, attempts[i], &row) ||
-		    !store_task_get(c->store, row.task, &task))
+		if (!store_attempt_get(c->store, attempts[i], &row))
 			continue;
-		json_array_append_new(released, json_string(task.key));
+		tasks[n++] = row.task;
 		stop_release(c, attempts[i]);
 	}
 	held_add(c, (struct held){.kind = HELD_DOWN,
 	                          .later = request_later(r),
-	                          .note = released,
+	                          .tasks = tasks,
 	                          .now = json_flag(r->params, "now")});
 	return 0;
 }

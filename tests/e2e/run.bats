@@ -398,6 +398,23 @@ load helper
 	is cancelled "$(task c .status)"
 }
 
+@test "down --now does not call pending what was cancelled" {
+	gate go
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'trap "" TERM HUP INT; echo $$ >"$W/pid"; read x <"$W/go"'}
+	  - {id: b, prompt: 'touch "$W/b"; read x <"$W/go"'}
+	Y
+	expect 0 pleach run --headless --detach >/dev/null
+	eventually test -s "$W/pid"
+	eventually test -e "$W/b"
+	sed -i '/id: a,/d' pleach.yaml
+	expect 0 pleach run --headless --detach --prune >/dev/null
+	is cancelled "$(task a .status)"
+	holds "$(expect 0 pleach --json down --now)" '.released == ["b"]'
+	is "cancelled pending" "$(task a .status) $(task b .status)"
+}
+
 @test "a changed task that is running is refused" {
 	gate go
 	plan <<-'Y'

@@ -351,3 +351,23 @@ tui() {
 holds_state() {
 	holds "$(team '.teammates[0]')" ".state == \"$1\" and .task != null"
 }
+
+@test "a message to a choice is refused: nobody works on it itself" {
+	gate speed.1
+	gate speed.2
+	plan <<-'Y'
+	team: 2
+	tasks:
+	  - {id: speed, prompt: 'touch "$W/$PLEACH_KEY.is"; read x <"$W/$PLEACH_KEY"', alternatives: 2}
+	Y
+	expect 0 pleach run --headless --detach >/dev/null
+	eventually test -e "$W/speed.2.is"
+	expect 5 pleach send speed "be quick"
+	has "$(stderr)" "speed.1, speed.2"
+	holds "$(pleach --json messages)" '.messages == []'
+	expect 0 pleach send speed.1 "be quick" >/dev/null
+	open_gate speed.1
+	open_gate speed.2
+	expect 3 pleach task wait speed >/dev/null
+	expect 5 pleach send speed "too late"
+}
