@@ -31,10 +31,21 @@ static bool task_rests(struct coordinator *c, int64_t id, bool *stuck)
 	return false;
 }
 
+/* It was to land by itself, and has not, or not yet. */
+static bool has_to_land(struct coordinator *c, int64_t id)
+{
+	_cleanup_task_ struct task_row row = {0};
+
+	if (!store_task_get(c->store, id, &row) || row.status != TASK_COMPLETED || row.parent ||
+	    row.landing == LANDING_LANDED || (row.landing == LANDING_NONE && !row.landing_detail))
+		return false;
+	return store_plan_lands(c->store, row.plan) & PLAN_LANDS_ALL;
+}
+
 static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 {
 	bool stuck = false;
-	json_t *list, *task;
+	json_t *list, *lands, *task;
 	size_t count = 0;
 
 	/* Most looks end at the task of the last one; only the end is looked at whole, for a
@@ -46,6 +57,7 @@ static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 		if (!task_rests(c, h->tasks[h->at], &stuck))
 			return NULL;
 	list = json_array();
+	lands = json_array();
 	while (h->tasks[count])
 		count++;
 	for (size_t i = 0; i < count; i++) {
@@ -54,8 +66,10 @@ static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 		if (task)
 			task_add_name_among(c, task, count);
 		json_array_append_new(list, task);
+		if (has_to_land(c, h->tasks[i]))
+			json_array_append_new(lands, json_integer(h->tasks[i]));
 	}
-	return json_pack("{s:o, s:b}", "tasks", list, "stuck", stuck);
+	return json_pack("{s:o, s:b, s:o}", "tasks", list, "stuck", stuck, "lands", lands);
 }
 
 json_t *events_json(struct coordinator *c, int64_t since, int64_t limit)

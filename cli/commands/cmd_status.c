@@ -11,6 +11,8 @@
 #include "task_view.h"
 #include "text.h"
 
+#define UNLANDED_SHOWN 10
+
 static const struct option status_options[] = {
     {.name = "line", .help = "one short line, for a status bar or a prompt"},
     {.name = "conflicts", .help = "which works under way conflict with each other"},
@@ -45,6 +47,38 @@ static void print_waiting(const struct cli *cli, const json_t *waiting)
 		line_cell(&line, STYLE_BOLD, json_text(task, "key"), 12);
 		line_add(&line, STYLE_PLAIN, story);
 		line_addf(&line, STYLE_DIM, "   %s", ago);
+		line_print(&line);
+	}
+	line_finish(&line);
+}
+
+/* Done, but a person has to look at it before it lands. */
+static void print_unlanded(const struct cli *cli, const json_t *unlanded)
+{
+	size_t n = json_array_size(unlanded), i;
+	struct line line;
+	json_t *task;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (unlanded, i, task) {
+		const json_t *landing = json_sub(task, "landing");
+		const char *message = strcmp(json_text(landing, "state"), "none") == 0
+		                          ? json_text(landing, "message")
+		                          : NULL;
+		_cleanup_free_ char *story = task_story(task, NULL, NULL);
+		const char *name = task_typed(task);
+
+		if (i == UNLANDED_SHOWN) {
+			line_addf(&line, STYLE_YELLOW, "! %zu more did not land", n - i);
+			line_addf(&line, STYLE_DIM, "   pleach ls");
+			line_print(&line);
+			break;
+		}
+		line_add(&line, STYLE_YELLOW, "! ");
+		line_cell(&line, STYLE_BOLD, json_text(task, "key"), 12);
+		line_add(&line, STYLE_PLAIN, message ? "did not land: " : story);
+		line_add(&line, STYLE_PLAIN, message);
+		line_addf(&line, STYLE_DIM, " (pleach open %s · pleach merge %s)", name, name);
 		line_print(&line);
 	}
 	line_finish(&line);
@@ -281,7 +315,7 @@ static void print_unread(const struct cli *cli, int64_t unread)
 static void print_status(const struct cli *cli, const json_t *status)
 {
 	const json_t *waiting = json_sub(status, "waiting"), *team = json_sub(status, "teammates");
-	const json_t *plans = json_sub(status, "plans");
+	const json_t *plans = json_sub(status, "plans"), *unlanded = json_sub(status, "unlanded");
 
 	print_notice(cli, status);
 	print_disk(cli, status);
@@ -290,7 +324,9 @@ static void print_status(const struct cli *cli, const json_t *status)
 	print_held(cli, json_sub(status, "held"));
 	print_unread(cli, json_int(status, "unread", 0));
 	print_waiting(cli, waiting);
-	if (json_array_size(waiting) && (json_array_size(team) || json_array_size(plans)))
+	print_unlanded(cli, unlanded);
+	if ((json_array_size(waiting) || json_array_size(unlanded)) &&
+	    (json_array_size(team) || json_array_size(plans)))
 		putchar('\n');
 	print_teammates(cli, team);
 	if (json_array_size(team) && json_array_size(plans))

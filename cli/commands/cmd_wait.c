@@ -60,6 +60,7 @@ static int wait_exec(struct cli *cli, struct error *err)
 	struct rpc_call call = {
 	    .method = "task.wait", .again = true, .stop_fd = -1, .timeout_ms = -1};
 	double timeout;
+	int status, landing;
 
 	if (options_duration(&cli->options, "timeout", -1, &timeout, err) < 0 ||
 	    names_json(cli, 0, &names, err) < 0 || cli_connect(cli, err) < 0)
@@ -72,7 +73,9 @@ static int wait_exec(struct cli *cli, struct error *err)
 	if (read_roots(cli, json_sub(result, "tasks"), &roots, err) < 0)
 		return -1;
 	print_tasks(cli, result);
-	return outcome_exit_status(json_sub(result, "tasks"), roots);
+	status = outcome_exit_status(json_sub(result, "tasks"), roots);
+	landing = outcome_landing_status(json_sub(result, "tasks"), json_sub(result, "lands"));
+	return status == 3 || landing == 0 ? status : landing;
 }
 
 const struct command command_task_wait = {

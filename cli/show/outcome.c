@@ -6,6 +6,18 @@
 #include "jsonl.h"
 #include "task_view.h"
 
+static void count_landing(const json_t *task, struct outcome *out)
+{
+	const char *state = json_text(json_sub(task, "landing"), "state");
+
+	if (!state)
+		return;
+	out->landed += strcmp(state, "landed") == 0;
+	out->conflicts += strcmp(state, "conflict") == 0;
+	out->failed_merged += strcmp(state, "verify_failed") == 0;
+	out->refused += strcmp(state, "none") == 0 && task_is_unlanded(task);
+}
+
 static void count_one(const json_t *task, struct outcome *out)
 {
 	out->completed += task_is(task, "completed");
@@ -22,6 +34,7 @@ static void count_one(const json_t *task, struct outcome *out)
 		else
 			out->blocked++;
 	}
+	count_landing(task, out);
 	/* A choice shows the usage of what it chose. */
 	if (!task_is_choice(task)) {
 		const json_t *usage = json_sub(task, "usage");
@@ -52,6 +65,8 @@ void outcome_count_work(const json_t *tasks, task_find_fn find, void *context, s
 	json_array_foreach (tasks, i, task) {
 		if (!task_is_choice(task) || task_is(task, "needs_input"))
 			count_one(task, out);
+		else /* it lands in place of what it chose */
+			count_landing(task, out);
 		if (!task_is_choice(task) && task_waits_for_person(task, find, context)) {
 			out->stuck--;
 			out->blocked++;
@@ -122,16 +137,28 @@ bool outcome_is_unlanded(const json_t *tasks)
 	json_t *task;
 	size_t i;
 
-	json_array_foreach (tasks, i, task) {
-		const json_t *landing = json_sub(task, "landing");
-		const char *state = json_text(landing, "state");
-
-		if (state &&
-		    (strcmp(state, "conflict") == 0 || strcmp(state, "verify_failed") == 0 ||
-		     (strcmp(state, "none") == 0 && json_text(landing, "message"))))
+	json_array_foreach (tasks, i, task)
+		if (task_is_unlanded(task))
 			return true;
-	}
 	return false;
+}
+
+int outcome_landing_status(const json_t *tasks, const json_t *ids)
+{
+	_cleanup_json_ json_t *index = index_of(tasks, NULL);
+	bool unlanded = false;
+	json_t *id;
+	size_t i;
+
+	json_array_foreach (ids, i, id) {
+		const json_t *task = indexed(index, json_integer_value(id));
+		const char *state = json_text(json_sub(task, "landing"), "state");
+
+		if (state && strcmp(state, "queued") == 0)
+			return 3;
+		unlanded = unlanded || (task && task_is_unlanded(task));
+	}
+	return unlanded ? 1 : 0;
 }
 
 const char *outcome_waits_to_land(const json_t *tasks)
@@ -163,9 +190,12 @@ json_t *outcome_json(const char *plan, const json_t *tasks, double seconds)
 	struct outcome n;
 
 	outcome_count(tasks, &n);
-	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "plan",
-	                 json_text_or_null(plan), "completed", (json_int_t)n.completed, "failed",
-	                 (json_int_t)n.failed, "cancelled", (json_int_t)n.cancelled, "pending",
-	                 (json_int_t)n.pending, "needs_input", (json_int_t)n.needs_input, "stuck",
-	                 (json_int_t)n.stuck, "seconds", seconds, "usage", usage_json(&n));
+	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:I, s:I, s:I, s:I}",
+	                 "plan", json_text_or_null(plan), "completed", (json_int_t)n.completed,
+	                 "failed", (json_int_t)n.failed, "cancelled", (json_int_t)n.cancelled,
+	                 "pending", (json_int_t)n.pending, "needs_input", (json_int_t)n.needs_input,
+	                 "stuck", (json_int_t)n.stuck, "seconds", seconds, "usage", usage_json(&n),
+	                 "landed", (json_int_t)n.landed, "conflicts", (json_int_t)n.conflicts,
+	                 "verify_failed", (json_int_t)n.failed_merged, "refused",
+	                 (json_int_t)n.refused);
 }

@@ -9,6 +9,7 @@
 struct outcome {
 	long completed, failed, cancelled, pending, needs_input, in_progress; /* by status */
 	long ready, blocked, stuck;                                           /* of pending */
+	long landed, conflicts, failed_merged, refused;                       /* of completed */
 	bool used; /* somebody told what it used */
 	double input_tokens, output_tokens, cost_usd;
 };
@@ -29,6 +30,10 @@ bool outcome_is_unlanded(const json_t *tasks);
 /* Something is in the queue though all rests: a person keeps the target. Why; NULL: nothing is.
  * Borrowed until the tasks go. */
 const char *outcome_waits_to_land(const json_t *tasks);
+
+/* Of those that were to land by themselves (ids): 1 when one did not, 3 when a person keeps its
+ * target; else 0. */
+int outcome_landing_status(const json_t *tasks, const json_t *ids);
 
 /* {"plan","completed",…,"seconds"}. New reference. */
 json_t *outcome_json(const char *plan, const json_t *tasks, double seconds);

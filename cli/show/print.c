@@ -83,9 +83,10 @@ static void add_blanks(struct line *line, size_t count)
 	}
 }
 
+/* Where there is no terminal (no width) nothing is cut. */
 void line_cell(struct line *line, enum style style, const char *text, size_t columns)
 {
-	size_t width = add_part(line, style, text ? text : "", columns);
+	size_t width = add_part(line, style, text ? text : "", line->width ? columns : 0);
 
 	add_blanks(line, (columns > width ? columns - width : 0) + 2);
 }

@@ -50,7 +50,7 @@ size_t screen_key_columns(const json_t *tasks, bool flat)
 		if (width > columns)
 			columns = width;
 	}
-	return columns < KEY_COLUMNS_MAX ? columns : KEY_COLUMNS_MAX;
+	return flat || columns < KEY_COLUMNS_MAX ? columns : KEY_COLUMNS_MAX;
 }
 
 static const json_t *teammate_on(const struct screen *screen, const json_t *task)
@@ -105,15 +105,16 @@ static char *row_text(const struct screen *screen, const json_t *task, size_t wi
 			line_cell(&line, STYLE_DIM, agent, AGENT_COLUMNS);
 		line_addf(&line, STYLE_PLAIN, "%6s  ", time);
 	}
-	if (*changes && !narrow && task_is(task, "completed")) {
+	/* Why it did not land is worth the room. */
+	if (*changes && !narrow && task_is(task, "completed") && !task_is_unlanded(task)) {
 		line_cell(&line, STYLE_PLAIN, story, STORY_COLUMNS);
 		line_add(&line, STYLE_DIM, changes);
 	} else {
 		line_add(&line,
-		         task_is_stuck(task) || task_is(task, "failed") ? STYLE_RED
-		         : task_is(task, "needs_input")                 ? STYLE_YELLOW
-		         : working                                      ? STYLE_DIM
-		                                                        : STYLE_PLAIN,
+		         task_is_stuck(task) || task_is(task, "failed")           ? STYLE_RED
+		         : task_is(task, "needs_input") || task_is_unlanded(task) ? STYLE_YELLOW
+		         : working                                                ? STYLE_DIM
+		                                                                  : STYLE_PLAIN,
 		         story);
 	}
 	return buf_take(&line.text);
@@ -188,6 +189,10 @@ static char *counts_text(const struct screen *screen, size_t width)
 	add_count(&line, n.needs_input, n.needs_input == 1 ? "needs input" : "need input",
 	          STYLE_YELLOW);
 	add_count(&line, n.in_progress, "working", STYLE_PLAIN);
+	add_count(&line, n.landed, "landed", STYLE_GREEN);
+	add_count(&line, n.conflicts, n.conflicts == 1 ? "conflict" : "conflicts", STYLE_YELLOW);
+	add_count(&line, n.failed_merged, "failed merged", STYLE_YELLOW);
+	add_count(&line, n.refused, "did not land", STYLE_YELLOW);
 	add_count(&line, n.failed, "failed", STYLE_RED);
 	add_count(&line, n.cancelled, "cancelled", STYLE_PLAIN);
 	add_count(&line, n.ready, "ready", STYLE_PLAIN);
@@ -234,6 +239,17 @@ static const json_t *first_failure(const struct screen *screen)
 	return NULL;
 }
 
+static const json_t *first_unlanded(const json_t *tasks)
+{
+	json_t *task;
+	size_t i;
+
+	json_array_foreach (tasks, i, task)
+		if (task_is_unlanded(task))
+			return task;
+	return NULL;
+}
+
 static void hint_add(struct buf *out, const char *fmt, const char *key)
 {
 	if (out->len)
@@ -267,7 +283,7 @@ char *screen_hint(const struct screen *screen)
 {
 	const json_t *waits = first_of(screen->tasks, "needs_input", true);
 	const json_t *working = first_of(screen->tasks, "in_progress", false);
-	const json_t *failed = first_failure(screen);
+	const json_t *failed = first_failure(screen), *unlanded = first_unlanded(screen->tasks);
 	struct buf out = BUF_INIT;
 
 	if (screen->notice && !screen->final)
@@ -283,6 +299,9 @@ char *screen_hint(const struct screen *screen)
 			hint_add(&out, "attach %s", task_typed(working));
 		buf_add_str(&out, out.len ? " · " : "");
 		buf_add_str(&out, "Ctrl-C detaches, work goes on");
+	} else if (!waits && !failed && unlanded) {
+		hint_add(&out, "open %s", task_typed(unlanded));
+		hint_add(&out, "merge %s", task_typed(unlanded));
 	} else if (!waits && !failed && first_of(screen->tasks, "completed", false)) {
 		hint_add(&out, "diff %s", task_typed(first_of(screen->tasks, "completed", false)));
 		hint_add(&out, "%s", "merge --all");

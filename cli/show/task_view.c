@@ -32,6 +32,18 @@ bool task_is_choice(const json_t *task)
 	return kind && strcmp(kind, "choice") == 0;
 }
 
+bool task_is_unlanded(const json_t *task)
+{
+	const json_t *landing = json_sub(task, "landing");
+	const char *state = json_text(landing, "state");
+
+	if (!state || !task_is(task, "completed"))
+		return false;
+	return strcmp(state, "conflict") == 0 || strcmp(state, "verify_failed") == 0 ||
+	       (strcmp(state, "none") == 0 &&
+	        (json_text(landing, "message") || json_array_size(json_sub(landing, "after"))));
+}
+
 struct task_mark task_mark(const json_t *task)
 {
 	static const struct {
@@ -47,6 +59,8 @@ struct task_mark task_mark(const json_t *task)
 
 	if (task_is_stuck(task))
 		return (struct task_mark){"−", STYLE_RED, "stuck"};
+	if (task_is_unlanded(task))
+		return (struct task_mark){"!", STYLE_YELLOW, "completed"};
 	for (size_t i = 0; i < ARRAY_LEN(marks); i++)
 		if (task_is(task, marks[i].status))
 			return marks[i].mark;
@@ -162,6 +176,19 @@ static char *story_conflict(const json_t *landing)
 	return buf_take(&out);
 }
 
+/* What it waits for does not land. */
+static char *story_behind(const json_t *landing)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	json_t *item;
+	size_t i;
+
+	buf_add_str(&out, "lands behind");
+	json_array_foreach (json_sub(landing, "after"), i, item)
+		buf_printf(&out, "%s %s", i ? "," : "", json_string_value(item));
+	return buf_take(&out);
+}
+
 static char *story_completed(const json_t *task)
 {
 	const json_t *verify = json_sub(task, "verify"), *landing = json_sub(task, "landing");
@@ -178,6 +205,8 @@ static char *story_completed(const json_t *task)
 		note = ", waits to land";
 	else if (json_text(landing, "message"))
 		note = ", did not land";
+	else if (task_is_unlanded(task))
+		return story_behind(landing);
 	else if (json_flag(task, "unchanged"))
 		note = ", nothing changed";
 	if (!verify)

@@ -16,6 +16,9 @@ bool task_is(const json_t *task, const char *status);
 bool task_is_terminal(const json_t *task);
 bool task_is_stuck(const json_t *task); /* pending, behind what does not end by itself */
 bool task_is_choice(const json_t *task);
+/* Done, but it could not land: it conflicts, fails merged, was refused, or waits behind such a one.
+ */
+bool task_is_unlanded(const json_t *task);
 /* Last part of an alternative's key (".1"), or the key. Borrowed. */
 const char *task_short_key(const json_t *task);
 /* What to type for it: its key, behind its plan's name where two plans have that. Borrowed. */

@@ -18,6 +18,7 @@ struct base_job {
 	int64_t task;
 	uv_timer_t timer; /* until git is asked again */
 	char *waits_for;  /* why, or NULL */
+	json_t *heads;    /* what git was asked to merge */
 	struct base_job *next;
 };
 
@@ -46,6 +47,7 @@ static void job_free(uv_handle_t *timer)
 	struct base_job *job = timer->data;
 
 	free(job->waits_for);
+	json_decref(job->heads);
 	free(job);
 }
 
@@ -137,6 +139,7 @@ static void ask_about_failure(struct coordinator *c, int64_t task, const struct 
 
 struct base_answer {
 	int64_t task;
+	const json_t *heads; /* that it is made of */
 	const json_t *result;
 	const struct error *why;
 };
@@ -146,11 +149,15 @@ static int base_step(struct coordinator *c, void *context, struct error *err)
 	const struct base_answer *answer = context;
 	const char *commit = json_text(answer->result, "commit");
 	_cleanup_task_ struct task_row row = {0};
+	_cleanup_json_ json_t *now = NULL;
 
 	(void)err;
 	/* Cancelled or changed meanwhile: the next turn looks afresh. */
 	if (!store_task_get(c->store, answer->task, &row) || row.status != TASK_PENDING ||
 	    row.next_base)
+		return 0;
+	now = collect_heads(c, &row).list;
+	if (!json_equal(now, answer->heads))
 		return 0;
 	if (commit)
 		store_task_set_next_base(c->store, answer->task, commit);
@@ -167,7 +174,8 @@ static void base_done(struct coordinator *c, const json_t *result, const struct 
                       void *context)
 {
 	struct base_job *job = context;
-	struct base_answer answer = {job->task, result, why};
+	_cleanup_json_ json_t *heads = json_incref(job->heads);
+	struct base_answer answer = {job->task, heads, result, why};
 	const char *unwritable = json_text(result, "unwritable");
 	struct error err = ERROR_INIT;
 
@@ -186,10 +194,12 @@ static void base_done(struct coordinator *c, const json_t *result, const struct 
 		log_error("base", "task=%lld: %s", (long long)answer.task, err.text);
 }
 
-static void ask_git(struct base_job *job, const struct task_row *task, const json_t *heads)
+static void ask_git(struct base_job *job, const struct task_row *task, json_t *heads)
 {
 	_cleanup_free_ char *ref = xasprintf("refs/pleach/base/%lld", (long long)task->id);
 
+	json_decref(job->heads);
+	job->heads = json_incref(heads);
 	gitq_ask(job->c, "base",
 	         json_pack("{s:s?, s:O, s:s}", "base", task->root_base, "heads", heads,
 	                   "attempt_ref", ref),

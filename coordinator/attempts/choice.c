@@ -159,6 +159,90 @@ static int stop_open(struct coordinator *c, int64_t choice, struct error *err)
 	return 0;
 }
 
+/* An attempt of it, or of one of its alternatives, was started. */
+static bool has_begun(struct coordinator *c, int64_t task)
+{
+	_cleanup_free_ int64_t *alternatives = store_task_alternatives(c->store, task);
+	_cleanup_task_ struct task_row row = {0};
+	bool begun = store_task_get(c->store, task, &row) && row.attempts;
+
+	for (size_t i = 0; alternatives[i] && !begun; i++)
+		begun = has_begun(c, alternatives[i]);
+	return begun;
+}
+
+/* Nothing may have come of what was picked before. */
+static int check_unused(struct coordinator *c, const struct task_row *choice, struct error *err)
+{
+	_cleanup_free_ int64_t *dependents = store_task_blocks(c->store, choice->id);
+	_cleanup_free_ char *name = task_typed(c, choice);
+	_cleanup_task_ struct task_row chosen = {0};
+
+	store_task_get(c->store, choice->chosen, &chosen);
+	if (choice->landing == LANDING_LANDED)
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s was picked and has landed (pleach undo %s takes it out again)",
+		                 chosen.key, name);
+	if (landing_is_under_way(c, choice))
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s was picked and is being merged: wait for that (pleach undo "
+		                 "takes out what has landed)",
+		                 chosen.key);
+	for (size_t i = 0; dependents[i]; i++) {
+		_cleanup_task_ struct task_row row = {0};
+
+		if (has_begun(c, dependents[i]) && store_task_get(c->store, dependents[i], &row))
+			return error_set(err, ERROR_CONFLICT,
+			                 "%s was picked, and %s has started from it", chosen.key,
+			                 row.key);
+	}
+	return 0;
+}
+
+/* Somebody changed their mind: it is open again, for the pick that follows in this step. */
+static int unpick(struct coordinator *c, const struct task_row *choice, struct error *err)
+{
+	const struct transition again = {.task = choice->id, .verb = VERB_REDO};
+
+	if (check_unused(c, choice, err) < 0)
+		return -1;
+	landing_forget(c, choice->id);
+	store_task_clear_next_base_of_dependents(c->store, choice->id);
+	return task_transition(c->store, &again, NULL, err);
+}
+
+/* "speed.1 (completed), speed.2 (failed)". Caller frees. */
+static char *alternatives_text(struct coordinator *c, int64_t choice)
+{
+	_cleanup_free_ int64_t *alternatives = store_task_alternatives(c->store, choice);
+	struct buf out = BUF_INIT;
+
+	for (size_t i = 0; alternatives[i]; i++) {
+		_cleanup_task_ struct task_row row = {0};
+		_cleanup_free_ char *name = NULL;
+
+		if (!store_task_get(c->store, alternatives[i], &row))
+			continue;
+		name = task_typed(c, &row);
+		buf_printf(&out, "%s%s (%s)", out.len ? ", " : "", name,
+		           task_status_word(row.status));
+	}
+	return buf_take(&out);
+}
+
+static int refuse_pick(struct coordinator *c, const struct task_row *row, struct error *err)
+{
+	_cleanup_free_ char *names = NULL;
+
+	if (row->kind != KIND_CHOICE)
+		return error_set(err, ERROR_CONFLICT,
+		                 "%s is no alternative: there is nothing to pick", row->key);
+	names = alternatives_text(c, row->id);
+	return error_set(err, ERROR_CONFLICT,
+	                 "%s is the choice itself: pick one of its alternatives, %s", row->key,
+	                 names);
+}
+
 int choice_pick(struct coordinator *c, int64_t alternative, struct error *err)
 {
 	_cleanup_task_ struct task_row row = {0}, parent = {0};
@@ -168,14 +252,15 @@ int choice_pick(struct coordinator *c, int64_t alternative, struct error *err)
 		return error_set(err, ERROR_NOT_FOUND, "there is no task %lld",
 		                 (long long)alternative);
 	if (!row.parent || !store_task_get(c->store, row.parent, &parent))
-		return error_set(err, ERROR_CONFLICT,
-		                 "%s is no alternative: there is nothing to pick", row.key);
+		return refuse_pick(c, &row, err);
 	if (parent.status == TASK_COMPLETED && parent.chosen == alternative)
 		return 0; /* asked twice, done once */
 	if (row.status != TASK_COMPLETED)
 		return error_set(err, ERROR_CONFLICT,
 		                 "%s is %s: only a completed alternative can be picked", row.key,
 		                 task_status_word(row.status));
+	if (parent.status == TASK_COMPLETED && parent.chosen && unpick(c, &parent, err) < 0)
+		return -1;
 	t.task = parent.id;
 	t.head = row.head;
 	t.tree = row.tree;

@@ -98,6 +98,8 @@ void landing_record_aside(struct coordinator *c, const char *target, const json_
 /* It does not get into the queue: what it waits for does not land by itself. */
 void landing_record_stopped(struct coordinator *c, const struct task_row *task, int64_t by,
                             const char *target);
+/* These keys were undone there: who conflicted with nothing else has not been tried any more. */
+void landing_record_unclashed(struct coordinator *c, const char *target, const json_t *undone);
 /* Everything of that target out of the queue; with `keep` what lands by itself stays there. */
 void landing_record_end(struct coordinator *c, const char *target, const struct error *why,
                         bool keep, json_t *told);

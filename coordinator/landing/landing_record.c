@@ -89,6 +89,50 @@ void landing_record_landed(struct coordinator *c, const char *target, const json
 	json_decref(keys);
 }
 
+/* ---- what it is in conflict with has left the target ---- */
+
+/* The keys that are not among the others. New reference. */
+static json_t *keys_without(const json_t *keys, const json_t *others)
+{
+	json_t *left = json_array(), *key, *other;
+	size_t i, j;
+
+	json_array_foreach (keys, i, key) {
+		bool found = false;
+
+		json_array_foreach (others, j, other)
+			found = found || json_equal(key, other);
+		if (!found)
+			json_array_append(left, key);
+	}
+	return left;
+}
+
+void landing_record_unclashed(struct coordinator *c, const char *target, const json_t *undone)
+{
+	_cleanup_free_ int64_t *tasks = store_tasks_conflicting(c->store, target);
+
+	for (size_t i = 0; tasks[i]; i++) {
+		_cleanup_task_ struct task_row task = {0};
+		_cleanup_json_ json_t *detail = NULL, *left = NULL;
+
+		if (!store_task_get(c->store, tasks[i], &task) || !task.landing_detail)
+			continue;
+		detail = jsonl_parse(task.landing_detail, strlen(task.landing_detail), NULL);
+		left = keys_without(json_sub(detail, "with"), undone);
+		/* What is made to resolve it stands on both sides. */
+		if (json_int(detail, "resolve", 0) ||
+		    json_array_size(left) == json_array_size(json_sub(detail, "with")))
+			continue;
+		json_object_set(detail, "with", left);
+		/* Nor does it land by itself now: somebody undid what did. */
+		if (json_array_size(left))
+			set_landing(c, tasks[i], LANDING_CONFLICT, json_incref(detail));
+		else
+			set_landing(c, tasks[i], LANDING_NONE, json_pack("{s:b}", "undone", 1));
+	}
+}
+
 /* ---- not landed ---- */
 
 static void set_stopped(struct coordinator *c, int64_t task, const char *key, const char *target,

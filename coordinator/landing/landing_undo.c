@@ -54,6 +54,7 @@ static void record_undone(struct coordinator *c, const struct landing_row *row)
 		store_event_add(c->store, "task.updated", task, 0, NULL, data);
 		json_decref(data);
 	}
+	landing_record_unclashed(c, row->target, keys);
 	data = json_pack("{s:s, s:s, s:s, s:O, s:b}", "target", row->target, "before", row->before,
 	                 "after", row->after, "tasks", keys, "undo", 1);
 	store_event_add(c->store, "target.moved", 0, 0, NULL, data);

@@ -7,6 +7,8 @@
 #include "mem.h"
 #include "text.h"
 
+#define UNLANDED_MAX 200
+
 static json_t *waiting_tasks(struct coordinator *c)
 {
 	_cleanup_free_ int64_t *ids = store_tasks_that_ask(c->store);
@@ -14,6 +16,25 @@ static json_t *waiting_tasks(struct coordinator *c)
 
 	for (size_t i = 0; ids[i]; i++)
 		json_array_append_new(tasks, task_named_json(c, ids[i]));
+	return tasks;
+}
+
+/* What a person has to look at before it can land: nobody is at work to resolve it. */
+static json_t *unlanded_tasks(struct coordinator *c)
+{
+	_cleanup_free_ int64_t *ids = store_tasks_unlanded(c->store, UNLANDED_MAX);
+	json_t *tasks = json_array();
+
+	for (size_t i = 0; ids[i]; i++) {
+		_cleanup_task_ struct task_row row = {0};
+		json_t *task;
+
+		if (!store_task_get(c->store, ids[i], &row) || landing_is_under_way(c, &row))
+			continue;
+		task = store_task_brief(c->store, ids[i]);
+		task_add_name_among(c, task, 1);
+		json_array_append_new(tasks, task);
+	}
 	return tasks;
 }
 
@@ -49,14 +70,14 @@ int method_status(struct request *r, struct error *err)
 	    r,
 	    json_pack(
 	        "{s:{s:i, s:s, s:s, s:o, s:s, s:b, s:s?, s:s?}, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-	        " s:o, s:I}",
+	        " s:o, s:o, s:I}",
 	        "coordinator", "pid", (int)getpid(), "version", PLEACH_VERSION, "started_at",
 	        started, "tmux", json_text_or_null(c->views ? views_socket(c->views) : NULL), "bus",
 	        bus, "draining", c->draining, "disk", disk ? disk : base, "notice",
 	        notice && *notice ? notice : NULL, "tasks", store_status_counts(c->store, 0),
 	        "teammates", team_json(c), "plans", store_plan_list(c->store), "waiting",
-	        waiting_tasks(c), "landings", landings_json(c), "held", landing_holds_json(c),
-	        "limited", limited_json(c), "budgets", budget_near_json(c), "unread",
-	        (json_int_t)store_message_unread(c->store)));
+	        waiting_tasks(c), "unlanded", unlanded_tasks(c), "landings", landings_json(c),
+	        "held", landing_holds_json(c), "limited", limited_json(c), "budgets",
+	        budget_near_json(c), "unread", (json_int_t)store_message_unread(c->store)));
 	return 0;
 }

@@ -388,6 +388,10 @@ void store_landing_close(struct store *store, int64_t id, bool landed);
 void store_landing_undone(struct store *store, int64_t id);
 /* The open landing after the one with that id, if any: one a target at a time. */
 bool store_landing_pending(struct store *store, int64_t after, struct landing_row *out);
+/* Completed tasks that conflicted, failed merged or were refused, the oldest first. 0 ends it. */
+int64_t *store_tasks_unlanded(struct store *store, int64_t limit);
+/* Those that conflict with something on that target. 0 ends it. */
+int64_t *store_tasks_conflicting(struct store *store, const char *target);
 /* The newest landing of a target that stands, older than that one (0: the newest). */
 bool store_landing_last(struct store *store, const char *target, int64_t before,
                         struct landing_row *out);

@@ -193,6 +193,25 @@ int64_t *store_queue_refused(struct store *store, int64_t plan)
 	                "i", plan);
 }
 
+int64_t *store_tasks_unlanded(struct store *store, int64_t limit)
+{
+	return sql_ints(store,
+	                "SELECT id FROM task WHERE landing_detail IS NOT NULL AND landing <> 2"
+	                " AND status = 3 AND (landing IN (3, 4) OR (landing = 0"
+	                "  AND json_extract(landing_detail, '$.message') IS NOT NULL))"
+	                " ORDER BY id LIMIT ?1",
+	                "i", limit);
+}
+
+int64_t *store_tasks_conflicting(struct store *store, const char *target)
+{
+	return sql_ints(store,
+	                "SELECT id FROM task WHERE landing_detail IS NOT NULL AND landing <> 2"
+	                " AND landing = 3 AND json_extract(landing_detail, '$.target') = ?1"
+	                " ORDER BY id",
+	                "t", target);
+}
+
 json_t *store_landed_on(struct store *store, const char *target, int64_t limit)
 {
 	sqlite3_stmt *row = sql_bind(

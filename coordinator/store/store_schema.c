@@ -263,5 +263,7 @@ const char *const store_migrations[STORE_SCHEMA] = {
     "  WHERE delivered_at IS NULL AND sender_task IS NOT NULL;",
 
     /* A run that was broken off waits for it no more: it does not start until somebody asks. */
-    "ALTER TABLE task ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE task ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;"
+    /* What did not land, and why: few, and looked for whenever somebody asks how things stand. */
+    "CREATE INDEX task_unlanded ON task(id) WHERE landing_detail IS NOT NULL AND landing <> 2;",
 };

@@ -109,6 +109,29 @@ two_fixes() {
 	process_gone "$(cat "$W/pid")"
 }
 
+@test "a pick can be changed till something has come of it; what prevents it is named" {
+	two_fixes
+	expect 3 pleach run --headless >/dev/null
+	expect 5 pleach pick speed
+	has "$(stderr)" "speed.1 (completed), speed.2 (completed), speed.3 (failed)"
+	expect 0 pleach team pause >/dev/null
+	expect 0 pleach pick speed.1 >/dev/null
+	expect 5 pleach pick speed.3
+	is "completed $(task speed.1 .id)" "$(task speed '"\(.status) \(.chosen)"')"
+	expect 0 pleach pick speed.2 >/dev/null
+	expect 0 pleach pick speed.2 >/dev/null
+	holds "$(pleach --json task show speed)" ".status == \"completed\" and .head == \"$(task speed.2 .head)\" and .chosen == $(task speed.2 .id)"
+	expect 0 pleach team resume >/dev/null
+	expect 0 pleach task wait after >/dev/null
+	is 1 "$(cat "$W/after")"
+	expect 5 pleach pick speed.1
+	has "$(stderr)" "after has started from it"
+	expect 0 pleach merge speed >/dev/null
+	expect 5 pleach pick speed.1
+	has "$(stderr)" "has landed"
+	is 1 "$(cat x)"
+}
+
 @test "when all alternatives fail, the choice fails" {
 	plan <<-'Y'
 	tasks:

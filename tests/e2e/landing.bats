@@ -310,3 +310,60 @@ damage() {
 	has "$(pleach task show bad)" "is damaged"
 	holds "$(pleach --json status)" '.held == []'
 }
+
+auto_clash() { # left lands, right conflicts with it
+	plan <<-'Y'
+	merge: auto
+	tasks:
+	  - {id: left, prompt: 'echo left >file', priority: 1}
+	  - {id: right, prompt: 'while ! git -C "$PLEACH_ROOT" show main:file | grep -q left; do sleep .1; done; echo right >file'}
+	Y
+	sed -i '1a team: 2' pleach.yaml
+}
+
+@test "what did not land is shown: run marks and counts it, status says what to do, wait ends with 1" {
+	auto_clash
+	text=$(expect 1 pleach run --headless)
+	has "$text" "! right"
+	has "$text" "conflicts with left in file"
+	has "$text" "2 completed, 1 landed, 1 conflict"
+	has "$text" "pleach merge right"
+	has "$(tail -n 1 <(expect 1 pleach --json run --headless))" '"landed":1,"conflicts":1'
+	expect 1 pleach wait right >/dev/null
+	expect 0 pleach wait left >/dev/null
+	has "$(pleach status)" "right         conflicts with left in file (pleach open right · pleach merge right)"
+	holds "$(pleach --json status)" '.unlanded | length == 1 and .[0].key == "right" and .[0].landing.state == "conflict"'
+	# Merged by a person it needs nobody any more.
+	git -c merge.conflictStyle=merge merge -q "$(task right .head)" || true
+	echo both >file && git commit -qam both
+	expect 0 pleach merge right >/dev/null
+	holds "$(pleach --json status)" '.unlanded == []'
+	expect 0 pleach wait right >/dev/null
+}
+
+@test "where nothing lands by itself, a conflict of merge does not change what wait says" {
+	auto_clash
+	sed -i '/^merge:/d; s/while.*done; //' pleach.yaml
+	expect 0 pleach run --headless >/dev/null
+	expect 1 pleach merge left right >/dev/null
+	expect 0 pleach wait right >/dev/null
+	has "$(pleach status)" "conflicts with left in file"
+	# What it conflicts with is taken out: nobody knows of a conflict any more.
+	expect 0 pleach undo left >/dev/null
+	is "none null" "$(task right '"\(.landing.state) \(.landing.with)"')"
+	lacks "$(pleach status)" "conflicts with"
+	expect 0 pleach merge right >/dev/null
+	is right "$(cat file)"
+}
+
+@test "a refused task is shown with what is in its way" {
+	auto_clash
+	sed -i '/^merge:/d; /id: right/d' pleach.yaml
+	expect 0 pleach run --headless >/dev/null
+	echo mine >file
+	expect 5 pleach merge left
+	has "$(pleach status)" "did not land: main is checked out in"
+	git checkout -q file
+	expect 0 pleach merge left >/dev/null
+	lacks "$(pleach status)" "did not land"
+}
