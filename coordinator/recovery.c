@@ -300,8 +300,18 @@ static void repaired(struct coordinator *c, const json_t *result, const struct e
 	}
 }
 
+/* Its worktrees are being repaired: whoever comes next does it again, wherever it stands then. */
+static int moving_step(struct coordinator *c, void *context, struct error *err)
+{
+	_cleanup_free_ char *mark = xasprintf("?%s", (const char *)context);
+
+	(void)err;
+	store_set_setting(c->store, "place.root", mark);
+	return 0;
+}
+
 /* The repository stands somewhere else now: its worktrees still point to the old place. That it
- * does is written down when they no longer do: who dies before begins anew. */
+ * does is written down when they no longer do. */
 static void recover_place(struct coordinator *c)
 {
 	_cleanup_free_ char *was = store_setting(c->store, "place.root");
@@ -311,11 +321,14 @@ static void recover_place(struct coordinator *c)
 	if (was && strcmp(was, c->place.root) == 0)
 		return;
 	if (was) {
+		const char *from = *was == '?' ? was + 1 : was;
 		_cleanup_free_ char *notice =
 		    xasprintf("the repository was moved here from %s: what ran there is "
 		              "pending again, its work is kept",
-		              was);
+		              from);
 
+		if (turn_step(c, moving_step, (void *)from, &err) < 0)
+			log_error("recovery", "%s", err.text);
 		notice_set(c, notice);
 		dirs = store_attempt_slots(c->store);
 		c->moving = true;

@@ -458,8 +458,10 @@ static void add_down(struct coordinator *c)
 {
 	struct later *nobody = xcalloc(1, sizeof *nobody);
 
-	held_add(c, (struct held){
-	                .kind = HELD_DOWN, .later = nobody, .note = json_array(), .now = true});
+	held_add(c, (struct held){.kind = HELD_DOWN,
+	                          .later = nobody,
+	                          .tasks = xcalloc(1, sizeof(int64_t)),
+	                          .now = true});
 	held_check(c);
 }
 

@@ -105,6 +105,7 @@ static int follow_alternative(struct coordinator *c, int64_t id, enum task_verb 
 	if (!transition_allowed(row.status, again.verb, KIND_WORK) ||
 	    row.status == TASK_NEEDS_INPUT)
 		return 0;
+	store_task_go_on(c->store, id);
 	store_task_set_next_base(c->store, id, NULL);
 	return task_transition(c->store, &again, NULL, err);
 }

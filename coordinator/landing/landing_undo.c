@@ -122,6 +122,7 @@ static void ask_where(struct coordinator *c, struct undo *undo, git_done_fn done
 	         json_pack("{s:s, s:s}", "target", undo->row.target, "commit", commit), done, undo);
 }
 
+/* Somebody may have built on it, or set it back further, since we died. */
 static bool has_moved(const struct undo *undo, const json_t *where)
 {
 	bool contains = json_flag(where, "contains");
@@ -150,10 +151,13 @@ static void found_after_undo(struct coordinator *c, const json_t *result, const 
 	free(c->landings->undoing);
 	c->landings->undoing = NULL;
 	if (result) {
-		undo_over(c, undo, has_moved(undo, result));
+		const char *tip = json_text(result, "tip");
+
+		undo_over(c, undo, tip && strcmp(tip, undo->row.after) == 0);
 		return;
 	}
 	later_fail(c, undo->later, &undo->why); /* recovery looks again */
+	landing_kick(c, undo->row.target);
 	undo_free(undo);
 }
 

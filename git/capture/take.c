@@ -151,7 +151,8 @@ static int finish(const struct capture_source *source, const struct index_view *
 		return 1;
 	if (view->root[0])
 		memcpy(tree, view->root, sizeof tree);
-	else if (index_write_tree(source->repo, source->git_dir, own, tree, NULL) < 0)
+	else if (index_write_tree(source->repo, source->git_dir, own, tree, NULL) < 0 ||
+	         !index_is_tree(source->repo, view, tree)) /* another one by now */
 		return 1;
 	if (look->count && take_items(source, view, look, &patch) != 0)
 		return 1;

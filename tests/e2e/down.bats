@@ -93,3 +93,19 @@ landing_is() { [[ $(task a .landing.state) == "$1" ]]; }
 	eventually repaired
 	expect 0 pleach merge a >/dev/null
 }
+
+@test "a coordinator that is told to end does so, idle or at work" {
+	expect 0 pleach up --team 1 --headless >/dev/null
+	kill -TERM "$(serving_pid)"
+	nobody() { [[ -z $(survivors) ]]; }
+	eventually nobody
+	gate go
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'read x <"$W/go"'}]
+	Y
+	expect 0 pleach run --headless --detach >/dev/null
+	wait_event '.kind == "attempt.started"' >/dev/null
+	kill -TERM "$(serving_pid)"
+	eventually nobody
+	is "" "$(grep -h "Segmentation\|signal 11" "$XDG_STATE_HOME"/pleach/*/coordinator.log)"
+}

@@ -69,9 +69,19 @@ static void assert_filter(enum ansi_pass pass, const char *text, const char *wan
 	assert_string_equal(b.len ? b.data : "", want);
 }
 
+static void assert_half(const char *text)
+{
+	struct ansi_filter filter = ANSI_FILTER_INIT(ANSI_PASS_LIVE);
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	ansi_filter(&filter, &out, text, strlen(text));
+	assert_true(out.len > 500);
+	assert_null(memchr(out.data, 0x8b, out.len));
+}
+
 static void test_filter(void **state)
 {
-	_cleanup_free_ char *link = NULL, *clip = NULL, *wanted = NULL;
+	_cleanup_free_ char *link = NULL, *clip = NULL, *wanted = NULL, *half = NULL;
 	char long_text[601];
 
 	(void)state;
@@ -87,6 +97,9 @@ static void test_filter(void **state)
 	assert_filter(ANSI_PASS_LIVE, "a\033]52;c;eA==\007b", "ab");
 	assert_filter(ANSI_PASS_LIVE, "a\033P$q\"p\033\\b\033_G\033\\c", "abc");
 	assert_filter(ANSI_PASS_LIVE, clip, "ab");
+	/* The halves of U+008B, one as the end of a sequence inside a long string. */
+	half = xasprintf("\033]0;%s\xed\033[3\xc2\x8b", long_text);
+	assert_half(half);
 	assert_filter(ANSI_PASS_LIVE, link, wanted);
 	/* Cut short by another sequence. */
 	assert_filter(ANSI_PASS_LIVE, "\033]52;x\033[1mz", "\033[1mz");

@@ -80,8 +80,8 @@ json_t *attempt_result(const struct attempt *a)
 	    json_text_or_null(r ? r->tree : NULL), "unchanged", r && r->unchanged, "verify",
 	    a->evidence ? json_incref(a->evidence) : json_null(), "changes", changes, "error",
 	    error, "usage", attempt_usage(a), "output", json_text_or_null(text), "seconds",
-	    (double)((uv_hrtime() - a->started) / 1000000) / 1000.0, "kept", kept, "measures",
-	    a->measures, "tampering", a->tampering, "limited", attempt_limited(a));
+	    seconds_since(a->started), "kept", kept, "measures", a->measures, "tampering",
+	    a->tampering, "limited", attempt_limited(a));
 	resume_say(a, finish);
 	return finish;
 }

@@ -144,7 +144,7 @@ static void command_ended(uv_poll_t *poll, int status, int events)
 		c->end.status = SIGKILL;
 	}
 	c->reaped = true;
-	c->end.seconds = (double)((uv_hrtime() - c->started) / 1000000) / 1000.0;
+	c->end.seconds = seconds_since(c->started);
 	if (c->held)
 		command_clean(c); /* what runs beside it is not its own */
 	else
@@ -288,4 +288,11 @@ int command_start(uv_loop_t *loop, const struct command_spec *spec, struct comma
 	}
 	*out = c;
 	return 0;
+}
+
+double seconds_since(uint64_t started)
+{
+	uint64_t ms = (uv_hrtime() - started) / 1000000;
+
+	return (double)ms / 1000;
 }

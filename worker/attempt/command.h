@@ -45,5 +45,7 @@ void command_stop(struct command *command, double grace);
 void command_hold(struct command *command);
 void command_go_on(struct command *command);
 pid_t command_pid(const struct command *command);
+/* Seconds since then (uv_hrtime), to the millisecond. */
+double seconds_since(uint64_t started);
 
 #endif

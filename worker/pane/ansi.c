@@ -237,8 +237,8 @@ static bool sequence_passes(const struct ansi_filter *f)
 	const char *seq = f->held;
 	size_t len = f->held_len;
 
-	if (len < 2 || has_control(seq, len))
-		return false;
+	if (len < 2 || has_control(seq, len) || (unsigned char)seq[len - 1] >= 0x7f)
+		return false; /* the first half of a control may not stand at its end, either */
 	if (seq[1] == '[')
 		return f->pass == ANSI_PASS_LIVE || !csi_asks(seq, len);
 	if (seq[1] == ']')
@@ -264,9 +264,10 @@ static bool in_long(const struct ansi_filter *f)
 /* A byte of such a string. Its escape waits for what follows; no other control goes along. */
 static void pass_long(struct ansi_filter *f, struct buf *out, char c, bool ends)
 {
-	if (ends)
+	if (ends) {
+		end_text(f, out);
 		buf_add_str(out, "\033\\");
-	else if ((unsigned char)c >= 0x20)
+	} else if ((unsigned char)c >= 0x20)
 		pass_byte(f, out, (unsigned char)c);
 }
 
@@ -299,8 +300,10 @@ static void release(struct ansi_filter *f, struct buf *out)
 
 static void begin_anew(struct ansi_filter *f, struct buf *out, size_t escapes)
 {
-	if (in_long(f))
+	if (in_long(f)) {
+		end_text(f, out);
 		buf_add_str(out, "\033\\");
+	}
 	f->held[0] = BYTE_ESC;
 	f->held_len = escapes;
 	f->drop = false;
