@@ -10,6 +10,7 @@ and say why; when it made something cheaper, lower it.
 import argparse
 import collections
 import concurrent.futures
+import json
 import mmap
 import os
 import re
@@ -54,6 +55,7 @@ INSTRUCTIONS = {
     "pleach version": 215_000,
     "pleach status": 760_000,
     "the store, a task": 390_000,
+    "pleach-git, a question": 16_500_000,  # three quarters of it the loading of libgit2's libraries
 }
 STORE_TASKS = 20
 
@@ -156,10 +158,10 @@ def passed(counted):
     return {what: counted[what] for what, ceiling in PER_TASK.items() if counted[what] > ceiling}
 
 
-def instructions(world, name, argv):
+def instructions(world, name, argv, stdin=""):
     out = f"{world.dir}/callgrind.{name.replace(' ', '-')}"
     done = subprocess.run(("valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", *argv), cwd=world.repo,
-                          env=world.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                          env=world.env, input=stdin.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     check(done.returncode == 0, f"{name} under callgrind: {done.stderr.decode()[-500:]}")
     with open(out) as file:
         return max(int(line.split()[1]) for line in file if line.startswith(("summary:", "totals:")))
@@ -170,11 +172,14 @@ def count_instructions(world):
     plan(world, "few", [{"id": "one", "prompt": "x"}])
     world.pleach("run", "--headless", "--team", "2")
     work = {"version": (world.build + "/pleach", "version"), "status": (world.build + "/pleach", "status"),
+            "git": (world.build + "/pleach-git", "worktrees"),
             "one": (store, world.dir + "/one.db", str(STORE_TASKS)),
             "many": (store, world.dir + "/many.db", str(2 * STORE_TASKS))}
+    asked = {"git": json.dumps({"root": world.repo})}
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        counted = dict(zip(work, pool.map(lambda name: instructions(world, name, work[name]), work)))
+        counted = dict(zip(work, pool.map(lambda name: instructions(world, name, work[name], asked.get(name, "")), work)))
     return {"pleach version": counted["version"], "pleach status": counted["status"],
+            "pleach-git, a question": counted["git"],
             "the store, a task": (counted["many"] - counted["one"]) // STORE_TASKS}
 
 
