@@ -5,6 +5,7 @@
  *   pleach-coordinator --serve PID --root DIR  the serving process (run by the supervisor) */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,9 @@ static int run_serving(const char *root, const char *supervisor)
 	struct error err = ERROR_INIT;
 	struct place place;
 
+	/* Without glibc's fast bins: what frees a plan of 10,000 tasks joined them hundreds of
+	 * times. Small pieces come from its cache of each thread all the same. */
+	mallopt(M_MXFAST, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != (pid_t)strtol(supervisor, NULL, 10))
 		return 1; /* it died before we could ask to be told */

@@ -241,7 +241,17 @@ void turn_close(struct coordinator *c)
 		commit(c);
 	c->turn.running = false;
 	rpc_peer_flush_deferred();
+	json_decref(c->turn.gone);
+	c->turn.gone = NULL;
 	if (c->turn.trim)
 		malloc_trim(0);
 	c->turn.trim = false;
+}
+
+void turn_forget(struct coordinator *c, json_t *value)
+{
+	if (!c->turn.gone)
+		c->turn.gone = json_array();
+	json_array_append_new(c->turn.gone, value);
+	c->turn.trim = true;
 }

@@ -4,6 +4,7 @@
 #ifndef PLEACH_TURN_H
 #define PLEACH_TURN_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <uv.h>
@@ -28,7 +29,8 @@ struct turn {
 	bool open;    /* a transaction is open */
 	bool nested;  /* a savepoint is open */
 	bool running; /* effects are being run */
-	bool trim;    /* much was freed: it goes back to the kernel once the replies have left */
+	bool trim;    /* much is freed: it goes back to the kernel once the replies have left */
+	json_t *gone; /* turn_forget */
 	struct effect *effects;
 	size_t n, cap;
 	uv_timer_t timer; /* after a commit that failed */
@@ -48,6 +50,8 @@ void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void
 void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
 /* Schedules, commits, runs effects, answers held requests. Nothing when no turn is open. */
 void turn_close(struct coordinator *c);
+/* Takes what may be megabytes and nobody needs any more: it is freed once the replies have left. */
+void turn_forget(struct coordinator *c, json_t *value);
 /* Sends what is committed and was not sent yet on the bus, once that is open. Outside a turn. */
 void turn_publish(struct coordinator *c);
 

@@ -26,14 +26,13 @@ struct submission {
 
 static void submission_free(struct coordinator *c, struct submission *sub)
 {
-	json_decref(sub->params);
+	turn_forget(c, sub->params);
 	json_decref(sub->blocker_ids);
 	json_decref(sub->result);
 	json_decref(sub->bases);
 	free(sub->base);
 	free(sub->target);
 	free(sub);
-	c->turn.trim = true; /* a plan may have been megabytes; they are not needed again */
 }
 
 static int put_plan(struct coordinator *c, const struct submission *sub, const json_t *plan,

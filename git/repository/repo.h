@@ -90,6 +90,8 @@ bool repo_is_partial(const struct repo *repo);
 bool hex_is_id(const char *text); /* 40 or 64 lower-case hex digits */
 /* Makes everything that was written to the repository so far survive a power cut. */
 int repo_sync(const struct repo *repo, struct error *err);
+/* Removes the lock of a `git maintenance` that was killed. One that a process has open stays. */
+void repo_drop_dead_lock(const struct repo *repo);
 
 /* A short-lived name under the git directory; caller frees. */
 char *repo_path(const char *git_dir, const char *name);

@@ -315,6 +315,9 @@ static int exclude_private(const struct slot *slot, char ***env, struct error *e
 
 int slot_agent_environment(const struct slot *slot, char ***env, struct error *err)
 {
+	/* Its end would kill a `git gc` on the way, which the next commit would begin anew. */
+	env_add_setting(env, "maintenance.auto", "false");
+	env_add_setting(env, "gc.auto", "0");
 	slot_sparse_environment(slot, env);
 	return exclude_private(slot, env, err);
 }

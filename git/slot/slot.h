@@ -74,8 +74,9 @@ struct slot_order {
  */
 int slot_switch(struct slot *slot, int64_t attempt, const struct slot_order *order,
                 struct error *err);
-/* What the agent's own git must know of the slot: that copied and linked files are not to be
- * added (core.excludesFile), and which part is checked out. Without either nothing changes. */
+/* What the agent's own git must know of the slot: that it starts no maintenance of the repository,
+ * that copied and linked files are not to be added (core.excludesFile), and which part is checked
+ * out. */
 int slot_agent_environment(const struct slot *slot, char ***env, struct error *err);
 /* The agent is about to run: phase RUNNING. */
 int slot_running(struct slot *slot, struct error *err);

@@ -204,6 +204,7 @@ void slot_forget_locks(const struct slot *slot)
 
 		file_remove_all(path, NULL);
 	}
+	repo_drop_dead_lock(&slot->repo);
 }
 
 int slot_forget_state(struct slot *slot, struct error *err)
@@ -243,6 +244,7 @@ int slot_forget_state(struct slot *slot, struct error *err)
 		if (file_exists(path) && file_remove_all(path, err) < 0)
 			return -1;
 	}
+	repo_drop_dead_lock(&slot->repo);
 	return 0;
 }
 

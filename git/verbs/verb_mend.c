@@ -96,6 +96,7 @@ static void mend_locks(struct mend *mend)
 			remove_file(mend, file);
 	}
 	walk(mend, refs, 0, is_old_lock);
+	repo_drop_dead_lock(mend->repo);
 	/* Not pleach-slot.lock: a lock is held on that, it is none by being there. */
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		DIR *dir = opendir(trees);

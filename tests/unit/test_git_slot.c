@@ -1,6 +1,7 @@
 /* Slots: making, reusing, locking, and keeping whatever an agent left in one. */
 #include "git_fixture.h"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 
 #include "program.h"
@@ -276,6 +277,25 @@ static void test_locks_of_the_dead_are_removed(void **state)
 	slot_close(slot);
 }
 
+/* The lock of `git maintenance` belongs to the repository: whoever has it open keeps it. */
+static void test_the_lock_of_dead_maintenance_is_removed(void **state)
+{
+	struct universe *u = *state;
+	struct slot *slot = open_slot(u);
+	_cleanup_free_ char *lock = xasprintf("%s/.git/objects/maintenance.lock", u->root);
+	int fd = open(lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	char *head = NULL;
+
+	assert_true(fd >= 0);
+	start_attempt(u, slot, 1, "one");
+	assert_true(file_exists(lock));
+	close(fd);
+	snapshot(slot, 1, &head);
+	free(head);
+	assert_false(file_exists(lock));
+	slot_close(slot);
+}
+
 /* Whatever became of its attempt, a slot that was kept does not hold the branch: the task is
  * tried again anywhere. */
 static void test_a_snapshot_lets_go_of_the_branch(void **state)
@@ -504,6 +524,7 @@ int main(void)
 	    universe_test(test_switch_is_on_the_branch_at_base),
 	    universe_test(test_clean_slot_keeps_nothing),
 	    universe_test(test_locks_of_the_dead_are_removed),
+	    universe_test(test_the_lock_of_dead_maintenance_is_removed),
 	    universe_test(test_a_snapshot_lets_go_of_the_branch),
 	    universe_test(test_a_broken_branch_beside_a_nested_repository),
 	    cmocka_unit_test(test_every_state_is_kept),

@@ -209,7 +209,7 @@ static void test_private_files(void **state)
 	assert_sh("m", sh(u->slot, "cat mods/m"));
 	assert_sh("20", sh(u->slot, "tail -1 a.txt"));
 	assert_int_equal(slot_agent_environment(slot, &env, &err), 0);
-	assert_int_equal(strv_len((const char *const *)env), 3);
+	assert_int_equal(strv_len((const char *const *)env), 7);
 	for (size_t i = 0; env[i]; i++) {
 		char *value = strchr(env[i], '=');
 
@@ -217,6 +217,7 @@ static void test_private_files(void **state)
 		setenv(env[i], value + 1, 1);
 	}
 	assert_sh("", sh(u->slot, "git status --porcelain"));
+	assert_sh("false", sh(u->slot, "git config maintenance.auto"));
 	unsetenv("GIT_CONFIG_COUNT");
 	/* An agent that insists. */
 	run_sh(u->slot, "git add -Af; git commit -qm all; echo w > w");

@@ -1,0 +1,65 @@
+/* The lock of `git maintenance`, which each commit of an agent may start: a git that is killed in
+ * it leaves it, and from then on no maintenance runs in the repository, without a word. Git has it
+ * open as long as it is its own, so it is known when nobody's it is. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mem.h"
+#include "repo.h"
+
+#define NAME "/objects/maintenance.lock"
+
+/* Of this repository or of another: in doubt somebody's. */
+static bool has_one_open(int proc, const char *pid)
+{
+	_cleanup_free_ char *path = xasprintf("%s/fd", pid);
+	int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	char target[PATH_MAX];
+	bool found = false;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	while (!found && (entry = readdir(dir))) {
+		ssize_t n = readlinkat(fd, entry->d_name, target, sizeof target);
+		size_t len = sizeof NAME - 1;
+
+		found = n >= (ssize_t)len && memcmp(target + n - len, NAME, len) == 0;
+	}
+	closedir(dir);
+	return found;
+}
+
+/* True also where it cannot be known. */
+static bool is_held(void)
+{
+	DIR *proc = opendir("/proc");
+	bool held = proc == NULL;
+	struct dirent *entry;
+
+	while (!held && (entry = readdir(proc)))
+		held = strspn(entry->d_name, "0123456789") == strlen(entry->d_name) &&
+		       has_one_open(dirfd(proc), entry->d_name);
+	if (proc)
+		closedir(proc);
+	return held;
+}
+
+void repo_drop_dead_lock(const struct repo *repo)
+{
+	_cleanup_free_ char *path = repo_path(repo->place.common_dir, &NAME[1]);
+	struct stat st;
+
+	/* What somebody else made is open in processes that we cannot look into. */
+	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && !is_held())
+		unlink(path);
+}
