@@ -4,10 +4,12 @@
 #include <nng/nng.h>
 #include <nng/protocol/pubsub0/pub.h>
 #include <nng/protocol/pubsub0/sub.h>
-#include <nng/supplemental/util/platform.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "mem.h"
@@ -15,6 +17,8 @@
 /* Messages that wait for one subscriber: a burst is longer than the 16 that nng has. */
 #define QUEUE_MAX 1024
 #define PROBE_MS  1000 /* how long a healthy listener may take to greet us on a busy machine */
+/* What a sub0 socket says first (SP over a stream: 0, "SP", 0, its protocol 33, 0). */
+#define HELLO "\0SP\0\0!\0\0"
 
 #ifdef __has_feature
 #if __has_feature(thread_sanitizer)
@@ -38,8 +42,8 @@ struct bus_pub {
 	nng_socket socket;
 	nng_listener listener;
 	char *url;
-	atomic_int greeted; /* pipes that finished the handshake, counted by nng's threads */
-	atomic_int here;    /* of them, those that did not end */
+	atomic_int
+	    here; /* pipes that finished the handshake and did not end, counted by nng's threads */
 };
 
 struct bus_sub {
@@ -57,12 +61,7 @@ static void bus_greeted(nng_pipe pipe, nng_pipe_ev event, void *context)
 	struct bus_pub *pub = context;
 
 	(void)pipe;
-	if (event == NNG_PIPE_EV_REM_POST) {
-		atomic_fetch_sub(&pub->here, 1);
-		return;
-	}
-	atomic_fetch_add(&pub->here, 1);
-	atomic_fetch_add(&pub->greeted, 1);
+	atomic_fetch_add(&pub->here, event == NNG_PIPE_EV_REM_POST ? -1 : 1);
 }
 
 /* A path left by a dead process is in the way of bind; nng itself does not remove it. */
@@ -121,24 +120,43 @@ void bus_pub_send(struct bus_pub *pub, const void *data, size_t len)
 		nng_msg_free(message);
 }
 
+/* Reads until `want` bytes came, or with none the end; within PROBE_MS. */
+static bool comes(int fd, ssize_t want)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	char bytes[sizeof HELLO];
+
+	return poll(&poll_fd, 1, PROBE_MS) == 1 && read(fd, bytes, sizeof bytes) == want;
+}
+
+/* Says hello as a subscriber, and by a shut half of the connection that it will say no more: nng
+ * answers, then ends the connection. To go before that would kill the very listener. */
+static bool is_alive(int fd, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const ssize_t len = sizeof HELLO - 1;
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return false;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	return connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+	       send(fd, HELLO, (size_t)len, MSG_NOSIGNAL) == len && shutdown(fd, SHUT_WR) == 0 &&
+	       comes(fd, len) && comes(fd, 0);
+}
+
 int bus_pub_heal(struct bus_pub *pub, struct error *err)
 {
-	int before = atomic_load(&pub->greeted), rc;
-	nng_socket probe;
-	nng_dialer dialer;
+	const char *path = pub->url + strlen("ipc://");
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int rc;
 
-	rc = nng_sub0_open(&probe);
-	if (rc != 0)
-		return bus_error(err, "cannot probe", pub->url, rc);
-	rc = nng_dial(probe, pub->url, &dialer, NNG_FLAG_NONBLOCK);
-	for (int i = 0; rc == 0 && i < PROBE_MS && atomic_load(&pub->greeted) == before; i++)
-		nng_msleep(1);
-	nng_close(probe); /* nothing was sent on it: this close does not hang */
-	if (rc == 0 && atomic_load(&pub->greeted) != before)
+	if (fd < 0)
+		return error_errno(err, "bus: cannot probe %s", pub->url);
+	if (is_alive(fd, path))
 		return 0;
 	/* This ends the connections that the listener made: subscribers come back by themselves. */
 	nng_listener_close(pub->listener);
-	unlink(pub->url + strlen("ipc://"));
+	unlink(path);
 	rc = bus_listen(pub);
 	return rc == 0 ? 1 : bus_error(err, "cannot listen again on", pub->url, rc);
 }

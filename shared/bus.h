@@ -1,6 +1,6 @@
 /* The status plane: nng pub/sub over ipc, lossy by design; nothing that must happen
  * depends on it. A listener heals itself (nng 1.5.2: an ipc listener dies for good when a
- * peer goes away during the handshake): bus_heal probes it and listens again. */
+ * peer goes away during the handshake): bus_pub_heal probes it and listens again. */
 #ifndef PLEACH_BUS_H
 #define PLEACH_BUS_H
 
