@@ -33,6 +33,7 @@ struct git_job {
 	struct proc proc;
 	uv_poll_t poll;
 	uv_timer_t pause; /* that could not be started */
+	bool cancelled;   /* meanwhile */
 	char *mark;       /* NAME=VALUE in the environment of what it starts */
 	struct error why; /* while what it left running is ended */
 	uv_work_t sweep;
@@ -43,6 +44,7 @@ struct git_job {
 struct gitq {
 	struct git_job *first, **last; /* that wait for a place */
 	struct git_job *jobs;          /* that run */
+	struct git_job *paused;        /* that could not be started just now */
 	struct git_job *dropped;       /* nobody is told of them any more */
 	int running;                   /* of `jobs` those that a place is counted for */
 	int sweeping;
@@ -91,10 +93,8 @@ static void job_drop(struct git_job *job)
 	job->c->gitq->dropped = job;
 }
 
-static void forget_job(struct git_job *job)
+static void forget_job(struct git_job **at, const struct git_job *job)
 {
-	struct git_job **at = &job->c->gitq->jobs;
-
 	while (*at && *at != job)
 		at = &(*at)->next;
 	if (*at)
@@ -233,7 +233,7 @@ static void job_ended(uv_poll_t *poll, int status, int events)
 	left = !result && left_something(job, exit_status);
 	close(job->in);
 	close(job->out);
-	forget_job(job);
+	forget_job(&job->c->gitq->jobs, job);
 	if (!is_long(job))
 		job->c->gitq->running--;
 	close(job->proc.pidfd);
@@ -295,9 +295,22 @@ static int job_spawn(struct git_job *job, struct error *err)
 	return proc_spawn(&spec, &job->proc, err);
 }
 
+static void job_cancelled(uv_handle_t *handle)
+{
+	struct git_job *job = handle->data;
+
+	error_set(&killed, ERROR_EXTERNAL, "pleach-git %s: ended before it began", job->verb);
+	job_finish(job, NULL, &killed);
+	job_free(job);
+}
+
 static void pause_over(uv_timer_t *timer)
 {
-	uv_close((uv_handle_t *)timer, job_again);
+	struct git_job *job = timer->data;
+
+	forget_job(&job->c->gitq->paused, job);
+	uv_close((uv_handle_t *)timer,
+	         job->cancelled && !job->c->gitq->closed ? job_cancelled : job_again);
 }
 
 /* No descriptor, no process, no memory just now: that is not git's answer. */
@@ -317,6 +330,8 @@ static void job_not_started(struct git_job *job, const struct error *why)
 	uv_timer_init(&job->c->loop, &job->pause);
 	job->pause.data = job;
 	uv_timer_start(&job->pause, pause_over, GITQ_PAUSE_MS << job->tries, 0);
+	job->next = job->c->gitq->paused;
+	job->c->gitq->paused = job;
 }
 
 static void job_run(struct git_job *job)
@@ -400,6 +415,11 @@ void gitq_cancel(struct coordinator *c, const void *context)
 	for (struct git_job *job = c->gitq->jobs; job; job = job->next)
 		if (job->context == context && is_long(job))
 			kill(job->proc.pid, SIGTERM); /* not reaped: still its own */
+	for (struct git_job *job = c->gitq->paused; job; job = job->next)
+		if (job->context == context && is_long(job)) {
+			job->cancelled = true;
+			uv_timer_start(&job->pause, pause_over, 0, 0);
+		}
 }
 
 bool gitq_is_idle(const struct coordinator *c)
