@@ -125,7 +125,7 @@ static int prepare(struct slots *s, struct slots_job *job)
 		    switch_slot(s, job, &job->err) != 0)
 			return -1;
 	}
-	job->setup_due = job->has_setup && s->module->is_new(s->slot);
+	job->setup_due = job->order.setup && s->module->is_new(s->slot);
 	if (job->setup_due)
 		return 0;
 	return s->module->running(s->slot, &job->err);
