@@ -166,7 +166,7 @@ int method_team_up(struct request *r, struct error *err)
 	set_keys(c, json_sub(r->params, "keys"));
 	pin(c, !json_flag(r->params, "accept"));
 	if (json_flag(r->params, "accept")) /* up; a run goes on with its own tasks */
-		store_task_go_on(c->store, 0);
+		store_tasks_go_on(c->store);
 	store_set_setting(c->store, "team.boot", c->boot);
 	store_set_setting(c->store, "team.views", c->views ? "1" : "0");
 	c->team.wanted = true;
@@ -215,7 +215,7 @@ int method_team_add(struct request *r, struct error *err)
 		return -1;
 	if (!r->c->team.wanted)
 		pin(r->c, true);
-	store_task_go_on(r->c->store, 0);
+	store_tasks_go_on(r->c->store);
 	r->c->team.wanted = true;
 	store_set_setting(r->c->store, "team.boot", r->c->boot);
 	request_reply(r, teammate_json(r->c, t));
@@ -281,7 +281,7 @@ int method_team_resume(struct request *r, struct error *err)
 	if (name && !t && is_agent(r->c, name))
 		return error_set(err, ERROR_NOT_FOUND, "%.40s is not limited", name);
 	if (!name) {
-		store_task_go_on(r->c->store, 0);
+		store_tasks_go_on(r->c->store);
 		limited_end(r->c, NULL);
 	} else if (t && t->agent)
 		limited_end(r->c, t->agent);

@@ -180,9 +180,10 @@ void store_task_set_next_base(struct store *store, int64_t id, const char *commi
 void store_task_clear_next_base_of_dependents(struct store *store, int64_t id);
 void store_task_set_chosen(struct store *store, int64_t id, int64_t chosen);
 void store_task_set_delay(struct store *store, int64_t id, int64_t delay_ms);
-/* It does not start, unless it has ended; it may again (0: all). */
+/* It does not start, unless it has ended; it may again; all may (which looks at every task). */
 void store_task_stop(struct store *store, int64_t id);
 void store_task_go_on(struct store *store, int64_t id);
+void store_tasks_go_on(struct store *store);
 void store_task_set_landing(struct store *store, int64_t id, enum landing_state state,
                             const char *detail_json);
 void store_task_set_output(struct store *store, int64_t id, const char *output);

@@ -492,8 +492,12 @@ void store_task_stop(struct store *store, int64_t id)
 
 void store_task_go_on(struct store *store, int64_t id)
 {
-	sql_run(store, "UPDATE task SET stopped = 0 WHERE stopped = 1 AND (?1 = 0 OR id = ?1)", "i",
-	        id);
+	sql_run(store, "UPDATE task SET stopped = 0 WHERE id = ?1 AND stopped = 1", "i", id);
+}
+
+void store_tasks_go_on(struct store *store)
+{
+	sql_run(store, "UPDATE task SET stopped = 0 WHERE stopped = 1", "");
 }
 
 void store_task_set_delay(struct store *store, int64_t id, int64_t delay_ms)
