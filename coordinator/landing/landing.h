@@ -109,9 +109,8 @@ void landing_record_end(struct coordinator *c, const char *target, const struct 
 bool landing_is_asked(const struct coordinator *c, int64_t task);
 /* After the step that wrote it. */
 void landing_tell(struct coordinator *c, const json_t *told);
-/* Nothing moved, and that is where the target stands. */
-void landing_tell_tip(struct coordinator *c, const char *target, const char *tip);
-/* The target has moved: from, to. */
+/* The target has moved: from, to; or stands there: the same twice. `verify`: what proved it, or
+ * NULL. */
 void landing_tell_moved(struct coordinator *c, const char *target, const char *before,
                         const char *after, const json_t *verify);
 

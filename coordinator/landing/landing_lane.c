@@ -315,14 +315,15 @@ static bool set_aside(struct lane *lane, enum landing_fate fate)
 	_cleanup_json_ json_t *told = json_array();
 	struct recording rec = {.lane = lane, .told = told, .fate = fate};
 	struct error err = ERROR_INIT;
+	const char *tip;
 
 	if (turn_step(lane->c, aside_step, &rec, &err) < 0) {
 		lane_fail_stored(lane, &err);
 		return false;
 	}
-	/* All before it in the chain has landed or left it. */
-	if (lane->chain->before)
-		landing_tell_tip(lane->c, lane->target, lane->chain->before);
+	tip = lane->chain->before; /* all before it in the chain has landed or left it */
+	if (tip)
+		landing_tell_moved(lane->c, lane->target, tip, tip, NULL);
 	landing_tell(lane->c, told);
 	settled(lane);
 	chain_pop(lane);

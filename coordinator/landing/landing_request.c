@@ -164,19 +164,6 @@ void landing_tell(struct coordinator *c, const json_t *told)
 	}
 }
 
-void landing_tell_tip(struct coordinator *c, const char *target, const char *tip)
-{
-	for (struct merge_request *request = c->landings->requests; request;
-	     request = request->next) {
-		if (strcmp(request->target, target) != 0)
-			continue;
-		if (!request->before)
-			request->before = xstrdup(tip);
-		free(request->after);
-		request->after = xstrdup(tip);
-	}
-}
-
 void landing_tell_moved(struct coordinator *c, const char *target, const char *before,
                         const char *after, const json_t *verify)
 {
