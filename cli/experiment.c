@@ -219,29 +219,12 @@ static int by_rate(const void *a, const void *b)
 	return p != q ? (p < q) - (p > q) : strcmp(x->name, y->name);
 }
 
-/* id → key, for the parents of alternatives. */
-static json_t *keys_of(const json_t *tasks)
-{
-	json_t *keys = json_object(), *task;
-	char id[32];
-	size_t i;
-
-	json_array_foreach (tasks, i, task) {
-		snprintf(id, sizeof id, "%lld", (long long)json_int(task, "id", 0));
-		json_object_set(keys, id, json_object_get(task, "key"));
-	}
-	return keys;
-}
-
-static const char *task_of(const json_t *keys, const json_t *task)
+/* The key of its choice, or its own. */
+static const char *task_of(const json_t *by_id, const json_t *task)
 {
 	int64_t parent = json_int(task, "parent", 0);
-	const char *key = NULL;
-	char id[32];
+	const char *key = parent ? json_text(task_indexed(by_id, parent), "key") : NULL;
 
-	snprintf(id, sizeof id, "%lld", (long long)parent);
-	if (parent)
-		key = json_text(keys, id);
 	if (!key)
 		key = json_text(task, "key");
 	return key ? key : "?";
@@ -249,7 +232,7 @@ static const char *task_of(const json_t *keys, const json_t *task)
 
 json_t *experiment_count(const json_t *tasks, bool by_agent)
 {
-	_cleanup_json_ json_t *keys = keys_of(tasks);
+	_cleanup_json_ json_t *by_id = task_index(tasks);
 	_cleanup_json_ json_t *index = json_object();
 	struct groups groups = {NULL, 0, index};
 	struct group all;
@@ -260,7 +243,7 @@ json_t *experiment_count(const json_t *tasks, bool by_agent)
 	group_init(&all, "all");
 	json_array_foreach (tasks, i, task) {
 		_cleanup_free_ char *agent = task_agent(task);
-		const char *of = task_of(keys, task);
+		const char *of = task_of(by_id, task);
 
 		if (task_is_choice(task))
 			continue;

@@ -8,7 +8,6 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "print.h"
-#include "run_screen.h"
 #include "task_view.h"
 #include "text.h"
 
@@ -37,14 +36,6 @@ json_t *names_params(const struct cli *cli, size_t at, const char *field)
 		json_object_set_new(params, field, json_string(safe));
 	}
 	return params;
-}
-
-const json_t *names_find(void *index, json_int_t id)
-{
-	char text[32];
-
-	snprintf(text, sizeof text, "%lld", (long long)id);
-	return json_object_get(index, text);
 }
 
 /* Those of the list that are not known yet: once each. */
@@ -77,7 +68,7 @@ static void add_missing_of(json_t *missing, json_t *index, const json_t *task, b
 
 json_t *names_index(struct cli *cli, const json_t *tasks, bool all)
 {
-	json_t *index = screen_index(tasks), *missing = json_array(), *task;
+	json_t *index = task_index(tasks), *missing = json_array(), *task;
 	_cleanup_json_ json_t *result = NULL;
 	struct error ignored = ERROR_INIT;
 	size_t i;
@@ -89,19 +80,20 @@ json_t *names_index(struct cli *cli, const json_t *tasks, bool all)
 		return index;
 	}
 	if (cli_list_tasks(cli, json_pack("{s:o}", "ids", missing), true, &result, &ignored) == 0) {
-		_cleanup_json_ json_t *found = screen_index(json_sub(result, "tasks"));
+		_cleanup_json_ json_t *found = task_index(json_sub(result, "tasks"));
 
 		json_object_update(index, found);
 	}
 	return index;
 }
 
-void names_print_task(struct cli *cli, const json_t *task, json_t *known)
+void names_print_task(struct cli *cli, const json_t *task, const json_t *index)
 {
-	_cleanup_json_ json_t *alone = json_pack("[O]", task),
-	                      *index = known ? json_incref(known) : names_index(cli, alone, false);
-	_cleanup_free_ char *story = task_story(task, names_find, index);
-	struct task_mark mark = task_mark_among(task, names_find, index);
+	_cleanup_json_ json_t *alone = json_pack("[O]", task);
+	_cleanup_json_ json_t *made = index ? NULL : names_index(cli, alone, false);
+	const json_t *among = index ? index : made;
+	_cleanup_free_ char *story = task_story(task, among);
+	struct task_mark mark = task_mark_among(task, among);
 	struct line line;
 
 	line_begin(&line, print_width(cli), cli->colored);

@@ -10,13 +10,10 @@ int names_json(const struct cli *cli, size_t from, json_t **out, struct error *e
  * coordinator takes the caller's own. */
 json_t *names_params(const struct cli *cli, size_t at, const char *field);
 /* These tasks and those that they speak of (what they wait for, are stuck behind, are tried as;
- * with `all` also who waits for them), which are asked for: by id, for names_find. New reference.
- */
+ * with `all` also who waits for them), which are asked for: a task_index. New reference. */
 json_t *names_index(struct cli *cli, const json_t *tasks, bool all);
-/* A task_find_fn over such an index. */
-const json_t *names_find(void *index, json_int_t id);
-/* One line about a Task: mark, key, id, what became of it. `known`: an index in which those that it
+/* One line about a Task: mark, key, id, what became of it. `index`: in which those that it
  * names are looked up; NULL: one is made. */
-void names_print_task(struct cli *cli, const json_t *task, json_t *known);
+void names_print_task(struct cli *cli, const json_t *task, const json_t *index);
 
 #endif

@@ -26,7 +26,7 @@ static int list(struct cli *cli, struct error *err)
 		return print_json(result);
 	line_begin(&line, print_width(cli), cli->colored);
 	json_array_foreach (json_sub(result, "tasks"), i, task) {
-		_cleanup_free_ char *story = task_story(task, NULL, NULL);
+		_cleanup_free_ char *story = task_story(task, NULL);
 		char ago[48];
 
 		print_ago(json_text(json_sub(task, "input"), "since"), ago);

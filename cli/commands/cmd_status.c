@@ -39,7 +39,7 @@ static void print_waiting(const struct cli *cli, const json_t *waiting)
 
 	line_begin(&line, print_width(cli), cli->colored);
 	json_array_foreach (waiting, i, task) {
-		_cleanup_free_ char *story = task_story(task, NULL, NULL);
+		_cleanup_free_ char *story = task_story(task, NULL);
 		char ago[48];
 
 		print_ago(json_text(json_sub(task, "input"), "since"), ago);
@@ -65,7 +65,7 @@ static void print_unlanded(const struct cli *cli, const json_t *unlanded)
 		const char *message = strcmp(json_text(landing, "state"), "none") == 0
 		                          ? json_text(landing, "message")
 		                          : NULL;
-		_cleanup_free_ char *story = task_story(task, NULL, NULL);
+		_cleanup_free_ char *story = task_story(task, NULL);
 		const char *name = task_typed(task);
 
 		if (i == UNLANDED_SHOWN) {

@@ -12,7 +12,6 @@
 #include "print.h"
 #include "prompt.h"
 #include "report.h"
-#include "run_screen.h"
 #include "table.h"
 #include "task_view.h"
 #include "text.h"
@@ -32,11 +31,11 @@ static const struct option list_options[] = {
     {.name = "plan", .value = "P", .help = "only this plan's", .kind = KIND_PLAN},
     {0}};
 
-static void add_task_row(struct table *table, const json_t *task, json_t *index)
+static void add_task_row(struct table *table, const json_t *task, const json_t *index)
 {
-	_cleanup_free_ char *agent = task_agent(task), *story = task_story(task, names_find, index);
+	_cleanup_free_ char *agent = task_agent(task), *story = task_story(task, index);
 	double seconds = json_num(task, "seconds", -1);
-	struct task_mark mark = task_mark_among(task, names_find, index);
+	struct task_mark mark = task_mark_among(task, index);
 	char time[32] = "-";
 
 	if (seconds >= 0)
@@ -120,7 +119,7 @@ static void print_field(const struct cli *cli, const char *name, const char *tex
 
 /* Tasks by their keys; those of another plan with its name. */
 static void print_others(const struct cli *cli, const char *name, const json_t *task,
-                         const char *field, json_t *index)
+                         const char *field, const json_t *index)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
 	const char *plan = json_text(task, "plan");
@@ -128,7 +127,7 @@ static void print_others(const struct cli *cli, const char *name, const json_t *
 	size_t i;
 
 	json_array_foreach (json_object_get(task, field), i, id) {
-		const json_t *other = names_find(index, json_integer_value(id));
+		const json_t *other = task_indexed(index, json_integer_value(id));
 		const char *key = json_text(other, "key"), *of = json_text(other, "plan");
 
 		buf_add_str(&out, i ? ", " : "");
@@ -210,7 +209,7 @@ static void print_landing(const struct cli *cli, const json_t *landing)
 	print_field(cli, "landing", both ? both : state);
 }
 
-static void print_task_fields(const struct cli *cli, const json_t *task, json_t *index)
+static void print_task_fields(const struct cli *cli, const json_t *task, const json_t *index)
 {
 	_cleanup_free_ char *agent = task_agent(task), *changes = task_changes(task);
 	const json_t *verify = json_sub(task, "verify");
@@ -246,7 +245,7 @@ static void print_task_fields(const struct cli *cli, const json_t *task, json_t 
 	print_field(cli, "finished", json_text(task, "finished_at"));
 }
 
-static void print_task(struct cli *cli, const json_t *task, json_t *index)
+static void print_task(struct cli *cli, const json_t *task, const json_t *index)
 {
 	names_print_task(cli, task, index);
 	print_task_fields(cli, task, index);

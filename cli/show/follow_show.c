@@ -39,7 +39,7 @@ static void fill_screen(const struct run *run, json_t *index, struct screen *scr
 
 static void draw(struct run *run)
 {
-	_cleanup_json_ json_t *index = screen_index(run->tasks);
+	_cleanup_json_ json_t *index = task_index(run->tasks);
 	_cleanup_buf_ struct buf out = BUF_INIT;
 	struct screen screen;
 	char **frame;
@@ -89,7 +89,7 @@ static bool is_news(struct run *run, const json_t *task)
 
 static void tell_lines(struct run *run)
 {
-	_cleanup_json_ json_t *index = screen_index(run->tasks);
+	_cleanup_json_ json_t *index = task_index(run->tasks);
 	struct screen screen;
 	json_t *task;
 	size_t i;
@@ -118,7 +118,7 @@ void follow_show(struct run *run)
 void follow_show_end(struct run *run)
 {
 	double seconds = (double)(time_mono_ms() - run->began_ms) / 1000.0;
-	_cleanup_json_ json_t *index = screen_index(run->tasks), *summary = NULL;
+	_cleanup_json_ json_t *index = task_index(run->tasks), *summary = NULL;
 	struct screen screen;
 
 	follow_show(run);

@@ -56,7 +56,7 @@ void outcome_count(const json_t *tasks, struct outcome *out)
 		count_one(task, out);
 }
 
-void outcome_count_work(const json_t *tasks, task_find_fn find, void *context, struct outcome *out)
+void outcome_count_work(const json_t *tasks, const json_t *index, struct outcome *out)
 {
 	json_t *task;
 	size_t i;
@@ -67,35 +67,11 @@ void outcome_count_work(const json_t *tasks, task_find_fn find, void *context, s
 			count_one(task, out);
 		else /* it lands in place of what it chose */
 			count_landing(task, out);
-		if (!task_is_choice(task) && task_waits_for_person(task, find, context)) {
+		if (!task_is_choice(task) && task_waits_for_person(task, index)) {
 			out->stuck--;
 			out->blocked++;
 		}
 	}
-}
-
-/* Ids as text → Task, borrowed from the lists. New reference. */
-static json_t *index_of(const json_t *tasks, const json_t *others)
-{
-	const json_t *lists[] = {tasks, others};
-	json_t *index = json_object(), *task;
-	char id[32];
-	size_t i;
-
-	for (size_t list = 0; list < 2; list++)
-		json_array_foreach (lists[list], i, task) {
-			snprintf(id, sizeof id, "%lld", (long long)json_int(task, "id", 0));
-			json_object_set(index, id, task);
-		}
-	return index;
-}
-
-static const json_t *indexed(const json_t *index, json_int_t id)
-{
-	char text[32];
-
-	snprintf(text, sizeof text, "%lld", (long long)id);
-	return json_object_get(index, text);
 }
 
 static bool a_person_frees(const json_t *task, const json_t *index)
@@ -104,7 +80,7 @@ static bool a_person_frees(const json_t *task, const json_t *index)
 	size_t i;
 
 	json_array_foreach (ids, i, id) {
-		const json_t *root = indexed(index, json_integer_value(id));
+		const json_t *root = task_indexed(index, json_integer_value(id));
 
 		if (root && task_is(root, "needs_input"))
 			return true;
@@ -114,13 +90,14 @@ static bool a_person_frees(const json_t *task, const json_t *index)
 
 int outcome_exit_status(const json_t *tasks, const json_t *others)
 {
-	_cleanup_json_ json_t *index = index_of(tasks, others);
+	_cleanup_json_ json_t *index = task_index(tasks), *more = task_index(others);
 	bool person = false, failed = false;
 	json_t *task;
 	size_t i;
 
+	json_object_update(index, more);
 	json_array_foreach (tasks, i, task) {
-		const json_t *parent = indexed(index, json_int(task, "parent", 0));
+		const json_t *parent = task_indexed(index, json_int(task, "parent", 0));
 
 		if (task_is(task, "needs_input") ||
 		    (task_is_stuck(task) && a_person_frees(task, index)))
@@ -145,13 +122,13 @@ bool outcome_is_unlanded(const json_t *tasks)
 
 int outcome_landing_status(const json_t *tasks, const json_t *ids)
 {
-	_cleanup_json_ json_t *index = index_of(tasks, NULL);
+	_cleanup_json_ json_t *index = task_index(tasks);
 	bool unlanded = false;
 	json_t *id;
 	size_t i;
 
 	json_array_foreach (ids, i, id) {
-		const json_t *task = indexed(index, json_integer_value(id));
+		const json_t *task = task_indexed(index, json_integer_value(id));
 		const char *state = json_text(json_sub(task, "landing"), "state");
 
 		if (state && strcmp(state, "queued") == 0)

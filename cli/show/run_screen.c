@@ -16,27 +16,6 @@
 #define AROUND_ROWS     4  /* header, summary, hint, and the cursor's line */
 #define NARROW_COLUMNS  60 /* below it agent and changes are left out */
 
-json_t *screen_index(const json_t *tasks)
-{
-	json_t *index = json_object(), *task;
-	char id[32];
-	size_t i;
-
-	json_array_foreach (tasks, i, task) {
-		snprintf(id, sizeof id, "%lld", (long long)json_int(task, "id", 0));
-		json_object_set(index, id, task);
-	}
-	return index;
-}
-
-static const json_t *find_task(void *index, json_int_t id)
-{
-	char text[32];
-
-	snprintf(text, sizeof text, "%lld", (long long)id);
-	return json_object_get(index, text);
-}
-
 size_t screen_key_columns(const json_t *tasks, bool flat)
 {
 	size_t columns = 6, i;
@@ -83,7 +62,7 @@ static char *working_story(const struct screen *screen, const json_t *task)
 static char *row_text(const struct screen *screen, const json_t *task, size_t width)
 {
 	_cleanup_free_ char *story = NULL, *changes = task_changes(task), *agent = task_agent(task);
-	struct task_mark mark = task_mark_among(task, find_task, (void *)screen->index);
+	struct task_mark mark = task_mark_among(task, screen->index);
 	double seconds = task_seconds(task, screen->read_ms, screen->now_ms);
 	bool inner = !screen->flat && json_is_integer(json_object_get(task, "parent"));
 	bool narrow = width && width < NARROW_COLUMNS, choice = task_is_choice(task);
@@ -92,8 +71,7 @@ static char *row_text(const struct screen *screen, const json_t *task, size_t wi
 	char time[32];
 
 	line_begin(&line, width, screen->colored);
-	story = working ? working_story(screen, task)
-	                : task_story(task, find_task, (void *)screen->index);
+	story = working ? working_story(screen, task) : task_story(task, screen->index);
 	line_add(&line, STYLE_PLAIN, inner ? "  " : "");
 	line_addf(&line, mark.style, "%s", mark.sign);
 	line_add(&line, STYLE_PLAIN, " ");
@@ -183,7 +161,7 @@ static char *counts_text(const struct screen *screen, size_t width)
 	struct outcome n;
 	struct line line;
 
-	outcome_count_work(screen->tasks, find_task, (void *)screen->index, &n);
+	outcome_count_work(screen->tasks, screen->index, &n);
 	line_begin(&line, width, screen->colored);
 	add_count(&line, n.completed, "completed", STYLE_GREEN);
 	add_count(&line, n.needs_input, n.needs_input == 1 ? "needs input" : "need input",
@@ -229,8 +207,7 @@ static const json_t *first_failure(const struct screen *screen)
 	size_t i;
 
 	json_array_foreach (screen->tasks, i, task) {
-		const json_t *parent =
-		    find_task((void *)screen->index, json_int(task, "parent", 0));
+		const json_t *parent = task_indexed(screen->index, json_int(task, "parent", 0));
 
 		if (task_is(task, "failed") && !task_is_choice(task) &&
 		    !(parent && task_is(parent, "completed")))

@@ -14,7 +14,7 @@ struct screen {
 	const char *plan;        /* its name */
 	const char *base;        /* as the plan calls it; NULL: HEAD */
 	const json_t *tasks;     /* [Task] in order of ids */
-	const json_t *index;     /* screen_index of them */
+	const json_t *index;     /* task_index of them */
 	const json_t *teammates; /* [Teammate] or NULL */
 	size_t key_columns;      /* screen_key_columns of them */
 	int64_t read_ms, now_ms; /* time_mono_ms when the tasks were read, and now */
@@ -26,8 +26,6 @@ struct screen {
 	bool final; /* nothing moves any more: what to type next, no Ctrl-C */
 };
 
-/* {id as text: Task}. New reference. */
-json_t *screen_index(const json_t *tasks);
 size_t screen_key_columns(const json_t *tasks, bool flat);
 /* The whole frame. Caller frees with strv_free. */
 char **screen_render(const struct screen *screen);

@@ -71,15 +71,36 @@ struct task_mark task_mark(const json_t *task)
 	return (struct task_mark){"○", STYLE_DIM, "blocked"};
 }
 
-bool task_waits_for_person(const json_t *task, task_find_fn find, void *context)
+json_t *task_index(const json_t *tasks)
+{
+	json_t *index = json_object(), *task;
+	char id[32];
+	size_t i;
+
+	json_array_foreach (tasks, i, task) {
+		snprintf(id, sizeof id, "%lld", (long long)json_int(task, "id", 0));
+		json_object_set(index, id, task);
+	}
+	return index;
+}
+
+const json_t *task_indexed(const json_t *index, json_int_t id)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%lld", (long long)id);
+	return json_object_get(index, text);
+}
+
+bool task_waits_for_person(const json_t *task, const json_t *index)
 {
 	json_t *ids = json_object_get(task, "stuck_by"), *id;
 	size_t i;
 
-	if (!find || !task_is_stuck(task))
+	if (!task_is_stuck(task))
 		return false;
 	json_array_foreach (ids, i, id) {
-		const json_t *root = find(context, json_integer_value(id));
+		const json_t *root = task_indexed(index, json_integer_value(id));
 
 		if (!root || !task_is(root, "needs_input"))
 			return false;
@@ -88,13 +109,13 @@ bool task_waits_for_person(const json_t *task, task_find_fn find, void *context)
 }
 
 /* A choice works while one of its alternatives does, or has. */
-static bool choice_began(const json_t *task, task_find_fn find, void *context)
+static bool choice_began(const json_t *task, const json_t *index)
 {
 	json_t *id;
 	size_t i;
 
 	json_array_foreach (json_object_get(task, "alternatives"), i, id) {
-		const json_t *other = find ? find(context, json_integer_value(id)) : NULL;
+		const json_t *other = task_indexed(index, json_integer_value(id));
 
 		if (!other || !task_is(other, "pending"))
 			return true;
@@ -102,12 +123,12 @@ static bool choice_began(const json_t *task, task_find_fn find, void *context)
 	return false;
 }
 
-struct task_mark task_mark_among(const json_t *task, task_find_fn find, void *context)
+struct task_mark task_mark_among(const json_t *task, const json_t *index)
 {
 	if (task_is_choice(task) && task_is(task, "pending") && !task_is_stuck(task) &&
-	    !choice_began(task, find, context))
+	    !choice_began(task, index))
 		return (struct task_mark){"○", STYLE_DIM, "blocked"};
-	if (task_waits_for_person(task, find, context))
+	if (task_waits_for_person(task, index))
 		return (struct task_mark){"○", STYLE_DIM, "blocked"};
 	return task_mark(task);
 }
@@ -255,14 +276,14 @@ static char *story_asks(const json_t *task)
 }
 
 /* Keys of the tasks that have not completed, separated by commas; at most three. */
-static char *names_of(const json_t *ids, task_find_fn find, void *context)
+static char *names_of(const json_t *ids, const json_t *index)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
 	size_t i, shown = 0, left = 0;
 	json_t *id;
 
 	json_array_foreach (ids, i, id) {
-		const json_t *other = find ? find(context, json_integer_value(id)) : NULL;
+		const json_t *other = task_indexed(index, json_integer_value(id));
 		const char *key = json_text(other, "key");
 
 		if (other && task_is(other, "completed"))
@@ -303,7 +324,7 @@ static size_t root_state(const json_t *root)
 }
 
 /* "a, b failed, c needs input", three of them at most. */
-static char *story_stuck(const json_t *task, task_find_fn find, void *context)
+static char *story_stuck(const json_t *task, const json_t *index)
 {
 	json_t *ids = json_object_get(task, "stuck_by"), *id;
 	_cleanup_buf_ struct buf out = BUF_INIT;
@@ -313,7 +334,7 @@ static char *story_stuck(const json_t *task, task_find_fn find, void *context)
 		size_t before = shown;
 
 		json_array_foreach (ids, i, id) {
-			const json_t *root = find ? find(context, json_integer_value(id)) : NULL;
+			const json_t *root = task_indexed(index, json_integer_value(id));
 			const char *key = json_text(root, "key");
 
 			if (shown == 3 || root_state(root) != state)
@@ -333,13 +354,13 @@ static char *story_stuck(const json_t *task, task_find_fn find, void *context)
 	return xasprintf("stuck: %s", out.data);
 }
 
-static char *story_choice(const json_t *task, task_find_fn find, void *context)
+static char *story_choice(const json_t *task, const json_t *index)
 {
 	json_t *ids = json_object_get(task, "alternatives"), *id;
 	size_t i, settled = 0;
 
 	json_array_foreach (ids, i, id) {
-		const json_t *other = find ? find(context, json_integer_value(id)) : NULL;
+		const json_t *other = task_indexed(index, json_integer_value(id));
 
 		settled += other && task_is_terminal(other);
 	}
@@ -361,10 +382,10 @@ static char *story_waits(const json_t *waits)
 	                 message ? message : "");
 }
 
-static char *story_pending(const json_t *task, task_find_fn find, void *context)
+static char *story_pending(const json_t *task, const json_t *index)
 {
 	double delay = json_num(task, "delay_seconds", 0);
-	_cleanup_free_ char *names = names_of(json_object_get(task, "blocked_by"), find, context);
+	_cleanup_free_ char *names = names_of(json_object_get(task, "blocked_by"), index);
 	char time[32];
 
 	if (json_sub(task, "waits"))
@@ -374,7 +395,7 @@ static char *story_pending(const json_t *task, task_find_fn find, void *context)
 	if (*names)
 		return xasprintf("waits for %s", names);
 	if (task_is_choice(task))
-		return story_choice(task, find, context);
+		return story_choice(task, index);
 	if (delay > 0) {
 		text_format_duration(delay, time);
 		return xasprintf("tries again in %s", time);
@@ -382,16 +403,16 @@ static char *story_pending(const json_t *task, task_find_fn find, void *context)
 	return xstrdup("waits");
 }
 
-char *task_story(const json_t *task, task_find_fn find, void *context)
+char *task_story(const json_t *task, const json_t *index)
 {
 	const json_t *chosen;
 
-	if (task_waits_for_person(task, find, context))
-		return story_pending(task, find, context);
+	if (task_waits_for_person(task, index))
+		return story_pending(task, index);
 	if (task_is_stuck(task))
-		return story_stuck(task, find, context);
+		return story_stuck(task, index);
 	if (task_is(task, "completed") && task_is_choice(task)) {
-		chosen = find ? find(context, json_int(task, "chosen", 0)) : NULL;
+		chosen = task_indexed(index, json_int(task, "chosen", 0));
 		if (chosen)
 			return xasprintf("chose %s", json_text(chosen, "key"));
 	}
@@ -405,5 +426,5 @@ char *task_story(const json_t *task, task_find_fn find, void *context)
 		return xstrdup("cancelled");
 	if (task_is(task, "in_progress"))
 		return xstrdup("");
-	return story_pending(task, find, context);
+	return story_pending(task, index);
 }

@@ -28,14 +28,17 @@ char *task_agent(const json_t *task);
 /* Seconds of its attempt so far, or -1. A running one's are counted on since `read_ms`
  * (time_mono_ms of when the Task was read). */
 double task_seconds(const json_t *task, int64_t read_ms, int64_t now_ms);
-/* `find` looks up other tasks by id; it may be NULL, and may return NULL. */
-typedef const json_t *(*task_find_fn)(void *context, json_int_t id);
+/* Tasks by their ids, as text. New reference. */
+json_t *task_index(const json_t *tasks);
+/* The one of that id, or NULL. Borrowed from the index, which may be NULL: here and below, where
+ * other tasks are looked up in one. */
+const json_t *task_indexed(const json_t *index, json_int_t id);
 /* Pending, and all that it is stuck behind waits for a person: no failure, so far. */
-bool task_waits_for_person(const json_t *task, task_find_fn find, void *context);
+bool task_waits_for_person(const json_t *task, const json_t *index);
 /* As task_mark, but such a task is blocked, not stuck. */
-struct task_mark task_mark_among(const json_t *task, task_find_fn find, void *context);
+struct task_mark task_mark_among(const json_t *task, const json_t *index);
 /* "verified 12s", "verify exit 1: …", "asks: …": what became of it. Caller frees. */
-char *task_story(const json_t *task, task_find_fn find, void *context);
+char *task_story(const json_t *task, const json_t *index);
 /* "2 files   +41 −7", or "". Caller frees. */
 char *task_changes(const json_t *task);
 

@@ -8,6 +8,7 @@
 #include "mem.h"
 #include "run_screen.h"
 #include "safe_stream.h"
+#include "task_view.h"
 #include "text.h"
 
 /* Text, and of the escape sequences ESC [ digits and semicolons m. */
@@ -45,7 +46,7 @@ static json_t *only_tasks(const json_t *given)
 
 static void check_screen(const json_t *given, size_t width)
 {
-	_cleanup_json_ json_t *tasks = only_tasks(given), *index = screen_index(tasks);
+	_cleanup_json_ json_t *tasks = only_tasks(given), *index = task_index(tasks);
 	struct screen screen = {.plan = "p",
 	                        .tasks = tasks,
 	                        .index = index,

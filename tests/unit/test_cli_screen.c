@@ -12,6 +12,7 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "run_screen.h"
+#include "task_view.h"
 #include "text.h"
 
 static const char tasks_text[] =
@@ -50,7 +51,7 @@ static json_t *parse(const char *text)
 static char **render(size_t width, size_t height, bool final)
 {
 	_cleanup_json_ json_t *tasks = parse(tasks_text), *team = parse(team_text);
-	_cleanup_json_ json_t *index = screen_index(tasks);
+	_cleanup_json_ json_t *index = task_index(tasks);
 	struct screen screen = {.plan = "fix-the-parser",
 	                        .base = "main",
 	                        .tasks = tasks,
@@ -134,7 +135,7 @@ static void test_hostile(void **state)
 	_cleanup_json_ json_t *tasks = parse(
 	    "[{'id':1,'key':'a\\u001b[31mb','status':'failed','agent':'x\\u202ey','seconds':1,"
 	    "'error':{'code':'agent_exit','message':'\\u0007bell\\u001b]0;t\\u0007'}}]");
-	_cleanup_json_ json_t *index = screen_index(tasks);
+	_cleanup_json_ json_t *index = task_index(tasks);
 	struct screen screen = {
 	    .plan = "p\033[2J", .tasks = tasks, .index = index, .key_columns = 10};
 	char **lines = screen_render(&screen);
@@ -151,7 +152,7 @@ static void test_hostile(void **state)
 static void test_colors(void **state)
 {
 	_cleanup_json_ json_t *tasks = parse("[{'id':1,'key':'a','status':'completed'}]");
-	_cleanup_json_ json_t *index = screen_index(tasks);
+	_cleanup_json_ json_t *index = task_index(tasks);
 	struct screen screen = {
 	    .plan = "p", .tasks = tasks, .index = index, .key_columns = 6, .colored = true};
 	_cleanup_free_ char *row = screen_row(&screen, json_array_get(tasks, 0));
@@ -163,13 +164,13 @@ static void test_colors(void **state)
 static void test_hints(void **state)
 {
 	_cleanup_json_ json_t *tasks = parse("[{'id':1,'key':'a','status':'completed'}]");
-	_cleanup_json_ json_t *index = screen_index(tasks);
+	_cleanup_json_ json_t *index = task_index(tasks);
 	struct screen screen = {.plan = "p", .tasks = tasks, .index = index, .final = true};
 	_cleanup_free_ char *hint = screen_hint(&screen);
 	_cleanup_json_ json_t *pick =
 	    parse("[{'id':1,'key':'s','kind':'choice','status':'needs_input',"
 	          "'input':{'reason':'choice','text':'x'}}]");
-	_cleanup_json_ json_t *pick_index = screen_index(pick);
+	_cleanup_json_ json_t *pick_index = task_index(pick);
 
 	(void)state;
 	assert_string_equal(hint, "pleach diff a · pleach merge --all");
