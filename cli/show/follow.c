@@ -550,7 +550,7 @@ static int landing_status(const struct run *run, int status)
 	const char *why = outcome_waits_to_land(run->tasks);
 
 	if (!why)
-		return !status && outcome_is_unlanded(run->tasks) ? 1 : status;
+		return !status && outcome_first_unlanded(run->tasks) ? 1 : status;
 	report_note(run->cli, "not landed yet: %s (once that is over it lands by itself)", why);
 	return 3;
 }

@@ -109,15 +109,15 @@ int outcome_exit_status(const json_t *tasks, const json_t *others)
 	return person ? 3 : failed ? 1 : 0;
 }
 
-bool outcome_is_unlanded(const json_t *tasks)
+const json_t *outcome_first_unlanded(const json_t *tasks)
 {
 	json_t *task;
 	size_t i;
 
 	json_array_foreach (tasks, i, task)
 		if (task_is_unlanded(task))
-			return true;
-	return false;
+			return task;
+	return NULL;
 }
 
 int outcome_landing_status(const json_t *tasks, const json_t *ids)

@@ -26,8 +26,8 @@ void outcome_count_work(const json_t *tasks, const json_t *index, struct outcome
  * outside the set that stuck_by may name (may be NULL). */
 int outcome_exit_status(const json_t *tasks, const json_t *others);
 
-/* Something that was to land by itself conflicts, fails merged, or was refused. */
-bool outcome_is_unlanded(const json_t *tasks);
+/* The first that is done but could not land (task_is_unlanded); NULL: none. Borrowed. */
+const json_t *outcome_first_unlanded(const json_t *tasks);
 /* Something is in the queue though all rests: a person keeps the target. Why; NULL: nothing is.
  * Borrowed until the tasks go. */
 const char *outcome_waits_to_land(const json_t *tasks);

@@ -216,17 +216,6 @@ static const json_t *first_failure(const struct screen *screen)
 	return NULL;
 }
 
-static const json_t *first_unlanded(const json_t *tasks)
-{
-	json_t *task;
-	size_t i;
-
-	json_array_foreach (tasks, i, task)
-		if (task_is_unlanded(task))
-			return task;
-	return NULL;
-}
-
 static void hint_add(struct buf *out, const char *fmt, const char *key)
 {
 	if (out->len)
@@ -260,7 +249,8 @@ char *screen_hint(const struct screen *screen)
 {
 	const json_t *waits = first_of(screen->tasks, "needs_input", true);
 	const json_t *working = first_of(screen->tasks, "in_progress", false);
-	const json_t *failed = first_failure(screen), *unlanded = first_unlanded(screen->tasks);
+	const json_t *failed = first_failure(screen);
+	const json_t *unlanded = outcome_first_unlanded(screen->tasks);
 	struct buf out = BUF_INIT;
 
 	if (screen->notice && !screen->final)
