@@ -179,21 +179,42 @@ char *task_changes(const json_t *task)
 	                 (long long)json_int(changes, "deletions", 0));
 }
 
+/* Texts, separated by commas. */
+static void add_texts(struct buf *out, const json_t *texts)
+{
+	json_t *text;
+	size_t i;
+
+	json_array_foreach (texts, i, text)
+		buf_printf(out, "%s%s", i ? ", " : "", json_string_value(text));
+}
+
+/* One more of such a list: a task's key, or its id where it is not known. */
+static void add_task(struct buf *out, bool first, const json_t *task, json_int_t id)
+{
+	const char *key = json_text(task, "key");
+
+	buf_add_str(out, first ? "" : ", ");
+	if (key)
+		buf_add_str(out, key);
+	else
+		buf_printf(out, "%lld", (long long)id);
+}
+
 /* "conflicts with left in file", as far as it is known. */
 static char *story_conflict(const json_t *landing)
 {
+	const json_t *with = json_sub(landing, "with"), *paths = json_sub(landing, "paths");
 	const char *target = json_text(landing, "target");
 	_cleanup_buf_ struct buf out = BUF_INIT;
-	json_t *item;
-	size_t i;
 
-	buf_add_str(&out, "conflicts with");
-	json_array_foreach (json_sub(landing, "with"), i, item)
-		buf_printf(&out, "%s %s", i ? "," : "", json_string_value(item));
-	if (!json_array_size(json_sub(landing, "with")))
-		buf_printf(&out, " %s", target ? target : "the target");
-	json_array_foreach (json_sub(landing, "paths"), i, item)
-		buf_printf(&out, "%s %s", i ? "," : " in", json_string_value(item));
+	buf_add_str(&out, "conflicts with ");
+	if (json_array_size(with))
+		add_texts(&out, with);
+	else
+		buf_add_str(&out, target ? target : "the target");
+	buf_add_str(&out, json_array_size(paths) ? " in " : "");
+	add_texts(&out, paths);
 	return buf_take(&out);
 }
 
@@ -201,12 +222,9 @@ static char *story_conflict(const json_t *landing)
 static char *story_behind(const json_t *landing)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
-	json_t *item;
-	size_t i;
 
-	buf_add_str(&out, "lands behind");
-	json_array_foreach (json_sub(landing, "after"), i, item)
-		buf_printf(&out, "%s %s", i ? "," : "", json_string_value(item));
+	buf_add_str(&out, "lands behind ");
+	add_texts(&out, json_sub(landing, "after"));
 	return buf_take(&out);
 }
 
@@ -284,20 +302,13 @@ static char *names_of(const json_t *ids, const json_t *index)
 
 	json_array_foreach (ids, i, id) {
 		const json_t *other = task_indexed(index, json_integer_value(id));
-		const char *key = json_text(other, "key");
 
 		if (other && task_is(other, "completed"))
 			continue;
-		if (shown == 3) {
+		if (shown == 3)
 			left++;
-			continue;
-		}
-		buf_add_str(&out, shown ? ", " : "");
-		if (key)
-			buf_add_str(&out, key);
 		else
-			buf_printf(&out, "%lld", (long long)json_integer_value(id));
-		shown++;
+			add_task(&out, !shown++, other, json_integer_value(id));
 	}
 	if (left)
 		buf_printf(&out, " and %zu more", left);
@@ -335,15 +346,9 @@ static char *story_stuck(const json_t *task, const json_t *index)
 
 		json_array_foreach (ids, i, id) {
 			const json_t *root = task_indexed(index, json_integer_value(id));
-			const char *key = json_text(root, "key");
 
-			if (shown == 3 || root_state(root) != state)
-				continue;
-			buf_add_str(&out, shown++ ? ", " : "");
-			if (key)
-				buf_add_str(&out, key);
-			else
-				buf_printf(&out, "%lld", (long long)json_integer_value(id));
+			if (shown < 3 && root_state(root) == state)
+				add_task(&out, !shown++, root, json_integer_value(id));
 		}
 		if (shown > before)
 			buf_add_str(&out, shown > before + 1 ? root_states[state].many
