@@ -129,16 +129,27 @@ int index_info_apply(const struct capture_source *source, const char *index, con
 	return git_run(source->repo, &run, GIT_ARGS("update-index", "-z", "--index-info"), err);
 }
 
+int index_info_tree(const struct capture_source *source, const char *scratch,
+                    const struct buf *info, bool missing_ok, char tree[HEX_SIZE], struct error *err)
+{
+	struct git_run run = {.git_dir = source->git_dir, .index = scratch};
+	const char *missing = missing_ok ? "--missing-ok" : NULL;
+	int rc = -1;
+
+	file_remove_all(scratch, NULL);
+	if (git_run(source->repo, &run, GIT_ARGS("read-tree", "--empty"), err) == 0 &&
+	    index_info_apply(source, scratch, info, err) == 0)
+		rc = git_run_id(source->repo, &run, GIT_ARGS("write-tree", missing), tree, err);
+	file_remove_all(scratch, NULL);
+	return rc;
+}
+
 /* From the entries alone, in an index of its own. */
 static int write_entries(const struct capture_source *source, const struct index_view *view,
                          const char *index, char tree[HEX_SIZE], struct error *err)
 {
 	_cleanup_free_ char *scratch = xasprintf("%s.tree", index);
 	_cleanup_buf_ struct buf info = BUF_INIT;
-	struct git_run run = {.git_dir = source->git_dir, .index = scratch};
-	/* What a partial clone has not fetched is missing to no one. */
-	const char *missing = repo_is_partial(source->repo) ? "--missing-ok" : NULL;
-	int rc;
 
 	for (size_t i = 0; i < view->count; i++) {
 		char id[HEX_SIZE];
@@ -148,14 +159,8 @@ static int write_entries(const struct capture_source *source, const struct index
 		index_entry_hex(&view->items[i], id);
 		index_info_add(&info, view->items[i].mode, id, view->items[i].path);
 	}
-	file_remove_all(scratch, NULL);
-	rc = git_run(source->repo, &run, GIT_ARGS("read-tree", "--empty"), err) < 0 ||
-	             index_info_apply(source, scratch, &info, err) < 0 ||
-	             git_run_id(source->repo, &run, GIT_ARGS("write-tree", missing), tree, err) < 0
-	         ? -1
-	         : 0;
-	file_remove_all(scratch, NULL);
-	return rc;
+	/* What a partial clone has not fetched is missing to no one. */
+	return index_info_tree(source, scratch, &info, repo_is_partial(source->repo), tree, err);
 }
 
 static int write_cached(const struct repo *repo, const char *index, char tree[HEX_SIZE])

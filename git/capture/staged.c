@@ -82,11 +82,11 @@ static bool is_without(const struct capture_source *source, const char *path)
 }
 
 /* The tree of all that is staged; the sides of a conflict under names of their own. */
-static int write_staged(const struct capture_source *source, const char *index,
-                        const struct index_view *own, char tree[HEX_SIZE], struct error *err)
+static int write_staged(const struct capture_source *source, const struct index_view *own,
+                        char tree[HEX_SIZE], struct error *err)
 {
+	_cleanup_free_ char *scratch = repo_path(source->git_dir, "pleach.staged");
 	_cleanup_buf_ struct buf info = BUF_INIT;
-	struct git_run run = {.git_dir = source->git_dir, .index = index};
 
 	for (size_t i = 0; i < own->count; i++) {
 		const struct index_entry *entry = &own->items[i];
@@ -100,29 +100,22 @@ static int write_staged(const struct capture_source *source, const char *index,
 		index_entry_hex(entry, id);
 		index_info_add(&info, entry->mode, id, aside ? aside : entry->path);
 	}
-	if (git_run(source->repo, &run, GIT_ARGS("read-tree", "--empty"), err) < 0 ||
-	    index_info_apply(source, index, &info, err) < 0)
-		return -1;
 	/* Objects of the index that are missing are the agent's doing: keep the rest. */
-	return git_run_id(source->repo, &run, GIT_ARGS("write-tree", "--missing-ok"), tree, err);
+	return index_info_tree(source, scratch, &info, true, tree, err);
 }
 
 int staged_tree(const struct capture_source *source, const struct index_view *own,
                 const struct index_view *now, char **tree, struct error *err)
 {
-	_cleanup_free_ char *index = repo_path(source->git_dir, "pleach.staged");
 	git_tree *head = staged_head(source);
 	bool more = holds_more(own, now, head);
 	char hex[HEX_SIZE];
-	int rc = 0;
 
 	git_tree_free(head);
 	if (!more)
 		return 0;
-	file_remove_all(index, NULL);
-	rc = write_staged(source, index, own, hex, err);
-	file_remove_all(index, NULL);
-	if (rc == 0)
-		*tree = xstrdup(hex);
-	return rc;
+	if (write_staged(source, own, hex, err) < 0)
+		return -1;
+	*tree = xstrdup(hex);
+	return 0;
 }
