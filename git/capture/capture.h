@@ -93,10 +93,9 @@ void index_entry_hex(const struct index_entry *entry, char hex[HEX_SIZE]);
 void index_info_add(struct buf *out, unsigned mode, const char *id, const char *path);
 int index_info_apply(const struct capture_source *source, const char *index, const struct buf *info,
                      struct error *err);
-/* The tree of these lines alone, made in an index file `scratch` that goes again. */
-int index_info_tree(const struct capture_source *source, const char *scratch,
-                    const struct buf *info, bool missing_ok, char tree[HEX_SIZE],
-                    struct error *err);
+/* The tree of these lines alone, made in an index file of its own that goes again. */
+int index_info_tree(const struct capture_source *source, const struct buf *info, bool missing_ok,
+                    char tree[HEX_SIZE], struct error *err);
 /* Exactly the tree's files are in the index. False also where libgit2 cannot say. */
 bool index_is_tree(const struct repo *repo, const struct index_view *view, const char *tree);
 /* The same, at once for an index whose own tree that is and which this process has written or

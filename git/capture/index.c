@@ -129,14 +129,17 @@ int index_info_apply(const struct capture_source *source, const char *index, con
 	return git_run(source->repo, &run, GIT_ARGS("update-index", "-z", "--index-info"), err);
 }
 
-int index_info_tree(const struct capture_source *source, const char *scratch,
-                    const struct buf *info, bool missing_ok, char tree[HEX_SIZE], struct error *err)
+int index_info_tree(const struct capture_source *source, const struct buf *info, bool missing_ok,
+                    char tree[HEX_SIZE], struct error *err)
 {
+	_cleanup_free_ char *scratch = repo_path(source->git_dir, "pleach.tree");
+	_cleanup_free_ char *lock = repo_path(source->git_dir, "pleach.tree.lock");
 	struct git_run run = {.git_dir = source->git_dir, .index = scratch};
 	const char *missing = missing_ok ? "--missing-ok" : NULL;
 	int rc = -1;
 
 	file_remove_all(scratch, NULL);
+	file_remove_all(lock, NULL); /* of one that died */
 	if (git_run(source->repo, &run, GIT_ARGS("read-tree", "--empty"), err) == 0 &&
 	    index_info_apply(source, scratch, info, err) == 0)
 		rc = git_run_id(source->repo, &run, GIT_ARGS("write-tree", missing), tree, err);
@@ -146,9 +149,8 @@ int index_info_tree(const struct capture_source *source, const char *scratch,
 
 /* From the entries alone, in an index of its own. */
 static int write_entries(const struct capture_source *source, const struct index_view *view,
-                         const char *index, char tree[HEX_SIZE], struct error *err)
+                         char tree[HEX_SIZE], struct error *err)
 {
-	_cleanup_free_ char *scratch = xasprintf("%s.tree", index);
 	_cleanup_buf_ struct buf info = BUF_INIT;
 
 	for (size_t i = 0; i < view->count; i++) {
@@ -160,7 +162,7 @@ static int write_entries(const struct capture_source *source, const struct index
 		index_info_add(&info, view->items[i].mode, id, view->items[i].path);
 	}
 	/* What a partial clone has not fetched is missing to no one. */
-	return index_info_tree(source, scratch, &info, repo_is_partial(source->repo), tree, err);
+	return index_info_tree(source, &info, repo_is_partial(source->repo), tree, err);
 }
 
 static int write_cached(const struct repo *repo, const char *index, char tree[HEX_SIZE])
@@ -198,5 +200,5 @@ int index_write_tree(const struct repo *repo, const char *git_dir, const char *i
 
 			return git_run_id(repo, &run, GIT_ARGS("write-tree"), tree, err);
 		}
-	return write_entries(&source, &view, index, tree, err);
+	return write_entries(&source, &view, tree, err);
 }

@@ -85,7 +85,6 @@ static bool is_without(const struct capture_source *source, const char *path)
 static int write_staged(const struct capture_source *source, const struct index_view *own,
                         char tree[HEX_SIZE], struct error *err)
 {
-	_cleanup_free_ char *scratch = repo_path(source->git_dir, "pleach.staged");
 	_cleanup_buf_ struct buf info = BUF_INIT;
 
 	for (size_t i = 0; i < own->count; i++) {
@@ -101,7 +100,7 @@ static int write_staged(const struct capture_source *source, const struct index_
 		index_info_add(&info, entry->mode, id, aside ? aside : entry->path);
 	}
 	/* Objects of the index that are missing are the agent's doing: keep the rest. */
-	return index_info_tree(source, scratch, &info, true, tree, err);
+	return index_info_tree(source, &info, true, tree, err);
 }
 
 int staged_tree(const struct capture_source *source, const struct index_view *own,

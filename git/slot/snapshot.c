@@ -197,7 +197,7 @@ int slot_snapshot(struct slot *slot, int64_t attempt, char **head, struct error 
 void slot_forget_locks(const struct slot *slot)
 {
 	static const char *const names[] = {"index.lock", "HEAD.lock", "pleach.index.lock",
-	                                    "pleach.staged.lock", "pleach.proof.lock"};
+	                                    "pleach.tree.lock", "pleach.proof.lock"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		_cleanup_free_ char *path = repo_path(slot->git_dir, names[i]);
