@@ -66,24 +66,32 @@ static void add_missing_of(json_t *missing, json_t *index, const json_t *task, b
 		add_missing(missing, index, json_object_get(task, "blocks"));
 }
 
-json_t *names_index(struct cli *cli, const json_t *tasks, bool all)
+int names_read_index(struct cli *cli, const json_t *tasks, bool all, json_t **index,
+                     struct error *err)
 {
-	json_t *index = task_index(tasks), *missing = json_array(), *task;
-	_cleanup_json_ json_t *result = NULL;
-	struct error ignored = ERROR_INIT;
+	_cleanup_json_ json_t *known = task_index(tasks), *missing = json_array(), *result = NULL;
+	_cleanup_json_ json_t *found = NULL;
+	json_t *task;
 	size_t i;
 
 	json_array_foreach (tasks, i, task)
-		add_missing_of(missing, index, task, all);
-	if (!json_array_size(missing)) {
-		json_decref(missing);
-		return index;
-	}
-	if (cli_list_tasks(cli, json_pack("{s:o}", "ids", missing), true, &result, &ignored) == 0) {
-		_cleanup_json_ json_t *found = task_index(json_sub(result, "tasks"));
+		add_missing_of(missing, known, task, all);
+	if (json_array_size(missing) &&
+	    cli_list_tasks(cli, json_pack("{s:O}", "ids", missing), true, &result, err) < 0)
+		return -1;
+	found = task_index(json_sub(result, "tasks"));
+	json_object_update(known, found);
+	*index = json_incref(known);
+	return 0;
+}
 
-		json_object_update(index, found);
-	}
+json_t *names_index(struct cli *cli, const json_t *tasks, bool all)
+{
+	struct error ignored = ERROR_INIT;
+	json_t *index;
+
+	if (names_read_index(cli, tasks, all, &index, &ignored) < 0)
+		index = task_index(tasks);
 	return index;
 }
 

@@ -9,8 +9,11 @@ int names_json(const struct cli *cli, size_t from, json_t **out, struct error *e
 /* Params with one name under `field`; none when the argument was not given: then the
  * coordinator takes the caller's own. */
 json_t *names_params(const struct cli *cli, size_t at, const char *field);
-/* These tasks and those that they speak of (what they wait for, are stuck behind, are tried as;
- * with `all` also who waits for them), which are asked for: a task_index. New reference. */
+/* A task_index of these and of those that they speak of (what they wait for, are stuck behind, are
+ * tried as; with `all` also who waits for them), which are asked for. New reference. */
+int names_read_index(struct cli *cli, const json_t *tasks, bool all, json_t **index,
+                     struct error *err);
+/* The same; of these alone where the others cannot be asked for. */
 json_t *names_index(struct cli *cli, const json_t *tasks, bool all);
 /* One line about a Task: mark, key, id, what became of it. `index`: in which those that it
  * names are looked up; NULL: one is made. */

@@ -13,33 +13,22 @@
 static const struct option wait_options[] = {
     {.name = "timeout", .value = "DUR", .help = "give up after that long (exit status 124)"}, {0}};
 
-/* Tasks that others are stuck behind but that were not waited for. */
-static int read_roots(struct cli *cli, const json_t *tasks, json_t **roots, struct error *err)
+/* What they are stuck behind decides the exit status; what else they speak of is only told. */
+static int read_index(struct cli *cli, const json_t *tasks, json_t **index, struct error *err)
 {
-	json_t *ids = json_array(), *task, *id;
-	_cleanup_json_ json_t *result = NULL;
-	size_t i, j;
+	json_t *task;
+	size_t i;
 
-	json_array_foreach (tasks, i, task) {
-		if (!task_is_stuck(task))
-			continue;
-		json_array_foreach (json_object_get(task, "stuck_by"), j, id)
-			json_array_append(ids, id);
-	}
-	if (!json_array_size(ids)) {
-		json_decref(ids);
-		return 0;
-	}
-	if (cli_list_tasks(cli, json_pack("{s:o}", "ids", ids), true, &result, err) < 0)
-		return -1;
-	*roots = json_incref(json_sub(result, "tasks"));
+	json_array_foreach (tasks, i, task)
+		if (task_is_stuck(task))
+			return names_read_index(cli, tasks, false, index, err);
+	*index = cli->json || cli->quiet ? task_index(tasks) : names_index(cli, tasks, false);
 	return 0;
 }
 
-static void print_tasks(struct cli *cli, const json_t *result)
+static void print_tasks(struct cli *cli, const json_t *result, const json_t *index)
 {
 	const json_t *tasks = json_sub(result, "tasks");
-	_cleanup_json_ json_t *index = NULL;
 	json_t *task;
 	size_t i;
 
@@ -49,16 +38,16 @@ static void print_tasks(struct cli *cli, const json_t *result)
 	}
 	if (cli->quiet)
 		return;
-	index = names_index(cli, tasks, false);
 	json_array_foreach (tasks, i, task)
 		names_print_task(cli, task, index);
 }
 
 static int wait_exec(struct cli *cli, struct error *err)
 {
-	_cleanup_json_ json_t *names = NULL, *result = NULL, *roots = NULL;
+	_cleanup_json_ json_t *names = NULL, *result = NULL, *index = NULL;
 	struct rpc_call call = {
 	    .method = "task.wait", .again = true, .stop_fd = -1, .timeout_ms = -1};
+	const json_t *tasks;
 	double timeout;
 	int status, landing;
 
@@ -70,11 +59,12 @@ static int wait_exec(struct cli *cli, struct error *err)
 	call.params = json_pack("{s:O, s:b}", "tasks", names, "brief", !cli->json);
 	if (rpc_client_call(cli->client, &call, &result, err) < 0)
 		return err->code == ERROR_TIMEOUT ? error_wrap(err, "task wait") : -1;
-	if (read_roots(cli, json_sub(result, "tasks"), &roots, err) < 0)
+	tasks = json_sub(result, "tasks");
+	if (read_index(cli, tasks, &index, err) < 0)
 		return -1;
-	print_tasks(cli, result);
-	status = outcome_exit_status(json_sub(result, "tasks"), roots);
-	landing = outcome_landing_status(json_sub(result, "tasks"), json_sub(result, "lands"));
+	print_tasks(cli, result, index);
+	status = outcome_exit_status(tasks, index);
+	landing = outcome_landing_status(index, json_sub(result, "lands"));
 	return status == 3 || landing == 0 ? status : landing;
 }
 

@@ -559,6 +559,7 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
                struct error *err)
 {
 	struct run run = {.cli = cli, .what = follow, .signals = signals, .since = follow->since};
+	_cleanup_json_ json_t *index = NULL;
 	int status;
 
 	run.show = cli->json          ? SHOW_JSON
@@ -575,7 +576,8 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
 	if (status == -2) {
 		follow_show_end(&run);
 		/* What a stuck task waits for may be outside of this run. */
-		status = outcome_exit_status(run.tasks, NULL);
+		index = task_index(run.tasks);
+		status = outcome_exit_status(run.tasks, index);
 		if (follow->lands)
 			status = landing_status(&run, status);
 		*tasks = json_incref(run.tasks);

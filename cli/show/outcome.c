@@ -88,14 +88,12 @@ static bool a_person_frees(const json_t *task, const json_t *index)
 	return false;
 }
 
-int outcome_exit_status(const json_t *tasks, const json_t *others)
+int outcome_exit_status(const json_t *tasks, const json_t *index)
 {
-	_cleanup_json_ json_t *index = task_index(tasks), *more = task_index(others);
 	bool person = false, failed = false;
 	json_t *task;
 	size_t i;
 
-	json_object_update(index, more);
 	json_array_foreach (tasks, i, task) {
 		const json_t *parent = task_indexed(index, json_int(task, "parent", 0));
 
@@ -120,9 +118,8 @@ const json_t *outcome_first_unlanded(const json_t *tasks)
 	return NULL;
 }
 
-int outcome_landing_status(const json_t *tasks, const json_t *ids)
+int outcome_landing_status(const json_t *index, const json_t *ids)
 {
-	_cleanup_json_ json_t *index = task_index(tasks);
 	bool unlanded = false;
 	json_t *id;
 	size_t i;

@@ -22,9 +22,9 @@ void outcome_count(const json_t *tasks, struct outcome *out);
 void outcome_count_work(const json_t *tasks, const json_t *index, struct outcome *out);
 
 /* 0, 1 (something failed, was cancelled or is stuck) or 3 (a person can free it; wins).
- * Alternatives that were not chosen do not count once their choice is made. `others`: Tasks
- * outside the set that stuck_by may name (may be NULL). */
-int outcome_exit_status(const json_t *tasks, const json_t *others);
+ * Alternatives that were not chosen do not count once their choice is made. `index`: of the
+ * tasks, and of those outside the set that stuck_by may name, as far as they are known. */
+int outcome_exit_status(const json_t *tasks, const json_t *index);
 
 /* The first that is done but could not land (task_is_unlanded); NULL: none. Borrowed. */
 const json_t *outcome_first_unlanded(const json_t *tasks);
@@ -32,9 +32,9 @@ const json_t *outcome_first_unlanded(const json_t *tasks);
  * Borrowed until the tasks go. */
 const char *outcome_waits_to_land(const json_t *tasks);
 
-/* Of those that were to land by themselves (ids): 1 when one did not, 3 when a person keeps its
- * target; else 0. */
-int outcome_landing_status(const json_t *tasks, const json_t *ids);
+/* Of those of the index that were to land by themselves (ids): 1 when one did not, 3 when a person
+ * keeps its target; else 0. */
+int outcome_landing_status(const json_t *index, const json_t *ids);
 
 /* {"plan","completed",…,"seconds"}. New reference. */
 json_t *outcome_json(const char *plan, const json_t *tasks, double seconds);

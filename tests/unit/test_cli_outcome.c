@@ -27,8 +27,10 @@ static int status_of(const char *text, const char *others_text)
 {
 	_cleanup_json_ json_t *tasks = parse(text);
 	_cleanup_json_ json_t *others = others_text ? parse(others_text) : NULL;
+	_cleanup_json_ json_t *index = task_index(tasks), *more = task_index(others);
 
-	return outcome_exit_status(tasks, others);
+	json_object_update(index, more);
+	return outcome_exit_status(tasks, index);
 }
 
 static void test_simple(void **state)
