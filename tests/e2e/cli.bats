@@ -89,6 +89,9 @@ completes() {
 	is "" "$(completes run --name '')"
 	has " $(completes help '') " " merge "
 	is "add list pause remove resume" "$(completes help team '' | xargs -n 1 | sort | xargs)"
+	for word in '[' .. te.m 'a/b' 'team /;1e>run;s/'; do is "" "$(completes help "$word" '' 2>&1)"; done
+	for word in '[' .. te.m 'a/b'; do is "" "$(completes "$word" '' 2>&1)"; done
+	[[ ! -e run ]]
 	is --priority "$(completes task update --pri)"
 	is --json "$(completes ls --js)"
 	cd /
