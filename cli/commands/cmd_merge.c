@@ -8,6 +8,7 @@
 #include "mem.h"
 #include "names.h"
 #include "print.h"
+#include "task_view.h"
 #include "text.h"
 
 static const struct option merge_options[] = {
@@ -90,13 +91,28 @@ static void print_left(const struct cli *cli, const json_t *refused, const json_
 	line_finish(&line);
 }
 
-/* A result that nothing proved lands, but is marked. */
-static bool is_unverified(struct cli *cli, const json_t *key)
+/* A task_index of what landed now; NULL: it is not known. */
+static json_t *read_landed(struct cli *cli, const json_t *landed)
 {
-	_cleanup_json_ json_t *task = NULL;
+	_cleanup_json_ json_t *ids = json_array(), *result = NULL;
+	json_t *item;
+	size_t i;
 
-	return cli_ask(cli, "task.show", json_pack("{s:O}", "task", key), true, &task, NULL) == 0 &&
-	       !json_sub(task, "verify");
+	json_array_foreach (landed, i, item)
+		if (!json_flag(item, "already"))
+			json_array_append(ids, json_object_get(item, "task"));
+	if (!json_array_size(ids) ||
+	    cli_list_tasks(cli, json_pack("{s:O}", "ids", ids), true, &result, NULL) < 0)
+		return NULL;
+	return task_index(json_sub(result, "tasks"));
+}
+
+/* A result that nothing proved lands, but is marked. */
+static bool is_unverified(const json_t *index, const json_t *item)
+{
+	const json_t *task = task_indexed(index, json_int(item, "task", 0));
+
+	return task && !json_sub(task, "verify");
 }
 
 /* Something was asked for that did not land. */
@@ -116,6 +132,7 @@ static void print_merged(struct cli *cli, const json_t *result, bool dry_run)
 	const char *before = json_text(result, "before");
 	const json_t *landed = json_sub(result, "landed"), *verify = json_sub(result, "verify");
 	bool moves = before && after && strcmp(before, after) != 0;
+	_cleanup_json_ json_t *index = read_landed(cli, landed);
 	struct line line;
 	json_t *item;
 	char time[32];
@@ -129,7 +146,7 @@ static void print_merged(struct cli *cli, const json_t *result, bool dry_run)
 		if (json_flag(item, "already"))
 			line_addf(&line, STYLE_PLAIN, "  already in %s since %.7s", target,
 			          json_text(item, "commit"));
-		else if (is_unverified(cli, json_object_get(item, "key")))
+		else if (is_unverified(index, item))
 			line_add(&line, STYLE_YELLOW, "  unverified");
 		line_print(&line);
 	}

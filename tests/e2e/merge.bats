@@ -47,6 +47,22 @@ clash() {
 	is "a b c" "$(echo $(cat fa fb fc))"
 }
 
+@test "what nothing proved is marked when it lands, also where two plans have that key" {
+	for name in p q; do
+		plan <<-Y
+		target: main
+		tasks: [{id: a, verify: $([[ $name == p ]] && echo "'true'" || echo none), prompt: 'echo $name >f$name'}]
+		Y
+		sed -i "s/^name: p/name: $name/" pleach.yaml
+		expect 0 pleach run --headless >/dev/null
+	done
+	out=$(expect 0 pleach merge p/a)
+	has "$out" "✓ a"
+	lacks "$out" unverified
+	has "$(expect 0 pleach merge q/a)" "✓ a  unverified"
+	is "p q" "$(echo $(cat fp fq))"
+}
+
 @test "merge --all never takes an unchosen alternative" {
 	plan <<-'Y'
 	tasks:
