@@ -316,7 +316,7 @@ struct held {
 	enum held_kind kind;
 	struct later *later;
 	int64_t *tasks; /* ids, 0 at the end; HELD_ANSWER: the task; HELD_HOOK: the attempt;
-	                 * HELD_RELEASE: the attempts; HELD_DOWN: what is released */
+	                 * HELD_RELEASE, HELD_DOWN: the attempts that are released */
 	int64_t since;  /* HELD_EVENTS; HELD_HOOK: its number */
 	int64_t limit;
 	size_t at;    /* HELD_TASKS: those before it were at rest when last looked at */

@@ -141,14 +141,16 @@ static json_t *released_if_ended(struct coordinator *c, const struct held *h)
 }
 
 /* Cancelled, or just done when it was told to end, it is not pending again. */
-static json_t *released_keys(struct coordinator *c, const int64_t *tasks)
+static json_t *released_keys(struct coordinator *c, const int64_t *attempts)
 {
 	json_t *keys = json_array();
 
-	for (size_t i = 0; tasks[i]; i++) {
+	for (size_t i = 0; attempts[i]; i++) {
+		_cleanup_attempt_ struct attempt_row attempt = {0};
 		_cleanup_task_ struct task_row row = {0};
 
-		if (store_task_get(c->store, tasks[i], &row) && row.status == TASK_PENDING)
+		if (store_attempt_get(c->store, attempts[i], &attempt) &&
+		    store_task_get(c->store, attempt.task, &row) && row.status == TASK_PENDING)
 			json_array_append_new(keys, json_string(row.key));
 	}
 	return keys;

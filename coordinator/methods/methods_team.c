@@ -365,31 +365,19 @@ int method_run_release(struct request *r, struct error *err)
 int method_coordinator_down(struct request *r, struct error *err)
 {
 	struct coordinator *c = r->c;
-	_cleanup_free_ int64_t *attempts = store_attempts_running(c->store);
-	int64_t *tasks;
-	size_t n = 0;
+	bool now = json_flag(r->params, "now");
+	int64_t *attempts = now ? store_attempts_running(c->store) : xcalloc(1, sizeof *attempts);
 
 	(void)err;
-	while (attempts[n])
-		n++;
-	tasks = xcalloc(n + 1, sizeof *tasks);
-	n = 0;
 	c->draining = true;
-	if (json_flag(r->params, "now")) {
+	if (now) {
 		serve_will_end(c);
 		landings_end(c);
 	}
-	for (size_t i = 0; attempts[i] && json_flag(r->params, "now"); i++) {
-		_cleanup_attempt_ struct attempt_row row = {0};
-
-		if (!store_attempt_get(c->store, attempts[i], &row))
-			continue;
-		tasks[n++] = row.task;
+	for (size_t i = 0; attempts[i]; i++)
 		stop_release(c, attempts[i]);
-	}
-	held_add(c, (struct held){.kind = HELD_DOWN,
-	                          .later = request_later(r),
-	                          .tasks = tasks,
-	                          .now = json_flag(r->params, "now")});
+	held_add(c,
+	         (struct held){
+	             .kind = HELD_DOWN, .later = request_later(r), .tasks = attempts, .now = now});
 	return 0;
 }
