@@ -244,13 +244,9 @@ int method_task_retry(struct request *r, struct error *err)
 	store_task_get(r->c->store, t.task, &row);
 	if (resume && session_check(r->c, &row, err) < 0)
 		return -1;
-	if (row.status == TASK_PENDING && stop_go_on(r->c, &row)) {
-		if (resume)
-			store_task_set_resume(r->c->store, t.task, row.attempt);
-		return reply_task(r, t.task);
-	}
-	if (row.status == TASK_PENDING && row.delay_ms) { /* no more waiting for the back-off */
-		store_task_set_delay(r->c->store, t.task, 0);
+	if (row.status == TASK_PENDING && (stop_go_on(r->c, &row) || row.delay_ms)) {
+		if (row.delay_ms) /* no more waiting for the back-off */
+			store_task_set_delay(r->c->store, t.task, 0);
 		if (resume)
 			store_task_set_resume(r->c->store, t.task, row.attempt);
 		return reply_task(r, t.task);

@@ -158,6 +158,22 @@ broken_off() {
 	is "completed completed 2" "$(task a .status) $(task b .status) $(task a .attempts)"
 }
 
+@test "retry starts what a signal stopped in its back-off at once" {
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'test -e "$W/mended" || exit 1', retries: 9}
+	Y
+	background env --default-signal=TERM "$PLEACH_BUILD/pleach" run --headless
+	wait_event '(.data.delay_seconds // 0) >= 4' >/dev/null # the third one
+	kill -TERM "$BG"
+	finished "$BG"
+	is "pending run" "$(task a '"\(.status) \(.waits.for)"')"
+	: >"$W/mended"
+	is 0 "$(pleach --json task retry a | jq .delay_seconds)"
+	expect 0 pleach up --headless >/dev/null
+	expect 0 pleach task wait a >/dev/null
+}
+
 @test "a signal does not wait for a teammate that works on what another run asked for" {
 	running
 	expect 0 pleach run --headless --detach --team 1 >/dev/null
