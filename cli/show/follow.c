@@ -14,6 +14,7 @@
 #include "connect.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "names.h"
 #include "outcome.h"
 #include "print.h"
 #include "report.h"
@@ -576,7 +577,7 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
 	if (status == -2) {
 		follow_show_end(&run);
 		/* What a stuck task waits for may be outside of this run. */
-		index = task_index(run.tasks);
+		index = names_index(cli, run.tasks, false);
 		status = outcome_exit_status(run.tasks, index);
 		if (follow->lands)
 			status = landing_status(&run, status);

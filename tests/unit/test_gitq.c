@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,7 @@ static void done(struct coordinator *c, const json_t *result, const struct error
 	assert_null(result);
 	told++;
 	told_killed = gitq_was_killed(why);
-	strcpy(told_why, why->text);
+	snprintf(told_why, sizeof told_why, "%s", why->text);
 }
 
 static int set_up(void **state)

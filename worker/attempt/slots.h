@@ -28,7 +28,7 @@ struct slots_job {
 	struct slot_order order; /* PREPARE; its branch and base are COMMIT's too */
 	const char *subject, *head, *overlay;
 	const char *const *protect;
-	bool prove;     /* COMMIT: a verify will follow */
+	bool prove; /* COMMIT: a verify will follow */
 	bool expect_changes;
 	bool again; /* the last try found that the disk takes nothing */
 	/* What came of it. */
