@@ -1,6 +1,7 @@
 /* The status plane on nng: the only file that knows nng. */
 #include "bus.h"
 
+#include <errno.h>
 #include <nng/nng.h>
 #include <nng/protocol/pubsub0/pub.h>
 #include <nng/protocol/pubsub0/sub.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "mem.h"
+#include "text.h"
 
 /* Messages that wait for one subscriber: a burst is longer than the 16 that nng has. */
 #define QUEUE_MAX 1024
@@ -120,13 +122,26 @@ void bus_pub_send(struct bus_pub *pub, const void *data, size_t len)
 		nng_msg_free(message);
 }
 
-/* Reads until `want` bytes came, or with none the end; within PROBE_MS. */
-static bool comes(int fd, ssize_t want)
+/* The answer to a hello, and then the end, within PROBE_MS. What is published meanwhile comes in
+ * between: a probe is a subscriber like any other. */
+static bool greets_and_ends(int fd)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-	char bytes[sizeof HELLO];
+	int64_t end = time_mono_ms() + PROBE_MS, left;
+	char bytes[4096];
+	size_t got = 0;
+	ssize_t n = -1;
 
-	return poll(&poll_fd, 1, PROBE_MS) == 1 && read(fd, bytes, sizeof bytes) == want;
+	while (n != 0 && (left = end - time_mono_ms()) > 0) {
+		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+		if (poll(&poll_fd, 1, (int)left) != 1)
+			continue;
+		n = read(fd, bytes, sizeof bytes);
+		if (n < 0 && errno != EINTR)
+			return false;
+		got += n > 0 ? (size_t)n : 0;
+	}
+	return n == 0 && got >= sizeof HELLO - 1;
 }
 
 /* Says hello as a subscriber, and by a shut half of the connection that it will say no more: nng
@@ -141,7 +156,7 @@ static bool is_alive(int fd, const char *path)
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	return connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
 	       send(fd, HELLO, (size_t)len, MSG_NOSIGNAL) == len && shutdown(fd, SHUT_WR) == 0 &&
-	       comes(fd, len) && comes(fd, 0);
+	       greets_and_ends(fd);
 }
 
 int bus_pub_heal(struct bus_pub *pub, struct error *err)

@@ -3,7 +3,9 @@
  * killed: nng does not survive a fork. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -12,8 +14,10 @@
 #include "shared_fixture.h"
 
 #define KNOCKS 12
+#define PROBES 8000
 
 static char self[4096];
+static atomic_bool publishes, published_enough;
 
 static char *url_of(const char *dir, const char *name)
 {
@@ -269,6 +273,35 @@ static void test_a_stale_socket(void **state)
 	assert_non_null(strstr(err.text, missing));
 }
 
+static void *publish(void *context)
+{
+	struct bus_pub *pub = context;
+
+	while (!atomic_load(&published_enough)) {
+		bus_pub_send(pub, "task.updated\n{}", 15);
+		atomic_store(&publishes, true);
+	}
+	return NULL;
+}
+
+/* It is probed while events go out, which the probe gets, too: it is well all the same. */
+static void test_well_while_it_publishes(void **state)
+{
+	_cleanup_free_ char *url = url_of(*state, "bus");
+	struct bus_pub *pub = pub_open(url);
+	struct error err = ERROR_INIT;
+	int healed = 0;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, publish, pub), 0);
+	wait_until(atomic_load(&publishes));
+	for (int i = 0; i < PROBES && !healed; i++)
+		healed += bus_pub_heal(pub, &err) != 0;
+	atomic_store(&published_enough, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(healed, 0);
+}
+
 /* The folder of sockets may vanish: listening again finds that out, and then works. */
 static void test_the_socket_vanished(void **state)
 {
@@ -310,15 +343,11 @@ int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temp_setup, temp_teardown)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_messages_arrive),
-	    TEST(test_one_subscriber_of_many),
-	    TEST(test_private),
-	    TEST(test_sizes),
-	    TEST(test_a_slow_subscriber),
-	    TEST(test_heals_after_knocks),
-	    TEST(test_heals_after_kills),
-	    TEST(test_a_stale_socket),
-	    TEST(test_the_socket_vanished),
+	    TEST(test_messages_arrive),   TEST(test_one_subscriber_of_many),
+	    TEST(test_private),           TEST(test_sizes),
+	    TEST(test_a_slow_subscriber), TEST(test_heals_after_knocks),
+	    TEST(test_heals_after_kills), TEST(test_well_while_it_publishes),
+	    TEST(test_a_stale_socket),    TEST(test_the_socket_vanished),
 	};
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 	int failed;
