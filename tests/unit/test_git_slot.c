@@ -296,6 +296,26 @@ static void test_the_lock_of_dead_maintenance_is_removed(void **state)
 	slot_close(slot);
 }
 
+/* So does who has it open where the objects are elsewhere, under another name. */
+static void test_a_lock_of_maintenance_behind_a_link_stays(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *lock = xasprintf("%s/.git/objects/maintenance.lock", u->root);
+	struct slot *slot;
+	int fd;
+
+	run_sh(u->root, "mv .git/objects ../store; ln -s ../../store .git/objects");
+	slot = open_slot(u);
+	fd = open(lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	start_attempt(u, slot, 1, "one");
+	assert_true(file_exists(lock));
+	close(fd);
+	start_attempt(u, slot, 2, "two");
+	assert_false(file_exists(lock));
+	slot_close(slot);
+}
+
 /* Whatever became of its attempt, a slot that was kept does not hold the branch: the task is
  * tried again anywhere. */
 static void test_a_snapshot_lets_go_of_the_branch(void **state)
@@ -525,6 +545,7 @@ int main(void)
 	    universe_test(test_clean_slot_keeps_nothing),
 	    universe_test(test_locks_of_the_dead_are_removed),
 	    universe_test(test_the_lock_of_dead_maintenance_is_removed),
+	    universe_test(test_a_lock_of_maintenance_behind_a_link_stays),
 	    universe_test(test_a_snapshot_lets_go_of_the_branch),
 	    universe_test(test_a_broken_branch_beside_a_nested_repository),
 	    cmocka_unit_test(test_every_state_is_kept),
