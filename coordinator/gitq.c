@@ -295,22 +295,27 @@ static int job_spawn(struct git_job *job, struct error *err)
 	return proc_spawn(&spec, &job->proc, err);
 }
 
-static void job_cancelled(uv_handle_t *handle)
+static void job_cancelled(struct git_job *job)
 {
-	struct git_job *job = handle->data;
-
 	error_set(&killed, ERROR_EXTERNAL, "pleach-git %s: ended before it began", job->verb);
 	job_finish(job, NULL, &killed);
 	job_free(job);
 }
 
-static void pause_over(uv_timer_t *timer)
+static void job_unpaused(uv_handle_t *handle)
 {
-	struct git_job *job = timer->data;
+	struct git_job *job = handle->data;
 
 	forget_job(&job->c->gitq->paused, job);
-	uv_close((uv_handle_t *)timer,
-	         job->cancelled && !job->c->gitq->closed ? job_cancelled : job_again);
+	if (job->cancelled && !job->c->gitq->closed)
+		job_cancelled(job);
+	else
+		job_again(handle);
+}
+
+static void pause_over(uv_timer_t *timer)
+{
+	uv_close((uv_handle_t *)timer, job_unpaused);
 }
 
 /* No descriptor, no process, no memory just now: that is not git's answer. */
@@ -418,7 +423,8 @@ void gitq_cancel(struct coordinator *c, const void *context)
 	for (struct git_job *job = c->gitq->paused; job; job = job->next)
 		if (job->context == context && is_long(job)) {
 			job->cancelled = true;
-			uv_timer_start(&job->pause, pause_over, 0, 0);
+			if (!uv_is_closing((uv_handle_t *)&job->pause))
+				uv_timer_start(&job->pause, pause_over, 0, 0);
 		}
 }
 

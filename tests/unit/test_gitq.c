@@ -5,16 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "coordinator.h"
 #include "text.h"
 
-#define PAUSES_MS (100 + 200 + 400 + 800) /* between five tries */
+#define FIRST_PAUSE_MS 100
+#define PAUSES_MS      (FIRST_PAUSE_MS + 200 + 400 + 800) /* between five tries */
 
 /* One for each test: what it dropped stays its own. */
-static struct coordinator coordinators[4];
+static struct coordinator coordinators[5];
 static size_t used;
 static int told;
 static bool told_killed;
@@ -91,6 +93,28 @@ static void test_cancelled_in_a_pause(void **state)
 	assert_non_null(strstr(told_why, "before it began"));
 }
 
+static void cancel_now(uv_prepare_t *prepare)
+{
+	uv_close((uv_handle_t *)prepare, NULL);
+	gitq_cancel(prepare->data, prepare->data);
+}
+
+/* The moment that its timer is over, before it is started again. */
+static void test_cancelled_as_a_pause_ends(void **state)
+{
+	struct coordinator *c = *state;
+	uv_prepare_t prepare;
+
+	gitq_ask(c, "prove", json_object(), done, c);
+	usleep((FIRST_PAUSE_MS + 50) * 1000);
+	uv_prepare_init(&c->loop, &prepare); /* comes after the timers */
+	prepare.data = c;
+	uv_prepare_start(&prepare, cancel_now);
+	uv_run(&c->loop, UV_RUN_DEFAULT);
+	assert_int_equal(told, 1);
+	assert_true(told_killed);
+}
+
 /* What only asks is asked again all the same: whoever waits for it needs the answer. */
 static void test_a_short_one_is_not_cancelled(void **state)
 {
@@ -123,6 +147,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    gitq_test(test_five_tries),
 	    gitq_test(test_cancelled_in_a_pause),
+	    gitq_test(test_cancelled_as_a_pause_ends),
 	    gitq_test(test_a_short_one_is_not_cancelled),
 	    gitq_test(test_closed_in_a_pause),
 	};
