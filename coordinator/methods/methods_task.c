@@ -233,6 +233,18 @@ int method_task_stop(struct request *r, struct error *err)
 	return reply_task(r, id);
 }
 
+/* All that keeps it from being tried at once: that it was stopped, its back-off, its service. */
+static bool end_waits(struct coordinator *c, const struct task_row *row)
+{
+	bool stopped = stop_go_on(c, row), limited = limited_is(c, row->agent);
+
+	if (row->delay_ms)
+		store_task_set_delay(c->store, row->id, 0);
+	if (limited)
+		limited_end(c, row->agent);
+	return stopped || row->delay_ms || limited;
+}
+
 int method_task_retry(struct request *r, struct error *err)
 {
 	struct transition t = {.verb = VERB_RETRY};
@@ -244,15 +256,9 @@ int method_task_retry(struct request *r, struct error *err)
 	store_task_get(r->c->store, t.task, &row);
 	if (resume && session_check(r->c, &row, err) < 0)
 		return -1;
-	if (row.status == TASK_PENDING && (stop_go_on(r->c, &row) || row.delay_ms)) {
-		if (row.delay_ms) /* no more waiting for the back-off */
-			store_task_set_delay(r->c->store, t.task, 0);
+	if (row.status == TASK_PENDING && end_waits(r->c, &row)) {
 		if (resume)
 			store_task_set_resume(r->c->store, t.task, row.attempt);
-		return reply_task(r, t.task);
-	}
-	if (row.status == TASK_PENDING && limited_is(r->c, row.agent)) { /* nor for its service */
-		limited_end(r->c, row.agent);
 		return reply_task(r, t.task);
 	}
 	if (row.status == TASK_NEEDS_INPUT && store_attempt_running_task(r->c->store, t.task)) {

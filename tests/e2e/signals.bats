@@ -174,6 +174,24 @@ broken_off() {
 	expect 0 pleach task wait a >/dev/null
 }
 
+@test "retry starts what a signal stopped, and whose service is limited, at once" {
+	printf '{"type":"result","is_error":true,"result":"usage limit reached|%s"}\n' $(($(date +%s) + 1800)) >"$W/bad"
+	raw_plan <<-'Y'
+	name: p
+	agents: {claudish: {command: [sh, "{prompt_file}"], mode: exec, output: claude}}
+	tasks:
+	  - {id: a, agent: claudish, prompt: 'test -e "$W/mended" || { cat "$W/bad"; exit 1; }'}
+	Y
+	background env --default-signal=TERM "$PLEACH_BUILD/pleach" run --headless
+	wait_event '.kind == "agent.limited"' >/dev/null
+	kill -TERM "$BG"
+	finished "$BG"
+	: >"$W/mended"
+	is "pending null" "$(pleach --json task retry a | jq -r '"\(.status) \(.waits.for)"')"
+	expect 0 pleach up --headless >/dev/null
+	expect 0 pleach task wait a >/dev/null
+}
+
 @test "a signal does not wait for a teammate that works on what another run asked for" {
 	running
 	expect 0 pleach run --headless --detach --team 1 >/dev/null
