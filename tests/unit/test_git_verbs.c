@@ -338,6 +338,23 @@ static void test_worktree_commit(void **state)
 	assert_sh(main, sh(u->root, "git rev-parse HEAD"));
 }
 
+/* Each takes all of it, though another one looks at the same time. */
+static void test_worktree_commits_at_once(void **state)
+{
+	struct universe *u = *state;
+
+	run_sh(u->root,
+	       "for i in $(seq 300); do echo $i > f$i; done; git add -A; git commit -qm many; "
+	       "for i in $(seq 1 5 300); do echo more >> f$i; done; mkdir ../out");
+	run_sh(u->root,
+	       "echo '{\"root\":\"%s\",\"dir\":\"%s\"}' > ../ask; "
+	       "for i in 1 2 3 4 5 6 7 8; do %s worktree_commit < ../ask > ../out/$i & done; wait",
+	       u->root, u->root, PLEACH_GIT);
+	assert_sh("8", sh(u->root, "grep -l '\"changed\": *true' ../out/* | wc -l"));
+	assert_sh("", sh(u->root, "for i in ../out/*; do git diff --name-only "
+	                          "$(grep -o '[0-9a-f]\\{40\\}' $i); done"));
+}
+
 static void test_settle(void **state)
 {
 	struct universe *u = *state;
@@ -556,6 +573,7 @@ int main(void)
 	    universe_test(test_open),
 	    universe_test(test_nothing_planted_is_run),
 	    universe_test(test_worktree_commit),
+	    universe_test(test_worktree_commits_at_once),
 	    universe_test(test_settle),
 	    universe_test(test_tidy),
 	    universe_test(test_mend),
