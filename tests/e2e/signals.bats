@@ -174,6 +174,22 @@ broken_off() {
 	expect 0 pleach task wait a >/dev/null
 }
 
+@test "retry of a choice starts its alternatives at once that a signal stopped in their back-off" {
+	plan <<-'Y'
+	tasks:
+	  - {id: c, prompt: 'test -e "$W/mended" || exit 1', retries: 9, alternatives: 2, choose: first}
+	Y
+	background env --default-signal=TERM "$PLEACH_BUILD/pleach" run --headless
+	wait_event '(.data.delay_seconds // 0) >= 4' >/dev/null
+	kill -TERM "$BG"
+	finished "$BG"
+	: >"$W/mended"
+	expect 0 pleach task retry c >/dev/null
+	is "[0,0,0]" "$(pleach --json task list | jq -c '[.tasks[].delay_seconds]')"
+	expect 0 pleach up --headless >/dev/null
+	expect 0 pleach task wait c >/dev/null
+}
+
 @test "retry starts what a signal stopped, and whose service is limited, at once" {
 	printf '{"type":"result","is_error":true,"result":"usage limit reached|%s"}\n' $(($(date +%s) + 1800)) >"$W/bad"
 	raw_plan <<-'Y'
