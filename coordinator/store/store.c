@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,13 +107,50 @@ static void row_written(void *context, int op, const char *base, const char *tab
 		known_task_changed(store->known, id);
 }
 
-/* Counting what it allocates takes a lock each time, and nobody asks. */
+static void *memory_take(int size)
+{
+	return xrealloc(NULL, (size_t)size);
+}
+
+static void *memory_change(void *at, int size)
+{
+	return xrealloc(at, (size_t)size);
+}
+
+static int memory_size(void *at)
+{
+	return (int)malloc_usable_size(at);
+}
+
+static int memory_round(int size)
+{
+	return (size + 7) & ~7;
+}
+
+static int memory_begin(void *context)
+{
+	(void)context;
+	return SQLITE_OK;
+}
+
+static void memory_end(void *context)
+{
+	(void)context;
+}
+
+/* For want of memory a column of text would be NULL, as if the row had none: we die of it, as
+ * everywhere. Counting what it allocates takes a lock each time, and nobody asks. */
 static void configure(void)
 {
+	static const sqlite3_mem_methods memory = {memory_take, free,         memory_change,
+	                                           memory_size, memory_round, memory_begin,
+	                                           memory_end,  NULL};
 	static bool done;
 
-	if (!done)
+	if (!done) {
 		sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+		sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
+	}
 	done = true;
 }
 
