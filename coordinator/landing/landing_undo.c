@@ -249,7 +249,7 @@ static char *target_of(struct request *r, int64_t task, struct error *err)
 	if (!target)
 		target = store_landing_newest_target(r->c->store);
 	if (!target)
-		error_set(err, ERROR_NOT_FOUND, "nothing has landed yet");
+		error_set(err, ERROR_NOT_FOUND, "nothing has landed, or all of it was undone");
 	return target;
 }
 
