@@ -1,6 +1,7 @@
 /* pleach task wait: until every one of the tasks is terminal or stuck. A held request: no
  * polling, and a restarting coordinator is waited for. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "connect.h"
 #include "jsonl.h"
@@ -8,7 +9,10 @@
 #include "names.h"
 #include "outcome.h"
 #include "print.h"
+#include "report.h"
 #include "task_view.h"
+
+#define LOOKED_AT 20 /* of the tasks, before they are waited for */
 
 static const struct option wait_options[] = {
     {.name = "timeout", .value = "DUR", .help = "give up after that long (exit status 124)"}, {0}};
@@ -42,6 +46,72 @@ static void print_tasks(struct cli *cli, const json_t *result, const json_t *ind
 		names_print_task(cli, task, index);
 }
 
+static bool all_paused(const json_t *teammates)
+{
+	json_t *teammate;
+	size_t i;
+
+	json_array_foreach (teammates, i, teammate) {
+		const char *state = json_text(teammate, "state");
+
+		if (!state || strcmp(state, "paused") != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Neither it nor what it waits for is worked on or waits for a person. `stopped`: what is typed for
+ * one of them whose run was stopped; caller frees. */
+static bool task_rests(struct cli *cli, const json_t *task, char **stopped)
+{
+	_cleanup_json_ json_t *alone = json_pack("[O]", task), *index = NULL;
+	const char *id;
+	json_t *other;
+
+	if (!task_is(task, "pending") || task_is_stuck(task))
+		return false;
+	index = names_index(cli, alone, false);
+	json_object_foreach (index, id, other) {
+		const char *waits = json_text(json_sub(other, "waits"), "for");
+
+		if (task_is(other, "in_progress"))
+			return false;
+		if (waits && strcmp(waits, "run") == 0 && !*stopped)
+			*stopped = xstrdup(task_typed(task_is_choice(task) ? task : other));
+	}
+	return true;
+}
+
+/* Whoever waits for what nobody is going to do is told so, once, and how that changes. */
+static void tell_why_still(struct cli *cli)
+{
+	_cleanup_free_ char *stopped = NULL, *still = NULL;
+	_cleanup_json_ json_t *team = NULL;
+	struct error ignored = ERROR_INIT; /* the question itself says it */
+	const json_t *teammates;
+
+	for (size_t i = 0; i < cli->options.arg_count && i < LOOKED_AT && !still; i++) {
+		_cleanup_json_ json_t *task = NULL;
+
+		if (cli_ask(cli, "task.show", names_params(cli, i, "task"), true, &task, &ignored) <
+		    0)
+			return;
+		if (task_rests(cli, task, &stopped))
+			still = xstrdup(task_typed(task));
+	}
+	if (!still || cli_ask(cli, "team.list", NULL, true, &team, &ignored) < 0)
+		return;
+	teammates = json_sub(team, "teammates");
+	if (!json_array_size(teammates))
+		report_note(cli, "%s waits: %s (pleach up)", still,
+		            stopped ? "its run was stopped" : "nobody is there to do it");
+	else if (all_paused(teammates))
+		report_note(cli, "%s waits: the team is paused (pleach team resume)", still);
+	else if (stopped)
+		report_note(cli, "%s waits: its run was stopped (pleach up, or pleach retry %s)",
+		            still, stopped);
+}
+
 static int wait_exec(struct cli *cli, struct error *err)
 {
 	_cleanup_json_ json_t *names = NULL, *result = NULL, *index = NULL;
@@ -54,6 +124,8 @@ static int wait_exec(struct cli *cli, struct error *err)
 	if (options_duration(&cli->options, "timeout", -1, &timeout, err) < 0 ||
 	    names_json(cli, 0, &names, err) < 0 || cli_connect(cli, err) < 0)
 		return -1;
+	if (!cli->json && !cli->quiet)
+		tell_why_still(cli);
 	if (timeout >= 0)
 		call.timeout_ms = timeout < 2000000 ? (int)(timeout * 1000) : 2000000000;
 	call.params = json_pack("{s:O, s:b}", "tasks", names, "brief", !cli->json);

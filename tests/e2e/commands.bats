@@ -184,6 +184,29 @@ done_plan() {
 	expect 0 pleach task wait after >/dev/null
 }
 
+@test "task wait says why nothing moves, and what frees it" {
+	raw_plan <<-'Y'
+	agents: {sh: {command: [sh, "{prompt_file}"]}}
+	defaults: {agent: sh}
+	Y
+	expect 0 pleach add --key nb 'true' >/dev/null
+	expect 124 pleach wait nb --timeout 0.2s
+	has "$(stderr)" "nb waits: nobody is there to do it (pleach up)"
+	for silent in -q --json; do
+		expect 124 pleach wait nb --timeout 0.2s "$silent"
+		lacks "$(stderr)" "nobody is there"
+	done
+	expect 0 pleach --json team add ash >/dev/null
+	expect 0 pleach task wait nb >/dev/null
+	is "" "$(stderr)"
+	expect 0 pleach team pause >/dev/null
+	expect 0 pleach add --key behind 'true' >/dev/null
+	expect 124 pleach wait nb behind --timeout 0.2s
+	has "$(stderr)" "behind waits: the team is paused (pleach team resume)"
+	expect 0 pleach team resume >/dev/null
+	expect 0 pleach task wait behind >/dev/null
+}
+
 @test "what others are is told by their keys, each in its own state" {
 	plan <<-'Y'
 	tasks:

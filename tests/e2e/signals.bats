@@ -147,6 +147,8 @@ broken_off() {
 	is "pending 1" "$(task a '"\(.status) \(.attempts)"')"
 	is "pending run" "$(task b '"\(.status) \(.waits.for)"')"
 	has "$(pleach task show b)" "its run was stopped"
+	expect 124 pleach wait b --timeout 0.2s
+	has "$(stderr)" "b waits: its run was stopped (pleach up, or pleach retry b)"
 	# Another plan is worked on; these wait until somebody asks.
 	printf 'tasks: [{id: c, agent: {command: ["true"]}, prompt: x}]\n' >other.yaml
 	expect 0 pleach run other.yaml --headless >/dev/null
