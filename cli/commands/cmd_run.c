@@ -239,14 +239,20 @@ static int tell_detached(const struct run_job *job)
 	return 0;
 }
 
+/* What came that way is gone. */
+static bool from_stdin(const struct cli *cli)
+{
+	return cli->options.arg_count && strcmp(cli->options.args[0], "-") == 0;
+}
+
 /* The command that watches this run again. Caller frees. */
 static char *typed_again(const struct cli *cli)
 {
 	const char *name = options_text(&cli->options, "name");
 	struct buf out = BUF_INIT;
 
-	if (cli->options.arg_count && strcmp(cli->options.args[0], "-") == 0) {
-		buf_add_str(&out, "status"); /* what came by stdin is gone */
+	if (from_stdin(cli)) {
+		buf_add_str(&out, "status");
 		return buf_take(&out);
 	}
 	buf_add_str(&out, "run");
@@ -262,7 +268,7 @@ static int run_exec(struct cli *cli, struct error *err)
 	_cleanup_job_ struct run_job job = {.cli = cli};
 	_cleanup_json_ json_t *tasks = NULL;
 	_cleanup_free_ char *again = typed_again(cli);
-	struct follow follow = {.again = again};
+	struct follow follow = {.again = again, .go_on = from_stdin(cli) ? "up" : NULL};
 	int signals;
 
 	job.headless = options_flag(&cli->options, "headless");

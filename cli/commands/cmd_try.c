@@ -361,6 +361,7 @@ static int try_exec(struct cli *cli, struct error *err)
 	follow.plan = json_text(job.task, "key");
 	again = xasprintf("wait %s", task_typed(job.task));
 	follow.again = again;
+	follow.go_on = "up"; /* who only waits starts nothing */
 	follow.ids = job.ids;
 	follow.started = json_object_get(job.team, "started");
 	status = follow_run(cli, &follow, signals, &tasks, err);

@@ -8,6 +8,7 @@
 struct follow {
 	const char *plan;
 	const char *again;    /* what is typed to return, without "pleach " */
+	const char *go_on;    /* what is typed after a signal stopped it; NULL: `again` */
 	const char *base;     /* as the plan calls it, or NULL */
 	json_t *ids;          /* [id] of every task of the run; borrowed */
 	json_t *started;      /* [NAME] of the teammates that this run started, or NULL; borrowed */

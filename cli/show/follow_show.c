@@ -153,7 +153,7 @@ void follow_tell_released(const struct run *run)
 {
 	_cleanup_free_ char *text = xasprintf(
 	    "%s stopped; what was under way is kept and pending again: pleach %s (to go on)",
-	    run->what->plan, run->what->again);
+	    run->what->plan, run->what->go_on ? run->what->go_on : run->what->again);
 	_cleanup_free_ char *shown = text_safe(text, 0);
 
 	report_note(run->cli, "%s", shown);

@@ -84,6 +84,26 @@ for_signal() { # SIGNAL STATUS
 	for_signal TERM 143
 }
 
+@test "after a signal try and a plan on stdin name what goes on" {
+	running
+	interrupted() { # TASK
+		eventually test -s "$W/pid"
+		kill -TERM "$BG"
+		finished "$BG"
+		is 143 "$STATUS"
+		has "$(cat "$BATS_TEST_TMPDIR/bg.err")" "pending again: pleach up (to go on)"
+		expect 0 pleach up --headless >/dev/null
+		open_gate go
+		expect 0 pleach task wait "$1" >/dev/null
+		rm "$W/pid"
+	}
+	background env --default-signal=TERM "$PLEACH_BUILD/pleach" try --headless --agent sh --verify none \
+		'echo $$ >"$W/pid"; read x <"$W/go"'
+	interrupted 1
+	background bash -c 'exec env --default-signal=TERM pleach run - --headless <pleach.yaml'
+	interrupted p/a
+}
+
 @test "INT without a terminal releases this run's attempts" {
 	for_signal INT 130
 }
