@@ -225,20 +225,6 @@ static int start_team(struct run_job *job, struct error *err)
 	return team_start(job->cli, &start, &job->team, err);
 }
 
-static int tell_detached(const struct run_job *job)
-{
-	size_t n = json_array_size(json_object_get(job->submitted, "ids"));
-	const char *plan = json_text(job->submitted, "plan");
-
-	if (job->cli->json)
-		return print_json(job->submitted);
-	if (!job->cli->quiet)
-		printf("%s: %zu task%s submitted; pleach status (to look), pleach run (to watch), "
-		       "pleach down (to stop)\n",
-		       plan, n, n == 1 ? "" : "s");
-	return 0;
-}
-
 /* What came that way is gone. */
 static bool from_stdin(const struct cli *cli)
 {
@@ -263,6 +249,26 @@ static char *typed_again(const struct cli *cli)
 	return buf_take(&out);
 }
 
+static int tell_detached(const struct run_job *job, const char *again)
+{
+	size_t n = json_array_size(json_object_get(job->submitted, "ids"));
+	const char *plan = json_text(job->submitted, "plan");
+
+	if (job->cli->json)
+		return print_json(job->submitted);
+	if (!job->cli->quiet) {
+		_cleanup_free_ char *watch = from_stdin(job->cli)
+		                                 ? xstrdup("")
+		                                 : xasprintf("pleach %s (to return), ", again);
+		_cleanup_free_ char *shown = text_safe(watch, 0);
+
+		printf("%s: %zu task%s submitted; pleach status (to look), %spleach down (to "
+		       "stop)\n",
+		       plan, n, n == 1 ? "" : "s", shown);
+	}
+	return 0;
+}
+
 static int run_exec(struct cli *cli, struct error *err)
 {
 	_cleanup_job_ struct run_job job = {.cli = cli};
@@ -284,7 +290,7 @@ static int run_exec(struct cli *cli, struct error *err)
 	    start_team(&job, err) < 0)
 		return -1;
 	if (options_flag(&cli->options, "detach"))
-		return tell_detached(&job);
+		return tell_detached(&job, again);
 	follow.plan = json_text(job.submitted, "plan");
 	follow.base = json_text(job.plan, "base");
 	follow.ids = json_object_get(job.submitted, "ids");

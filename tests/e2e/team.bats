@@ -158,6 +158,15 @@ git_that() {
 	expect 0 pleach task wait a >/dev/null
 }
 
+@test "run --detach names the command that watches this very run" {
+	printf 'tasks: [{id: a, agent: {command: ["true"]}, prompt: x}]\n' >other.yaml
+	has "$(expect 0 pleach run other.yaml a --name second --headless --detach)" \
+		"second: 1 task submitted; pleach status (to look), pleach run other.yaml a --name second (to return), pleach down"
+	out=$(expect 0 bash -c 'exec pleach run - --headless --detach <other.yaml')
+	has "$out" "pleach status (to look), pleach down (to stop)"
+	expect 0 pleach run other.yaml a --name second --headless >/dev/null
+}
+
 @test "team remove of a working teammate returns its task to another" {
 	gate go
 	plan <<-'Y'
