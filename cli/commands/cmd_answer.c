@@ -64,7 +64,7 @@ static char *question_text(const char *question, const json_t *options)
 static int read_answer(struct cli *cli, char **text, struct error *err)
 {
 	_cleanup_json_ json_t *task = NULL;
-	_cleanup_free_ char *with_options = NULL;
+	_cleanup_free_ char *with_options = NULL, *budget = NULL;
 	const char *question, *reason;
 
 	*text = prompt_words(cli, 1);
@@ -82,6 +82,11 @@ static int read_answer(struct cli *cli, char **text, struct error *err)
 		    err, ERROR_CONFLICT,
 		    "answer: %s waits for a choice (pleach compare %s, pleach pick TASK)",
 		    json_text(task, "key"), task_typed(task));
+	budget = task_budget_hint(task);
+	if (budget)
+		return error_set(err, ERROR_CONFLICT,
+		                 "answer: %s waits for its budget, not for an answer (%s)",
+		                 json_text(task, "key"), budget);
 	with_options = question_text(question, json_sub(json_sub(task, "input"), "options"));
 	return prompt_ask(cli, with_options, text, err);
 }

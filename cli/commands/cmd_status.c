@@ -358,6 +358,7 @@ static int status_exec(struct cli *cli, struct error *err)
 static void print_next(const struct cli *cli, const json_t *status)
 {
 	const json_t *counts = json_sub(status, "tasks"), *waiting = json_sub(status, "waiting");
+	_cleanup_free_ char *budget = task_budget_hint(json_array_get(waiting, 0));
 	const char *first = task_typed(json_array_get(waiting, 0));
 	const char *reason = json_text(json_sub(json_array_get(waiting, 0), "input"), "reason");
 	struct line line;
@@ -365,6 +366,8 @@ static void print_next(const struct cli *cli, const json_t *status)
 	line_begin(&line, print_width(cli), cli->colored);
 	if (first && reason && strcmp(reason, "choice") == 0)
 		line_addf(&line, STYLE_DIM, "pleach compare %s · pleach pick %s.N", first, first);
+	else if (budget)
+		line_add(&line, STYLE_DIM, budget);
 	else if (first)
 		line_addf(&line, STYLE_DIM, "pleach answer %s · pleach attach --next", first);
 	else if (json_int(counts, "in_progress", 0))

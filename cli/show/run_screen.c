@@ -233,8 +233,13 @@ static bool asks_to_pick(const json_t *task)
 
 static void hint_for_person(struct buf *out, const json_t *task)
 {
+	_cleanup_free_ char *budget = task_budget_hint(task);
 	const char *key = task_typed(task);
 
+	if (budget) {
+		buf_add_str(out, budget);
+		return;
+	}
 	if (asks_to_pick(task)) {
 		hint_add(out, "compare %s", key);
 		hint_add(out, "pick %s.N", key);

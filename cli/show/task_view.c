@@ -32,6 +32,19 @@ bool task_is_choice(const json_t *task)
 	return kind && strcmp(kind, "choice") == 0;
 }
 
+char *task_budget_hint(const json_t *task)
+{
+	const json_t *input = json_sub(task, "input");
+	const char *reason = json_text(input, "reason"), *of = json_text(input, "of");
+
+	if (!reason || strcmp(reason, "budget") != 0)
+		return NULL;
+	if (of && strcmp(of, "task") == 0)
+		return xasprintf("pleach task update %s --budget USD (or --budget-tokens N)",
+		                 task_typed(task));
+	return xstrdup("raise budget: in the plan, and pleach run it again");
+}
+
 bool task_is_unlanded(const json_t *task)
 {
 	const json_t *landing = json_sub(task, "landing");

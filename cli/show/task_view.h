@@ -16,6 +16,9 @@ bool task_is(const json_t *task, const char *status);
 bool task_is_terminal(const json_t *task);
 bool task_is_stuck(const json_t *task); /* pending, behind what does not end by itself */
 bool task_is_choice(const json_t *task);
+/* What is done about a budget that is used up, where that is what it waits for a person with; else
+ * NULL. Caller frees. */
+char *task_budget_hint(const json_t *task);
 /* Done, but it could not land: it conflicts, fails merged, was refused, or waits behind such a one.
  */
 bool task_is_unlanded(const json_t *task);

@@ -84,10 +84,11 @@ bool budget_day_allows(struct coordinator *c)
 
 /* ---- before a start ---- */
 
-static bool ask(struct coordinator *c, const struct ready_row *row, const char *text)
+static bool ask(struct coordinator *c, const struct ready_row *row, const char *of,
+                const char *text)
 {
-	_cleanup_json_ json_t *input =
-	    json_pack("{s:s, s:s, s:n}", "reason", "budget", "text", text, "options");
+	_cleanup_json_ json_t *input = json_pack("{s:s, s:s, s:s, s:n}", "reason", "budget", "of",
+	                                         of, "text", text, "options");
 	const struct transition t = {.task = row->id, .verb = VERB_ASK, .input = input};
 	struct error err = ERROR_INIT;
 
@@ -134,10 +135,10 @@ bool budget_holds(struct coordinator *c, const struct ready_row *row, const char
 	_cleanup_free_ char *story = NULL;
 
 	if (plan_story)
-		return ask(c, row, plan_story);
+		return ask(c, row, "plan", plan_story);
 	if (row->budgeted)
 		story = task_story(c, row->id);
-	return story && ask(c, row, story);
+	return story && ask(c, row, "task", story);
 }
 
 void budget_raised(struct coordinator *c, int64_t plan)

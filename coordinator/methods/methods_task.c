@@ -347,7 +347,8 @@ int method_task_answer(struct request *r, struct error *err)
 	if (task_asks_for_budget(&row))
 		return error_set(err, ERROR_CONFLICT,
 		                 "%s waits for its budget, not for an answer (raise budget: in the "
-		                 "plan and run it again)",
+		                 "plan and run it again; pleach task update --budget, where it is "
+		                 "the task's own)",
 		                 row.key);
 	if (task_change(r->c, &t, err) < 0)
 		return -1;

@@ -107,6 +107,10 @@ usage_is() {
 	expect 3 pleach run --headless --retry >/dev/null
 	holds "$(pleach --json task show a)" '.status == "needs_input" and .input.reason == "budget" and .attempts == 1'
 	has "$(expect 0 pleach answer)" "raise its budget"
+	has "$(expect 0 pleach)" "pleach task update a --budget USD (or --budget-tokens N)"
+	lacks "$(pleach)" "pleach answer"
+	expect 5 pleach answer a >/dev/null
+	has "$(stderr)" "a waits for its budget, not for an answer (pleach task update a --budget"
 	expect 5 pleach answer a yes >/dev/null
 	expect 2 pleach task update a --budget-tokens much >/dev/null
 	expect 0 pleach task update a --budget-tokens 1000000 >/dev/null
@@ -135,6 +139,9 @@ usage_is() {
 	is '["completed","needs_input","completed","needs_input"]' "$(pleach --json task list | jq -c '[.tasks[].status]')"
 	holds "$(pleach --json task show b)" '.error.code == "budget" and .input.reason == "budget" and .attempts == 1'
 	has "$(task d .input.text)" '$1.20 of $1.00'
+	is plan "$(task d .input.of)"
+	has "$(expect 0 pleach)" "raise budget: in the plan, and pleach run it again"
+	lacks "$(pleach)" "pleach answer"
 	holds "$(pleach --json usage --plan pleach)" '.budget.usd == 1 and .spent.cost_usd == 1.2'
 	has "$(expect 0 pleach usage --plan pleach)" '$1.20 of $1.00'
 	touch "$W/raised"

@@ -172,12 +172,20 @@ static void test_hints(void **state)
 	          "'input':{'reason':'choice','text':'x'}}]");
 	_cleanup_json_ json_t *pick_index = task_index(pick);
 
+	_cleanup_json_ json_t *spent = parse("[{'id':1,'key':'c2','status':'needs_input','input':"
+	                                     "{'reason':'budget','text':'x','of':'plan'}}]");
+	_cleanup_json_ json_t *spent_index = task_index(spent);
+
 	(void)state;
 	assert_string_equal(hint, "pleach diff a · pleach merge --all");
 	screen.tasks = pick;
 	screen.index = pick_index;
 	_cleanup_free_ char *other = screen_hint(&screen);
 	assert_string_equal(other, "pleach compare s · pleach pick s.N");
+	screen.tasks = spent;
+	screen.index = spent_index;
+	_cleanup_free_ char *raise = screen_hint(&screen);
+	assert_string_equal(raise, "raise budget: in the plan, and pleach run it again");
 }
 
 static void take(struct run *run, const char *event)
