@@ -12,6 +12,7 @@
 #include "text.h"
 
 #define UNLANDED_SHOWN 10
+#define FAILURES_SHOWN 5
 
 static const struct option status_options[] = {
     {.name = "line", .help = "one short line, for a status bar or a prompt"},
@@ -79,6 +80,36 @@ static void print_unlanded(const struct cli *cli, const json_t *unlanded)
 		line_add(&line, STYLE_PLAIN, message ? "did not land: " : story);
 		line_add(&line, STYLE_PLAIN, message);
 		line_addf(&line, STYLE_DIM, " (pleach open %s · pleach merge %s)", name, name);
+		line_print(&line);
+	}
+	line_finish(&line);
+}
+
+/* Nobody goes on with these by themselves. */
+static void print_failures(const struct cli *cli, const json_t *failures)
+{
+	int64_t count = json_int(failures, "count", 0);
+	struct line line;
+	json_t *task;
+	size_t i;
+
+	line_begin(&line, print_width(cli), cli->colored);
+	json_array_foreach (json_sub(failures, "tasks"), i, task) {
+		_cleanup_free_ char *story = task_story(task, NULL);
+		const char *name = task_typed(task);
+
+		if (i == FAILURES_SHOWN)
+			break;
+		line_add(&line, STYLE_RED, "✗ ");
+		line_cell(&line, STYLE_BOLD, json_text(task, "key"), 12);
+		line_add(&line, STYLE_PLAIN, story);
+		line_addf(&line, STYLE_DIM, " (pleach logs %s · pleach retry %s)", name, name);
+		line_print(&line);
+	}
+	if (count > FAILURES_SHOWN) {
+		line_addf(&line, STYLE_RED, "… and %lld more failed",
+		          (long long)count - FAILURES_SHOWN);
+		line_addf(&line, STYLE_DIM, "   pleach ls --status failed");
 		line_print(&line);
 	}
 	line_finish(&line);
@@ -316,6 +347,7 @@ static void print_status(const struct cli *cli, const json_t *status)
 {
 	const json_t *waiting = json_sub(status, "waiting"), *team = json_sub(status, "teammates");
 	const json_t *plans = json_sub(status, "plans"), *unlanded = json_sub(status, "unlanded");
+	const json_t *failures = json_sub(status, "failures");
 
 	print_notice(cli, status);
 	print_disk(cli, status);
@@ -325,7 +357,9 @@ static void print_status(const struct cli *cli, const json_t *status)
 	print_unread(cli, json_int(status, "unread", 0));
 	print_waiting(cli, waiting);
 	print_unlanded(cli, unlanded);
-	if ((json_array_size(waiting) || json_array_size(unlanded)) &&
+	print_failures(cli, failures);
+	if ((json_array_size(waiting) || json_array_size(unlanded) ||
+	     json_int(failures, "count", 0)) &&
 	    (json_array_size(team) || json_array_size(plans)))
 		putchar('\n');
 	print_teammates(cli, team);

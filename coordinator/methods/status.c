@@ -8,6 +8,7 @@
 #include "text.h"
 
 #define UNLANDED_MAX 200
+#define FAILURES_MAX 20
 
 static json_t *waiting_tasks(struct coordinator *c)
 {
@@ -36,6 +37,25 @@ static json_t *unlanded_tasks(struct coordinator *c)
 		json_array_append_new(tasks, task);
 	}
 	return tasks;
+}
+
+/* Failed and not gone on with since: the newest of them, and how many there are. */
+static json_t *failures(struct coordinator *c)
+{
+	_cleanup_free_ int64_t *ids = store_tasks_failed(c->store);
+	json_t *tasks = json_array();
+	size_t count;
+
+	for (count = 0; ids[count]; count++) {
+		json_t *task;
+
+		if (count >= FAILURES_MAX)
+			continue;
+		task = store_task_brief(c->store, ids[count]);
+		task_add_name_among(c, task, 1);
+		json_array_append_new(tasks, task);
+	}
+	return json_pack("{s:o, s:I}", "tasks", tasks, "count", (json_int_t)count);
 }
 
 static int notice_step(struct coordinator *c, void *context, struct error *err)
@@ -70,14 +90,15 @@ int method_status(struct request *r, struct error *err)
 	    r,
 	    json_pack(
 	        "{s:{s:i, s:s, s:s, s:o, s:s, s:b, s:s?, s:s?}, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-	        " s:o, s:o, s:I}",
+	        " s:o, s:o, s:o, s:I}",
 	        "coordinator", "pid", (int)getpid(), "version", PLEACH_VERSION, "started_at",
 	        started, "tmux", json_text_or_null(c->views ? views_socket(c->views) : NULL), "bus",
 	        bus, "draining", c->draining, "disk", disk ? disk : base, "notice",
 	        notice && *notice ? notice : NULL, "tasks", store_status_counts(c->store, 0),
 	        "teammates", team_json(c), "plans", store_plan_list(c->store), "waiting",
-	        waiting_tasks(c), "unlanded", unlanded_tasks(c), "landings", landings_json(c),
-	        "held", landing_holds_json(c), "limited", limited_json(c), "budgets",
-	        budget_near_json(c), "unread", (json_int_t)store_message_unread(c->store)));
+	        waiting_tasks(c), "unlanded", unlanded_tasks(c), "failures", failures(c),
+	        "landings", landings_json(c), "held", landing_holds_json(c), "limited",
+	        limited_json(c), "budgets", budget_near_json(c), "unread",
+	        (json_int_t)store_message_unread(c->store)));
 	return 0;
 }

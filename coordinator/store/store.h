@@ -158,7 +158,9 @@ json_t *store_task_inputs(struct store *store, int64_t id);
 int64_t *store_task_blocks(struct store *store, int64_t id);
 int64_t *store_task_alternatives(struct store *store, int64_t id);
 int64_t *store_task_ids(struct store *store, int64_t plan); /* 0: of all plans; in id order */
-int64_t *store_tasks_that_ask(struct store *store);         /* a person */
+/* Failed work, the newest first, without alternatives of what is decided. 0 ends it. */
+int64_t *store_tasks_failed(struct store *store);
+int64_t *store_tasks_that_ask(struct store *store); /* a person */
 int64_t *store_tasks_delayed(struct store *store);
 int64_t *store_tasks_landable(struct store *store); /* completed, with a head, not landed */
 /* Ready work in order (priority, id) that has no base yet and needs one / can be assigned. */

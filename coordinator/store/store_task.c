@@ -377,6 +377,17 @@ int64_t *store_tasks_that_ask(struct store *store)
 	                "");
 }
 
+int64_t *store_tasks_failed(struct store *store)
+{
+	return sql_ints(store,
+	                "SELECT id FROM task WHERE " TASK_IS_FEW(
+	                    "task") " AND status = 4 AND kind = 0"
+	                            " AND (parent IS NULL OR (SELECT status FROM task AS choice"
+	                            "  WHERE choice.id = task.parent) NOT IN (3, 5))"
+	                            " ORDER BY finished_at DESC, id DESC",
+	                "");
+}
+
 int64_t *store_tasks_delayed(struct store *store)
 {
 	return sql_ints(store, "SELECT id FROM task WHERE status = 0 AND delay_ms > 0", "");

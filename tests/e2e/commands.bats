@@ -80,6 +80,21 @@ done_plan() {
 	has "$(expect 0 pleach)" p
 }
 
+@test "status names what failed: the newest first, no more than five, nothing of a decided choice" {
+	{
+		printf "tasks:\n- {id: first, prompt: 'exit 3'}\n"
+		printf -- "- {id: last%s, prompt: 'exit 4', blocked_by: [first], when: settled}\n" 1 2 3 4 5
+		printf -- "- {id: ch, choose: first, verify: 'true', prompt: 'true', alternatives: [{prompt: 'exit 1'}, {prompt: 'exit 0'}]}\n"
+	} | plan
+	expect 1 pleach run --headless --team 1 >/dev/null
+	holds "$(pleach --json status)" '.failures | .count == 6 and (.tasks | length == 6 and .[5].key == "first" and .[0].prompt == null)'
+	text=$(expect 0 pleach status)
+	has "$text" "(pleach logs last1 · pleach retry last1)"
+	has "$text" "… and 1 more failed"
+	lacks "$text" "ch.1"
+	lacks "$text" "retry first"
+}
+
 @test "events: numbered, since, kinds" {
 	done_plan
 	all=$(expect 0 pleach --json events | jq -sc .)
