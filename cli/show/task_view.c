@@ -241,25 +241,50 @@ static char *story_behind(const json_t *landing)
 	return buf_take(&out);
 }
 
-static char *story_completed(const json_t *task)
+/* Why it is not in its target, where that is the whole story; else NULL. */
+static char *story_unlanded(const json_t *task)
 {
-	const json_t *verify = json_sub(task, "verify"), *landing = json_sub(task, "landing");
-	const char *landed = json_text(landing, "state"), *note = "";
-	char time[32];
+	const json_t *landing = json_sub(task, "landing");
+	const char *landed = json_text(landing, "state");
 
 	if (landed && strcmp(landed, "conflict") == 0)
 		return story_conflict(landing);
 	if (landed && strcmp(landed, "verify_failed") == 0)
 		return xstrdup("verify failed when merged");
-	if (landed && strcmp(landed, "landed") == 0)
-		note = ", merged";
-	else if (landed && strcmp(landed, "queued") == 0)
-		note = ", waits to land";
-	else if (json_text(landing, "message"))
-		note = ", did not land";
-	else if (task_is_unlanded(task))
+	if (task_is_unlanded(task) && !json_text(landing, "message"))
 		return story_behind(landing);
-	else if (json_flag(task, "unchanged"))
+	return NULL;
+}
+
+/* What becomes of it otherwise, behind what is told of the task. */
+static const char *story_landing(const json_t *landing)
+{
+	const char *landed = json_text(landing, "state");
+
+	if (landed && strcmp(landed, "landed") == 0)
+		return ", merged";
+	if (landed && strcmp(landed, "queued") == 0)
+		return ", waits to land";
+	return json_text(landing, "message") ? ", did not land" : "";
+}
+
+static char *story_chosen(const json_t *task, const json_t *chosen)
+{
+	_cleanup_free_ char *why = story_unlanded(task);
+
+	return xasprintf("chose %s%s%s", json_text(chosen, "key"), why ? ", " : "",
+	                 why ? why : story_landing(json_sub(task, "landing")));
+}
+
+static char *story_completed(const json_t *task)
+{
+	const json_t *verify = json_sub(task, "verify"), *landing = json_sub(task, "landing");
+	const char *note = story_landing(landing);
+	char *why = story_unlanded(task), time[32];
+
+	if (why)
+		return why;
+	if (!*note && json_flag(task, "unchanged"))
 		note = ", nothing changed";
 	if (!verify)
 		return xasprintf("unverified%s", note);
@@ -432,7 +457,7 @@ char *task_story(const json_t *task, const json_t *index)
 	if (task_is(task, "completed") && task_is_choice(task)) {
 		chosen = task_indexed(index, json_int(task, "chosen", 0));
 		if (chosen)
-			return xasprintf("chose %s", json_text(chosen, "key"));
+			return story_chosen(task, chosen);
 	}
 	if (task_is(task, "completed"))
 		return story_completed(task);

@@ -191,6 +191,19 @@ two_fixes() {
 	expect 2 pleach pick
 }
 
+@test "what becomes of a choice when it lands is told with what was chosen" {
+	two() { # KEY
+		printf -- "- {id: %s, choose: first, verify: 'true', prompt: 'echo %s >file', alternatives: [{prompt: 'true'}, {prompt: 'exit 1'}]}\n" "$1" "$1"
+	}
+	{ echo "tasks:"; two left; two right; } | plan
+	expect 0 pleach run --headless --team 1 >/dev/null
+	chose() { has "$(pleach task list | sed 's/  */ /g')" "$1"; }
+	chose "chose right.1"
+	expect 1 pleach merge left right >/dev/null
+	chose "chose left.1, merged"
+	chose "chose right.1, conflicts with left in file"
+}
+
 @test "hints name the plan where two plans have the same key" {
 	plan <<-'Y'
 	tasks: [{id: x, prompt: 'echo "$PLEACH_TASK" >x', alternatives: 2}]
