@@ -52,6 +52,7 @@
  *     files as they are.
  * open {"branch":NAME|null,"commit":HEX|null,"dir":DIR} → {"dir","created":bool,
  *     "branch":NAME|null}. A branch that is checked out somewhere: that worktree.
+ *     DIR-2 and so on where something is at dir already.
  * worktrees {} → {"worktrees":[{"dir","branch","head","locked":TEXT|null,"missing":bool,
  *     "doing":"rebase"|"bisect"|null,"main":bool}]}
  * remove {"dir":DIR,"scratch":bool} → {"removed":bool,"kept":HEX|null}: a slot, once its

@@ -104,7 +104,7 @@ int slot_private_paths(struct slot *slot, const char *base, const char *const *c
 int slot_place_private(struct slot *slot, const char *const *copy, const char *const *link,
                        const char *const *old, struct error *err);
 /* Another worktree than the slot's that has the branch (full name), or is about to come
- * back to it, is an error: BUSY. */
+ * back to it, is an error: BUSY. One that `pleach open` made leaves it (opened.h). */
 int slot_branch_free(struct slot *slot, const char *branch, struct error *err);
 /* Patterns among the paths below root as what they match (globs.c); others as they are. `*out`:
  * caller frees with strv_free; NULL when nothing. */

@@ -7,6 +7,7 @@
 #include "files.h"
 #include "lay.h"
 #include "mem.h"
+#include "opened.h"
 #include "slot_internal.h"
 
 int commit_path_id(const struct repo *repo, const char *commit, const char *path,
@@ -42,15 +43,21 @@ int slot_branch_free(struct slot *slot, const char *branch, struct error *err)
 		return -1;
 	for (size_t i = 0; i < list.count; i++) {
 		const struct worktree *tree = &list.items[i];
+		bool on;
 
 		if (tree->missing || strcmp(tree->git_dir, slot->git_dir) == 0)
 			continue;
-		if ((tree->branch && strcmp(tree->branch, branch) == 0 && tree->dir) ||
-		    (tree->in_use && strcmp(tree->in_use, branch) == 0))
+		on = tree->dir && tree->branch && strcmp(tree->branch, branch) == 0;
+		if (on && opened_is(&slot->repo, tree)) {
+			if (opened_leave_branch(&slot->repo, tree, err) < 0)
+				return -1;
+			slot->unsynced = true;
+		} else if (on || (tree->in_use && strcmp(tree->in_use, branch) == 0)) {
 			return error_set(err, ERROR_BUSY,
 			                 "branch %s is checked out in %s (leave it there: `git "
 			                 "switch --detach`)",
 			                 branch + strlen("refs/heads/"), tree->dir);
+		}
 	}
 	return 0;
 }

@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "files.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "opened.h"
 #include "slot_internal.h"
 #include "verb.h"
 
@@ -49,6 +51,8 @@ static json_t *opened(const char *dir, const char *branch, bool created)
 	                 branch ? verb_text(branch) : json_null());
 }
 
+#define OPEN_MOST 1000 /* places of one name */
+
 /* The worktree that serves already: on the branch, or at `dir` on the commit. */
 static const struct worktree *find_open(const struct worktrees *list, const char *ref,
                                         const char *commit, const char *dir)
@@ -82,13 +86,14 @@ static int make_parents(const char *dir, struct error *err)
 static int add_open(const struct repo *repo, const char *dir, const char *head, struct error *err)
 {
 	_cleanup_free_ char *git_dir = NULL, *stale = NULL;
+	const struct worktree_file mark = {OPENED_MARK, "1\n"};
 	struct git_run run = {.work_tree = dir};
 
 	if (!file_exists(dir) && (stale = worktree_git_dir(repo, dir)) &&
 	    worktree_remove(repo, dir, err) < 0)
 		return -1;
 	if (make_parents(dir, err) < 0 ||
-	    worktree_add(repo, dir, head, NULL, NULL, &git_dir, err) < 0)
+	    worktree_add(repo, dir, head, NULL, &mark, &git_dir, err) < 0)
 		return -1;
 	run.git_dir = git_dir;
 	if (git_run(repo, &run, GIT_ARGS("read-tree", "--reset", "-u", "HEAD"), err) < 0) {
@@ -98,14 +103,33 @@ static int add_open(const struct repo *repo, const char *dir, const char *head, 
 	return 0;
 }
 
+/* A place for a new one: what is at `dir`, and has left its branch, may be somebody's work.
+ * `*tree`: what serves at the commit. Caller frees; NULL with err. */
+static char *open_place(const struct worktrees *list, const char *ref, const char *commit,
+                        const char *dir, const struct worktree **tree, struct error *err)
+{
+	for (int i = 1; i <= OPEN_MOST; i++) {
+		char *place = i == 1 ? xstrdup(dir) : xasprintf("%s-%d", dir, i);
+
+		*tree = find_open(list, ref, commit, place);
+		/* An empty directory is as good as none. */
+		if (*tree || !file_exists(place) || rmdir(place) == 0)
+			return place;
+		free(place);
+	}
+	error_set(err, ERROR_EXTERNAL, "%s and %d others are taken (pleach gc --yes)", dir,
+	          OPEN_MOST - 1);
+	return NULL;
+}
+
 int verb_open(const json_t *request, json_t **answer, struct error *err)
 {
 	_cleanup_repo_ struct repo repo = REPO_INIT;
 	_cleanup_worktrees_ struct worktrees list = WORKTREES_INIT;
 	const char *branch = json_text(request, "branch"), *commit = json_text(request, "commit");
 	const char *wanted = json_text(request, "dir");
-	_cleanup_free_ char *ref = NULL, *dir = wanted ? path_settle(wanted) : NULL;
-	const struct worktree *tree;
+	_cleanup_free_ char *ref = NULL, *dir = wanted ? path_settle(wanted) : NULL, *place = NULL;
+	const struct worktree *tree = NULL;
 	char hex[HEX_SIZE];
 
 	if (!dir || *dir != '/')
@@ -116,16 +140,18 @@ int verb_open(const json_t *request, json_t **answer, struct error *err)
 		return -1;
 	if (verb_open_repo(request, &repo, err) < 0 || worktrees_read(&repo, &list, err) < 0)
 		return -1;
-	tree = find_open(&list, ref, commit, dir);
+	place = open_place(&list, ref, commit, dir, &tree, err);
+	if (!place)
+		return -1;
 	if (tree) {
 		*answer = opened(tree->dir, branch, false);
 		return 0;
 	}
 	if (ref && ref_read(&repo, ref, hex, err) != 1)
 		return error_set(err, ERROR_NOT_FOUND, "branch %s: no such branch", branch);
-	if (add_open(&repo, dir, ref ? ref : commit, err) < 0)
+	if (add_open(&repo, place, ref ? ref : commit, err) < 0)
 		return -1;
-	*answer = opened(dir, branch, true);
+	*answer = opened(place, branch, true);
 	return 0;
 }
 

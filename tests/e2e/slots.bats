@@ -169,3 +169,50 @@ load helper
 	git branch -qD pleach/p/a
 	is lost "$(expect 0 pleach open a -- cat lost)"
 }
+
+@test "a task is run again although what open made is on its branch; nothing in there changes" {
+	plan <<-'Y'
+	team: 1
+	tasks:
+	  - {id: a, prompt: 'date +%N >made'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	dir=$(expect 0 pleach path a)
+	was=$(git rev-parse pleach/p/a)
+	echo mine >"$dir/file"
+	echo staged >"$dir/staged"
+	git -C "$dir" add staged
+	echo new >"$dir/new"
+	before=$(git -C "$dir" status --porcelain)
+	expect 0 pleach run --headless --redo a >/dev/null
+	[[ $(git rev-parse pleach/p/a) != "$was" ]]
+	is HEAD "$(git -C "$dir" rev-parse --abbrev-ref HEAD)"
+	is "$was" "$(git -C "$dir" rev-parse HEAD)"
+	is "$before" "$(git -C "$dir" status --porcelain)"
+	is mine "$(cat "$dir/file")"
+	# Opened again it is another one: what is in the first is somebody's.
+	second=$(expect 0 pleach path a)
+	[[ $second != "$dir" ]]
+	is "$second" "$(expect 0 pleach path a)"
+	is "$(git show pleach/p/a:made)" "$(cat "$second/made")"
+	is "$before" "$(git -C "$dir" status --porcelain)"
+	# Not while something is under way, nor while a git is at work, nor in a worktree of one's own.
+	refused() {
+		expect 1 pleach run --headless --redo a >"$W/out"
+		has "$(task a .error.message)" "branch pleach/p/a is checked out in $1"
+		is pleach/p/a "$(git -C "$1" rev-parse --abbrev-ref HEAD)"
+	}
+	git -C "$second" merge -q --no-commit --no-ff "$(git commit-tree -p "$was" -m x "$was^{tree}")" >/dev/null 2>&1 || true
+	has "$(git -C "$second" status)" "merg"
+	refused "$second"
+	has "$(task a .error.message)" "a merge is under way there"
+	git -C "$second" merge --abort
+	touch "$REPO/.git/worktrees/$(basename "$second")/HEAD.lock"
+	refused "$second"
+	rm "$REPO/.git/worktrees/$(basename "$second")/HEAD.lock"
+	git -C "$second" checkout -q --detach
+	git worktree add -q "$BATS_TEST_TMPDIR/own" pleach/p/a
+	refused "$BATS_TEST_TMPDIR/own"
+	git worktree move "$BATS_TEST_TMPDIR/own" "$(dirname "$dir")/open-own"
+	refused "$(dirname "$dir")/open-own"
+}

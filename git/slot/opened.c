@@ -1,0 +1,84 @@
+/* Worktrees that `pleach open` made, beside the slots: people work in them, and they are told from
+ * people's own by a mark in their entry and by their place. Either alone could be an agent's or a
+ * person's doing. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "files.h"
+#include "mem.h"
+#include "opened.h"
+
+bool opened_is(const struct repo *repo, const struct worktree *tree)
+{
+	const char *name = tree->dir ? strrchr(tree->dir, '/') : NULL;
+	_cleanup_free_ char *mark = repo_path(tree->git_dir, OPENED_MARK), *line = file_line(mark);
+	_cleanup_free_ char *beside = xasprintf("%s.pleach", repo->place.root), *below = NULL;
+	size_t len = name ? (size_t)(name - tree->dir) : 0;
+
+	if (!line || !name)
+		return false;
+	if (strlen(beside) == len && strncmp(tree->dir, beside, len) == 0)
+		return strncmp(name, "/open-", 6) == 0;
+	if (!repo->place.state_dir)
+		return false;
+	below = repo_path(repo->place.state_dir, "open");
+	return strlen(below) == len && strncmp(tree->dir, below, len) == 0;
+}
+
+const char *opened_doing(const char *git_dir)
+{
+	static const char *const states[][2] = {
+	    {"rebase-merge", "a rebase"},
+	    {"rebase-apply", "a rebase"},
+	    {"MERGE_HEAD", "a merge"},
+	    {"BISECT_START", "a bisect"},
+	    {"CHERRY_PICK_HEAD", "a cherry-pick"},
+	    {"REVERT_HEAD", "a revert"},
+	    {"sequencer", "a cherry-pick"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		_cleanup_free_ char *file = repo_path(git_dir, states[i][0]);
+
+		if (file_exists(file))
+			return states[i][1];
+	}
+	return NULL;
+}
+
+int opened_leave_branch(const struct repo *repo, const struct worktree *tree, struct error *err)
+{
+	const char *branch = tree->branch + strlen("refs/heads/");
+	const char *doing = opened_doing(tree->git_dir);
+	_cleanup_free_ char *now = NULL;
+	char hex[HEX_SIZE];
+	/* Whatever an agent wrote into the entry: this repository, with its pinned settings. */
+	const char *const set[] = {"GIT_COMMON_DIR", repo->place.common_dir, NULL};
+	const struct git_run run = {.git_dir = tree->git_dir, .set = set};
+	int found;
+
+	if (doing)
+		return error_set(err, ERROR_BUSY,
+		                 "branch %s is checked out in %s, and %s is under way there (end "
+		                 "it first)",
+		                 branch, tree->dir, doing);
+	found = worktree_head(repo, tree->git_dir, hex, &now, err);
+	if (found < 0)
+		return -1;
+	if (!now || strcmp(now, tree->branch) != 0)
+		return 0; /* it has just left it by itself */
+	/* By git, with git's lock and the commit as it was: nobody is overtaken in there. */
+	if (found && git_run(repo, &run,
+	                     GIT_ARGS("update-ref", "--no-deref", "-m",
+	                              "pleach: the branch is another attempt's", "HEAD", hex, hex),
+	                     err) == 0)
+		return 0;
+	if (!found)
+		error_set(err, ERROR_BUSY, "it has no commit");
+	if (err)
+		err->code = ERROR_BUSY;
+	return error_wrap(err,
+	                  "branch %s is checked out in %s (leave it there: `git switch "
+	                  "--detach`)",
+	                  branch, tree->dir);
+}
