@@ -49,9 +49,9 @@ static int plan_name(struct plan_reader *r, char **out)
 		    "name %s: a plan's name has letters, digits, _ . and -, at most %d "
 		    "characters",
 		    shown, PLAN_NAME_MAX);
-	if (strcmp(name, "adhoc") == 0)
-		return plan_fail(r, node,
-		                 "name adhoc is taken by tasks without a plan (set name:)");
+	if (text_is_adhoc(name))
+		return plan_fail(r, node, "name %s is taken by tasks without a plan (set name:)",
+		                 shown);
 	*out = name;
 	name = NULL;
 	return 0;

@@ -201,6 +201,13 @@ bool text_is_key(const char *text)
 	return true;
 }
 
+bool text_is_adhoc(const char *plan)
+{
+	size_t n = strlen(TEXT_ADHOC);
+
+	return strncmp(plan, TEXT_ADHOC, n) == 0 && (!plan[n] || plan[n] == '-');
+}
+
 bool text_is_teammate(const char *text)
 {
 	size_t n = text ? strlen(text) : 0;

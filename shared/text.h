@@ -27,6 +27,10 @@ char *text_subject(const char *prompt);
 bool text_is_key(const char *text);      /* [A-Za-z_][A-Za-z0-9_-]{0,63} */
 bool text_is_teammate(const char *text); /* [a-z][a-z0-9-]{0,31} */
 
+/* What belongs to no plan is in one of these, one a target: adhoc, adhoc-BRANCH. */
+#define TEXT_ADHOC "adhoc"
+bool text_is_adhoc(const char *plan);
+
 /* "90s 30m 2h 1d" or a plain number of seconds (fractions allowed). */
 bool text_parse_duration(const char *text, double *seconds);
 /* "12m04s", "48s", "2h10m", "3d4h": what tables show. */

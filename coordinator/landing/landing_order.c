@@ -61,9 +61,11 @@ static int check_target(struct walk *walk, const struct task_row *task, struct e
 	if (!order->target)
 		order->target = xstrdup(plan.target);
 	else if (!walk->into && plan.target && strcmp(plan.target, order->target) != 0)
-		rc = error_set(err, ERROR_INVALID,
-		               "these tasks have different targets, %s and %s (--into BRANCH)",
-		               order->target, plan.target);
+		rc = error_set(
+		    err, ERROR_INVALID,
+		    "these tasks have different targets, %s and %s (name those of one, or "
+		    "--into BRANCH)",
+		    order->target, plan.target);
 	plan_row_finish(&plan);
 	return rc;
 }

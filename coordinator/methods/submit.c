@@ -7,6 +7,7 @@
 #include "jsonl.h"
 #include "log.h"
 #include "mem.h"
+#include "submit_adhoc.h"
 #include "submit_tasks.h"
 #include "text.h"
 
@@ -16,6 +17,8 @@ struct submission {
 	struct later *later;
 	json_t *params;
 	bool add;
+	bool adhoc;          /* it belongs to no plan: to the target's own */
+	bool asked;          /* git was, and said where the user stands */
 	char *base, *target; /* answers of git */
 	json_t *bases;       /* tasks with one of their own: REV → commit */
 	json_t *blocker_ids;
@@ -48,6 +51,10 @@ static int put_plan(struct coordinator *c, const struct submission *sub, const j
 	if (!name || !*name || strlen(name) > 200)
 		return error_set(err, ERROR_INVALID, "the plan has no name");
 	known = store_plan_find(c->store, name, &old);
+	if (known && submit_adhoc_check(&old, sub->asked, sub->target, err) < 0) {
+		plan_row_finish(&old);
+		return -1;
+	}
 	if (known && old.agents) {
 		json_decref(agents);
 		agents = jsonl_parse(old.agents, strlen(old.agents), NULL);
@@ -183,15 +190,24 @@ static int check_keys(const json_t *plan, const json_t *keys, struct error *err)
 	return 0;
 }
 
-/* A key made from the prompt's words may be taken: the next free number is appended. */
-static void free_key(struct coordinator *c, const char *plan, json_t *tasks)
+static int64_t find_key(struct coordinator *c, const struct submission *sub, const json_t *plan,
+                        const json_t *task)
 {
+	const char *key = json_text(task, "key");
+
+	return sub->adhoc ? store_task_find_adhoc(c->store, key)
+	                  : store_task_find(c->store, json_text(plan, "name"), key);
+}
+
+/* A key made from the prompt's words may be taken: the next free number is appended. */
+static void free_key(struct coordinator *c, const struct submission *sub, const json_t *plan)
+{
+	json_t *tasks = json_object_get(plan, "tasks");
 	json_t *task = json_array_get(tasks, 0), *alternative;
 	_cleanup_free_ char *stem = xstrndup(json_text(task, "key"), TEXT_KEY_MAX - 5);
 	size_t i;
 
-	for (int n = 2; n < KEY_TRIES && store_task_find(c->store, plan, json_text(task, "key"));
-	     n++)
+	for (int n = 2; n < KEY_TRIES && find_key(c, sub, plan, task); n++)
 		json_object_set_new(task, "key", json_sprintf("%s-%d", stem, n));
 	json_array_foreach (tasks, i, alternative) {
 		if (!i)
@@ -202,15 +218,23 @@ static void free_key(struct coordinator *c, const char *plan, json_t *tasks)
 	}
 }
 
-/* Now, with nobody in between. False: the same request was stored before. */
-static bool prepare_add(struct coordinator *c, struct submission *sub, json_t *plan)
+/* Now, with nobody in between: its plan and its key. */
+static int prepare_add(struct coordinator *c, const struct submission *sub, json_t *plan,
+                       struct error *err)
 {
-	const char *nonce = json_text(sub->params, "nonce");
+	const json_t *task = json_array_get(json_object_get(plan, "tasks"), 0);
 
-	sub->known = nonce ? store_task_by_nonce(c->store, nonce) : 0;
-	if (!sub->known && json_flag(sub->params, "key_free"))
-		free_key(c, json_text(plan, "name"), json_object_get(plan, "tasks"));
-	return !sub->known;
+	if (sub->adhoc && sub->asked) {
+		_cleanup_free_ char *name = submit_adhoc_plan(c->store, sub->target);
+
+		json_object_set_new(plan, "name", json_text_or_null(name));
+	}
+	if (json_flag(sub->params, "key_free"))
+		free_key(c, sub, plan);
+	if (find_key(c, sub, plan, task))
+		return error_set(err, ERROR_CONFLICT, "there is a task %s already (--key another)",
+		                 json_text(task, "key"));
+	return 0;
 }
 
 /* Stored it is all the same: it starts when there is room. */
@@ -252,11 +276,18 @@ static int submit_step(struct coordinator *c, void *context, struct error *err)
 	struct submission *sub = context;
 	_cleanup_json_ json_t *plan = json_copy(json_object_get(sub->params, "plan"));
 	const json_t *keys = json_object_get(sub->params, "keys");
-	struct submit s = {.c = c, .params = sub->params, .plan = plan, .add = sub->add};
+	struct submit s = {.c = c,
+	                   .params = sub->params,
+	                   .plan = plan,
+	                   .add = sub->add,
+	                   .nonce = json_text(sub->params, "nonce")};
 	int rc;
 
-	if (sub->add && !prepare_add(c, sub, plan))
+	sub->known = sub->add && s.nonce ? store_task_by_nonce(c->store, s.nonce) : 0;
+	if (sub->known)
 		return 0;
+	if (sub->add && prepare_add(c, sub, plan, err) < 0)
+		return -1;
 	if (check_keys(plan, keys, err) < 0 ||
 	    check_keys(plan, json_object_get(sub->params, "redo"), err) < 0)
 		return -1;
@@ -266,7 +297,6 @@ static int submit_step(struct coordinator *c, void *context, struct error *err)
 		return -1;
 	s.base = sub->base;
 	s.bases = sub->bases;
-	s.nonce = json_text(sub->params, "nonce");
 	s.blocker_ids = sub->blocker_ids;
 	results_init(&s);
 	rc = submit_tasks(&s, err);
@@ -367,6 +397,7 @@ static void resolved(struct coordinator *c, const json_t *result, const struct e
 	}
 	sub->base = xstrdup(json_text(commit, "commit"));
 	sub->target = xstrdup(target ? target : json_text(result, "head_branch"));
+	sub->asked = true;
 	if (base && !sub->base) {
 
 		const char *place = json_text(plan, "base_at");
@@ -505,11 +536,12 @@ int method_task_add(struct request *r, struct error *err)
 	sub = submission_new(
 	    r,
 	    json_pack("{s:{s:s, s:O?, s:O?, s:O?, s:o}, s:s?, s:O?, s:b}", "plan", "name",
-	              name ? name : "adhoc", "base", json_object_get(r->params, "base"), "target",
-	              json_object_get(r->params, "target"), "agents", json_sub(r->params, "agents"),
-	              "tasks", tasks, "nonce", nonce, "secrets", json_sub(r->params, "secrets"),
-	              "key_free", json_flag(r->params, "key_free")),
+	              name ? name : TEXT_ADHOC, "base", json_object_get(r->params, "base"),
+	              "target", json_object_get(r->params, "target"), "agents",
+	              json_sub(r->params, "agents"), "tasks", tasks, "nonce", nonce, "secrets",
+	              json_sub(r->params, "secrets"), "key_free", json_flag(r->params, "key_free")),
 	    true);
+	sub->adhoc = !name || strcmp(name, TEXT_ADHOC) == 0;
 	sub->blocker_ids = blockers;
 	if (needs_no_git(r->c, sub->params))
 		return store_at_once(r->c, sub, err);

@@ -168,8 +168,9 @@ int64_t *store_tasks_without_base(struct store *store, int64_t limit);
 /* The roots that keep a pending task from running: failed, cancelled or waiting for a
  * person, found along the blockers. Empty: not stuck. */
 int64_t *store_task_stuck_by(struct store *store, int64_t id);
-int64_t store_stuck_count(struct store *store, int64_t plan);   /* 0: of all plans */
-bool store_key_is_shared(struct store *store, const char *key); /* by tasks of two plans */
+int64_t store_stuck_count(struct store *store, int64_t plan);        /* 0: of all plans */
+int64_t store_task_find_adhoc(struct store *store, const char *key); /* 0: none */
+bool store_key_is_shared(struct store *store, const char *key);      /* by tasks of two plans */
 bool store_agent_has_tasks(struct store *store, const char *agent);
 /* Names for "did you mean". NULL-terminated; caller frees with strv_free. */
 char **store_task_keys(struct store *store, int64_t limit);

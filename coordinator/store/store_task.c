@@ -123,6 +123,15 @@ int64_t store_task_find(struct store *store, const char *plan, const char *key)
 	               "t", key);
 }
 
+int64_t store_task_find_adhoc(struct store *store, const char *key)
+{
+	return sql_int(store, 0,
+	               "SELECT task.id FROM plan CROSS JOIN task ON task.plan = plan.id"
+	               " AND task.key = ?1 WHERE name = '" TEXT_ADHOC "' OR name GLOB '" TEXT_ADHOC
+	               "-*' LIMIT 1",
+	               "t", key);
+}
+
 bool store_key_is_shared(struct store *store, const char *key)
 {
 	return sql_int(store, 0,

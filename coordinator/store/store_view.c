@@ -191,7 +191,7 @@ static json_t *task_json(struct store *store, int64_t id, bool brief)
 	                 task_status_word(task.status), "priority", (json_int_t)task.priority,
 	                 "metadata", json_object_get(text, "metadata"));
 	json_object_set_new(json, "source",
-	                    json_text_or_null(strcmp(task.plan_name, "adhoc") ? "plan" : "add"));
+	                    json_text_or_null(text_is_adhoc(task.plan_name) ? "add" : "plan"));
 	json_object_set_new(json, "delay_seconds", json_real((double)task.delay_ms / 1000.0));
 	json_object_set_new(json, "waits", waits_json(store, &task));
 	add_graph(store, &task, json);
