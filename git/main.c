@@ -55,8 +55,9 @@
  *     DIR-2 and so on where something is at dir already.
  * worktrees {} → {"worktrees":[{"dir","branch","head","locked":TEXT|null,"missing":bool,
  *     "doing":"rebase"|"bisect"|null,"main":bool}]}
- * remove {"dir":DIR,"scratch":bool} → {"removed":bool,"kept":HEX|null}: a slot, once its
- *     content is kept; what only proofs ran in (compare_N) without.
+ * remove {"dir":DIR,"scratch":bool,"idle":bool,"dry":bool} → {"removed":bool,"kept":HEX|null}: a
+ *     slot, once its content is kept; what only proofs ran in (compare_N) without. idle: BUSY, with
+ *     the reason, where somebody works in it; dry: that is all that is looked at.
  * leftovers {"slots":DIR} → {"items":[{"path","why"}]}: what is there and is no slot.
  * settle {"dir":DIR} → {"kept":HEX|null}: the slot of a dead worker; its branch is let go of.
  * tidy {"dirs":[DIR]} → {"problems":[TEXT]}: integration slots in which a proof died.

@@ -90,6 +90,9 @@ const char *proc_status_text(int status);
  * Returns how many were killed, or -1 when some still live after the last try. */
 int proc_kill_survivors(const char *marker, const char *dir, pid_t keep, int tries);
 
+/* True when a process other than this one has its current directory in `dir`. */
+bool proc_works_in(const char *dir);
+
 /* From now on whatever this process starts belongs to the family of that name, for good: through
  * fork, exec, setsid, another directory and an empty environment. (The name's number is kept in a
  * resource limit which only matters to real-time processes, and is beyond any use.) 0 or -1. */

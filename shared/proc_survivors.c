@@ -271,6 +271,23 @@ static char *survivors_dir(const char *dir)
 	return NULL;
 }
 
+bool proc_works_in(const char *dir)
+{
+	_cleanup_free_ char *folder = survivors_dir(dir);
+	DIR *proc = folder ? opendir("/proc") : NULL;
+	struct dirent *entry;
+	bool found = false;
+
+	while (proc && !found && (entry = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		found = pid > 0 && pid != getpid() && cwd_is_in(pid, folder);
+	}
+	if (proc)
+		closedir(proc);
+	return found;
+}
+
 int proc_kill_survivors(const char *marker, const char *dir, pid_t keep, int tries)
 {
 	return proc_kill_family(NULL, marker, dir, keep, tries);

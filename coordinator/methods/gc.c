@@ -57,11 +57,18 @@ static const char *keep_reason(struct coordinator *c, const char *dir, const cha
 	return NULL;
 }
 
+/* By its name alone: one more that is asked about is no harm. */
+static bool is_opened(const char *dir, const char *slots)
+{
+	return strncmp(dir + strlen(slots) + 1, "open-", 5) == 0;
+}
+
 static void look_at(struct coordinator *c, struct gc *gc, const char *dir, const char *slots)
 {
 	const char *keep = keep_reason(c, dir, slots);
 	struct removal *removal;
 	json_t *item;
+	bool opened;
 
 	if (keep && strcmp(keep, "not made by pleach") == 0)
 		return;
@@ -69,13 +76,17 @@ static void look_at(struct coordinator *c, struct gc *gc, const char *dir, const
 	                 json_text_or_null(dir), "bytes", "remove", keep == NULL, "why",
 	                 keep ? keep : "no teammate has it any more");
 	json_array_append_new(gc->items, item);
-	if (keep || !gc->yes)
+	/* People work in what `pleach open` made. */
+	opened = !keep && is_opened(dir, slots);
+	if (keep || (!gc->yes && !opened))
 		return;
 	removal = xcalloc(1, sizeof *removal);
 	removal->gc = gc;
 	removal->item = json_incref(item);
 	gc->waiting++;
-	gitq_ask(c, "remove", json_pack("{s:s}", "dir", dir), removed, removal);
+	gitq_ask(c, "remove",
+	         json_pack("{s:s, s:b, s:b}", "dir", dir, "idle", opened, "dry", !gc->yes), removed,
+	         removal);
 }
 
 /* What is no slot is listed and stays: only a person knows what it is worth. */

@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture.h"
 #include "files.h"
 #include "mem.h"
 #include "opened.h"
+#include "proc.h"
+#include "refs.h"
 
 bool opened_is(const struct repo *repo, const struct worktree *tree)
 {
@@ -81,4 +84,46 @@ int opened_leave_branch(const struct repo *repo, const struct worktree *tree, st
 	                  "branch %s is checked out in %s (leave it there: `git switch "
 	                  "--detach`)",
 	                  branch, tree->dir);
+}
+
+/* 1: something is in the files or staged that HEAD lacks. */
+static int is_dirty(struct repo *repo, const char *dir, const char *git_dir, struct error *err)
+{
+	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
+	_cleanup_free_ char *file = repo_path(git_dir, "commondir"), *common = file_line(file);
+	_cleanup_close_ int lock = -1;
+	char head[HEX_SIZE], tree[HEX_SIZE];
+	int found;
+
+	/* An agent's word for where the settings are is not taken. */
+	if (!common || strcmp(common, "../..") != 0)
+		return error_set(err, ERROR_INVALID, "%s is not git's", file);
+	if (repo_look_at(repo, git_dir, err) < 0 || repo_refresh(repo, err) < 0)
+		return -1;
+	found = worktree_head(repo, git_dir, head, NULL, err);
+	if (found != 1)
+		return found < 0 ? -1 : 1;
+	/* Another one at the same time would take the same index of its own for its own. */
+	lock = worktree_lock(repo, err);
+	if (lock < 0 ||
+	    capture_take(
+	        &(struct capture_source){
+	            .repo = repo, .git_dir = git_dir, .dir = dir, .users = true},
+	        &capture, err) < 0 ||
+	    commit_tree(repo, head, tree, err) < 0)
+		return -1;
+	return capture.staged || capture.conflicted || strcmp(tree, capture.tree) != 0;
+}
+
+int opened_check_idle(struct repo *repo, const char *dir, const char *git_dir, struct error *err)
+{
+	const char *doing = opened_doing(git_dir);
+	int dirty;
+
+	if (proc_works_in(dir))
+		return error_set(err, ERROR_BUSY, "a process works in it");
+	if (doing)
+		return error_set(err, ERROR_BUSY, "%s is under way in it", doing);
+	dirty = is_dirty(repo, dir, git_dir, err);
+	return dirty > 0 ? error_set(err, ERROR_BUSY, "has uncommitted changes") : dirty;
 }

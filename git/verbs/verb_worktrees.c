@@ -200,13 +200,14 @@ int verb_remove(const json_t *request, json_t **answer, struct error *err)
 	const char *wanted = json_text(request, "dir");
 	_cleanup_free_ char *dir = wanted ? path_settle_parent(wanted) : NULL, *kept = NULL;
 	const char *name = dir ? strrchr(dir, '/') : NULL;
+	bool dry = json_flag(request, "dry");
 	struct slot *slot = NULL;
 	int rc;
 
 	if (!name)
 		return error_set(err, ERROR_INVALID, "dir must be an absolute path");
 	if (!file_is_dir(dir)) {
-		rc = remove_vanished(request, dir, err);
+		rc = dry ? 0 : remove_vanished(request, dir, err);
 	} else {
 		_cleanup_repo_ struct repo repo = REPO_INIT;
 		_cleanup_free_ char *git_dir = NULL;
@@ -218,6 +219,12 @@ int verb_remove(const json_t *request, json_t **answer, struct error *err)
 		if (!git_dir)
 			return error_set(err, ERROR_NOT_FOUND,
 			                 "%s is no worktree of this repository", dir);
+		if (json_flag(request, "idle") && opened_check_idle(&repo, dir, git_dir, err) < 0)
+			return -1;
+		if (dry) {
+			*answer = json_pack("{s:b, s:n}", "removed", 0, "kept");
+			return 0;
+		}
 		if (slot_open_any(json_text(request, "root"), dir, name + 1,
 		                  json_text(request, "pinned"), NULL, NULL, true, &slot, err) < 0)
 			return -1;
@@ -231,7 +238,7 @@ int verb_remove(const json_t *request, json_t **answer, struct error *err)
 	}
 	if (rc < 0)
 		return -1;
-	*answer = json_pack("{s:b, s:s?}", "removed", 1, "kept", kept);
+	*answer = json_pack("{s:b, s:s?}", "removed", !dry, "kept", kept);
 	return 0;
 }
 

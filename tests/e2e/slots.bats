@@ -216,3 +216,61 @@ load helper
 	git worktree move "$BATS_TEST_TMPDIR/own" "$(dirname "$dir")/open-own"
 	refused "$(dirname "$dir")/open-own"
 }
+
+@test "gc keeps what open made while somebody works in it, and says why; clean and idle it goes" {
+	plan <<-'Y'
+	team: 1
+	tasks:
+	  - {id: a, prompt: 'echo a >made'}
+	  - {id: b, prompt: 'echo b >made'}
+	  - {id: c, prompt: 'echo c >made'}
+	  - {id: d, prompt: 'echo d >made'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	for t in a b c d; do
+		declare "$t=$(expect 0 pleach path $t)"
+	done
+	why() {
+		jq -r --arg p "$1" '.items[] | select(.path == $p) | "\(.remove) \(.why)"' <<<"$out"
+	}
+	echo mine >>"$a/file"
+	echo new >"$b/new"
+	echo other >"$c/file"
+	git -C "$c" add file
+	git -C "$c" restore --source HEAD --worktree file
+	mkdir "$d/ignored"
+	echo ignored >"$d/ignored/x" # is nobody's work
+	for yes in "" --yes; do
+		out=$(expect 0 pleach --json gc $yes)
+		for dir in "$a" "$b" "$c"; do
+			is "false has uncommitted changes" "$(why "$dir")"
+		done
+		is "true no teammate has it any more" "$(why "$d")"
+	done
+	[[ ! -e $d ]]
+	has "$(expect 0 pleach gc)" "has uncommitted changes"
+	is new "$(cat "$b/new")"
+	rm "$b/new"
+	git -C "$a" commit -qam mine
+	git -C "$c" restore --staged file
+	mkdir "$a/ignored"
+	(cd "$a/ignored" && exec sleep 1000 3>&-) &
+	pid=$!
+	inside() { [[ $(readlink "/proc/$pid/cwd") == "$a/ignored" ]]; }
+	eventually inside
+	git -C "$b" cherry-pick "$(git commit-tree -p HEAD -m x "$(git rev-parse pleach/p/c^{tree})")" >/dev/null 2>&1 || true
+	git -C "$b" checkout -q HEAD -- made
+	for yes in "" --yes; do
+		out=$(expect 0 pleach --json gc $yes)
+		is "false a process works in it" "$(why "$a")"
+		is "false a cherry-pick is under way in it" "$(why "$b")"
+		is "true no teammate has it any more" "$(why "$c")"
+	done
+	[[ -e $a && -e $b && ! -e $c ]]
+	kill "$pid"
+	wait "$pid" || true
+	git -C "$b" cherry-pick --abort
+	expect 0 pleach gc --yes >/dev/null
+	[[ ! -e $a && ! -e $b ]]
+	is mine "$(git log -1 --format=%s pleach/p/a)"
+}
