@@ -101,6 +101,20 @@ static int read_all(struct plan_reader *r, char **name, json_t **tasks, json_t *
 	return plan_noted(r);
 }
 
+/* The file whose defaults a reader might expect this plan to have. New reference. */
+static json_t *left_out(const struct plan_reader *r, const struct plan_source *plan)
+{
+	const char *file, *key;
+	json_t *keys, *is;
+	json_object_foreach (r->left_out, file, keys) {
+		json_object_foreach (keys, key, is) {
+			if (!yaml_get(plan->root, key))
+				return json_string_nocheck(file);
+		}
+	}
+	return json_null();
+}
+
 int plan_read(const char *file, const struct plan_context *ctx, json_t **plan, json_t **secrets,
               json_t **warnings, struct error *err)
 {
@@ -120,6 +134,7 @@ int plan_read(const char *file, const struct plan_context *ctx, json_t **plan, j
 	if (read_all(&r, &name, &tasks, &task_secrets))
 		return plan_tell(&r);
 	*plan = plan_json(&r, name, tasks);
+	json_object_set_new(*plan, "left_out", left_out(&r, &first));
 	*secrets = json_pack("{s:O,s:o,s:O}", "plan", r.env, "agents", plan_agents_secrets(&r),
 	                     "tasks", task_secrets);
 	*warnings = json_incref(r.warnings);

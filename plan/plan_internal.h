@@ -37,6 +37,8 @@ struct plan_reader {
 	json_t *settings; /* name base target limits team slots keys, the nearest */
 	json_t *env;      /* of plans and configuration */
 	json_t *warnings;
+	json_t
+	    *left_out; /* {FILE:{KEY:true}}: a pleach.yaml with tasks, and what it would default */
 	json_t *default_agent; /* as plan_default_agent gave it; NULL: not asked yet */
 	char **agent_names;    /* every known name, for suggestions; NULL: to be made again */
 	struct buf mistakes;   /* those that were noted, a line each */

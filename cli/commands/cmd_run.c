@@ -64,6 +64,17 @@ static char *plan_file(const struct cli *cli, size_t *first_key)
 	return xasprintf("%s/pleach.yaml", cli->place.root);
 }
 
+/* Only a pleach.yaml without tasks holds defaults for other plans. */
+static void tell_left_out(struct run_job *job, const char *plan)
+{
+	const char *file = json_text(job->plan, "left_out");
+
+	if (file && !job->cli->json)
+		report_note(job->cli, "%s has tasks of its own: its defaults are not taken for %s",
+		            file, strcmp(plan, "-") == 0 ? "stdin" : plan);
+	json_object_del(job->plan, "left_out");
+}
+
 static int read_plan(struct run_job *job, struct error *err)
 {
 	struct cli *cli = job->cli;
@@ -87,6 +98,7 @@ static int read_plan(struct run_job *job, struct error *err)
 	if (module->read(file, &context, &job->plan, &job->secrets, &warnings, err) < 0)
 		return -1;
 	report_warnings(cli, warnings);
+	tell_left_out(job, file);
 	cli_stand_here(cli, job->plan);
 	job->keys = json_array();
 	for (size_t i = first_key; i < cli->options.arg_count; i++)

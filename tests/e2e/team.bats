@@ -64,6 +64,30 @@ load helper
 	is "sh 3" "$(task c '"\(.agent) \(.priority)"')"
 }
 
+@test "run of another plan says that the defaults of a pleach.yaml with tasks are not taken" {
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'true'}]
+	Y
+	printf 'tasks: [{id: b, agent: {command: ["true"]}, prompt: x}]\n' >other.yaml
+	told="pleach.yaml has tasks of its own: its defaults are not taken for other.yaml"
+	expect 0 pleach run other.yaml --headless >/dev/null
+	is "pleach: $told" "$(stderr)"
+	for silent in -q --json; do
+		expect 0 pleach run other.yaml --headless "$silent" >/dev/null
+		lacks "$(stderr)" "defaults are not taken"
+	done
+	# Nothing is missing, or it is the file itself, or all of it is taken.
+	printf 'agents: {}\ndefaults: {}\n' >>other.yaml
+	expect 0 pleach run other.yaml --headless >/dev/null
+	is "" "$(stderr)"
+	expect 0 pleach run ./pleach.yaml --headless >/dev/null
+	is "" "$(stderr)"
+	sed -i /tasks:/d pleach.yaml other.yaml
+	printf 'tasks: [{id: c, prompt: "true"}]\n' >>other.yaml
+	expect 0 pleach run other.yaml --headless >/dev/null
+	is "sh" "$(task c .agent)"
+}
+
 @test "base becomes a commit when the plan is submitted" {
 	gate go
 	git branch old
