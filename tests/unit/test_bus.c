@@ -16,8 +16,7 @@
 #define KNOCKS     12
 #define PROBES     8000
 #define PROBING_MS 4000 /* for so long at the most */
-#define AT_ONCE_MS 500  /* a listener that a busy machine is slow to run is not found dead so soon \
-	                 */
+#define AT_ONCE_MS 500  /* a slow listener is not found dead so soon */
 
 static char self[4096];
 static atomic_bool publishes, published_enough;
