@@ -476,15 +476,37 @@ char *place_config_dir(void)
 	return xasprintf("%s/pleach", config);
 }
 
-char *place_slots_dir(const struct place *place)
+/* Whether the directory beside the repository can be written, or made. Caller frees; NULL: no. */
+static char *writable_beside(const struct place *place)
 {
-	_cleanup_free_ char *beside = xasprintf("%s.pleach", place->root);
 	_cleanup_free_ char *parent = xstrdup(place->root);
-	char *slash = strrchr(parent, '/');
+	char *beside = xasprintf("%s.pleach", place->root), *slash = strrchr(parent, '/');
 
 	if (slash)
 		slash[slash == parent] = '\0';
 	if (access(beside, W_OK) == 0 || (access(beside, F_OK) < 0 && access(parent, W_OK) == 0))
-		return xstrdup(beside);
-	return xasprintf("%s/slots", place->state_dir);
+		return beside;
+	free(beside);
+	return NULL;
+}
+
+char *place_slots_dir(const struct place *place)
+{
+	char *beside = writable_beside(place);
+
+	return beside ? beside : xasprintf("%s/slots", place->state_dir);
+}
+
+/* ../<repo>.pleach/open-<plan>-<key>, or in the state directory. */
+char *place_open_dir(const struct place *place, const char *branch)
+{
+	const char *name = strncmp(branch, "pleach/", 7) == 0 ? branch + 7 : branch;
+	_cleanup_free_ char *flat = xstrdup(name), *beside = writable_beside(place);
+
+	for (char *p = flat; *p; p++)
+		if (*p == '/')
+			*p = '-';
+	if (beside)
+		return xasprintf("%s/open-%s", beside, flat);
+	return xasprintf("%s/open/%s", place->state_dir, flat);
 }

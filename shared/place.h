@@ -38,6 +38,9 @@ void place_finish(struct place *place);
 /* Where slots are made: beside the repository, or below its state where that cannot be written.
  * Caller frees. */
 char *place_slots_dir(const struct place *place);
+/* Where `pleach open` makes a worktree of that branch: beside the slots, under a name of its own.
+ * Caller frees. */
+char *place_open_dir(const struct place *place, const char *branch);
 
 /* Makes a directory with its parents, the last one 0700 and ours. Errors: EXTERNAL. */
 int place_make_private_dir(const char *dir, struct error *err);

@@ -21,6 +21,23 @@ static const struct option merge_options[] = {
     {.name = "dry-run", .help = "say what would happen; nothing moves"},
     {0}};
 
+/* What the task's branch has beyond the result of its attempt, and whether that is part of it. */
+static void add_more(struct line *line, const json_t *item)
+{
+	const json_t *more = json_sub(item, "more");
+	long long n = (long long)json_int(more, "commits", 0);
+	const char *branch = json_text(more, "branch"), *many = n == 1 ? "" : "s";
+
+	if (!branch)
+		return;
+	if (json_flag(more, "taken")) {
+		line_addf(line, STYLE_PLAIN, "  with %lld commit%s added to %s", n, many, branch);
+		return;
+	}
+	line_addf(line, STYLE_YELLOW, "  without %lld commit%s added to %s", n, many, branch);
+	line_addf(line, STYLE_DIM, " (git merge %s)", branch);
+}
+
 static void print_conflicts(const struct cli *cli, const json_t *conflicts)
 {
 	struct line line;
@@ -39,6 +56,7 @@ static void print_conflicts(const struct cli *cli, const json_t *conflicts)
 			          json_string_value(path));
 		if (json_flag(item, "unresolved"))
 			line_add(&line, STYLE_PLAIN, "  (marks were left in it)");
+		add_more(&line, item);
 		if (json_int(item, "resolve", 0))
 			line_addf(&line, STYLE_DIM, "   task %lld is to resolve it",
 			          (long long)json_int(item, "resolve", 0));
@@ -59,6 +77,7 @@ static void print_failed(const struct cli *cli, const json_t *failed)
 		line_addf(&line, STYLE_BOLD, "%s", json_text(item, "key"));
 		line_addf(&line, STYLE_PLAIN, "  verify exit %lld when merged",
 		          (long long)json_int(item, "exit_code", -1));
+		add_more(&line, item);
 		line_print(&line);
 		if (json_text(item, "tail") && *json_text(item, "tail"))
 			print_text(json_text(item, "tail"));
@@ -148,6 +167,7 @@ static void print_merged(struct cli *cli, const json_t *result, bool dry_run)
 			          json_text(item, "commit"));
 		else if (is_unverified(index, item))
 			line_add(&line, STYLE_YELLOW, "  unverified");
+		add_more(&line, item);
 		line_print(&line);
 	}
 	if (!json_array_size(landed)) {

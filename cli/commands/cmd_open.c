@@ -18,34 +18,11 @@ static const struct option open_options[] = {
     {.name = "kept", .value = "REF", .help = "what an attempt of it left, as `task show` names it"},
     {0}};
 
-/* Beside the slots, under a name of its own: ../<repo>.pleach/open-<plan>-<key>, or in the
- * state directory where the parent of the repository is not writable. */
-static char *open_dir(const struct place *place, const char *branch, const json_t *found)
-{
-	const char *name = branch ? branch : json_text(found, "key");
-	_cleanup_free_ char *flat = NULL, *parent = xstrdup(place->root);
-	char *slash = strrchr(parent, '/');
-
-	if (strncmp(name, "pleach/", 7) == 0)
-		name += 7;
-	flat = xstrdup(name);
-	for (char *p = flat; *p; p++)
-		if (*p == '/')
-			*p = '-';
-	if (slash && slash != parent)
-		*slash = '\0';
-	_cleanup_free_ char *beside = xasprintf("%s.pleach", place->root);
-	if (access(beside, W_OK) == 0 || (access(beside, F_OK) < 0 && access(parent, W_OK) == 0))
-		return xasprintf("%s/open-%s", beside, flat);
-	return xasprintf("%s/open/%s", place->state_dir, flat);
-}
-
 /* A worktree at a commit, without a branch. */
-static int open_commit(struct cli *cli, const json_t *found, const char *commit, char **dir,
-                       struct error *err)
+static int open_commit(struct cli *cli, const char *commit, char **dir, struct error *err)
 {
 	_cleanup_free_ char *name = xasprintf("kept-%.12s", commit);
-	_cleanup_free_ char *wanted = open_dir(&cli->place, name, found);
+	_cleanup_free_ char *wanted = place_open_dir(&cli->place, name);
 	_cleanup_json_ json_t *opened = NULL;
 
 	if (cli_git(cli, "open", json_pack("{s:s, s:s}", "commit", commit, "dir", wanted), &opened,
@@ -73,7 +50,7 @@ static int open_kept(struct cli *cli, const json_t *found, char **dir, struct er
 		                 cli->command->name, json_text(found, "key"), name);
 	if (!commit)
 		return 0;
-	return open_commit(cli, found, commit, dir, err) < 0 ? -1 : 1;
+	return open_commit(cli, commit, dir, err) < 0 ? -1 : 1;
 }
 
 static int find_worktree(struct cli *cli, char **dir, struct error *err)
@@ -108,7 +85,7 @@ static int find_worktree(struct cli *cli, char **dir, struct error *err)
 	if (!head && !json_text(found, "base"))
 		return error_set(err, ERROR_NOT_FOUND, "%s: %s has no branch yet",
 		                 cli->command->name, key ? key : "it");
-	wanted = open_dir(&cli->place, branch, found);
+	wanted = place_open_dir(&cli->place, branch);
 	if (cli_git(cli, "open",
 	            json_pack("{s:s, s:s?, s:s}", "branch", branch, "commit", head, "dir", wanted),
 	            &opened, &why) == 0 &&

@@ -283,9 +283,32 @@ static void add_landed(json_t *item, const struct task_row *task, const char *ta
 		return;
 	json_object_set(item, "landed", json_object_get(detail, "commit"));
 	json_object_set_new(item, "landed_squashed", json_boolean(json_flag(detail, "squash")));
+	json_object_set(item, "landed_head", json_object_get(detail, "head"));
 }
 
-json_t *landing_item(struct coordinator *c, int64_t id, const char *target, bool squash)
+const char *landing_step_head(const json_t *step)
+{
+	const json_t *more = json_sub(step, "more");
+
+	return json_text(json_flag(more, "taken") ? more : step,
+	                 json_flag(more, "taken") ? "tip" : "head");
+}
+
+/* The branch that `pleach open` opens: of a choice that of its winner. */
+static void add_branch(struct coordinator *c, json_t *item, const struct task_row *task)
+{
+	_cleanup_free_ char *branch = NULL, *dir = NULL;
+	_cleanup_task_ struct task_row chosen = {0};
+
+	if (task->chosen && !store_task_get(c->store, task->chosen, &chosen))
+		return;
+	branch = task_branch(task->plan_name, chosen.key ? chosen.key : task->key);
+	dir = place_open_dir(&c->place, branch);
+	json_object_set_new(item, "branch", json_string(branch));
+	json_object_set_new(item, "open", json_text_or_null(dir));
+}
+
+json_t *landing_item(struct coordinator *c, int64_t id, const char *target, bool squash, bool asked)
 {
 	_cleanup_free_ int64_t *blockers = store_task_blockers(c->store, id);
 	_cleanup_task_ struct task_row task = {0};
@@ -315,6 +338,8 @@ json_t *landing_item(struct coordinator *c, int64_t id, const char *target, bool
 	    json_text(policy, "message") || json_flag(policy, "sign") || json_flag(policy, "hooks"),
 	    "resolve", json_text(policy, "resolve") && !resolves, "resolves", resolves);
 	add_landed(item, &task, target);
+	if (asked)
+		add_branch(c, item, &task);
 	return item;
 }
 

@@ -52,8 +52,12 @@ void landing_enqueue(struct coordinator *c, const struct task_row *task, const c
 void landing_enqueue_all(struct coordinator *c, const int64_t *tasks);
 /* In a step: looked at after the commit. target NULL: all. */
 void landing_kick(struct coordinator *c, const char *target);
-/* An item of `pleach-git weave`. New reference; NULL when the task is gone. */
-json_t *landing_item(struct coordinator *c, int64_t task, const char *target, bool squash);
+/* An item of `pleach-git weave`. asked: by a person, so with what people have committed on its
+ * branch since. New reference; NULL when the task is gone. */
+json_t *landing_item(struct coordinator *c, int64_t task, const char *target, bool squash,
+                     bool asked);
+/* What lands of a step of weave: the task's head, or what a person has added to it. Borrowed. */
+const char *landing_step_head(const json_t *step);
 /* The rest of such a request: {"target","items","landed","sign","env"}. Takes items. */
 json_t *landing_weave_request(struct coordinator *c, const char *target, json_t *items,
                               int64_t plan);

@@ -129,7 +129,8 @@ static json_t *next_items(struct lane *lane, size_t held, size_t room, int64_t *
 			continue;
 		*plan = *plan ? *plan : task.plan;
 		json_array_append_new(items,
-		                      landing_item(lane->c, tasks[i], lane->target, row.squash));
+		                      landing_item(lane->c, tasks[i], lane->target, row.squash,
+		                                   landing_is_asked(lane->c, tasks[i])));
 		queue_row_finish(&row);
 	}
 	return items;
@@ -159,10 +160,9 @@ static void name_chain(const struct lane *lane, json_t *landed)
 			if (step->merges &&
 			    store_task_get(lane->c->store, json_int(item, "task", 0), &task) &&
 			    task.base)
-				json_array_append_new(landed,
-				                      json_pack("{s:s, s:s, s:O}", "key", task.key,
-				                                "base", task.base, "head",
-				                                json_object_get(item, "head")));
+				json_array_append_new(
+				    landed, json_pack("{s:s, s:s, s:s?}", "key", task.key, "base",
+				                      task.base, "head", landing_step_head(item)));
 		}
 	}
 }

@@ -155,8 +155,9 @@ static json_t *proof_item(const json_t *step, const json_t *spec, const char *ve
                           json_t *env)
 {
 	static const char *const of_spec[] = {"verify", "setup", "setup_when", "copy", "link"};
-	static const char *const of_step[] = {"text", "head", "squash"};
-	json_t *item = json_pack("{s:s?, s:O?}", "verified_tree", verified_tree, "env", env);
+	static const char *const of_step[] = {"text", "squash"};
+	json_t *item = json_pack("{s:s?, s:O?, s:s?}", "verified_tree", verified_tree, "env", env,
+	                         "head", landing_step_head(step));
 
 	for (size_t i = 0; i < ARRAY_LEN(of_spec); i++)
 		json_object_set(item, of_spec[i], json_object_get(spec, of_spec[i]));

@@ -74,9 +74,12 @@ void landing_record_landed(struct coordinator *c, const char *target, const json
 		if (json_flag(step, "already"))
 			continue; /* as it is written down */
 		set_landing(c, id, LANDING_LANDED,
-		            json_pack("{s:s?, s:o, s:b, s:s, s:O?}", "commit", after, "at",
+		            json_pack("{s:s?, s:o, s:b, s:s, s:O?, s:s*}", "commit", after, "at",
 		                      now_json(), "squash", json_flag(step, "squash"), "target",
-		                      target, "verify", verify));
+		                      target, "verify", verify, "head",
+		                      json_flag(json_sub(step, "more"), "taken")
+		                          ? landing_step_head(step)
+		                          : NULL));
 		landing_resolved(c, id, target, after, told);
 	}
 	if (!kind || strcmp(kind, "contained") != 0) {

@@ -222,8 +222,8 @@ static void rehearse(struct coordinator *c, struct merge_request *request,
 	json_t *items = json_array(), *asked;
 
 	for (size_t i = 0; i < order->n; i++)
-		json_array_append_new(items,
-		                      landing_item(c, order->tasks[i], request->target, squash));
+		json_array_append_new(
+		    items, landing_item(c, order->tasks[i], request->target, squash, true));
 	store_task_get(c->store, order->tasks[0], &first);
 	asked = landing_weave_request(c, request->target, items, first.plan);
 	json_object_set_new(asked, "dry_run", json_true());

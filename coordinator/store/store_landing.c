@@ -216,7 +216,8 @@ json_t *store_landed_on(struct store *store, const char *target, int64_t limit)
 {
 	sqlite3_stmt *row = sql_bind(
 	    store,
-	    "SELECT key, base, head FROM task WHERE landing = 2 AND base IS NOT NULL"
+	    "SELECT key, base, COALESCE(json_extract(landing_detail, '$.head'), head) FROM task"
+	    " WHERE landing = 2 AND base IS NOT NULL"
 	    " AND json_extract(landing_detail, '$.target') = ?1 ORDER BY finished_at DESC LIMIT ?2",
 	    "ti", target, limit);
 	json_t *list = json_array();

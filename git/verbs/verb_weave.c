@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "added.h"
 #include "jsonl.h"
 #include "mem.h"
 #include "merge.h"
@@ -17,10 +18,13 @@
 struct item {
 	json_int_t task;
 	const char *key, *head, *base;
+	const char *work;   /* what is merged: its head, or what a person has added to that */
 	const char *landed; /* the commit that it landed by, as is written down; NULL: it has not */
 	const json_t *request;
 	bool failed, merged, squashed;
 	char *damage; /* what git says of its objects; NULL: it reads them all */
+	struct added added;
+	json_t *more; /* {"branch","commits","tip","taken"}: as every step of it tells; or NULL */
 };
 
 struct weave {
@@ -39,8 +43,27 @@ static json_t *add_step(struct weave *weave, const struct item *item, const char
 	json_t *step = json_pack("{s:I, s:s?, s:s, s:s, s:s}", "task", item->task, "key", item->key,
 	                         "kind", kind, "head", item->head, "before", weave->tip);
 
+	if (item->more)
+		json_object_set(step, "more", item->more);
 	json_array_append_new(weave->steps, step);
 	return step;
+}
+
+/* Where a person asked for it: what the task's branch has beyond its head. */
+static int read_added(struct weave *weave, struct item *item, struct error *err)
+{
+	_cleanup_free_ char *branch = NULL;
+
+	item->work = item->head;
+	if (!json_text(item->request, "branch"))
+		return 0;
+	branch = verb_branch(item->request, "branch", err);
+	if (!branch)
+		return -1;
+	added_find(weave->repo, branch, json_text(item->request, "open"), item->head, &item->added);
+	if (item->added.theirs)
+		item->work = item->added.tip;
+	return 0;
 }
 
 static int read_items(struct weave *weave, struct error *err)
@@ -62,6 +85,8 @@ static int read_items(struct weave *weave, struct error *err)
 		if (item->base && !(item->base = verb_id(entry, "base", err)))
 			return -1;
 		item->landed = json_text(entry, "landed");
+		if (read_added(weave, item, err) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -80,7 +105,7 @@ static int can_read(const struct weave *weave, const struct item *items, size_t 
 
 	buf_printf(&heads, "^%s\n", weave->tip);
 	for (size_t i = 0; i < count; i++)
-		buf_printf(&heads, "%s\n", items[i].head);
+		buf_printf(&heads, "%s\n", items[i].work);
 	run.in = heads.data;
 	run.in_len = heads.len;
 	if (git_run(weave->repo, &run,
@@ -193,7 +218,7 @@ static json_t *clash_with(struct weave *weave, const struct item *item, char *co
 	for (i = 0; i < weave->count && &weave->items[i] != item; i++) {
 		const struct item *other = &weave->items[i];
 
-		if (other->merged && other->key && touches(weave, other->base, other->head, paths))
+		if (other->merged && other->key && touches(weave, other->base, other->work, paths))
 			json_array_append_new(keys, json_string(other->key));
 	}
 	return keys;
@@ -225,7 +250,8 @@ static int base_adds_nothing(struct weave *weave, const struct item *item, struc
 }
 
 /* 0 with the tree, 1 conflict, -1. Work on top of what was squashed clashes with it falsely:
- * then only what it adds to its own base counts. */
+ * then only what it adds to its own base counts. But a person may have merged the target into it:
+ * then that says how. */
 static int merge_tree(struct weave *weave, const struct item *item, char tree[HEX_SIZE],
                       char ***paths, struct error *err)
 {
@@ -233,17 +259,17 @@ static int merge_tree(struct weave *weave, const struct item *item, char tree[HE
 	bool squashed = item->base && base_was_squashed(weave, item);
 	int rc, landed;
 
-	if (squashed)
-		return merge_from_base(repo, item->base, weave->tip, item->head, tree, paths, err);
-	rc = merge_commits(repo, weave->tip, item->head, tree, paths, err);
+	if (squashed && !item->added.theirs)
+		return merge_from_base(repo, item->base, weave->tip, item->work, tree, paths, err);
+	rc = merge_commits(repo, weave->tip, item->work, tree, paths, err);
 	if (rc != 1 || !item->base)
 		return rc;
-	landed = base_adds_nothing(weave, item, err);
+	landed = squashed ? 1 : base_adds_nothing(weave, item, err);
 	if (landed <= 0)
 		return landed < 0 ? -1 : 1;
 	strv_free(*paths);
 	*paths = NULL;
-	return merge_from_base(repo, item->base, weave->tip, item->head, tree, paths, err);
+	return merge_from_base(repo, item->base, weave->tip, item->work, tree, paths, err);
 }
 
 /* Merges one item onto the tip. 0 with the new commit in `next`, 1 conflict with the marked
@@ -251,17 +277,17 @@ static int merge_tree(struct weave *weave, const struct item *item, char tree[HE
 static int merge_item(struct weave *weave, const struct item *item, bool squash,
                       char next[HEX_SIZE], char tree[HEX_SIZE], char ***paths, struct error *err)
 {
-	const char *const both[] = {weave->tip, item->head, NULL};
+	const char *const both[] = {weave->tip, item->work, NULL};
 	const char *const one[] = {weave->tip, NULL};
 	_cleanup_free_ char *message = message_of(item, squash);
 	int rc;
 
 	if (!squash && !json_flag(item->request, "commit")) {
-		rc = commit_contains(weave->repo, item->head, weave->tip, err);
+		rc = commit_contains(weave->repo, item->work, weave->tip, err);
 		if (rc < 0)
 			return -1;
 		if (rc == 1) {
-			memcpy(next, item->head, strlen(item->head) + 1);
+			memcpy(next, item->work, strlen(item->work) + 1);
 			return 0;
 		}
 	}
@@ -276,7 +302,7 @@ static int merge_item(struct weave *weave, const struct item *item, bool squash,
 static int mark_conflict(struct weave *weave, const struct item *item, const char *tree,
                          json_t *step, struct error *err)
 {
-	const char *const both[] = {weave->tip, item->head, NULL};
+	const char *const both[] = {weave->tip, item->work, NULL};
 	_cleanup_free_ char *ref = xasprintf("refs/pleach/conflict/%lld", (long long)item->task);
 	_cleanup_free_ char *message =
 	    xasprintf("Merge %s, with conflicts\n", item->key ? item->key : item->head);
@@ -388,6 +414,7 @@ static int add_merged(struct weave *weave, struct item *item, const char *next, 
  * target may have been set back since. */
 static int add_landed(struct weave *weave, struct item *item, struct error *err)
 {
+	const char *head = json_text(item->request, "landed_head");
 	json_t *step;
 	int rc;
 
@@ -396,12 +423,42 @@ static int add_landed(struct weave *weave, struct item *item, struct error *err)
 	rc = commit_contains(weave->repo, weave->tip, item->landed, err);
 	if (rc != 1)
 		return rc;
+	/* What was added since is told, but not landed with it. */
+	if (item->more && head && strcmp(item->added.tip, head) == 0) {
+		json_decref(item->more);
+		item->more = NULL;
+	}
+	if (item->more)
+		json_object_set_new(item->more, "taken", json_false());
 	step = add_step(weave, item, "contained");
 	json_object_set_new(step, "commit", json_string(item->landed));
 	json_object_set_new(step, "already", json_true());
 	item->merged = true;
 	item->squashed = json_flag(item->request, "landed_squashed");
 	return 1;
+}
+
+/* How many commits of the branch are neither of its head nor in the target. */
+static int count_more(struct weave *weave, struct item *item, struct error *err)
+{
+	const char *tip = item->added.tip;
+	_cleanup_free_ char *from = xasprintf("^%s", item->head);
+	_cleanup_free_ char *onto = xasprintf("^%s", weave->tip);
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	int code = 0;
+	struct git_run run = {.out = &out, .exit_code = &code};
+	long long n;
+
+	if (!*tip || item->damage)
+		return 0;
+	if (git_run(weave->repo, &run, GIT_ARGS("rev-list", "--count", tip, from, onto), err) < 0)
+		return -1;
+	n = code == 0 && out.data ? strtoll(out.data, NULL, 10) : 0;
+	if (n > 0)
+		item->more = json_pack("{s:O, s:I, s:s, s:b}", "branch",
+		                       json_object_get(item->request, "branch"), "commits",
+		                       (json_int_t)n, "tip", tip, "taken", item->added.theirs);
+	return 0;
 }
 
 static int weave_item(struct weave *weave, struct item *item, struct error *err)
@@ -412,6 +469,8 @@ static int weave_item(struct weave *weave, struct item *item, struct error *err)
 	json_t *before;
 	int rc;
 
+	if (count_more(weave, item, err) < 0)
+		return -1;
 	rc = add_landed(weave, item, err);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
@@ -425,13 +484,13 @@ static int weave_item(struct weave *weave, struct item *item, struct error *err)
 		refuse_damaged(weave, item);
 		return 0;
 	}
-	rc = commit_contains(weave->repo, weave->tip, item->head, err);
+	rc = commit_contains(weave->repo, weave->tip, item->work, err);
 	if (rc < 0)
 		return -1;
 	if (rc == 1) {
 		item->merged = true;
 		json_object_set_new(add_step(weave, item, "contained"), "commit",
-		                    json_string(item->head));
+		                    json_string(item->work));
 		return 0;
 	}
 	rc = merge_item(weave, item, squash, next, tree, &paths, err);
@@ -493,8 +552,10 @@ int verb_weave(const json_t *request, json_t **answer, struct error *err)
 	rc = weave_all(&weave, answer, err);
 	json_decref(weave.steps);
 	target_finish(&weave.target);
-	for (size_t i = 0; i < weave.count; i++)
+	for (size_t i = 0; i < weave.count; i++) {
 		free(weave.items[i].damage);
+		json_decref(weave.items[i].more);
+	}
 	free(weave.items);
 	return rc;
 }

@@ -72,6 +72,58 @@ static void test_weave(void **state)
 	json_decref(answer);
 }
 
+/* Merges branch "one", whose head is given, as a person asks for it. */
+static json_t *weave_with_branch(struct universe *u, const char *head, const char *base,
+                                 const char *open)
+{
+	json_t *one = item(1, "one", head, base);
+
+	json_object_set_new(one, "branch", json_string("one"));
+	json_object_set_new(one, "open", json_sprintf("%s/%s", u->dir, open));
+	return weave(u, json_pack("{s:[o]}", "items", one));
+}
+
+/* What a person has committed in the worktree that is open on the branch is merged with it; what is
+ * there otherwise is told. */
+static void test_weave_of_what_was_added(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *main = head_of(u, "main");
+	_cleanup_free_ char *one = branch(u, "one", "echo one > one"), *tip = NULL, *other = NULL;
+	json_t *answer = weave_with_branch(u, one, main, "opened");
+
+	assert_null(json_sub(step_at(answer, 0), "more"));
+	json_decref(answer);
+	run_sh(u->root,
+	       "git worktree add -q ../opened one; cd ../opened; echo 1 > one; git commit -qam "
+	       "more");
+	tip = head_of(u, "one");
+	answer = weave_with_branch(u, one, main, "opened");
+	assert_string_equal(json_text(answer, "after"), tip);
+	assert_string_equal(json_text(step_at(answer, 0), "head"), one);
+	assert_true(json_flag(json_sub(step_at(answer, 0), "more"), "taken"));
+	assert_string_equal(json_text(json_sub(step_at(answer, 0), "more"), "tip"), tip);
+	json_decref(answer);
+	answer = weave_with_branch(u, one, main, "elsewhere");
+	assert_string_equal(json_text(answer, "after"), one);
+	assert_false(json_flag(json_sub(step_at(answer, 0), "more"), "taken"));
+	json_decref(answer);
+	/* Moved below it. */
+	other = sh(u->root, "git commit-tree -p one -m other one^{tree}");
+	run_sh(u->root, "git update-ref refs/heads/one %s", other);
+	answer = weave_with_branch(u, one, main, "opened");
+	assert_string_equal(json_text(answer, "after"), one);
+	assert_int_equal(json_int(json_sub(step_at(answer, 0), "more"), "commits", 0), 2);
+	json_decref(answer);
+	/* Not on top of the head any more. */
+	run_sh(u->root, "cd ../opened; git reset -q --hard main; echo 2 > one; git add one; git "
+	                "commit -qm anew");
+	answer = weave_with_branch(u, one, main, "opened");
+	assert_string_equal(json_text(answer, "after"), one);
+	assert_null(json_sub(step_at(answer, 0), "more"));
+	json_decref(answer);
+}
+
 /* Cut short, empty or gone; a file, a folder or the commit itself. What it adds is looked at, no
  * more: a part of the target that is damaged is nobody's of those that land. */
 static void test_weave_of_what_is_damaged(void **state)
@@ -464,6 +516,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    universe_test(test_weave),
+	    universe_test(test_weave_of_what_was_added),
 	    universe_test(test_weave_of_what_is_damaged),
 	    universe_test(test_weave_of_a_damaged_pack),
 	    universe_test(test_prove),
