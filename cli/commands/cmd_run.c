@@ -292,10 +292,10 @@ static int run_exec(struct cli *cli, struct error *err)
 	job.headless = options_flag(&cli->options, "headless");
 	if (follow_read_options(cli, &follow, err) < 0 || read_plan(&job, err) < 0)
 		return -1;
-	if (check_surroundings(&job, err) < 0)
-		return -1;
 	if (options_flag(&cli->options, "dry-run"))
 		return dry_run(&job, err);
+	if (check_surroundings(&job, err) < 0)
+		return -1;
 	signals = follow_catch_signals();
 	/* Who reads events gets those of the submit, too. */
 	if ((cli->json && cli_last_event(cli, &follow.since, err) < 0) || submit(&job, err) < 0 ||

@@ -451,20 +451,6 @@ load helper
 	[[ ! -e $W/ran ]]
 }
 
-@test "--dry-run refuses what run refuses: the program of an agent that is missing" {
-	raw_plan <<-'Y'
-	agents: {gone: {command: [no-such-program-here]}, sh: {command: [sh, "{prompt_file}"]}}
-	tasks:
-	  - {id: a, agent: gone, prompt: x}
-	  - {id: b, agent: sh, prompt: 'true'}
-	Y
-	for dry in --dry-run -q; do
-		expect 6 pleach run --headless "$dry"
-		has "$(stderr)" 'agent "gone": program "no-such-program-here" not found'
-	done
-	expect 0 pleach run b --headless --dry-run >/dev/null
-}
-
 @test "a plan on stdin, under a name of its own, JSON too" {
 	printf '{"tasks":[{"id":"a","agent":{"command":["sh","{prompt_file}"]},"prompt":"echo a >a"}]}' |
 		expect 0 pleach run - --headless --name stdin-plan >/dev/null
