@@ -22,6 +22,7 @@ def run(bench, quick=False):
         rpc = team.connect()
         rpc.ask("plan.submit", plan=checked("big"))
         pid = team.coordinator()
+        time.sleep(1)  # it frees a plan when its answer has left
         kept = private_kb(pid) / 1024
         peak = Probe([pid]).used()["peak_kb"] / 1024
         rpc.close()
