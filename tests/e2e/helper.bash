@@ -74,17 +74,43 @@ survivors() {
 	done
 }
 
+# family PID…: these processes and all below them.
+family() {
+	local below
+	while (($#)); do
+		printf '%s\n' "$@"
+		below=$(printf -- '--ppid %s ' "$@")
+		# shellcheck disable=SC2086 # options and numbers
+		set -- $(ps -o pid= $below)
+	done
+}
+
+# until_gone PID…: what a signal has reached may take its time (a sanitizer looks for leaks), and
+# is nobody's child any more when its parent went first.
+until_gone() {
+	local pid end=$((SECONDS + LIMIT))
+	for pid; do
+		while ((SECONDS < end)) && [[ -n $(ps -o stat= -p "$pid" | grep -v Z) ]]; do
+			sleep 0.02
+		done
+	done
+}
+
 end_universe() {
-	local status=0 left log
+	local status=0 left log begun
 	cd / || true
 	[[ -n ${PLEACH_RUNTIME_DIR:-} ]] || return 0
 	local pid
+	# shellcheck disable=SC2086 # numbers
+	begun=$(family ${BACKGROUND:-})
 	for pid in ${BACKGROUND:-}; do
 		kill -TERM "$pid" 2>/dev/null || true
 	done
 	for pid in ${BACKGROUND:-}; do
 		wait "$pid" 2>/dev/null || true
 	done
+	# shellcheck disable=SC2086 # numbers
+	until_gone $begun
 	for repo in "$BATS_TEST_TMPDIR"/*/.git "$BATS_TEST_TMPDIR"/*.git; do
 		[[ -e $repo/pleach/id ]] || continue
 		timeout -k 5 "$LIMIT" pleach -C "${repo%/.git}" down --now >"$BATS_TEST_TMPDIR/down.log" 2>&1 || {
