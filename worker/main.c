@@ -17,6 +17,9 @@
 #include "view.h"
 #include "worker.h"
 
+/* As many threads as ever fill a slot (git/repository/share.c). */
+#define HEAPS_MAX 8
+
 static const char usage[] =
     "usage: pleach-worker --name NAME --number N --socket CONTROL --runtime DIR --state DIR\n"
     "                     --root DIR --common DIR --slot DIR\n"
@@ -96,6 +99,15 @@ static void join_family(void)
 		log_warn("worker", "cannot mark what it starts: %s", strerror(errno));
 }
 
+/* A heap for each thread that writes the files of a slot: with one for all they wait for each other
+ * at each object. Not more, for nng's dozen of threads would make each its own. */
+static int heaps(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cores < 2 ? 1 : cores < HEAPS_MAX ? (int)cores : HEAPS_MAX;
+}
+
 static int run_worker(struct worker_options *o)
 {
 	if (!o->name || !text_is_teammate(o->name))
@@ -105,9 +117,8 @@ static int run_worker(struct worker_options *o)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	join_family();
-	/* One heap for all threads (nng starts a dozen): each further one costs memory that is
-	 * never used. Two threads of libuv's pool: one for the slot, one for the bus's probe. */
-	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_ARENA_MAX, heaps());
+	/* Two threads of libuv's pool: one for the slot, one for the bus's probe. */
 	setenv("UV_THREADPOOL_SIZE", "2", 1);
 	o->log_cap = log_cap();
 	return worker_run(o, take_token());
