@@ -152,7 +152,8 @@ int64_t store_attempt_last_of(struct store *store, const char *teammate)
 
 int64_t *store_attempts_running(struct store *store)
 {
-	return sql_ints(store, "SELECT id FROM attempt WHERE outcome = 0 ORDER BY id", "");
+	/* By the index of those that run; ordered by the key itself, all attempts are read. */
+	return sql_ints(store, "SELECT id FROM attempt WHERE outcome = 0 ORDER BY +id", "");
 }
 
 int64_t store_attempt_previous(struct store *store, int64_t task, int64_t before)

@@ -173,10 +173,11 @@ bool store_queue_any(struct store *store)
 	return sql_int(store, 0, "SELECT EXISTS(SELECT 1 FROM landing_queue)", "");
 }
 
+/* From the plans, for mostly none lands by itself: hence CROSS JOIN, which keeps this order. */
 int64_t *store_queue_candidates(struct store *store, int64_t plan)
 {
 	return sql_ints(store,
-	                "SELECT task.id FROM task JOIN plan ON plan.id = task.plan"
+	                "SELECT task.id FROM plan CROSS JOIN task ON task.plan = plan.id"
 	                " WHERE plan.lands & 1 = 1 AND (?1 = 0 OR plan.id = ?1) AND task.status = 3"
 	                " AND task.head IS NOT NULL AND task.landing = 0 AND task.parent IS NULL"
 	                " AND coalesce(json_extract(task.landing_detail, '$.undone'), 0) = 0"

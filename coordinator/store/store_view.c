@@ -210,19 +210,20 @@ json_t *store_task_brief(struct store *store, int64_t id)
 	return task_json(store, id, true);
 }
 
-static int64_t count_ready(struct store *store, int64_t plan)
+/* By way of what is ready, which is little, not of all tasks of the plan: hence +plan. */
+static int64_t count_ready(struct store *store, int64_t plan, int64_t pending)
 {
-	if (!plan)
-		return store_tasks_ready_count(store);
+	if (!plan || !pending)
+		return pending ? store_tasks_ready_count(store) : 0;
 	return sql_int(store, 0,
 	               "SELECT count(*) FROM task WHERE kind = 0 AND status = 0 AND unfinished = 0"
-	               " AND delay_ms = 0 AND plan = ?1",
+	               " AND delay_ms = 0 AND +plan = ?1",
 	               "i", plan);
 }
 
 json_t *store_status_counts(struct store *store, int64_t plan)
 {
-	int64_t ready = count_ready(store, plan), stuck = store_stuck_count(store, plan);
+	int64_t stuck = store_stuck_count(store, plan), ready;
 	int64_t counted[task_status_count] = {0};
 	json_t *counts = json_object();
 
@@ -234,6 +235,7 @@ json_t *store_status_counts(struct store *store, int64_t plan)
 		for (size_t i = 0; plans[i]; i++)
 			store_plan_counts(store, plans[i], counted);
 	}
+	ready = count_ready(store, plan, counted[TASK_PENDING]);
 	for (int status = 0; status < (int)task_status_count; status++)
 		json_object_set_new(counts, task_status_word((enum task_status)status),
 		                    json_integer(counted[status]));

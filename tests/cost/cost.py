@@ -11,7 +11,6 @@ import argparse
 import collections
 import concurrent.futures
 import json
-import mmap
 import os
 import re
 import struct
@@ -58,6 +57,12 @@ INSTRUCTIONS = {
     "pleach-git, a question": 16_500_000,  # three quarters of it the loading of libgit2's libraries
 }
 STORE_TASKS = 20
+
+# What costs the same however much has ended: steps of SQLite's machine before and after FINISHED more
+# tasks did. A scan of them would be three steps each, at the least; GROWTH is for a plan more to list.
+FINISHED = 300
+GROWTH = 400
+LASTING = (("status",), ("team", "list"), ("task", "show", "warm/w1"), ("wait", "warm/w1"), ("messages",), ("gc",))
 
 
 def layers():
@@ -125,10 +130,31 @@ def plan(world, name, tasks):
     world.plan(name=name, agents={"a": {"command": ["/bin/true"]}}, defaults={"agent": "a", "slot": "none"}, tasks=tasks)
 
 
+class Steps:
+    """What the interposed library counts in the coordinator that is started with `env`."""
+
+    def __init__(self, world):
+        self.path = world.dir + "/steps"
+        self.env = {"COST_STEPS": self.path, "LD_PRELOAD": world.build + "/tests/cost/cost_steps.so"}
+
+    def read(self):
+        """(statements begun, steps of SQLite's machine) so far."""
+        with open(self.path, "rb") as file:
+            return struct.unpack("QQ", file.read(16))
+
+    def long(self):
+        """The statements that took many steps."""
+        try:
+            with open(self.path + ".long") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+
 def count_run(world, env):
     """{what: a task's share} of one run."""
-    steps = world.dir + "/steps"
-    env = {**env, "COST_STEPS": steps, "LD_PRELOAD": world.build + "/tests/cost/cost_steps.so"}
+    steps = Steps(world)
+    env = {**env, **steps.env}
     plan(world, "warm", [{"id": "w1", "prompt": "x"}, {"id": "w2", "prompt": "x"}])
     world.pleach("run", "--headless", "--team", "2", env=env)
     processes = world.processes()
@@ -139,12 +165,10 @@ def count_run(world, env):
     eventually("every bus is open, with its threads", lambda: len(
         [name for name in os.listdir(runtime) if name == "bus" or name.startswith("b-")]) == 3)
     plan(world, "counted", layers())
-    with open(steps, "rb") as file:
-        shared = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)
     trace = Trace(world.dir + "/trace", [pid for pids in roles.values() for pid in pids])
-    before = struct.unpack("Q", shared[:8])[0]
+    before, _ = steps.read()
     world.pleach("-q", "run", "--headless", "--team", "2")
-    statements = struct.unpack("Q", shared[:8])[0] - before
+    statements = steps.read()[0] - before
     counts = trace.end(roles)
     counted = {f"{role}: {what}": number / TASKS
                for role, count in counts.items() for what, number in of_role(count).items()}
@@ -203,6 +227,40 @@ def test_instructions(world):
     check(not over, f"over its ceiling: {over}")
 
 
+def steps_of(world, steps, name):
+    """{command: (steps of SQLite's machine, its long statements)}; the run is that of a new plan."""
+    plan(world, name, layers())
+    world.pleach("status")  # what is counted once, and then known
+    counted = {}
+    for argv in (*LASTING, ("-q", "run", "--headless", "--team", "2"), ("task", "list", "--plan", name), ("task", "list")):
+        before, seen = steps.read()[1], len(steps.long())
+        world.pleach(*argv)
+        counted[" ".join(argv).replace(name, "PLAN")] = (steps.read()[1] - before, steps.long()[seen:])
+    return counted
+
+
+def test_growth(world):
+    """Nothing grows with what has ended: neither what shows little, nor the tasks of another plan."""
+    steps = Steps(world)
+    plan(world, "warm", [{"id": "w1", "prompt": "x"}, {"id": "w2", "prompt": "x"}])
+    world.pleach("run", "--headless", "--team", "2", env=steps.env)
+    few = steps_of(world, steps, "few")
+    plan(world, "old", [{"id": f"o{i}", "prompt": "x"} for i in range(FINISHED)])
+    world.pleach("-q", "run", "--headless", "--team", "2")
+    many = steps_of(world, steps, "many")
+    world.pleach("down", "--now")
+    print(f"SQL: steps before and after {FINISHED} tasks more have ended")
+    over = {}
+    for name, (before, _) in few.items():
+        after, statements = many[name]
+        limit = before + GROWTH + (before // 4 if "run" in name else 0)  # who shares a transaction with whom
+        print(f"  {name:<42}{before:>10,}{after:>10,}{'   grew' if after > limit else ''}")
+        if after > limit:
+            over[name] = statements
+    check(over.pop("task list", None), "a list of all tasks costs the same: nothing is counted")
+    check(not over, "grew with what has ended: " + "\n".join(f"{name}:\n{text}" for name, text in over.items()))
+
+
 def test_waste(world):
     """A build that syncs for each request and starts a process more for each task must be seen."""
     over = passed(count_run(world, {"PLEACH_CONTROL_OFF": "group-commit,lone-agent"}))
@@ -211,7 +269,7 @@ def test_waste(world):
         check(what in over, f"a build that wastes on purpose passes: {what}")
 
 
-TESTS = {"ceilings": test_ceilings, "instructions": test_instructions, "waste": test_waste}
+TESTS = {"ceilings": test_ceilings, "instructions": test_instructions, "growth": test_growth, "waste": test_waste}
 
 
 def main():
