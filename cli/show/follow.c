@@ -282,17 +282,24 @@ static json_t *sorted(const json_t *tasks)
 
 static void take_tasks(struct run *run, const json_t *result)
 {
-	json_t *tasks = json_sub(result, "tasks"), *task;
+	json_t *task;
 	size_t i, at;
 
-	if (!run->tasks || json_array_size(tasks) >= json_array_size(run->tasks)) {
+	json_decref(run->read);
+	run->read = sorted(json_sub(result, "tasks"));
+	if (!run->tasks || json_array_size(run->read) >= json_array_size(run->tasks)) {
 		json_decref(run->tasks);
-		run->tasks = sorted(tasks);
+		json_decref(run->index);
+		run->tasks = json_copy(run->read);
+		run->index = task_index(run->tasks);
+		run->key_columns = screen_key_columns(run->tasks, run->show != SHOW_SCREEN);
 		return;
 	}
-	json_array_foreach (tasks, i, task) {
-		if (task_of(run, json_int(task, "id", 0), &at))
-			json_array_set(run->tasks, at, task);
+	json_array_foreach (run->read, i, task) {
+		if (!task_of(run, json_int(task, "id", 0), &at))
+			continue;
+		json_array_set(run->tasks, at, task);
+		task_index_put(run->index, task);
 	}
 }
 
@@ -537,6 +544,8 @@ static json_t *set_of(const json_t *ids)
 static void run_finish(struct run *run)
 {
 	json_decref(run->tasks);
+	json_decref(run->index);
+	json_decref(run->read);
 	json_decref(run->teammates);
 	json_decref(run->ours);
 	json_decref(run->told);

@@ -16,11 +16,14 @@ struct run {
 	int64_t wait_id, events_id, tasks_id, team_id; /* requests under way; 0: none */
 	int64_t since;
 	int64_t began_ms, read_ms, team_ms, events_ms;
-	json_t *tasks;     /* [Task] in order of ids */
-	json_t *teammates; /* or NULL */
-	json_t *ours;      /* {id: true} of the run's tasks */
-	json_t *told;      /* {id: what was last told of it}, for lines */
-	json_t *changed;   /* {id: true} since the last reading */
+	json_t *tasks;      /* [Task] in order of ids */
+	json_t *index;      /* task_index of them */
+	json_t *read;       /* [Task] in order of ids: those of them that were read last */
+	json_t *teammates;  /* or NULL */
+	json_t *ours;       /* {id: true} of the run's tasks */
+	json_t *told;       /* {id: what was last told of it}, for lines */
+	json_t *changed;    /* {id: true} since the last reading */
+	size_t key_columns; /* screen_key_columns of tasks */
 	bool all_changed, team_changed;
 	char *notice; /* why nothing starts, or NULL */
 	char **frame; /* what the terminal shows */

@@ -14,7 +14,7 @@
 #include "task_view.h"
 #include "text.h"
 
-static void fill_screen(const struct run *run, json_t *index, struct screen *screen)
+static void fill_screen(const struct run *run, struct screen *screen)
 {
 	bool terminal = run->show == SHOW_SCREEN;
 
@@ -22,9 +22,9 @@ static void fill_screen(const struct run *run, json_t *index, struct screen *scr
 	    .plan = run->what->plan,
 	    .base = run->what->base,
 	    .tasks = run->tasks,
-	    .index = index,
+	    .index = run->index,
 	    .teammates = run->teammates,
-	    .key_columns = screen_key_columns(run->tasks, !terminal),
+	    .key_columns = run->key_columns,
 	    .read_ms = run->read_ms,
 	    .now_ms = time_mono_ms(),
 	    .seconds = (double)(time_mono_ms() - run->began_ms) / 1000.0,
@@ -39,12 +39,11 @@ static void fill_screen(const struct run *run, json_t *index, struct screen *scr
 
 static void draw(struct run *run)
 {
-	_cleanup_json_ json_t *index = task_index(run->tasks);
 	_cleanup_buf_ struct buf out = BUF_INIT;
 	struct screen screen;
 	char **frame;
 
-	fill_screen(run, index, &screen);
+	fill_screen(run, &screen);
 	frame = screen_render(&screen);
 	if (run->resized) {
 		screen_wipe(&out, run->frame, screen.width, screen.height);
@@ -89,13 +88,12 @@ static bool is_news(struct run *run, const json_t *task)
 
 static void tell_lines(struct run *run)
 {
-	_cleanup_json_ json_t *index = task_index(run->tasks);
 	struct screen screen;
 	json_t *task;
 	size_t i;
 
-	fill_screen(run, index, &screen);
-	json_array_foreach (run->tasks, i, task) {
+	fill_screen(run, &screen);
+	json_array_foreach (run->read, i, task) {
 		if (is_news(run, task)) {
 			_cleanup_free_ char *row = screen_row(&screen, task);
 
@@ -118,7 +116,7 @@ void follow_show(struct run *run)
 void follow_show_end(struct run *run)
 {
 	double seconds = (double)(time_mono_ms() - run->began_ms) / 1000.0;
-	_cleanup_json_ json_t *index = task_index(run->tasks), *summary = NULL;
+	_cleanup_json_ json_t *summary = NULL;
 	struct screen screen;
 
 	follow_show(run);
@@ -126,7 +124,7 @@ void follow_show_end(struct run *run)
 		summary = outcome_json(run->what->plan, run->tasks, seconds);
 		print_json(summary);
 	} else if (run->show == SHOW_LINES) {
-		fill_screen(run, index, &screen);
+		fill_screen(run, &screen);
 		_cleanup_free_ char *counts = screen_counts(&screen), *hint = screen_hint(&screen);
 
 		printf("%s\n%s%s", counts, hint, *hint ? "\n" : "");

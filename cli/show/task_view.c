@@ -84,16 +84,21 @@ struct task_mark task_mark(const json_t *task)
 	return (struct task_mark){"○", STYLE_DIM, "blocked"};
 }
 
+void task_index_put(json_t *index, json_t *task)
+{
+	char id[32];
+
+	snprintf(id, sizeof id, "%lld", (long long)json_int(task, "id", 0));
+	json_object_set(index, id, task);
+}
+
 json_t *task_index(const json_t *tasks)
 {
 	json_t *index = json_object(), *task;
-	char id[32];
 	size_t i;
 
-	json_array_foreach (tasks, i, task) {
-		snprintf(id, sizeof id, "%lld", (long long)json_int(task, "id", 0));
-		json_object_set(index, id, task);
-	}
+	json_array_foreach (tasks, i, task)
+		task_index_put(index, task);
 	return index;
 }
 

@@ -33,6 +33,7 @@ char *task_agent(const json_t *task);
 double task_seconds(const json_t *task, int64_t read_ms, int64_t now_ms);
 /* Tasks by their ids, as text. New reference. */
 json_t *task_index(const json_t *tasks);
+void task_index_put(json_t *index, json_t *task); /* one more, or anew; keeps a reference */
 /* The one of that id, or NULL. Borrowed from the index, which may be NULL: here and below, where
  * other tasks are looked up in one. */
 const json_t *task_indexed(const json_t *index, json_int_t id);
