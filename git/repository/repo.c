@@ -47,23 +47,17 @@ static void read_id_len(struct repo *repo)
 int repo_open(const char *root, const char *pinned_file, struct repo *out, struct error *err)
 {
 	struct repo repo = REPO_INIT;
-	int users;
 
 	if (place_find(root, &repo.place, err) < 0)
 		return -1;
 	repo.pinned_file = xstrdup(pinned_file);
 	pipes_remove_own(repo.place.common_dir);
-	users = git_libgit2_init();
-	/* One that stays: ended and begun again it loses what its other threads had. */
-	if (users == 1)
-		git_libgit2_init();
-	if (users > 0) {
-		repo.git2_used = true;
-		if (git_repository_open_ext(
-		        &repo.git, repo.place.common_dir,
-		        GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_NO_DOTGIT, NULL) < 0)
-			repo.git = NULL;
-	}
+	/* Never ended again: begun anew it has lost what its other threads had. */
+	if (git_libgit2_init() > 0 &&
+	    git_repository_open_ext(&repo.git, repo.place.common_dir,
+	                            GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_NO_DOTGIT,
+	                            NULL) < 0)
+		repo.git = NULL;
 	read_id_len(&repo);
 	*out = repo;
 	return 0;
@@ -72,8 +66,6 @@ int repo_open(const char *root, const char *pinned_file, struct repo *out, struc
 void repo_close(struct repo *repo)
 {
 	git_repository_free(repo->git);
-	if (repo->git2_used)
-		git_libgit2_shutdown();
 	strv_free(repo->env);
 	strv_free(repo->unknown);
 	pinned_watch_free(repo->watch);

@@ -27,7 +27,6 @@ struct repo {
 	struct pinned_watch *watch;
 	git_repository *git; /* NULL where libgit2 refuses */
 	size_t id_len;       /* bytes of an object id: 20, or 32 with sha256 */
-	bool git2_used;      /* this process holds a reference to libgit2 itself */
 };
 
 #define REPO_INIT                                                                                  \
