@@ -194,6 +194,8 @@ int capture_take(const struct capture_source *source, struct capture *out, struc
 
 	if (source->quick && capture_take_quick(source, out) == 0)
 		return 0;
+	if (source->users && (capture.lock = worktree_lock(source->repo, err)) < 0)
+		return -1;
 	clock_gettime(CLOCK_REALTIME_COARSE, &capture.fence);
 	capture.index = capture_index_name(source->git_dir);
 	if (fill_index(source, capture.index, &own, &capture, err) < 0 ||
@@ -244,6 +246,8 @@ void capture_finish(struct capture *capture)
 	strv_free(capture->nested);
 	strv_free(capture->strange);
 	strv_free(capture->modules);
+	if (capture->lock >= 0)
+		close(capture->lock);
 	*capture = (struct capture)CAPTURE_INIT;
 }
 

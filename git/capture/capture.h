@@ -14,7 +14,8 @@ struct capture_source {
 	const char *dir;            /* its top */
 	const char *const *without; /* paths that are never captured; may be NULL */
 	const char *prefix; /* of dir below the slot, with a slash; NULL for the slot itself */
-	bool users;         /* somebody's own tree, not a slot: no permission in it is changed */
+	bool users;  /* somebody's own tree, not a slot: no permission in it is changed, and only
+	              * one looks at a time (worktree_lock) until its capture is finished */
 	bool anyhow; /* a snapshot: when the user's filters fail, take the files' raw bytes */
 	bool quick;  /* without git programs where that is certain (take.c) */
 	/* What the index says of files that were written before is beyond doubt: since then
@@ -33,11 +34,12 @@ struct capture {
 	bool skipped;    /* parts of the tree are not checked out (skip-worktree) */
 	char *staged;    /* tree of what was staged and is in neither the files nor HEAD, or NULL */
 	struct timespec fence; /* when the look at the files began: the next one's fence */
+	int lock; /* of a user's tree: another one would take the same index for its own */
 };
 
 #define CAPTURE_INIT                                                                               \
 	{                                                                                          \
-		.tree = ""                                                                         \
+		.lock = -1                                                                         \
 	}
 /* Errors: EXTERNAL, naming the files that cannot be read. Release with capture_finish, which
  * removes the index file unless it was taken. */

@@ -91,7 +91,6 @@ static int is_dirty(struct repo *repo, const char *dir, const char *git_dir, str
 {
 	_cleanup_capture_ struct capture capture = CAPTURE_INIT;
 	_cleanup_free_ char *file = repo_path(git_dir, "commondir"), *common = file_line(file);
-	_cleanup_close_ int lock = -1;
 	char head[HEX_SIZE], tree[HEX_SIZE];
 	int found;
 
@@ -103,10 +102,7 @@ static int is_dirty(struct repo *repo, const char *dir, const char *git_dir, str
 	found = worktree_head(repo, git_dir, head, NULL, err);
 	if (found != 1)
 		return found < 0 ? -1 : 1;
-	/* Another one at the same time would take the same index of its own for its own. */
-	lock = worktree_lock(repo, err);
-	if (lock < 0 ||
-	    capture_take(
+	if (capture_take(
 	        &(struct capture_source){
 	            .repo = repo, .git_dir = git_dir, .dir = dir, .users = true},
 	        &capture, err) < 0 ||

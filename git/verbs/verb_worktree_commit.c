@@ -1,7 +1,6 @@
 /* worktree_commit: the user's working tree as it is, uncommitted work included, as a commit
  * that alternatives can start from. Index, branch and files stay as they are. */
 #include <string.h>
-#include <unistd.h>
 
 #include "capture.h"
 #include "files.h"
@@ -19,7 +18,6 @@ int verb_worktree_commit(const json_t *request, json_t **answer, struct error *e
 	_cleanup_repo_ struct repo repo = REPO_INIT;
 	char head[HEX_SIZE], tree[HEX_SIZE], commit[HEX_SIZE];
 	const char *parents[] = {head, NULL};
-	_cleanup_close_ int lock = -1;
 	int found;
 
 	if (!dir)
@@ -37,10 +35,6 @@ int verb_worktree_commit(const json_t *request, json_t **answer, struct error *e
 		return -1;
 	if (!found)
 		return error_set(err, ERROR_INVALID, "the repository has no commit yet");
-	/* Another one at the same time would take the same index of its own for its own. */
-	lock = worktree_lock(&repo, err);
-	if (lock < 0)
-		return -1;
 	if (capture_take(
 	        &(struct capture_source){
 	            .repo = &repo, .git_dir = git_dir, .dir = dir, .users = true},

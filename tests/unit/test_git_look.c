@@ -3,6 +3,7 @@
 #include "git_fixture.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <time.h>
 
 #include "attributes.h"
@@ -484,6 +485,37 @@ static void test_same_size_in_the_same_moment_is_seen(void **state)
 	slot_close(slot);
 }
 
+/* No slot's lock keeps a second one out: its index would be the first one's. */
+static void test_a_users_tree_is_taken_by_one_at_a_time(void **state)
+{
+	struct universe *u = *state;
+	_cleanup_free_ char *lock = xasprintf("%s/.git/pleach/worktrees.lock", u->root);
+	struct capture capture = CAPTURE_INIT;
+	struct repo repo = REPO_INIT;
+	struct error err = ERROR_INIT;
+	char *index;
+	int fd;
+
+	assert_int_equal(repo_open(u->root, NULL, &repo, &err), 0);
+	run_sh(u->root, "mkdir .git/pleach; echo mine > a.txt");
+	assert_int_equal(capture_take(&(struct capture_source){.repo = &repo,
+	                                                       .git_dir = repo.place.common_dir,
+	                                                       .dir = u->root,
+	                                                       .users = true},
+	                              &capture, &err),
+	                 0);
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), -1);
+	index = xstrdup(capture.index);
+	capture_finish(&capture);
+	assert_false(file_exists(index));
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	close(fd);
+	free(index);
+	repo_close(&repo);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -494,6 +526,7 @@ int main(void)
 	    universe_test(test_new_files_are_asked_about_once),
 	    universe_test(test_conversions_are_left_to_git),
 	    universe_test(test_same_size_in_the_same_moment_is_seen),
+	    universe_test(test_a_users_tree_is_taken_by_one_at_a_time),
 	    cmocka_unit_test(test_attributes_are_judged),
 	    universe_test(test_damaged_indexes),
 	    universe_test(test_a_tree_without_end),
