@@ -22,10 +22,10 @@
  *     the main worktree, with `input` on its stdin; its stdout, and the end of its stderr.
  * weave {"target":BRANCH,"onto":HEX|null,"items":[{"task","key","head":HEX,"base":HEX|null,
  *     "message":TEXT|null,"squash":bool,"commit":bool,"after":[task],"base_landed":bool,
- *     "resolve":bool,"resolves":[PATH],"branch":NAME|null,"open":DIR|null}],"landed":[{"key",
- *     "base","head"}],"sign":bool,"env":{},"dry_run":bool} → {"before":HEX,"after":HEX,"steps":
- *     [{"task","key","kind","head","before":HEX,…}]}. Merges onto the target's tip (or
- *     onto) in memory, item after item; kind is
+ *     "resolve":bool,"resolves":[PATH],"branch":NAME|null}],"landed":[{"key","base","head"}],
+ *     "sign":bool,"env":{},"dry_run":bool} → {"before":HEX,"after":HEX,"steps":[{"task","key",
+ *     "kind","head","before":HEX,…}]}. Merges onto the target's tip (or onto) in memory, item
+ *     after item; kind is
  *     merge: "commit","tree","squash","text": its message; contained: "commit", the target has it;
  * conflict: "paths","with":[key] and, asked to resolve, "marked": both sides as a commit with git's
  *     marks; refused: "paths","message", the user's own files are in the way, or git cannot read
@@ -34,7 +34,7 @@
  *     on. A fast-forward makes no commit unless "commit". Nothing moves; the last commit is
  *     held by refs/pleach/landing/BRANCH until `move`.
  *     Where an item's branch has commits beyond its head, its steps have "more": {"branch",
- *     "commits","tip","taken"}; taken: made in the worktree at open, and merged with it.
+ *     "commits","tip","taken"}; taken: made in a worktree of `open`, and merged with it.
  * prove {"slot":DIR,"commit":HEX,"base":HEX,"items":[{"verify":VERIFY|null,"verified_tree":HEX,
  *     "setup","setup_when","copy","link"}],"env":{},"log":FILE|null} → {"passed":bool,"verify":
  *     {"command","exit_code","seconds"}|null,"tail"}. Runs each different verify on the commit in

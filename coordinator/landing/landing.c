@@ -297,15 +297,13 @@ const char *landing_step_head(const json_t *step)
 /* The branch that `pleach open` opens: of a choice that of its winner. */
 static void add_branch(struct coordinator *c, json_t *item, const struct task_row *task)
 {
-	_cleanup_free_ char *branch = NULL, *dir = NULL;
+	_cleanup_free_ char *branch = NULL;
 	_cleanup_task_ struct task_row chosen = {0};
 
 	if (task->chosen && !store_task_get(c->store, task->chosen, &chosen))
 		return;
 	branch = task_branch(task->plan_name, chosen.key ? chosen.key : task->key);
-	dir = place_open_dir(&c->place, branch);
 	json_object_set_new(item, "branch", json_string(branch));
-	json_object_set_new(item, "open", json_text_or_null(dir));
 }
 
 json_t *landing_item(struct coordinator *c, int64_t id, const char *target, bool squash, bool asked)

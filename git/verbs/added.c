@@ -4,8 +4,8 @@
 
 #include "files.h"
 #include "mem.h"
+#include "opened.h"
 #include "refs.h"
-#include "worktree.h"
 
 #define LOG_MAX (16u << 20)
 
@@ -28,26 +28,24 @@ static bool log_ends_at(const struct worktree *tree, const char *tip)
 	return id && strncmp(id + 1, tip, n) == 0 && id[1 + n] == ' ';
 }
 
-static bool was_made_in(const struct repo *repo, const char *branch, const char *dir,
-                        const char *tip)
+/* In a worktree that is on the branch, and that `pleach open` made. */
+static bool was_made_in_opened(const struct repo *repo, const char *branch, const char *tip)
 {
 	_cleanup_worktrees_ struct worktrees list = WORKTREES_INIT;
-	_cleanup_free_ char *settled = path_settle(dir);
 
-	if (!settled || worktrees_read(repo, &list, NULL) < 0)
+	if (worktrees_read(repo, &list, NULL) < 0)
 		return false;
 	for (size_t i = 1; i < list.count; i++) {
 		const struct worktree *tree = &list.items[i];
 
-		if (tree->dir && !tree->missing && tree->branch &&
-		    strcmp(tree->branch, branch) == 0 && strcmp(tree->dir, settled) == 0)
-			return log_ends_at(tree, tip);
+		if (!tree->missing && tree->branch && strcmp(tree->branch, branch) == 0 &&
+		    opened_is(repo, tree) && log_ends_at(tree, tip))
+			return true;
 	}
 	return false;
 }
 
-void added_find(const struct repo *repo, const char *branch, const char *dir, const char *head,
-                struct added *out)
+void added_find(const struct repo *repo, const char *branch, const char *head, struct added *out)
 {
 	char tip[HEX_SIZE];
 
@@ -56,5 +54,5 @@ void added_find(const struct repo *repo, const char *branch, const char *dir, co
 	    commit_exists(repo, tip) != 1 || commit_contains(repo, tip, head, NULL) != 1)
 		return;
 	memcpy(out->tip, tip, sizeof tip);
-	out->theirs = dir && was_made_in(repo, branch, dir, tip);
+	out->theirs = was_made_in_opened(repo, branch, tip);
 }

@@ -7,12 +7,10 @@
 
 struct added {
 	char tip[HEX_SIZE]; /* of the branch, where that is newer than the head; "": it is not */
-	bool theirs;        /* made in the worktree that `pleach open` made */
+	bool theirs;        /* made in a worktree that `pleach open` made */
 };
 
-/* branch: full name; dir: where `pleach open` makes the task's worktree, or NULL. A branch that is
- * not there, is damaged, or was moved elsewhere adds nothing. */
-void added_find(const struct repo *repo, const char *branch, const char *dir, const char *head,
-                struct added *out);
+/* branch: full name. One that is not there, is damaged, or was moved elsewhere adds nothing. */
+void added_find(const struct repo *repo, const char *branch, const char *head, struct added *out);
 
 #endif

@@ -60,7 +60,7 @@ static int read_added(struct weave *weave, struct item *item, struct error *err)
 	branch = verb_branch(item->request, "branch", err);
 	if (!branch)
 		return -1;
-	added_find(weave->repo, branch, json_text(item->request, "open"), item->head, &item->added);
+	added_find(weave->repo, branch, item->head, &item->added);
 	if (item->added.theirs)
 		item->work = item->added.tip;
 	return 0;

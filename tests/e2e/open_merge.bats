@@ -67,6 +67,20 @@ amend() {
 	is "corrected b" "$(echo $(cat fa fb))"
 }
 
+@test "so does what is committed in the second worktree of its branch" {
+	plan <<-'Y'
+	target: main
+	tasks: [{id: a, prompt: 'date +%N >fa'}]
+	Y
+	expect 0 pleach run --headless >/dev/null
+	dir=$(expect 0 pleach path a)
+	expect 0 pleach run --headless --redo a >/dev/null
+	[[ $(expect 0 pleach path a) != "$dir" ]]
+	amend a 'echo corrected >fa'
+	has "$(expect 0 pleach merge a)" " with 1 commit added to pleach/p/a"
+	is corrected "$(cat fa)"
+}
+
 @test "what is added is not trusted more than what the attempt made: it has to pass verify" {
 	two_tasks
 	amend a ': >broken'

@@ -73,13 +73,11 @@ static void test_weave(void **state)
 }
 
 /* Merges branch "one", whose head is given, as a person asks for it. */
-static json_t *weave_with_branch(struct universe *u, const char *head, const char *base,
-                                 const char *open)
+static json_t *weave_with_branch(struct universe *u, const char *head, const char *base)
 {
 	json_t *one = item(1, "one", head, base);
 
 	json_object_set_new(one, "branch", json_string("one"));
-	json_object_set_new(one, "open", json_sprintf("%s/%s", u->dir, open));
 	return weave(u, json_pack("{s:[o]}", "items", one));
 }
 
@@ -87,38 +85,47 @@ static json_t *weave_with_branch(struct universe *u, const char *head, const cha
  * there otherwise is told. */
 static void test_weave_of_what_was_added(void **state)
 {
+	static const char *const others[][2] = {
+	    {"git worktree move ../repo.pleach/open-one-2 ../else",
+	     "git worktree move ../else ../repo.pleach/open-one-2"},
+	    {"mv .git/worktrees/open-one-2/pleach-open ..",
+	     "mv ../pleach-open .git/worktrees/open-one-2"}};
 	struct universe *u = *state;
 	_cleanup_free_ char *main = head_of(u, "main");
 	_cleanup_free_ char *one = branch(u, "one", "echo one > one"), *tip = NULL, *other = NULL;
-	json_t *answer = weave_with_branch(u, one, main, "opened");
+	_cleanup_free_ char *dir = xasprintf("%s.pleach/open-one-2", u->root);
+	json_t *answer = weave_with_branch(u, one, main);
 
 	assert_null(json_sub(step_at(answer, 0), "more"));
 	json_decref(answer);
-	run_sh(u->root,
-	       "git worktree add -q ../opened one; cd ../opened; echo 1 > one; git commit -qam "
-	       "more");
+	json_decref(ask_well(u, "open", json_pack("{s:s, s:s}", "branch", "one", "dir", dir)));
+	run_sh(dir, "echo 1 > one; git commit -qam more");
 	tip = head_of(u, "one");
-	answer = weave_with_branch(u, one, main, "opened");
+	answer = weave_with_branch(u, one, main);
 	assert_string_equal(json_text(answer, "after"), tip);
 	assert_string_equal(json_text(step_at(answer, 0), "head"), one);
 	assert_true(json_flag(json_sub(step_at(answer, 0), "more"), "taken"));
 	assert_string_equal(json_text(json_sub(step_at(answer, 0), "more"), "tip"), tip);
 	json_decref(answer);
-	answer = weave_with_branch(u, one, main, "elsewhere");
-	assert_string_equal(json_text(answer, "after"), one);
-	assert_false(json_flag(json_sub(step_at(answer, 0), "more"), "taken"));
-	json_decref(answer);
+	/* Neither where anybody may have made it, nor as anybody may have. */
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		run_sh(u->root, "%s", others[i][0]);
+		answer = weave_with_branch(u, one, main);
+		assert_string_equal(json_text(answer, "after"), one);
+		assert_false(json_flag(json_sub(step_at(answer, 0), "more"), "taken"));
+		json_decref(answer);
+		run_sh(u->root, "%s", others[i][1]);
+	}
 	/* Moved below it. */
 	other = sh(u->root, "git commit-tree -p one -m other one^{tree}");
 	run_sh(u->root, "git update-ref refs/heads/one %s", other);
-	answer = weave_with_branch(u, one, main, "opened");
+	answer = weave_with_branch(u, one, main);
 	assert_string_equal(json_text(answer, "after"), one);
 	assert_int_equal(json_int(json_sub(step_at(answer, 0), "more"), "commits", 0), 2);
 	json_decref(answer);
 	/* Not on top of the head any more. */
-	run_sh(u->root, "cd ../opened; git reset -q --hard main; echo 2 > one; git add one; git "
-	                "commit -qm anew");
-	answer = weave_with_branch(u, one, main, "opened");
+	run_sh(dir, "git reset -q --hard main; echo 2 > one; git add one; git commit -qm anew");
+	answer = weave_with_branch(u, one, main);
 	assert_string_equal(json_text(answer, "after"), one);
 	assert_null(json_sub(step_at(answer, 0), "more"));
 	json_decref(answer);
