@@ -57,7 +57,7 @@
  *     "branch":NAME|null}. A branch that is checked out somewhere: that worktree.
  *     DIR-2 and so on where something is at dir already.
  * worktrees {} → {"worktrees":[{"dir","branch","head","locked":TEXT|null,"missing":bool,
- *     "doing":"rebase"|"bisect"|null,"main":bool}]}
+ *     "doing":"rebase"|"bisect"|null,"main":bool,"opened":bool}]}; opened: `open` made it.
  * remove {"dir":DIR,"scratch":bool,"idle":bool,"dry":bool} → {"removed":bool,"kept":HEX|null}: a
  *     slot, once its content is kept; what only proofs ran in (compare_N) without. idle: BUSY, with
  *     the reason, where somebody works in it; dry: that is all that is looked at.

@@ -43,41 +43,37 @@ static void removed(struct coordinator *c, const json_t *result, const struct er
 	gc_end(c, gc);
 }
 
-/* A slot of ours is below the slots' folder and nobody's by name. */
-static const char *keep_reason(struct coordinator *c, const char *dir, const char *slots)
+/* Of a slot of ours. NULL: it may go. */
+static const char *keep_reason(struct coordinator *c, const char *name)
 {
-	size_t n = strlen(slots);
-
-	if (strncmp(dir, slots, n) != 0 || dir[n] != '/')
-		return "not made by pleach";
-	if (strncmp(dir + n + 1, "integration", strlen("integration")) == 0)
+	if (strncmp(name, "integration", strlen("integration")) == 0)
 		return "merges are proven in it";
-	if (team_find(c, dir + n + 1))
+	if (team_find(c, name))
 		return "a teammate's slot";
 	return NULL;
 }
 
-/* By its name alone: one more that is asked about is no harm. */
-static bool is_opened(const char *dir, const char *slots)
+/* A slot of ours is below the slots' folder; what `pleach open` made may be elsewhere. */
+static void look_at(struct coordinator *c, struct gc *gc, const json_t *tree, const char *slots)
 {
-	return strncmp(dir + strlen(slots) + 1, "open-", 5) == 0;
-}
-
-static void look_at(struct coordinator *c, struct gc *gc, const char *dir, const char *slots)
-{
-	const char *keep = keep_reason(c, dir, slots);
+	const char *dir = json_text(tree, "dir"), *name = NULL, *keep;
+	size_t n = strlen(slots);
+	bool opened = json_flag(tree, "opened");
 	struct removal *removal;
 	json_t *item;
-	bool opened;
 
-	if (keep && strcmp(keep, "not made by pleach") == 0)
-		return;
+	if (dir && strncmp(dir, slots, n) == 0 && dir[n] == '/')
+		name = dir + n + 1;
+	if (!name && !opened)
+		return; /* not made by pleach */
+	keep = name ? keep_reason(c, name) : NULL;
 	item = json_pack("{s:s, s:o, s:n, s:b, s:s}", "what", "worktree", "path",
 	                 json_text_or_null(dir), "bytes", "remove", keep == NULL, "why",
 	                 keep ? keep : "no teammate has it any more");
 	json_array_append_new(gc->items, item);
-	/* People work in what `pleach open` made. */
-	opened = !keep && is_opened(dir, slots);
+	/* People work in what `pleach open` made. By its name alone, too: one more that is asked
+	 * about is no harm. */
+	opened = opened || strncmp(name, "open-", 5) == 0;
 	if (keep || (!gc->yes && !opened))
 		return;
 	removal = xcalloc(1, sizeof *removal);
@@ -113,7 +109,7 @@ static void left_over(struct coordinator *c, const json_t *result, const struct 
 static void listed(struct coordinator *c, const json_t *result, const struct error *why,
                    void *context)
 {
-	_cleanup_free_ char *slots = team_slots_dir(c);
+	_cleanup_free_ char *slots = team_slots_dir(c), *real = realpath(slots, NULL);
 	struct gc *gc = context;
 	json_t *item;
 	size_t i;
@@ -125,12 +121,8 @@ static void listed(struct coordinator *c, const json_t *result, const struct err
 		return;
 	}
 	gc->waiting = 1; /* until all have been looked at, and the leftovers are listed */
-	json_array_foreach (json_object_get(result, "worktrees"), i, item) {
-		const char *dir = json_text(item, "dir");
-
-		if (dir)
-			look_at(c, gc, dir, slots);
-	}
+	json_array_foreach (json_object_get(result, "worktrees"), i, item)
+		look_at(c, gc, item, real ? real : slots);
 	gitq_ask(c, "leftovers", json_pack("{s:o}", "slots", json_text_or_null(slots)), left_over,
 	         gc);
 }

@@ -11,24 +11,34 @@
 #include "proc.h"
 #include "refs.h"
 
-bool opened_is(const struct repo *repo, const struct worktree *tree)
+/* What it is called in `parent`, links on the way resolved; NULL: it is not in there. Borrowed. */
+static const char *name_in(const char *parent, const char *dir)
 {
-	const char *name = tree->dir ? strrchr(tree->dir, '/') : NULL;
-	_cleanup_free_ char *mark = repo_path(tree->git_dir, OPENED_MARK), *line = file_line(mark);
-	_cleanup_free_ char *beside = xasprintf("%s.pleach", repo->place.root), *below = NULL;
-	size_t len = name ? (size_t)(name - tree->dir) : 0;
+	_cleanup_free_ char *settled = path_settle(parent);
+	size_t n = settled ? strlen(settled) : 0;
+	const char *slash = strrchr(dir, '/');
 
-	if (!line || !name)
-		return false;
-	if (strlen(beside) == len && strncmp(tree->dir, beside, len) == 0)
-		return strncmp(name, "/open-", 6) == 0;
-	if (!repo->place.state_dir)
-		return false;
-	below = repo_path(repo->place.state_dir, "open");
-	return strlen(below) == len && strncmp(tree->dir, below, len) == 0;
+	return n && slash && (size_t)(slash - dir) == n && strncmp(dir, settled, n) == 0 ? slash + 1
+	                                                                                 : NULL;
 }
 
-const char *opened_doing(const char *git_dir)
+bool opened_is(const struct repo *repo, const struct worktree *tree)
+{
+	_cleanup_free_ char *mark = repo_path(tree->git_dir, OPENED_MARK), *line = file_line(mark);
+	_cleanup_free_ char *dir = line && tree->dir ? path_settle_parent(tree->dir) : NULL;
+	_cleanup_free_ char *beside = xasprintf("%s.pleach", repo->place.root), *below = NULL;
+	const char *name = dir ? name_in(beside, dir) : NULL;
+
+	if (name)
+		return strncmp(name, "open-", 5) == 0;
+	if (!dir || !repo->place.state_dir)
+		return false;
+	below = repo_path(repo->place.state_dir, "open");
+	return name_in(below, dir);
+}
+
+/* What is under way in a worktree ("a rebase"), or NULL. */
+static const char *doing_in(const char *git_dir)
 {
 	static const char *const states[][2] = {
 	    {"rebase-merge", "a rebase"},
@@ -52,7 +62,7 @@ const char *opened_doing(const char *git_dir)
 int opened_leave_branch(const struct repo *repo, const struct worktree *tree, struct error *err)
 {
 	const char *branch = tree->branch + strlen("refs/heads/");
-	const char *doing = opened_doing(tree->git_dir);
+	const char *doing = doing_in(tree->git_dir);
 	_cleanup_free_ char *now = NULL;
 	char hex[HEX_SIZE];
 	/* Whatever an agent wrote into the entry: this repository, with its pinned settings. */
@@ -113,7 +123,7 @@ static int is_dirty(struct repo *repo, const char *dir, const char *git_dir, str
 
 int opened_check_idle(struct repo *repo, const char *dir, const char *git_dir, struct error *err)
 {
-	const char *doing = opened_doing(git_dir);
+	const char *doing = doing_in(git_dir);
 	int dirty;
 
 	if (proc_works_in(dir))

@@ -7,8 +7,6 @@
 #define OPENED_MARK "pleach-open" /* a file of their entry */
 
 bool opened_is(const struct repo *repo, const struct worktree *tree);
-/* What is under way in a worktree ("a rebase"), or NULL. */
-const char *opened_doing(const char *git_dir);
 /* Its HEAD leaves the branch it is on, for the commit where it stands; files, index and all that is
  * uncommitted stay as they are. Errors: BUSY (something is under way there). */
 int opened_leave_branch(const struct repo *repo, const struct worktree *tree, struct error *err);

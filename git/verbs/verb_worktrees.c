@@ -23,11 +23,12 @@ static json_t *describe(const struct repo *repo, const struct worktree *tree, bo
 	char head[HEX_SIZE];
 	bool born = worktree_head(repo, tree->git_dir, head, NULL, NULL) == 1;
 
-	return json_pack("{s:o, s:o, s:s?, s:o, s:b, s:s?, s:b}", "dir",
+	return json_pack("{s:o, s:o, s:s?, s:o, s:b, s:s?, s:b, s:b}", "dir",
 	                 tree->dir ? verb_text(tree->dir) : json_null(), "branch",
 	                 branch ? verb_text(branch) : json_null(), "head", born ? head : NULL,
 	                 "locked", tree->lock_reason ? verb_text(tree->lock_reason) : json_null(),
-	                 "missing", tree->missing, "doing", tree->doing, "main", main);
+	                 "missing", tree->missing, "doing", tree->doing, "main", main, "opened",
+	                 opened_is(repo, tree));
 }
 
 int verb_worktrees(const json_t *request, json_t **answer, struct error *err)

@@ -274,3 +274,37 @@ load helper
 	[[ ! -e $a && ! -e $b ]]
 	is mine "$(git log -1 --format=%s pleach/p/a)"
 }
+
+@test "where the place of slots is a link: open's worktree leaves its branch, gc knows it and the slots" {
+	mkdir "$BATS_TEST_TMPDIR/far"
+	ln -s "$BATS_TEST_TMPDIR/far" "$REPO.pleach"
+	plan <<-'Y'
+	team: 1
+	tasks: [{id: a, prompt: 'date +%N >made'}]
+	Y
+	expect 0 pleach run --headless >/dev/null
+	dir=$(expect 0 pleach path a)
+	expect 0 pleach run --headless --redo a >/dev/null
+	is HEAD "$(git -C "$dir" rev-parse --abbrev-ref HEAD)"
+	echo new >"$dir/new"
+	expect 0 pleach down >/dev/null
+	expect 0 pleach gc --yes >"$W/out"
+	has "$(cat "$W/out")" "has uncommitted changes"
+	is "far/open-p-a" "$(cd "$BATS_TEST_TMPDIR" && echo far/*)"
+}
+
+@test "gc knows what open made where the slots are in the state directory" {
+	plan <<-'Y'
+	team: 1
+	tasks: [{id: a, prompt: 'echo a >made'}]
+	Y
+	expect 0 pleach run --headless >/dev/null
+	dir=$(expect 0 pleach path a)
+	expect 0 pleach down >/dev/null
+	state=$(dirname "$(ls -d "$XDG_STATE_HOME"/pleach/*/store.db)")
+	mkdir -p "$state/open"
+	git worktree move "$dir" "$state/open/p-a"
+	has "$(expect 0 pleach gc)" "$state/open/p-a"
+	expect 0 pleach gc --yes >/dev/null
+	[[ ! -e $state/open/p-a ]]
+}
