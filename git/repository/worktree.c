@@ -205,10 +205,10 @@ int worktree_link_repair(const char *dir, const char *git_dir, struct error *err
 	return 0;
 }
 
-int worktree_lock(const struct repo *repo, struct error *err)
+static int take_lock(const struct repo *repo, const char *name, struct error *err)
 {
 	_cleanup_free_ char *dir = repo_path(repo->place.common_dir, "pleach");
-	_cleanup_free_ char *file = repo_path(dir, "worktrees.lock");
+	_cleanup_free_ char *file = repo_path(dir, name);
 	int fd;
 
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
@@ -223,6 +223,16 @@ int worktree_lock(const struct repo *repo, struct error *err)
 			return -1;
 		}
 	return fd;
+}
+
+int worktree_lock(const struct repo *repo, struct error *err)
+{
+	return take_lock(repo, "worktrees.lock", err);
+}
+
+int worktree_open_lock(const struct repo *repo, struct error *err)
+{
+	return take_lock(repo, "opening", err);
 }
 
 /* Its files first: an entry without them is known as vanished, files without an entry are not. */

@@ -40,6 +40,9 @@ int worktree_link_repair(const char *dir, const char *git_dir, struct error *err
 
 /* Takes the lock that serialises changes of worktree metadata; close the descriptor. */
 int worktree_lock(const struct repo *repo, struct error *err);
+/* Another one, for who makes worktrees for people: held until their files are there, which may take
+ * long. Taken before the one above. */
+int worktree_open_lock(const struct repo *repo, struct error *err);
 /* A further file of an entry. */
 struct worktree_file {
 	const char *name, *text;

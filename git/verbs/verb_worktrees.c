@@ -9,6 +9,7 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "opened.h"
+#include "proc.h"
 #include "slot_internal.h"
 #include "verb.h"
 
@@ -52,7 +53,8 @@ static json_t *opened(const char *dir, const char *branch, bool created)
 	                 branch ? verb_text(branch) : json_null());
 }
 
-#define OPEN_MOST 1000 /* places of one name */
+#define OPEN_MOST 1000                     /* places of one name */
+#define OPEN_HALF "pleach: is checked out" /* why one is locked until its files are there */
 
 /* The worktree that serves already: on the branch, or at `dir` on the commit. */
 static const struct worktree *find_open(const struct worktrees *list, const char *ref,
@@ -86,7 +88,7 @@ static int make_parents(const char *dir, struct error *err)
 
 static int add_open(const struct repo *repo, const char *dir, const char *head, struct error *err)
 {
-	_cleanup_free_ char *git_dir = NULL, *stale = NULL;
+	_cleanup_free_ char *git_dir = NULL, *stale = NULL, *locked = NULL;
 	const struct worktree_file mark = {OPENED_MARK, "1\n"};
 	struct git_run run = {.work_tree = dir};
 
@@ -94,12 +96,38 @@ static int add_open(const struct repo *repo, const char *dir, const char *head, 
 	    worktree_remove(repo, dir, err) < 0)
 		return -1;
 	if (make_parents(dir, err) < 0 ||
-	    worktree_add(repo, dir, head, NULL, &mark, &git_dir, err) < 0)
+	    worktree_add(repo, dir, head, OPEN_HALF, &mark, &git_dir, err) < 0)
 		return -1;
 	run.git_dir = git_dir;
 	if (git_run(repo, &run, GIT_ARGS("read-tree", "--reset", "-u", "HEAD"), err) < 0) {
 		worktree_remove(repo, dir, NULL);
 		return -1;
+	}
+	locked = repo_path(git_dir, "locked");
+	unlink(locked);
+	return 0;
+}
+
+/* What somebody left who died while he made it goes; not once git has written the index, which it
+ * does last: from then on it may be somebody's. */
+static int settle_halves(const struct repo *repo, struct error *err)
+{
+	_cleanup_worktrees_ struct worktrees list = WORKTREES_INIT;
+
+	if (worktrees_read(repo, &list, err) < 0)
+		return -1;
+	for (size_t i = 1; i < list.count; i++) {
+		const struct worktree *tree = &list.items[i];
+		_cleanup_free_ char *index = repo_path(tree->git_dir, "index");
+		_cleanup_free_ char *locked = repo_path(tree->git_dir, "locked");
+
+		if (!tree->lock_reason || strcmp(tree->lock_reason, OPEN_HALF) != 0 ||
+		    !opened_is(repo, tree) || proc_works_in(tree->dir))
+			continue;
+		if (file_exists(index))
+			unlink(locked);
+		else if (worktree_remove(repo, tree->dir, err) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -131,6 +159,7 @@ int verb_open(const json_t *request, json_t **answer, struct error *err)
 	const char *wanted = json_text(request, "dir");
 	_cleanup_free_ char *ref = NULL, *dir = wanted ? path_settle(wanted) : NULL, *place = NULL;
 	const struct worktree *tree = NULL;
+	_cleanup_close_ int lock = -1;
 	char hex[HEX_SIZE];
 
 	if (!dir || *dir != '/')
@@ -139,7 +168,9 @@ int verb_open(const json_t *request, json_t **answer, struct error *err)
 		return -1;
 	if (!branch && !verb_id(request, "commit", err))
 		return -1;
-	if (verb_open_repo(request, &repo, err) < 0 || worktrees_read(&repo, &list, err) < 0)
+	if (verb_open_repo(request, &repo, err) < 0 ||
+	    (lock = worktree_open_lock(&repo, err)) < 0 || settle_halves(&repo, err) < 0 ||
+	    worktrees_read(&repo, &list, err) < 0)
 		return -1;
 	place = open_place(&list, ref, commit, dir, &tree, err);
 	if (!place)

@@ -242,28 +242,6 @@ static void test_remove_keeps_the_content(void **state)
 	          "not below");
 }
 
-static void test_open(void **state)
-{
-	struct universe *u = *state;
-	_cleanup_free_ char *dir = xasprintf("%s/repo.pleach/open/one", u->dir);
-	json_t *answer;
-
-	free(branch(u, "one", "echo one > one"));
-	answer = ask_well(u, "open", json_pack("{s:s, s:s}", "branch", "one", "dir", dir));
-
-	assert_true(json_flag(answer, "created"));
-	json_decref(answer);
-	assert_sh("one", sh(dir, "cat one; git status --porcelain"));
-	answer = ask_well(u, "open", json_pack("{s:s, s:s}", "branch", "one", "dir", dir));
-	assert_false(json_flag(answer, "created"));
-	json_decref(answer);
-	ask_badly(u, "open", json_pack("{s:s, s:s}", "branch", "none", "dir", dir), "not_found",
-	          "no such branch");
-	answer = ask_well(u, "open", json_pack("{s:s, s:s}", "branch", "main", "dir", dir));
-	assert_string_equal(json_text(answer, "dir"), u->root);
-	json_decref(answer);
-}
-
 /* As test_git_work.c plants it: whatever git could run, in the shared configuration. */
 static void test_nothing_planted_is_run(void **state)
 {
@@ -570,7 +548,6 @@ int main(void)
 	    universe_test(test_compare),
 	    universe_test(test_diff_of_a_running_slot),
 	    universe_test(test_remove_keeps_the_content),
-	    universe_test(test_open),
 	    universe_test(test_nothing_planted_is_run),
 	    universe_test(test_worktree_commit),
 	    universe_test(test_worktree_commits_at_once),
