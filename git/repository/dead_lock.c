@@ -3,55 +3,47 @@
  * open as long as it is its own, so it is known when nobody's it is. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "mem.h"
 #include "repo.h"
 
 #define NAME "/maintenance.lock"
 
 /* By its name: what a git that we may not look into (of another group) has open is not known. */
-static bool is_git(int proc, const char *pid)
+static bool is_git(const char *pid)
 {
-	_cleanup_free_ char *path = xasprintf("%s/comm", pid);
-	_cleanup_close_ int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-	char name[3];
+	_cleanup_free_ char *file = xasprintf("/proc/%s/comm", pid), *name = file_line(file);
 
-	return fd >= 0 && read(fd, name, sizeof name) == sizeof name &&
-	       memcmp(name, "git", sizeof name) == 0;
+	return name && strncmp(name, "git", 3) == 0;
 }
 
 /* Of this repository or of another, whose objects may be anywhere: in doubt somebody's. */
-static bool has_one_open(int proc, const char *pid)
+static bool has_one_open(const char *pid)
 {
-	_cleanup_free_ char *path = xasprintf("%s/fd", pid);
-	int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_free_ char *path = xasprintf("/proc/%s/fd", pid);
+	DIR *dir = opendir(path);
 	struct dirent *entry;
 	char target[PATH_MAX];
 	bool found = false;
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return false;
-	}
-	while (!found && (entry = readdir(dir))) {
-		ssize_t n = readlinkat(fd, entry->d_name, target, sizeof target);
+	while (dir && !found && (entry = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof target);
 		size_t len = sizeof NAME - 1;
 
 		if (n < 0 && errno == EACCES) {
-			found = is_git(proc, pid);
+			found = is_git(pid);
 			break;
 		}
 		found = n >= (ssize_t)len && memcmp(target + n - len, NAME, len) == 0;
 	}
-	closedir(dir);
+	if (dir)
+		closedir(dir);
 	return found;
 }
 
@@ -64,7 +56,7 @@ static bool is_held(void)
 
 	while (!held && (entry = readdir(proc)))
 		held = strspn(entry->d_name, "0123456789") == strlen(entry->d_name) &&
-		       has_one_open(dirfd(proc), entry->d_name);
+		       has_one_open(entry->d_name);
 	if (proc)
 		closedir(proc);
 	return held;
