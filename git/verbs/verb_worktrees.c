@@ -227,48 +227,47 @@ static int empty_slot(struct slot *slot, char **kept, struct error *err)
 	return slot_move_modules(slot, attempt, &capture, true, err);
 }
 
+static int remove_there(const json_t *request, const char *dir, char **kept, struct error *err)
+{
+	_cleanup_repo_ struct repo repo = REPO_INIT;
+	_cleanup_free_ char *git_dir = NULL;
+	const char *name = strrchr(dir, '/') + 1;
+	struct slot *slot = NULL;
+	int rc;
+
+	if (verb_open_repo(request, &repo, err) < 0)
+		return -1;
+	/* Asked first: opening what is not there would make it. */
+	git_dir = worktree_git_dir(&repo, dir);
+	if (!git_dir)
+		return error_set(err, ERROR_NOT_FOUND, "%s is no worktree of this repository", dir);
+	if (json_flag(request, "idle") && opened_check_idle(&repo, dir, git_dir, err) < 0)
+		return -1;
+	if (json_flag(request, "dry"))
+		return 0;
+	if (slot_open_any(json_text(request, "root"), dir, name, json_text(request, "pinned"), NULL,
+	                  NULL, true, &slot, err) < 0)
+		return -1;
+	/* A worktree that only proofs ran in holds nobody's work (cli/prove.c). */
+	rc = json_flag(request, "scratch") && strncmp(name, "compare_", 8) == 0
+	         ? 0
+	         : empty_slot(slot, kept, err);
+	if (rc == 0)
+		rc = worktree_remove(&slot->repo, dir, err);
+	slot_close(slot);
+	return rc;
+}
+
 int verb_remove(const json_t *request, json_t **answer, struct error *err)
 {
 	const char *wanted = json_text(request, "dir");
 	_cleanup_free_ char *dir = wanted ? path_settle_parent(wanted) : NULL, *kept = NULL;
-	const char *name = dir ? strrchr(dir, '/') : NULL;
 	bool dry = json_flag(request, "dry");
-	struct slot *slot = NULL;
-	int rc;
 
-	if (!name)
+	if (!dir || !strchr(dir, '/'))
 		return error_set(err, ERROR_INVALID, "dir must be an absolute path");
-	if (!file_is_dir(dir)) {
-		rc = dry ? 0 : remove_vanished(request, dir, err);
-	} else {
-		_cleanup_repo_ struct repo repo = REPO_INIT;
-		_cleanup_free_ char *git_dir = NULL;
-
-		if (verb_open_repo(request, &repo, err) < 0)
-			return -1;
-		/* Asked first: opening what is not there would make it. */
-		git_dir = worktree_git_dir(&repo, dir);
-		if (!git_dir)
-			return error_set(err, ERROR_NOT_FOUND,
-			                 "%s is no worktree of this repository", dir);
-		if (json_flag(request, "idle") && opened_check_idle(&repo, dir, git_dir, err) < 0)
-			return -1;
-		if (dry) {
-			*answer = json_pack("{s:b, s:n}", "removed", 0, "kept");
-			return 0;
-		}
-		if (slot_open_any(json_text(request, "root"), dir, name + 1,
-		                  json_text(request, "pinned"), NULL, NULL, true, &slot, err) < 0)
-			return -1;
-		/* A worktree that only proofs ran in holds nobody's work (cli/prove.c). */
-		rc = json_flag(request, "scratch") && strncmp(name + 1, "compare_", 8) == 0
-		         ? 0
-		         : empty_slot(slot, &kept, err);
-		if (rc == 0)
-			rc = worktree_remove(&slot->repo, dir, err);
-		slot_close(slot);
-	}
-	if (rc < 0)
+	if (file_is_dir(dir) ? remove_there(request, dir, &kept, err) < 0
+	                     : !dry && remove_vanished(request, dir, err) < 0)
 		return -1;
 	*answer = json_pack("{s:b, s:s?}", "removed", !dry, "kept", kept);
 	return 0;
