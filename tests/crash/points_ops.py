@@ -347,6 +347,26 @@ class MergeElsewhere(Merge):
 
 
 @operation
+class Open(Operation):
+    """A worktree on a task's branch is made for a person."""
+    name = "open"
+    roles = ("cli", "pleach-git", "git")
+
+    def prepare(self, t):
+        t.plan(("a", MADE, {}))
+        t.pleach("run", "--headless", "--detach")
+        t.pleach("task", "wait", "a")
+
+    def act(self, t):
+        t.user("open", "a", "--", "test", "-f", "made-a")
+
+    def check(self, t):
+        status = t.pleach("open", "a", "--", "git", "status", "--porcelain")
+        check(not status, f"what open made has {status!r}")
+        check(len(t.git("worktree", "list").splitlines()) == 3, "open made more than one")
+
+
+@operation
 class Up(Operation):
     """From nothing: the repository's first command makes its id, folders, store and team."""
     name = "up"
@@ -448,6 +468,7 @@ ABOUT = {
     "pick": {"cli": 4, "serving": 56, "worker": 84, "git": 38},
     "merge": {"cli": 6, "serving": 73, "pleach-git": 136, "git": 105, "other": 2},
     "merge-into": {"cli": 6, "serving": 80, "pleach-git": 138, "git": 43, "other": 2},
+    "open": {"cli": 20, "pleach-git": 34, "git": 11},
     "up": {"cli": 5, "supervisor": 26, "serving": 174, "worker": 15, "pleach-git": 3},
     "migration": {"serving": 65, "supervisor": 12, "cli": 5},
     "down": {"cli": 5, "supervisor": 3, "serving": 87, "worker": 45, "git": 24},
