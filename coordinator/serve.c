@@ -177,10 +177,13 @@ static int hello_cli(struct request *r, struct error *err)
 		                 "PLEACH_TOKEN is not one of this repository's attempts");
 	r->conn->role = attempt ? ROLE_AGENT : ROLE_CLI;
 	r->conn->attempt = attempt;
-	request_reply(r, json_pack("{s:i, s:s, s:i, s:s, s:o, s:I}", "protocol", RPC_PROTOCOL,
-	                           "version", PLEACH_VERSION, "pid", (int)getpid(), "store",
-	                           r->c->place.id, "attempt", json_int_or_null(attempt, 0),
-	                           "supervisor", (json_int_t)r->c->supervisor));
+	/* Nothing of it is stored: it does not wait for the commit, nor behind what follows it. */
+	if (r->id)
+		rpc_peer_reply(r->conn->peer, r->id,
+		               json_pack("{s:i, s:s, s:i, s:s, s:o, s:I}", "protocol", RPC_PROTOCOL,
+		                         "version", PLEACH_VERSION, "pid", (int)getpid(), "store",
+		                         r->c->place.id, "attempt", json_int_or_null(attempt, 0),
+		                         "supervisor", (json_int_t)r->c->supervisor));
 	return 0;
 }
 

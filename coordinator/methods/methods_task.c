@@ -12,7 +12,7 @@
 #include "words.h"
 
 #define EVENTS_MAX 10000        /* of one answer */
-#define LIST_LARGE (256u << 10) /* bytes of an answer whose memory is given back */
+#define LIST_LARGE (256u << 10) /* bytes of an answer that takes its time and memory */
 #define LIST_MAX   (32u << 20)  /* bytes of one answer; one more task may go over it */
 
 static int reply_task(struct request *r, int64_t id)
@@ -39,7 +39,7 @@ static bool wanted(const json_t *task, const json_t *statuses)
 static void write_tasks(struct request *r, const int64_t *ids, struct buf *out)
 {
 	const json_t *statuses = json_sub(r->params, "status");
-	bool brief = json_flag(r->params, "brief"), first = true;
+	bool brief = json_flag(r->params, "brief");
 	size_t count = 0;
 
 	while (ids[count])
@@ -52,10 +52,10 @@ static void write_tasks(struct request *r, const int64_t *ids, struct buf *out)
 		if (!task || !wanted(task, statuses))
 			continue;
 		task_add_name_among(r->c, task, count);
-		if (!first)
-			buf_add(out, ",", 1);
-		first = false;
+		buf_add_str(out, out->data[out->len - 1] == '[' ? "" : ",");
 		jsonl_write(out, task);
+		if (out->len > LIST_LARGE) /* hello's answer goes: it is waited for only so long */
+			rpc_peer_flush(r->conn->peer);
 	}
 	buf_add_str(out, *ids ? "],\"rest\":[" : "]}");
 	for (; *ids; ids++)

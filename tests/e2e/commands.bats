@@ -60,6 +60,19 @@ done_plan() {
 	(($(expect 0 pleach --json ls | tr -cd x | wc -c) >= 68000000))
 }
 
+@test "hello is answered before what was asked with it: its answer does not wait for a long one" {
+	expect 0 pleach status >/dev/null
+	is "1 2" "$(timeout "$LIMIT" python3 -c '
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"""{"jsonrpc":"2.0","id":1,"method":"hello","params":{"protocol":1,"role":"cli"}}
+{"jsonrpc":"2.0","id":2,"method":"nosuch","params":{}}
+""")
+f = s.makefile()
+print(json.loads(f.readline())["id"], json.loads(f.readline())["id"])' "$PLEACH_RUNTIME_DIR"/*/control)"
+}
+
 @test "status, team list: shapes, and exit 0 whatever they show" {
 	done_plan
 	json=$(expect 0 pleach --json status)
