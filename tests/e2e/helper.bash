@@ -232,6 +232,7 @@ wait_event() {
 	line=$(jq -nc "first(inputs | select($1))" <&"$fd") || true
 	kill "$pid" 2>/dev/null || true
 	exec {fd}<&-
+	wait "$pid" 2>/dev/null || true # or it would be a survivor where this is a test's last word
 	[[ -n $line ]] || {
 		echo "no such event within $LIMIT s: $1" >&2
 		return 1
