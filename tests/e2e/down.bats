@@ -50,10 +50,11 @@ undo_cut() {
 	expect 0 pleach merge a >/dev/null
 	before=$(git rev-parse HEAD~)
 	: >"$W/slow"
-	pleach undo >"$W/undo" 2>&1 3>&- &
+	background pleach undo
+	undo=$BG
 	eventually hangs
 	expect 0 pleach down >/dev/null
-	run wait $!
+	finished "$undo"
 	is "" "$(survivors)"
 	rm "$W/slow"
 	expect 0 pleach status >/dev/null
