@@ -240,6 +240,14 @@ tui_plan() {
 	expect 0 pleach task wait a >/dev/null
 }
 
+# end_other NAME: a tmux server of the test's own, with what runs in it: nothing of it survives
+end_other() {
+	local pid pids
+	pids=$(tmux -L "$1" list-panes -a -F '#{pid} #{pane_pid}')
+	tmux -L "$1" kill-server
+	for pid in $pids; do process_gone "$pid"; done
+}
+
 @test "down ends the private tmux server and no other" {
 	tmux -L "other-$$" -f /dev/null new-session -d -s mine cat
 	other=$(tmux -L "other-$$" display-message -p '#{pid}')
@@ -251,7 +259,7 @@ tui_plan() {
 	is_gone "$server"
 	[[ ! -S $SOCKET ]]
 	kill -0 "$other"
-	tmux -L "other-$$" kill-server
+	end_other "other-$$"
 }
 
 @test "inside tmux: nothing of ours ends up in the user's server" {
@@ -264,5 +272,5 @@ tui_plan() {
 	expect 0 pleach run >/dev/null
 	is "[]" "$(cat "$W/tmux")"
 	is 1 "$(tmux -L "user-$$" list-panes -a | wc -l)"
-	tmux -L "user-$$" kill-server
+	end_other "user-$$"
 }
