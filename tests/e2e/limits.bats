@@ -120,6 +120,7 @@ usage_is() {
 
 @test "a plan over its budget starts nothing more and ends what runs; raised, it goes on" {
 	gate go
+	gate begun
 	used one 1 1 0.6
 	says two 5 5
 	with_budget() {
@@ -127,8 +128,8 @@ usage_is() {
 		$(agents)
 		budget: {usd: $1}
 		tasks:
-		  - {id: a, prompt: 'cat \$W/one'}
-		  - {id: b, prompt: '[ -e \$W/raised ] || { cat \$W/two; read x <\$W/go; }'}
+		  - {id: a, prompt: 'read x <\$W/begun; cat \$W/one'}
+		  - {id: b, prompt: '[ -e \$W/raised ] || { cat \$W/two; echo >\$W/begun; read x <\$W/go; }'}
 		  - {id: c, prompt: 'cat \$W/one', blocked_by: [a]}
 		  - {id: d, prompt: 'true', blocked_by: [c]}
 		Y
