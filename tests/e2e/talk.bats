@@ -251,6 +251,7 @@ bye' "$(jq -r . "$W/got")"
 		[[ $i != 2 && $i != 4 ]] || kill -KILL "$(serving_pid)"
 	done
 	wait_event '.kind == "message.delivered" and .data.id == 6' >/dev/null
+	eventually grep -q "message 6" "$W/got" # read is not yet written down
 	# The worker dies, its agent with it: what it had is not handed to the next one.
 	pid=$(team '.teammates[0].pid')
 	kill -STOP "$pid"
