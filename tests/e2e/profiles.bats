@@ -18,12 +18,16 @@ program() {
 	holds "$json" '[.agents[] | select(.path) | .name] == ["claude","codex","goose"] and .agents[0].path == "'"$W"'/bin/claude"'
 	holds "$json" 'all(.agents[]; .version == null and .error == null)'
 	is no "$([[ -e $W/codex ]] && echo yes || echo no)" # nothing was started
-	json=$(expect 0 pleach --json agents --check --timeout 2s | jq '{agents: [.agents[] | del(.profile)]}')
+	# A busy machine may need longer than the limit to start those that answer: then twice of it.
+	for limit in 2 4 8 16; do
+		json=$(expect 0 pleach --json agents --check --timeout ${limit}s | jq '{agents: [.agents[] | del(.profile)]}')
+		out=$(expect 0 pleach agents --check --timeout ${limit}s)
+		holds "$json" ".agents[1].error == \"does not answer within $limit s\" and .agents[1].version == null"
+		[[ $json$out == *"answer within"*"answer within"*"answer within"* ]] || break
+	done
 	is '9.8.7 (␛[31mCode)' "$(jq -r '.agents[0].version' <<<"$json")"
-	holds "$json" '.agents[1].error == "does not answer within 2 s" and .agents[1].version == null'
 	holds "$json" '.agents[7].error == "exit 3: no such library"'
 	is / "$(cat "$W/dir")"
-	out=$(expect 0 pleach agents --check --timeout 2s)
 	has "$out" "not installed"
 	has "$out" "9.8.7 ("
 	lacks "$out" $'\033'
