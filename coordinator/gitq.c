@@ -424,7 +424,7 @@ void gitq_cancel(struct coordinator *c, const void *context)
 		if (job->context == context && is_long(job)) {
 			job->cancelled = true;
 			if (!uv_is_closing((uv_handle_t *)&job->pause))
-				uv_timer_start(&job->pause, pause_over, 0, 0);
+				uv_close((uv_handle_t *)&job->pause, job_unpaused);
 		}
 }
 
