@@ -394,9 +394,6 @@ void finish_lost(struct coordinator *c, int64_t attempt, const char *head, bool 
 int task_change(struct coordinator *c, const struct transition *t, struct error *err);
 /* Cancels; its worker is told and, when it does not obey, killed after the grace. */
 int stop_task(struct coordinator *c, int64_t task, struct error *err);
-/* A signal to its run had stopped the task, or an alternative of it: it may start again. True: it
- * had. */
-bool stop_go_on(struct coordinator *c, const struct task_row *task);
 /* Ends an attempt without its fault: its task goes back to pending when the worker says so. */
 void stop_release(struct coordinator *c, int64_t attempt);
 /* Tells its worker to end that attempt, and kills the worker if it does not: now, or again after a

@@ -83,18 +83,3 @@ void stop_release(struct coordinator *c, int64_t attempt)
 {
 	tell(c, attempt, "released");
 }
-
-bool stop_go_on(struct coordinator *c, const struct task_row *task)
-{
-	_cleanup_free_ int64_t *alternatives = store_task_alternatives(c->store, task->id);
-	bool stopped = task->stopped;
-
-	for (size_t i = 0; alternatives[i]; i++) {
-		_cleanup_task_ struct task_row row = {0};
-
-		stopped |= store_task_get(c->store, alternatives[i], &row) && row.stopped;
-		store_task_go_on(c->store, alternatives[i]);
-	}
-	store_task_go_on(c->store, task->id);
-	return stopped;
-}

@@ -234,20 +234,20 @@ int method_task_stop(struct request *r, struct error *err)
 }
 
 /* All that keeps it, or an alternative of it, from being tried at once: that it was stopped, its
- * back-off, its service. */
+ * back-off, its service. True: something did. */
 static bool end_waits(struct coordinator *c, const struct task_row *row)
 {
 	_cleanup_free_ int64_t *alternatives = store_task_alternatives(c->store, row->id);
-	bool limited = limited_is(c, row->agent), any = limited || row->delay_ms;
+	bool limited = row->status == TASK_PENDING && limited_is(c, row->agent);
+	bool any = limited || row->stopped || row->delay_ms;
 
 	for (size_t i = 0; alternatives[i]; i++) {
 		_cleanup_task_ struct task_row other = {0};
 
-		if (store_task_get(c->store, alternatives[i], &other) &&
-		    other.status == TASK_PENDING)
-			any |= end_waits(c, &other);
+		any |= store_task_get(c->store, alternatives[i], &other) && end_waits(c, &other);
 	}
-	any |= stop_go_on(c, row);
+	if (row->stopped)
+		store_task_go_on(c->store, row->id);
 	if (row->delay_ms)
 		store_task_set_delay(c->store, row->id, 0);
 	if (limited)
