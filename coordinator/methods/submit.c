@@ -17,7 +17,6 @@ struct submission {
 	struct later *later;
 	json_t *params;
 	bool add;
-	bool adhoc;          /* it belongs to no plan: to the target's own */
 	bool asked;          /* git was, and said where the user stands */
 	char *base, *target; /* answers of git */
 	json_t *bases;       /* tasks with one of their own: REV → commit */
@@ -51,7 +50,7 @@ static int put_plan(struct coordinator *c, const struct submission *sub, const j
 	if (!name || !*name || strlen(name) > 200)
 		return error_set(err, ERROR_INVALID, "the plan has no name");
 	known = store_plan_find(c->store, name, &old);
-	if (known && submit_adhoc_check(&old, sub->asked, sub->target, err) < 0) {
+	if (known && sub->asked && submit_adhoc_check(&old, sub->target, err) < 0) {
 		plan_row_finish(&old);
 		return -1;
 	}
@@ -190,24 +189,23 @@ static int check_keys(const json_t *plan, const json_t *keys, struct error *err)
 	return 0;
 }
 
-static int64_t find_key(struct coordinator *c, const struct submission *sub, const json_t *plan,
-                        const json_t *task)
+static int64_t find_key(struct coordinator *c, const json_t *plan, const json_t *task)
 {
-	const char *key = json_text(task, "key");
+	const char *name = json_text(plan, "name"), *key = json_text(task, "key");
 
-	return sub->adhoc ? store_task_find_adhoc(c->store, key)
-	                  : store_task_find(c->store, json_text(plan, "name"), key);
+	return text_is_adhoc(name) ? store_task_find_adhoc(c->store, key)
+	                           : store_task_find(c->store, name, key);
 }
 
 /* A key made from the prompt's words may be taken: the next free number is appended. */
-static void free_key(struct coordinator *c, const struct submission *sub, const json_t *plan)
+static void free_key(struct coordinator *c, const json_t *plan)
 {
 	json_t *tasks = json_object_get(plan, "tasks");
 	json_t *task = json_array_get(tasks, 0), *alternative;
 	_cleanup_free_ char *stem = xstrndup(json_text(task, "key"), TEXT_KEY_MAX - 5);
 	size_t i;
 
-	for (int n = 2; n < KEY_TRIES && find_key(c, sub, plan, task); n++)
+	for (int n = 2; n < KEY_TRIES && find_key(c, plan, task); n++)
 		json_object_set_new(task, "key", json_sprintf("%s-%d", stem, n));
 	json_array_foreach (tasks, i, alternative) {
 		if (!i)
@@ -224,14 +222,14 @@ static int prepare_add(struct coordinator *c, const struct submission *sub, json
 {
 	const json_t *task = json_array_get(json_object_get(plan, "tasks"), 0);
 
-	if (sub->adhoc && sub->asked) {
+	if (sub->asked && strcmp(json_text(plan, "name"), TEXT_ADHOC) == 0) {
 		_cleanup_free_ char *name = submit_adhoc_plan(c->store, sub->target);
 
 		json_object_set_new(plan, "name", json_text_or_null(name));
 	}
 	if (json_flag(sub->params, "key_free"))
-		free_key(c, sub, plan);
-	if (find_key(c, sub, plan, task))
+		free_key(c, plan);
+	if (find_key(c, plan, task))
 		return error_set(err, ERROR_CONFLICT, "there is a task %s already (--key another)",
 		                 json_text(task, "key"));
 	return 0;
@@ -541,7 +539,6 @@ int method_task_add(struct request *r, struct error *err)
 	              json_sub(r->params, "agents"), "tasks", tasks, "nonce", nonce, "secrets",
 	              json_sub(r->params, "secrets"), "key_free", json_flag(r->params, "key_free")),
 	    true);
-	sub->adhoc = !name || strcmp(name, TEXT_ADHOC) == 0;
 	sub->blocker_ids = blockers;
 	if (needs_no_git(r->c, sub->params))
 		return store_at_once(r->c, sub, err);

@@ -58,10 +58,9 @@ char *submit_adhoc_plan(struct store *store, const char *target)
 	return name;
 }
 
-int submit_adhoc_check(const struct plan_row *plan, bool asked, const char *target,
-                       struct error *err)
+int submit_adhoc_check(const struct plan_row *plan, const char *target, struct error *err)
 {
-	if (!asked || !text_is_adhoc(plan->name) || is_same(plan->target, target))
+	if (!text_is_adhoc(plan->name) || is_same(plan->target, target))
 		return 0;
 	return error_set(err, ERROR_CONFLICT,
 	                 "the tasks of %s land on %s, and this would land on %s (without --plan it "

@@ -8,7 +8,6 @@
  * none); whether it is there already or not. Caller frees. */
 char *submit_adhoc_plan(struct store *store, const char *target);
 /* Such a plan keeps its target, also for who asks for it by its name. */
-int submit_adhoc_check(const struct plan_row *plan, bool asked, const char *target,
-                       struct error *err);
+int submit_adhoc_check(const struct plan_row *plan, const char *target, struct error *err);
 
 #endif

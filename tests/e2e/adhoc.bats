@@ -84,6 +84,9 @@ lands_only() {
 	git checkout -q main
 	expect 5 pleach add --plan adhoc-side --key other true
 	has "$(stderr)" "adhoc-side"
+	git checkout -q side
+	expect 5 pleach add --plan adhoc-side --key mine true
+	has "$(stderr)" "task mine already"
 	is side "$(target_of named)"
 	printf 'name: adhoc-side\nagents: {sh: {command: [true]}}\ntasks: [{id: a, prompt: x, agent: sh}]\n' >"$W/p.yaml"
 	expect 2 pleach run "$W/p.yaml"
