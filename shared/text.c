@@ -178,6 +178,11 @@ char *text_subject(const char *prompt)
 	return buf_take(&out);
 }
 
+bool text_is_same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static bool char_is_alpha(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

@@ -9,6 +9,7 @@
 #include "buf.h"
 
 bool text_is_utf8(const char *text, size_t len);
+bool text_is_same(const char *a, const char *b); /* NULL is the same as NULL */
 /* Appends `text` made safe for a terminal: control characters, escape sequences, bidi
  * controls and broken UTF-8 become visible replacements; newlines and tabs become a
  * space unless keep_lines. At most max_width columns (0: no limit), an ellipsis marks

@@ -10,16 +10,11 @@
 
 #define NAME_MAX_BYTES 56 /* a number fits behind it: 64 are a plan's name */
 
-static bool is_same(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : !a && !b;
-}
-
 /* It is there, with that target, or is not there. */
 static bool fits(struct store *store, const char *name, const char *target)
 {
 	struct plan_row row = {0};
-	bool same = !store_plan_find(store, name, &row) || is_same(row.target, target);
+	bool same = !store_plan_find(store, name, &row) || text_is_same(row.target, target);
 
 	plan_row_finish(&row);
 	return same;
@@ -60,7 +55,7 @@ char *submit_adhoc_plan(struct store *store, const char *target)
 
 int submit_adhoc_check(const struct plan_row *plan, const char *target, struct error *err)
 {
-	if (!text_is_adhoc(plan->name) || is_same(plan->target, target))
+	if (!text_is_adhoc(plan->name) || text_is_same(plan->target, target))
 		return 0;
 	return error_set(err, ERROR_CONFLICT,
 	                 "the tasks of %s land on %s, and this would land on %s (without --plan it "

@@ -18,11 +18,6 @@
 
 /* ---- what the next attempt continues ---- */
 
-static bool same(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 /* An attempt that died before its slot was ready stands where the one stood that it continues. */
 static bool go_back(struct coordinator *c, struct attempt_row *row)
 {
@@ -80,10 +75,11 @@ static bool continue_task(struct coordinator *c, const struct task_row *task,
 
 	if (!find_previous(c, task, &previous, &why) ||
 	    store_session_in_use(c->store, previous.session) ||
-	    !same(previous.agent, next->agent) || !same(previous.model, next->model))
+	    !text_is_same(previous.agent, next->agent) ||
+	    !text_is_same(previous.model, next->model))
 		return false;
 	/* Nobody asked for it, and it starts from something else by now. */
-	if (strcmp(why, "interrupted") == 0 && !same(previous.base, next->base))
+	if (strcmp(why, "interrupted") == 0 && !text_is_same(previous.base, next->base))
 		return false;
 	take(out, &previous, why);
 	return true;
@@ -96,9 +92,9 @@ static bool continue_teammate(struct coordinator *c, const struct teammate *t,
 	_cleanup_attempt_ struct attempt_row last = {0};
 
 	if (!store_attempt_get(c->store, store_attempt_newest_of(c->store, t->name), &last) ||
-	    !last.session || last.outcome == OUTCOME_NONE || !same(last.agent, next->agent) ||
-	    !same(last.model, next->model) || !same(last.slot, next->slot) ||
-	    store_session_in_use(c->store, last.session))
+	    !last.session || last.outcome == OUTCOME_NONE ||
+	    !text_is_same(last.agent, next->agent) || !text_is_same(last.model, next->model) ||
+	    !text_is_same(last.slot, next->slot) || store_session_in_use(c->store, last.session))
 		return false;
 	take(out, &last, "keep");
 	return true;
@@ -140,7 +136,8 @@ enum session_place session_place(struct coordinator *c, const struct ready_row *
 	    !find_previous(c, &task, &previous, &why))
 		return SESSION_ANYWHERE;
 	t = team_find(c, previous.teammate);
-	if (!t || t->removing || (t->agent && ready->agent && !same(t->agent, ready->agent)))
+	if (!t || t->removing ||
+	    (t->agent && ready->agent && !text_is_same(t->agent, ready->agent)))
 		return SESSION_ANYWHERE;
 	*out = t;
 	if (t->conn && t->idle && !t->paused)
@@ -237,7 +234,7 @@ static void note_session(struct coordinator *c, struct attempt_row *row, const j
 {
 	const char *session = json_text(said, "session");
 
-	if (!session || !session_is_id(session) || same(session, row->session))
+	if (!session || !session_is_id(session) || text_is_same(session, row->session))
 		return;
 	free(row->session);
 	row->session = xstrdup(session);

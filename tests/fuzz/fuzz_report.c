@@ -73,11 +73,6 @@ static struct report *read_it(const char *kind, const char *data, size_t size, u
 	return report;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static void check_usage(const json_t *usage)
 {
 	promise(json_is_null(usage) || json_is_object(usage));
@@ -102,8 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	second = shown[1].text;
 	promise(first.len == second.len &&
 	        (!first.len || memcmp(first.data, second.data, first.len) == 0));
-	promise(same_text(report_text(whole), report_text(pieces)));
-	promise(same_text(report_activity(whole), report_activity(pieces)));
+	promise(text_is_same(report_text(whole), report_text(pieces)));
+	promise(text_is_same(report_activity(whole), report_activity(pieces)));
 	if (report_text(whole))
 		promise(text_is_utf8(report_text(whole), strlen(report_text(whole))));
 	_cleanup_json_ json_t *usage = report_usage(whole), *again = report_usage(pieces);

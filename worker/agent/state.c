@@ -8,9 +8,9 @@
 #include "state.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "mem.h"
+#include "text.h"
 
 struct state {
 	struct state_view said[STATE_SOURCES];
@@ -56,11 +56,6 @@ void state_free(struct state *s)
 	free(s);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static bool same_json(const json_t *a, const json_t *b)
 {
 	return a && b ? json_equal(a, b) : a == b;
@@ -69,7 +64,7 @@ static bool same_json(const json_t *a, const json_t *b)
 static bool same(const struct state_view *v, const struct state_report *r)
 {
 	return v->state == r->state && v->request == r->request && v->until_ms == r->until_ms &&
-	       same_text(v->reason, r->reason) && same_text(v->text, r->text) &&
+	       text_is_same(v->reason, r->reason) && text_is_same(v->text, r->text) &&
 	       same_json(v->options, r->options);
 }
 
