@@ -286,12 +286,18 @@ static void add_landed(json_t *item, const struct task_row *task, const char *ta
 	json_object_set(item, "landed_head", json_object_get(detail, "head"));
 }
 
-const char *landing_step_head(const json_t *step)
+const char *landing_step_added(const json_t *step)
 {
 	const json_t *more = json_sub(step, "more");
 
-	return json_text(json_flag(more, "taken") ? more : step,
-	                 json_flag(more, "taken") ? "tip" : "head");
+	return json_flag(more, "taken") ? json_text(more, "tip") : NULL;
+}
+
+const char *landing_step_head(const json_t *step)
+{
+	const char *added = landing_step_added(step);
+
+	return added ? added : json_text(step, "head");
 }
 
 /* The branch that `pleach open` opens: of a choice that of its winner. */

@@ -56,7 +56,9 @@ void landing_kick(struct coordinator *c, const char *target);
  * branch since. New reference; NULL when the task is gone. */
 json_t *landing_item(struct coordinator *c, int64_t task, const char *target, bool squash,
                      bool asked);
-/* What lands of a step of weave: the task's head, or what a person has added to it. Borrowed. */
+/* Of a step of weave, borrowed: what a person has added to the task's head, or NULL; what lands,
+ * that or the head. */
+const char *landing_step_added(const json_t *step);
 const char *landing_step_head(const json_t *step);
 /* The rest of such a request: {"target","items","landed","sign","env"}. Takes items. */
 json_t *landing_weave_request(struct coordinator *c, const char *target, json_t *items,

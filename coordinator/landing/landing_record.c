@@ -76,10 +76,7 @@ void landing_record_landed(struct coordinator *c, const char *target, const json
 		set_landing(c, id, LANDING_LANDED,
 		            json_pack("{s:s?, s:o, s:b, s:s, s:O?, s:s*}", "commit", after, "at",
 		                      now_json(), "squash", json_flag(step, "squash"), "target",
-		                      target, "verify", verify, "head",
-		                      json_flag(json_sub(step, "more"), "taken")
-		                          ? landing_step_head(step)
-		                          : NULL));
+		                      target, "verify", verify, "head", landing_step_added(step)));
 		landing_resolved(c, id, target, after, told);
 	}
 	if (!kind || strcmp(kind, "contained") != 0) {
