@@ -417,7 +417,8 @@ bool landings_are_ready(const struct coordinator *c);
 bool landings_busy(const struct coordinator *c); /* something waits to land, or is about to */
 void landing_recover(struct coordinator *c);     /* goes on with what was queued */
 json_t *landings_json(struct coordinator *c);    /* the queue; new reference */
-/* Targets on which nothing lands for now: [{"target","message","since"}]. New reference. */
+/* Targets on which nothing lands until what the message says is over:
+ * [{"target","message","since"}]. New reference. */
 json_t *landing_holds_json(const struct coordinator *c);
 /* In a step: a task was completed; one is to run again; a plan's merge: auto looked at anew
  * (0: all plans'); down --now. */

@@ -25,7 +25,7 @@ struct landings {
 	int64_t numbers;    /* of requests */
 	char *undoing;      /* the target that is being moved back; NULL: none */
 	unsigned slots;     /* bit n: integration slot n is in use */
-	struct hold *holds; /* targets on which nothing lands for now */
+	struct hold *holds; /* targets on which nothing lands meanwhile */
 	uv_timer_t timer;   /* to try those again */
 	bool refused;       /* something was that may be looked at again */
 	bool open;          /* recovery has settled what was under way */

@@ -111,7 +111,7 @@ static void hold_open(struct terminal *t)
 	}
 }
 
-/* Reads up to `reads` times. False when there is nothing more to read for now. */
+/* Reads up to `reads` times. False: nothing more is there to be read yet. */
 static bool read_some(struct terminal *t, int reads)
 {
 	char chunk[READ_CHUNK];
