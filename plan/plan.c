@@ -102,16 +102,12 @@ static int read_all(struct plan_reader *r, char **name, json_t **tasks, json_t *
 }
 
 /* The file whose defaults a reader might expect this plan to have. New reference. */
-static json_t *left_out(const struct plan_reader *r, const struct plan_source *plan)
+static json_t *left_out(const struct plan_source *file, const struct plan_source *plan)
 {
-	const char *file, *key;
-	json_t *keys, *is;
-	json_object_foreach (r->left_out, file, keys) {
-		json_object_foreach (keys, key, is) {
-			if (!yaml_get(plan->root, key))
-				return json_string_nocheck(file);
-		}
-	}
+	static const char *const defaults[] = {"verify", "setup", "agents", "defaults"};
+	for (size_t i = 0; file->root && i < ARRAY_LEN(defaults); i++)
+		if (yaml_get(file->root, defaults[i]) && !yaml_get(plan->root, defaults[i]))
+			return json_string_nocheck(file->name);
 	return json_null();
 }
 
@@ -134,7 +130,7 @@ int plan_read(const char *file, const struct plan_context *ctx, json_t **plan, j
 	if (read_all(&r, &name, &tasks, &task_secrets))
 		return plan_tell(&r);
 	*plan = plan_json(&r, name, tasks);
-	json_object_set_new(*plan, "left_out", left_out(&r, &first));
+	json_object_set_new(*plan, "left_out", left_out(&r.left_out, &first));
 	*secrets = json_pack("{s:O,s:o,s:O}", "plan", r.env, "agents", plan_agents_secrets(&r),
 	                     "tasks", task_secrets);
 	*warnings = json_incref(r.warnings);

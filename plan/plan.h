@@ -52,8 +52,8 @@ struct plan_context {
  *   *plan      PLAN, with these fields more than docs/protocol.md has:
  *              "base_at", "target_at": "FILE:LINE:COLUMN" of base and target, for who finds
  *              that they do not exist (FILE:1:1 where the file does not name them);
- *              "left_out": FILE | null: a pleach.yaml with tasks of its own, of which this
- *              plan therefore has no defaults, though it says less itself;
+ *              "left_out": FILE | null: a pleach.yaml with tasks of its own, so that its
+ *              defaults are not this plan's, which lacks some of them;
  *              "keys": {ACTION:KEY} | null (keys.h)
  *   *secrets   {"plan":{NAME:VALUE},"agents":{NAME:{…}},"tasks":{KEY:{…}}}: what `env:` said
  *   *warnings  [TEXT], ready to print

@@ -31,14 +31,13 @@ struct plan_reader {
 	struct plan_source *at; /* the file being read: errors name it */
 	enum agent_permissions permissions;
 	struct plan_source user_agents; /* agents.yaml; doc NULL: there is none */
+	struct plan_source left_out;    /* a pleach.yaml with tasks of its own; root NULL: none */
 	json_t *agents;                 /* NAME → what plan_agents.c knows of it */
 	json_t *used;                   /* NAME → true: what tasks and teammates name */
 	json_t *fields;   /* merged defaults of task keys, as plan_fields_read gives them */
 	json_t *settings; /* name base target limits team slots keys, the nearest */
 	json_t *env;      /* of plans and configuration */
 	json_t *warnings;
-	json_t
-	    *left_out; /* {FILE:{KEY:true}}: a pleach.yaml with tasks, and what it would default */
 	json_t *default_agent; /* as plan_default_agent gave it; NULL: not asked yet */
 	char **agent_names;    /* every known name, for suggestions; NULL: to be made again */
 	struct buf mistakes;   /* those that were noted, a line each */

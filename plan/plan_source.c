@@ -39,13 +39,13 @@ void plan_reader_finish(struct plan_reader *r)
 	for (size_t i = 0; i < r->source_count; i++)
 		source_finish(&r->sources[i]);
 	source_finish(&r->user_agents);
+	source_finish(&r->left_out);
 	json_decref(r->agents);
 	json_decref(r->used);
 	json_decref(r->fields);
 	json_decref(r->settings);
 	json_decref(r->env);
 	json_decref(r->warnings);
-	json_decref(r->left_out);
 	json_decref(r->default_agent);
 	strv_free(r->agent_names);
 	buf_finish(&r->mistakes);
@@ -387,20 +387,6 @@ static int config_add(struct plan_reader *r, const char *path, const char *name)
 	return 0;
 }
 
-/* For a plan of its own a pleach.yaml with tasks is no configuration. */
-static void leave_out(struct plan_reader *r, const struct plan_source *source)
-{
-	static const char *const defaults[] = {"verify", "setup", "agents", "defaults"};
-	json_t *keys = json_object();
-	for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
-		if (yaml_get(source->root, defaults[i]))
-			json_object_set_new(keys, defaults[i], json_true());
-	json_decref(r->left_out);
-	r->left_out = json_object();
-	json_object_set_new_nocheck(r->left_out, source->name, keys);
-	source_drop_last(r);
-}
-
 int plan_sources_read_config(struct plan_reader *r, const char *plan_path, bool with_tasks)
 {
 	_cleanup_free_ char *config_dir =
@@ -427,7 +413,9 @@ int plan_sources_read_config(struct plan_reader *r, const char *plan_path, bool 
 	size_t before = r->source_count;
 	if (config_add(r, path, here ? "pleach.yaml" : path))
 		return -1;
-	if (r->source_count > before && !with_tasks && yaml_get(r->sources[before].root, "tasks"))
-		leave_out(r, &r->sources[before]);
+	if (r->source_count > before && !with_tasks && yaml_get(r->sources[before].root, "tasks")) {
+		r->left_out = r->sources[--r->source_count];
+		r->at = NULL;
+	}
 	return 0;
 }
