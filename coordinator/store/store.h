@@ -71,7 +71,7 @@ bool store_plan_is_empty(struct store *store, int64_t id);
 int64_t store_plan_put(struct store *store, const struct plan_row *row);
 json_t *store_plan_list(struct store *store); /* [{"id","name","counts"…}]; new reference */
 
-/* ---- tasks (store_task.c) ---- */
+/* ---- tasks (store_task.c, store_tasks.c) ---- */
 struct task_row {
 	int64_t id, plan, parent, chosen, attempt; /* 0: none */
 	char *plan_name;
@@ -106,8 +106,9 @@ void cleanup_task_row(struct task_row *row);
 #define _cleanup_task_ __attribute__((cleanup(cleanup_task_row)))
 
 bool store_task_get(struct store *store, int64_t id, struct task_row *out);
-int64_t store_task_find(struct store *store, const char *plan, const char *key); /* 0: none */
-/* With plan NULL: the newest plan that has the key. */
+/* With plan NULL: the newest plan that has the key; of what belongs to no plan. 0: none. */
+int64_t store_task_find(struct store *store, const char *plan, const char *key);
+int64_t store_task_find_adhoc(struct store *store, const char *key);
 /* What a person wrote: prompt and the rest. Borrowed-free: new reference
  * {"subject","prompt","metadata","spec","definition"}. */
 json_t *store_task_text(struct store *store, int64_t id);
@@ -158,7 +159,7 @@ json_t *store_task_inputs(struct store *store, int64_t id);
 int64_t *store_task_blocks(struct store *store, int64_t id);
 int64_t *store_task_alternatives(struct store *store, int64_t id);
 int64_t *store_task_ids(struct store *store, int64_t plan); /* 0: of all plans; in id order */
-/* Failed work, the newest first, without alternatives of what is decided. 0 ends it. */
+/* Failed work, the newest first, without alternatives of what is decided. */
 int64_t *store_tasks_failed(struct store *store);
 int64_t *store_tasks_that_ask(struct store *store); /* a person */
 int64_t *store_tasks_delayed(struct store *store);
@@ -168,9 +169,8 @@ int64_t *store_tasks_without_base(struct store *store, int64_t limit);
 /* The roots that keep a pending task from running: failed, cancelled or waiting for a
  * person, found along the blockers. Empty: not stuck. */
 int64_t *store_task_stuck_by(struct store *store, int64_t id);
-int64_t store_stuck_count(struct store *store, int64_t plan);        /* 0: of all plans */
-int64_t store_task_find_adhoc(struct store *store, const char *key); /* 0: none */
-bool store_key_is_shared(struct store *store, const char *key);      /* by tasks of two plans */
+int64_t store_stuck_count(struct store *store, int64_t plan);   /* 0: of all plans */
+bool store_key_is_shared(struct store *store, const char *key); /* by tasks of two plans */
 bool store_agent_has_tasks(struct store *store, const char *agent);
 /* Names for "did you mean". NULL-terminated; caller frees with strv_free. */
 char **store_task_keys(struct store *store, int64_t limit);
