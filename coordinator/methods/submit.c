@@ -5,9 +5,9 @@
 
 #include "coordinator.h"
 #include "jsonl.h"
-#include "log.h"
 #include "mem.h"
 #include "submit_adhoc.h"
+#include "submit_keys.h"
 #include "submit_tasks.h"
 #include "text.h"
 
@@ -123,72 +123,6 @@ static json_t *results_take(struct coordinator *c, struct submit *s)
 	                 "warnings", s->warnings, "seq", (json_int_t)store_event_last(c->store));
 }
 
-static void want(json_t *wanted, json_t *queue, const char *key)
-{
-	if (!key || json_object_get(wanted, key))
-		return;
-	json_object_set_new(wanted, key, json_true());
-	json_array_append_new(queue, json_string(key));
-}
-
-/* Only these keys and what they wait for; alternatives with their choice, a choice with its
- * alternatives. Each task is looked at once. */
-static json_t *closure_of(const json_t *plan, const json_t *keys)
-{
-	_cleanup_json_ json_t *wanted = json_object(), *queue = json_array();
-	_cleanup_json_ json_t *index = json_object(), *children = json_object();
-	const json_t *tasks = json_sub(plan, "tasks");
-	json_t *chosen = json_array(), *task, *item;
-	size_t i, j;
-
-	json_array_foreach (tasks, i, task) {
-		const char *key = json_text(task, "key"), *parent = json_text(task, "parent");
-
-		json_object_set(index, key ? key : "", task);
-		if (!parent || !key)
-			continue;
-		if (!json_object_get(children, parent))
-			json_object_set_new(children, parent, json_array());
-		json_array_append_new(json_object_get(children, parent), json_string(key));
-	}
-	json_array_foreach (keys, i, item)
-		want(wanted, queue, json_string_value(item));
-	for (i = 0; i < json_array_size(queue); i++) {
-		const char *key = json_string_value(json_array_get(queue, i));
-
-		task = json_object_get(index, key);
-		want(wanted, queue, json_text(task, "parent"));
-		json_array_foreach (json_sub(task, "blocked_by"), j, item)
-			want(wanted, queue, json_string_value(item));
-		json_array_foreach (json_object_get(children, key), j, item)
-			want(wanted, queue, json_string_value(item));
-	}
-	json_array_foreach (tasks, i, task) {
-		const char *key = json_text(task, "key");
-
-		if (key && json_object_get(wanted, key))
-			json_array_append(chosen, task);
-	}
-	return chosen;
-}
-
-static int check_keys(const json_t *plan, const json_t *keys, struct error *err)
-{
-	json_t *task, *key;
-	size_t i, j;
-
-	json_array_foreach (keys, i, key) {
-		bool found = false;
-
-		json_array_foreach (json_sub(plan, "tasks"), j, task)
-			found = found || json_equal(json_object_get(task, "key"), key);
-		if (!found)
-			return error_set(err, ERROR_NOT_FOUND, "the plan has no task %.80s",
-			                 json_string_value(key) ? json_string_value(key) : "?");
-	}
-	return 0;
-}
-
 static int64_t find_key(struct coordinator *c, const json_t *plan, const json_t *task)
 {
 	const char *name = json_text(plan, "name"), *key = json_text(task, "key");
@@ -286,11 +220,11 @@ static int submit_step(struct coordinator *c, void *context, struct error *err)
 		return 0;
 	if (sub->add && prepare_add(c, sub, plan, err) < 0)
 		return -1;
-	if (check_keys(plan, keys, err) < 0 ||
-	    check_keys(plan, json_object_get(sub->params, "redo"), err) < 0)
+	if (submit_keys_check(plan, keys, err) < 0 ||
+	    submit_keys_check(plan, json_object_get(sub->params, "redo"), err) < 0)
 		return -1;
 	if (json_array_size(keys))
-		json_object_set_new(plan, "tasks", closure_of(plan, keys));
+		json_object_set_new(plan, "tasks", submit_keys_closure(plan, keys));
 	if (put_plan(c, sub, plan, &s.plan_id, err) < 0)
 		return -1;
 	s.base = sub->base;
