@@ -289,6 +289,14 @@ static json_t *own_bases(const json_t *plan)
 	return revs;
 }
 
+static int refuse_base(const char *base, const char *place, struct error *err)
+{
+	return error_set(
+	    err, ERROR_INVALID,
+	    "%s%sbase: %s is no commit of this repository (a branch, a tag or a commit)",
+	    place ? place : "", place ? ": " : "", base);
+}
+
 /* The commits of those; the first answer is the plan's own base. */
 static int take_bases(struct submission *sub, const json_t *plan, const json_t *commits,
                       struct error *err)
@@ -302,62 +310,46 @@ static int take_bases(struct submission *sub, const json_t *plan, const json_t *
 			json_object_set(sub->bases, json_text(answer, "rev"),
 			                json_object_get(answer, "commit"));
 	json_array_foreach (json_sub(plan, "tasks"), i, task) {
-		const char *base = json_text(task, "base"), *place = json_text(task, "base_at");
+		const char *base = json_text(task, "base");
 
 		if (base && !json_object_get(sub->bases, base))
-			return error_set(err, ERROR_INVALID,
-			                 "%s%sbase: %s is no commit of this repository (a branch, "
-			                 "a tag or a commit)",
-			                 place ? place : "", place ? ": " : "", base);
+			return refuse_base(base, json_text(task, "base_at"), err);
 	}
 	return 0;
+}
+
+static int take_answer(struct submission *sub, const json_t *result, struct error *err)
+{
+	const json_t *plan = json_object_get(sub->params, "plan");
+	const json_t *commits = json_object_get(result, "commits");
+	const json_t *branch = json_array_get(json_object_get(result, "branches"), 0);
+	const char *base = json_text(plan, "base"), *target = json_text(plan, "target");
+	const char *place = json_text(plan, "target_at");
+
+	sub->base = xstrdup(json_text(json_array_get(commits, 0), "commit"));
+	sub->target = xstrdup(target ? target : json_text(result, "head_branch"));
+	sub->asked = true;
+	if (base && !sub->base)
+		return refuse_base(base, json_text(plan, "base_at"), err);
+	if (target && !json_text(branch, "commit"))
+		return error_set(err, ERROR_INVALID,
+		                 "%s%starget: %s is no branch of this repository",
+		                 place ? place : "", place ? ": " : "", target);
+	return take_bases(sub, plan, commits, err);
 }
 
 static void resolved(struct coordinator *c, const json_t *result, const struct error *why,
                      void *context)
 {
 	struct submission *sub = context;
-	const json_t *plan = json_object_get(sub->params, "plan");
-	const json_t *commit = json_array_get(json_object_get(result, "commits"), 0);
-	const char *base = json_text(plan, "base"), *target = json_text(plan, "target");
 	struct error err = ERROR_INIT;
 
-	if (!result) {
-		later_fail(c, sub->later, why);
-		submission_free(c, sub);
+	if (result && take_answer(sub, result, &err) == 0) {
+		store_submission(c, sub);
 		return;
 	}
-	sub->base = xstrdup(json_text(commit, "commit"));
-	sub->target = xstrdup(target ? target : json_text(result, "head_branch"));
-	sub->asked = true;
-	if (base && !sub->base) {
-
-		const char *place = json_text(plan, "base_at");
-
-		error_set(
-		    &err, ERROR_INVALID,
-		    "%s%sbase: %s is no commit of this repository (a branch, a tag or a commit)",
-		    place ? place : "", place ? ": " : "", base);
-		later_fail(c, sub->later, &err);
-		submission_free(c, sub);
-		return;
-	}
-	if (target &&
-	    !json_text(json_array_get(json_object_get(result, "branches"), 0), "commit")) {
-		const char *place = json_text(plan, "target_at");
-
-		error_set(&err, ERROR_INVALID, "%s%starget: %s is no branch of this repository",
-		          place ? place : "", place ? ": " : "", target);
-		later_fail(c, sub->later, &err);
-		submission_free(c, sub);
-		return;
-	}
-	if (take_bases(sub, plan, json_object_get(result, "commits"), &err) < 0) {
-		later_fail(c, sub->later, &err);
-		submission_free(c, sub);
-		return;
-	}
-	store_submission(c, sub);
+	later_fail(c, sub->later, result ? &err : why);
+	submission_free(c, sub);
 }
 
 static void ask_base(struct coordinator *c, struct submission *sub)
