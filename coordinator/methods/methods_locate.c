@@ -8,6 +8,19 @@
 #include "mem.h"
 #include "methods.h"
 
+/* Of a choice its winner, once there is one. */
+static void get_work(struct coordinator *c, int64_t id, struct task_row *out)
+{
+	int64_t chosen;
+
+	store_task_get(c->store, id, out);
+	chosen = out->chosen;
+	if (!chosen)
+		return;
+	task_row_finish(out);
+	store_task_get(c->store, chosen, out);
+}
+
 /* Newest first. New reference. */
 static json_t *attempts_of(struct store *store, int64_t task)
 {
@@ -38,12 +51,7 @@ int method_task_locate(struct request *r, struct error *err)
 
 	if (resolve_task(r, json_text(r->params, "task"), &id, err) < 0)
 		return -1;
-	store_task_get(r->c->store, id, &row);
-	if (row.kind == KIND_CHOICE && row.chosen) {
-		id = row.chosen;
-		task_row_finish(&row);
-		store_task_get(r->c->store, id, &row);
-	}
+	get_work(r->c, id, &row);
 	if (row.attempt)
 		store_attempt_get(r->c->store, row.attempt, &attempt);
 	running = attempt.id && attempt.outcome == OUTCOME_NONE;
@@ -97,12 +105,7 @@ static int find_attempt(struct request *r, int64_t *out, struct error *err)
 
 		if (resolve_task(r, who, &task, err) < 0)
 			return -1;
-		store_task_get(r->c->store, task, &row);
-		if (row.chosen) {
-			task = row.chosen;
-			task_row_finish(&row);
-			store_task_get(r->c->store, task, &row);
-		}
+		get_work(r->c, task, &row);
 		id = row.attempt;
 	}
 	if (!id)
