@@ -1,6 +1,5 @@
 /* pleach task wait: until every one of the tasks is terminal or stuck. A held request: no
  * polling, and a restarting coordinator is waited for. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "connect.h"
@@ -61,44 +60,48 @@ static bool all_paused(const json_t *teammates)
 }
 
 /* Neither it nor what it waits for is worked on or waits for a person. `stopped`: what is typed for
- * one of them whose run was stopped; caller frees. */
-static bool task_rests(struct cli *cli, const json_t *task, char **stopped)
+ * one of them whose run was stopped, or NULL; borrowed. */
+static bool task_rests(const json_t *task, const json_t *index, const char **stopped)
 {
-	_cleanup_json_ json_t *alone = json_pack("[O]", task), *index = NULL;
-	const char *id;
-	json_t *other;
+	_cleanup_json_ json_t *ids = json_pack("[O]", json_object_get(task, "id"));
+	json_t *id;
+	size_t i;
 
+	*stopped = NULL;
 	if (!task_is(task, "pending") || task_is_stuck(task))
 		return false;
-	index = names_index(cli, alone, false);
-	json_object_foreach (index, id, other) {
+	json_array_extend(ids, json_object_get(task, "blocked_by"));
+	json_array_extend(ids, json_object_get(task, "alternatives"));
+	json_array_foreach (ids, i, id) {
+		const json_t *other = task_indexed(index, json_integer_value(id));
 		const char *waits = json_text(json_sub(other, "waits"), "for");
 
 		if (task_is(other, "in_progress"))
 			return false;
 		if (waits && strcmp(waits, "run") == 0 && !*stopped)
-			*stopped = xstrdup(task_typed(task_is_choice(task) ? task : other));
+			*stopped = task_typed(task_is_choice(task) ? task : other);
 	}
 	return true;
 }
 
 /* Whoever waits for what nobody is going to do is told so, once, and how that changes. */
-static void tell_why_still(struct cli *cli)
+static void tell_why_still(struct cli *cli, const json_t *names)
 {
-	_cleanup_free_ char *stopped = NULL, *still = NULL;
-	_cleanup_json_ json_t *team = NULL;
+	_cleanup_json_ json_t *looked_at = json_array(), *list = NULL, *index = NULL, *team = NULL;
 	struct error ignored = ERROR_INIT; /* the question itself says it */
+	const char *still = NULL, *stopped = NULL;
 	const json_t *teammates;
+	json_t *task;
+	size_t i;
 
-	for (size_t i = 0; i < cli->options.arg_count && i < LOOKED_AT && !still; i++) {
-		_cleanup_json_ json_t *task = NULL;
-
-		if (cli_ask(cli, "task.show", names_params(cli, i, "task"), true, &task, &ignored) <
-		    0)
-			return;
-		if (task_rests(cli, task, &stopped))
-			still = xstrdup(task_typed(task));
-	}
+	for (i = 0; i < json_array_size(names) && i < LOOKED_AT; i++)
+		json_array_append(looked_at, json_array_get(names, i));
+	if (cli_list_tasks(cli, json_pack("{s:O}", "ids", looked_at), true, &list, &ignored) < 0)
+		return;
+	index = names_index(cli, json_sub(list, "tasks"), false);
+	json_array_foreach (json_sub(list, "tasks"), i, task)
+		if (!still && task_rests(task, index, &stopped))
+			still = task_typed(task);
 	if (!still || cli_ask(cli, "team.list", NULL, true, &team, &ignored) < 0)
 		return;
 	teammates = json_sub(team, "teammates");
@@ -125,7 +128,7 @@ static int wait_exec(struct cli *cli, struct error *err)
 	    names_json(cli, 0, &names, err) < 0 || cli_connect(cli, err) < 0)
 		return -1;
 	if (!cli->json && !cli->quiet)
-		tell_why_still(cli);
+		tell_why_still(cli, names);
 	if (timeout >= 0)
 		call.timeout_ms = timeout < 2000000 ? (int)(timeout * 1000) : 2000000000;
 	call.params = json_pack("{s:O, s:b}", "tasks", names, "brief", !cli->json);

@@ -64,10 +64,10 @@ int method_task_list(struct request *r, struct error *err)
 {
 	const char *plan = json_text(r->params, "plan");
 	const json_t *only = json_sub(r->params, "ids"), *statuses = json_sub(r->params, "status");
+	_cleanup_free_ int64_t *ids = NULL;
 	struct plan_row row = {0};
 	struct buf tasks = BUF_INIT;
-	json_t *status;
-	int64_t *ids;
+	json_t *status, *id;
 	size_t i;
 
 	json_array_foreach (statuses, i, status) {
@@ -83,11 +83,13 @@ int method_task_list(struct request *r, struct error *err)
 		return error_set(err, ERROR_NOT_FOUND, "there is no plan %.80s", plan);
 	ids = only ? xcalloc(json_array_size(only) + 1, sizeof *ids)
 	           : store_task_ids(r->c->store, row.id);
-	for (i = 0; i < json_array_size(only); i++)
-		ids[i] = json_integer_value(json_array_get(only, i));
-	write_tasks(r, ids, &tasks);
-	free(ids);
 	plan_row_finish(&row);
+	json_array_foreach (only, i, id) {
+		ids[i] = json_integer_value(id);
+		if (json_is_string(id) && resolve_task(r, json_string_value(id), &ids[i], err) < 0)
+			return -1;
+	}
+	write_tasks(r, ids, &tasks);
 	if (tasks.len > LIST_LARGE)
 		r->c->turn.trim = true;
 	request_reply_text(r, &tasks);
