@@ -20,6 +20,15 @@ static json_t *waiting_tasks(struct coordinator *c)
 	return tasks;
 }
 
+/* As a list of tasks has it. New reference. */
+static json_t *brief_task(struct coordinator *c, int64_t id)
+{
+	json_t *task = store_task_brief(c->store, id);
+
+	task_add_name(c, task);
+	return task;
+}
+
 /* What a person has to look at before it can land: nobody is at work to resolve it. */
 static json_t *unlanded_tasks(struct coordinator *c)
 {
@@ -28,13 +37,9 @@ static json_t *unlanded_tasks(struct coordinator *c)
 
 	for (size_t i = 0; ids[i]; i++) {
 		_cleanup_task_ struct task_row row = {0};
-		json_t *task;
 
-		if (!store_task_get(c->store, ids[i], &row) || landing_is_under_way(c, &row))
-			continue;
-		task = store_task_brief(c->store, ids[i]);
-		task_add_name_among(c, task, 1);
-		json_array_append_new(tasks, task);
+		if (store_task_get(c->store, ids[i], &row) && !landing_is_under_way(c, &row))
+			json_array_append_new(tasks, brief_task(c, ids[i]));
 	}
 	return tasks;
 }
@@ -42,20 +47,13 @@ static json_t *unlanded_tasks(struct coordinator *c)
 /* Failed and not gone on with since: the newest of them, and how many there are. */
 static json_t *failures(struct coordinator *c)
 {
-	_cleanup_free_ int64_t *ids = store_tasks_failed(c->store);
+	_cleanup_free_ int64_t *ids = store_tasks_failed(c->store, FAILURES_MAX);
 	json_t *tasks = json_array();
-	size_t count;
 
-	for (count = 0; ids[count]; count++) {
-		json_t *task;
-
-		if (count >= FAILURES_MAX)
-			continue;
-		task = store_task_brief(c->store, ids[count]);
-		task_add_name_among(c, task, 1);
-		json_array_append_new(tasks, task);
-	}
-	return json_pack("{s:o, s:I}", "tasks", tasks, "count", (json_int_t)count);
+	for (size_t i = 0; ids[i]; i++)
+		json_array_append_new(tasks, brief_task(c, ids[i]));
+	return json_pack("{s:o, s:I}", "tasks", tasks, "count",
+	                 (json_int_t)store_tasks_failed_count(c->store));
 }
 
 static int notice_step(struct coordinator *c, void *context, struct error *err)

@@ -160,7 +160,8 @@ int64_t *store_task_blocks(struct store *store, int64_t id);
 int64_t *store_task_alternatives(struct store *store, int64_t id);
 int64_t *store_task_ids(struct store *store, int64_t plan); /* 0: of all plans; in id order */
 /* Failed work, the newest first, without alternatives of what is decided. */
-int64_t *store_tasks_failed(struct store *store);
+int64_t *store_tasks_failed(struct store *store, int64_t limit);
+int64_t store_tasks_failed_count(struct store *store);
 int64_t *store_tasks_that_ask(struct store *store); /* a person */
 int64_t *store_tasks_delayed(struct store *store);
 int64_t *store_tasks_landable(struct store *store); /* completed, with a head, not landed */

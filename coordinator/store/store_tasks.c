@@ -20,15 +20,20 @@ int64_t *store_tasks_that_ask(struct store *store)
 	                "");
 }
 
-int64_t *store_tasks_failed(struct store *store)
+#define FAILED                                                                                     \
+	" FROM task WHERE kind = 0 AND status = 4 AND (parent IS NULL OR (SELECT status"           \
+	"  FROM task AS choice WHERE choice.id = task.parent) NOT IN (3, 5))"                      \
+	" AND " TASK_IS_FEW("task")
+
+int64_t *store_tasks_failed(struct store *store, int64_t limit)
 {
-	return sql_ints(store,
-	                "SELECT id FROM task WHERE " TASK_IS_FEW(
-	                    "task") " AND status = 4 AND kind = 0"
-	                            " AND (parent IS NULL OR (SELECT status FROM task AS choice"
-	                            "  WHERE choice.id = task.parent) NOT IN (3, 5))"
-	                            " ORDER BY finished_at DESC, id DESC",
-	                "");
+	return sql_ints(store, "SELECT id" FAILED " ORDER BY finished_at DESC, id DESC LIMIT ?1",
+	                "i", limit);
+}
+
+int64_t store_tasks_failed_count(struct store *store)
+{
+	return sql_int(store, 0, "SELECT count(*)" FAILED, "");
 }
 
 int64_t *store_tasks_delayed(struct store *store)
