@@ -7,6 +7,7 @@
 
 #include "jsonl.h"
 #include "mem.h"
+#include "plan_select.h"
 #include "print.h"
 #include "text.h"
 
@@ -73,55 +74,9 @@ static void add_to(json_t *lists, const char *key, json_t *item)
 	json_array_append(list, item);
 }
 
-/* {PARENT:[KEY]}. New reference. */
-static json_t *children_of(const json_t *plan)
-{
-	json_t *children = json_object(), *task;
-	size_t i;
-
-	json_array_foreach (json_sub(plan, "tasks"), i, task) {
-		if (json_text(task, "parent"))
-			add_to(children, json_text(task, "parent"), json_object_get(task, "key"));
-	}
-	return children;
-}
-
-static void want(json_t *selected, json_t *work, const char *key)
-{
-	if (!key || json_object_get(selected, key))
-		return;
-	json_object_set_new(selected, key, json_true());
-	json_array_append_new(work, json_string(key));
-}
-
-json_t *run_selected(const json_t *plan, const json_t *keys)
-{
-	_cleanup_json_ json_t *index = tasks_by_key(plan), *children = children_of(plan);
-	_cleanup_json_ json_t *work = json_array();
-	json_t *selected = json_object(), *task, *other;
-	size_t i;
-
-	json_array_foreach (keys, i, other)
-		want(selected, work, json_string_value(other));
-	if (!json_array_size(keys))
-		json_array_foreach (json_sub(plan, "tasks"), i, task)
-			want(selected, work, json_text(task, "key"));
-	for (size_t at = 0; at < json_array_size(work); at++) {
-		const char *key = json_string_value(json_array_get(work, at));
-
-		task = json_object_get(index, key);
-		want(selected, work, json_text(task, "parent"));
-		json_array_foreach (json_sub(task, "blocked_by"), i, other)
-			want(selected, work, json_string_value(other));
-		json_array_foreach (json_object_get(children, key), i, other)
-			want(selected, work, json_string_value(other));
-	}
-	return selected;
-}
-
 json_t *run_used_agents(const json_t *plan, const json_t *keys)
 {
-	_cleanup_json_ json_t *selected = run_selected(plan, keys);
+	_cleanup_json_ json_t *selected = plan_select(plan, keys);
 	const char *resolver = json_text(json_sub(plan, "landing"), "resolve");
 	json_t *used = json_object(), *item;
 	size_t i;
@@ -169,7 +124,7 @@ static void count_edges(const json_t *plan, const json_t *selected, json_t *wait
 
 json_t *run_order(const json_t *plan, const json_t *keys)
 {
-	_cleanup_json_ json_t *selected = run_selected(plan, keys), *waits = json_object();
+	_cleanup_json_ json_t *selected = plan_select(plan, keys), *waits = json_object();
 	_cleanup_json_ json_t *waiters = json_object();
 	json_t *order = json_array(), *count, *other;
 	const char *name;
@@ -193,7 +148,7 @@ json_t *run_order(const json_t *plan, const json_t *keys)
 
 long run_default_size(const json_t *plan, const json_t *keys)
 {
-	_cleanup_json_ json_t *selected = run_selected(plan, keys), *index = tasks_by_key(plan);
+	_cleanup_json_ json_t *selected = plan_select(plan, keys), *index = tasks_by_key(plan);
 	long ready = 0;
 	json_t *task;
 	size_t i;

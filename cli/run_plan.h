@@ -8,8 +8,6 @@
 bool run_is_plan_file(const char *argument);
 /* NOT_FOUND with the nearest key when the plan has no such task. */
 int run_check_keys(const json_t *plan, const json_t *keys, struct error *err);
-/* {KEY:true}: these keys (none: all), what they wait for, and whole choices. New reference. */
-json_t *run_selected(const json_t *plan, const json_t *keys);
 /* {AGENT:true} of the selected tasks and of the team. New reference. */
 json_t *run_used_agents(const json_t *plan, const json_t *keys);
 /* [KEY] of the selected tasks, every one behind what it waits for. New reference. */

@@ -8,8 +8,7 @@
 
 /* NOT_FOUND: one that the plan does not have. */
 int submit_keys_check(const json_t *plan, const json_t *keys, struct error *err);
-/* The tasks of these keys and what they wait for; alternatives with their choice, a choice with its
- * alternatives. New reference. */
+/* The tasks that plan_select selects. New reference. */
 json_t *submit_keys_closure(const json_t *plan, const json_t *keys);
 
 #endif
