@@ -40,12 +40,13 @@ static json_t *landing_json(const struct task_row *task)
 	json_t *paths = json_object_get(detail, "paths");
 
 	return json_pack(
-	    "{s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?}", "state",
+	    "{s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?}", "state",
 	    landing_state_word(task->landing), "commit", json_object_get(detail, "commit"), "at",
 	    json_object_get(detail, "at"), "paths", paths, "with", json_object_get(detail, "with"),
 	    "target", json_object_get(detail, "target"), "resolve",
 	    json_object_get(detail, "resolve"), "message", json_object_get(detail, "message"),
-	    "verify", json_object_get(detail, "verify"), "after", json_object_get(detail, "after"));
+	    "verify", json_object_get(detail, "verify"), "after", json_object_get(detail, "after"),
+	    "head", json_object_get(detail, "head"));
 }
 
 static json_t *error_json(const struct task_row *task)

@@ -38,11 +38,12 @@ amend() {
 		: >"$W/proofs"
 		json=$(expect 0 pleach --json merge $flag b)
 		holds "$json" '.landed[0] | .key == "b" and .more.commits == 1 and .more.taken'
-		is "$(git rev-parse "pleach/p$flag/b")" "$(jq -r '.landed[0].more.tip' <<<"$json")"
+		tip=$(git rev-parse "pleach/p$flag/b")
+		is "$tip" "$(jq -r '.landed[0].more.tip' <<<"$json")"
 		is "$(task b .head)" "$(jq -r '.landed[0].head' <<<"$json")"
 		is resolved "$(cat f)"
 		is . "$(cat "$W/proofs")"
-		holds "$(pleach --json task show b)" '.landing.state == "landed" and .head != .landing.head'
+		is "landed $tip" "$(task b '"\(.landing.state) \(.landing.head)"')"
 		has "$(expect 0 pleach merge b)" "already in main since"
 		# What was built on the old result is merged onto the resolved one: only its own line clashes.
 		expect 1 pleach merge $flag c >/dev/null
