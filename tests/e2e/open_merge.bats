@@ -143,11 +143,7 @@ amend() {
 @test "of a choice it is the winner's branch" {
 	plan <<-'Y'
 	target: main
-	tasks:
-	  - id: speed
-	    choose: best
-	    prompt: 'true'
-	    alternatives: [{prompt: 'echo 1 >one'}, {prompt: 'seq 9 >two'}]
+	tasks: [{id: speed, choose: first, prompt: 'echo 1 >one', alternatives: 2}]
 	Y
 	expect 0 pleach run --headless >/dev/null
 	amend speed 'echo more >one'
