@@ -18,15 +18,17 @@ static const struct option open_options[] = {
     {.name = "kept", .value = "REF", .help = "what an attempt of it left, as `task show` names it"},
     {0}};
 
-/* A worktree at a commit, without a branch. */
-static int open_commit(struct cli *cli, const char *commit, char **dir, struct error *err)
+/* A worktree on a branch, or (NULL) at a commit without one. */
+static int open_at(struct cli *cli, const char *branch, const char *commit, char **dir,
+                   struct error *err)
 {
-	_cleanup_free_ char *name = xasprintf("kept-%.12s", commit);
+	_cleanup_free_ char *name = branch ? xstrdup(branch) : xasprintf("kept-%.12s", commit);
 	_cleanup_free_ char *wanted = place_open_dir(&cli->place, name);
+	json_t *request =
+	    json_pack("{s:s?, s:s?, s:s}", "branch", branch, "commit", commit, "dir", wanted);
 	_cleanup_json_ json_t *opened = NULL;
 
-	if (cli_git(cli, "open", json_pack("{s:s, s:s}", "commit", commit, "dir", wanted), &opened,
-	            err) < 0)
+	if (cli_git(cli, "open", request, &opened, err) < 0)
 		return -1;
 	if (!json_text(opened, "dir"))
 		return error_set(err, ERROR_EXTERNAL, "%s: pleach-git told no directory",
@@ -50,13 +52,12 @@ static int open_kept(struct cli *cli, const json_t *found, char **dir, struct er
 		                 cli->command->name, json_text(found, "key"), name);
 	if (!commit)
 		return 0;
-	return open_commit(cli, commit, dir, err) < 0 ? -1 : 1;
+	return open_at(cli, NULL, commit, dir, err) < 0 ? -1 : 1;
 }
 
 static int find_worktree(struct cli *cli, char **dir, struct error *err)
 {
-	_cleanup_json_ json_t *found = NULL, *opened = NULL;
-	_cleanup_free_ char *wanted = NULL;
+	_cleanup_json_ json_t *found = NULL;
 	const char *branch, *head, *key, *alternative;
 	struct error why = ERROR_INIT;
 	int rc;
@@ -85,22 +86,14 @@ static int find_worktree(struct cli *cli, char **dir, struct error *err)
 	if (!head && !json_text(found, "base"))
 		return error_set(err, ERROR_NOT_FOUND, "%s: %s has no branch yet",
 		                 cli->command->name, key ? key : "it");
-	wanted = place_open_dir(&cli->place, branch);
-	if (cli_git(cli, "open",
-	            json_pack("{s:s, s:s?, s:s}", "branch", branch, "commit", head, "dir", wanted),
-	            &opened, &why) == 0 &&
-	    json_text(opened, "dir")) {
-		*dir = xstrdup(json_text(opened, "dir"));
+	if (open_at(cli, branch, NULL, dir, &why) == 0)
 		return 0;
-	}
 	/* The branch has gone: what its newest attempt left. */
 	rc = why.code == ERROR_NOT_FOUND ? open_kept(cli, found, dir, err) : 0;
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
-	if (why.code != ERROR_NONE)
-		return error_set(err, why.code, "%s", why.text);
-	return error_set(err, ERROR_EXTERNAL, "%s: pleach-git told no directory",
-	                 cli->command->name);
+	*err = why;
+	return -1;
 }
 
 static int path_exec(struct cli *cli, struct error *err)
