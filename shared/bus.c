@@ -44,8 +44,7 @@ struct bus_pub {
 	nng_socket socket;
 	nng_listener listener;
 	char *url;
-	atomic_int
-	    here; /* pipes that finished the handshake and did not end, counted by nng's threads */
+	atomic_int here; /* pipes after the handshake, counted by nng's threads */
 };
 
 struct bus_sub {
@@ -58,7 +57,7 @@ static int bus_error(struct error *err, const char *what, const char *url, int r
 	return error_set(err, ERROR_EXTERNAL, "bus: %s %s: %s", what, url, nng_strerror(rc));
 }
 
-static void bus_greeted(nng_pipe pipe, nng_pipe_ev event, void *context)
+static void count_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
 {
 	struct bus_pub *pub = context;
 
@@ -93,8 +92,8 @@ int bus_pub_open(const char *url, struct bus_pub **out, struct error *err)
 	pub->url = xstrdup(url);
 	if (rc == 0) {
 		nng_socket_set_int(pub->socket, NNG_OPT_SENDBUF, QUEUE_MAX);
-		nng_pipe_notify(pub->socket, NNG_PIPE_EV_ADD_POST, bus_greeted, pub);
-		nng_pipe_notify(pub->socket, NNG_PIPE_EV_REM_POST, bus_greeted, pub);
+		nng_pipe_notify(pub->socket, NNG_PIPE_EV_ADD_POST, count_pipe, pub);
+		nng_pipe_notify(pub->socket, NNG_PIPE_EV_REM_POST, count_pipe, pub);
 		rc = bus_listen(pub);
 	}
 	if (rc != 0) {
