@@ -13,11 +13,11 @@ int cli_place(struct cli *cli, struct error *err);
 int cli_connect(struct cli *cli, struct error *err);
 /* Connects to one that runs: 1, or 0 when none does, or -1. */
 int cli_connect_running(struct cli *cli, struct error *err);
-/* Connects where needed, asks, waits for the reply. `params` is taken (NULL: none). `again`:
- * may be asked again when the coordinator restarts meanwhile. */
 /* What a plan (or task.add) does not say of base and target, said for somebody who stands in a
  * linked worktree of their own (here.c). */
 void cli_stand_here(const struct cli *cli, json_t *plan);
+/* Connects where needed, asks, waits for the reply. `params` is taken (NULL: none). `again`:
+ * may be asked again when the coordinator restarts meanwhile. */
 int cli_ask(struct cli *cli, const char *method, json_t *params, bool again, json_t **result,
             struct error *err);
 /* task.list, in as many answers as it takes; `params` is taken. brief: tasks without prompt and

@@ -17,8 +17,8 @@ struct outcome {
 /* `tasks`: array of Task. */
 void outcome_count(const json_t *tasks, struct outcome *out);
 /* As outcome_count, but a choice counts only while a person must decide it: its alternatives
- * stand for it; and what waits for a person only is blocked, not stuck (`index`: in
- * which those are looked up). For screens. */
+ * stand for it; and what waits for a person only is blocked, not stuck (`index`: in which those
+ * are looked up). For screens. */
 void outcome_count_work(const json_t *tasks, const json_t *index, struct outcome *out);
 
 /* 0, 1 (something failed, was cancelled or is stuck) or 3 (a person can free it; wins).
