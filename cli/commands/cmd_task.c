@@ -141,6 +141,17 @@ static void print_others(const struct cli *cli, const char *name, const json_t *
 	print_field(cli, name, out.data);
 }
 
+static void print_attempts(const struct cli *cli, const json_t *ids)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	json_t *id;
+	size_t i;
+
+	json_array_foreach (ids, i, id)
+		buf_printf(&out, "%s%lld", i ? ", " : "", (long long)json_integer_value(id));
+	print_field(cli, "attempts", out.data);
+}
+
 static void print_texts(const struct cli *cli, const char *name, const json_t *texts)
 {
 	json_t *text;
@@ -231,6 +242,7 @@ static void print_task_fields(const struct cli *cli, const json_t *task, const j
 	print_field(cli, "changes", changes);
 	print_field(cli, "time", time);
 	print_used(cli, task);
+	print_attempts(cli, json_sub(task, "attempt_ids"));
 	print_session(cli, task);
 	if (verify) {
 		_cleanup_free_ char *proof =
@@ -255,22 +267,25 @@ static void print_task(struct cli *cli, const json_t *task, const json_t *index)
 	print_block(cli, "output", json_text(task, "output"));
 }
 
-/* The refs below which work of its attempts is kept, those that were lost included. Without a
- * repository the rest is shown all the same. */
-static void add_kept_refs(struct cli *cli, json_t *task)
+/* Its attempts, and the refs below which their work is kept, those that were lost included. Without
+ * a repository the rest is shown all the same. */
+static void add_attempts(struct cli *cli, json_t *task)
 {
 	_cleanup_json_ json_t *located = NULL, *list = NULL;
 	_cleanup_free_ char *id = xasprintf("%lld", (long long)json_int(task, "id", 0));
-	json_t *names = json_array(), *ref;
+	json_t *ids = json_array(), *names = json_array(), *item;
 	struct error ignored = ERROR_INIT;
 	size_t i;
 
 	if (cli_ask(cli, "task.locate", json_pack("{s:s}", "task", id), true, &located, &ignored) ==
 	        0 &&
 	    kept_of_task(cli, located, &list, &ignored) == 0) {
-		json_array_foreach (list, i, ref)
-			json_array_append(names, json_object_get(ref, "ref"));
+		json_array_foreach (list, i, item)
+			json_array_append(names, json_object_get(item, "ref"));
 	}
+	json_array_foreach (json_sub(located, "attempts"), i, item) /* the newest first */
+		json_array_insert(ids, 0, item);
+	json_object_set_new(task, "attempt_ids", ids);
 	json_object_set_new(task, "kept_refs", names);
 }
 
@@ -284,7 +299,7 @@ static int show_exec(struct cli *cli, struct error *err)
 	for (i = 0; i < n; i++) {
 		if (cli_ask(cli, "task.show", names_params(cli, i, "task"), true, &task, err) < 0)
 			return -1;
-		add_kept_refs(cli, task);
+		add_attempts(cli, task);
 		json_array_append_new(tasks, task);
 	}
 	if (cli->json && n == 1)

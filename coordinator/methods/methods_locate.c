@@ -21,7 +21,7 @@ static void get_work(struct coordinator *c, int64_t id, struct task_row *out)
 	store_task_get(c->store, chosen, out);
 }
 
-/* Newest first. New reference. */
+/* The newest first. New reference. */
 static json_t *attempts_of(struct store *store, int64_t task)
 {
 	json_t *list = json_array();
@@ -68,49 +68,50 @@ int method_task_locate(struct request *r, struct error *err)
 	return 0;
 }
 
-/* An attempt that was named has to be one of WHO's. */
-static int check_attempt(struct request *r, const char *who, const struct teammate *t, int64_t id,
-                         int64_t *out, struct error *err)
+/* The attempt of that number where it is the teammate's. 0: it is not. */
+static int64_t attempt_of_teammate(struct store *store, const char *name, int64_t n)
 {
-	_cleanup_attempt_ struct attempt_row attempt = {0};
-	int64_t task = 0;
-	bool mine;
+	_cleanup_attempt_ struct attempt_row row = {0};
 
-	if (!t && resolve_task(r, who, &task, err) < 0)
-		return -1;
-	mine = store_attempt_get(r->c->store, id, &attempt) &&
-	       (t ? strcmp(attempt.teammate, t->name) == 0 : attempt.task == task);
-	if (!mine)
-		return error_set(err, ERROR_NOT_FOUND,
-		                 "%s has no attempt %lld (pleach events names them)", who,
-		                 (long long)id);
-	*out = id;
-	return 0;
+	return store_attempt_get(store, n, &row) && strcmp(row.teammate, name) == 0 ? n : 0;
+}
+
+/* The attempt of that number where it is the task's, else the nth of the task's. 0: neither. */
+static int64_t attempt_of_task(struct store *store, int64_t task, int64_t n)
+{
+	_cleanup_json_ json_t *ids = attempts_of(store, task);
+	_cleanup_attempt_ struct attempt_row row = {0};
+
+	if (store_attempt_get(store, n, &row) && row.task == task)
+		return n;
+	return json_integer_value(json_array_get(ids, json_array_size(ids) - (size_t)n));
 }
 
 /* WHO → the attempt whose log is meant: a teammate's newest, a task's, or the one named. */
 static int find_attempt(struct request *r, int64_t *out, struct error *err)
 {
 	const char *who = json_text(r->params, "who");
-	struct teammate *t = who ? team_find(r->c, who) : NULL;
+	const struct teammate *t = who ? team_find(r->c, who) : NULL;
+	int64_t n = json_int(r->params, "attempt", 0), id = n;
+	struct store *store = r->c->store;
 	_cleanup_task_ struct task_row row = {0};
-	int64_t id = json_int(r->params, "attempt", 0);
 
-	if (id && who)
-		return check_attempt(r, who, t, id, out, err);
-	if (!id && t)
-		id = store_attempt_newest_of(r->c->store, t->name);
-	if (!id && !t) {
-		int64_t task;
-
-		if (resolve_task(r, who, &task, err) < 0)
+	if (t) {
+		id = n ? attempt_of_teammate(store, t->name, n)
+		       : store_attempt_newest_of(store, t->name);
+	} else if (who || !n) {
+		if (resolve_task(r, who, &id, err) < 0)
 			return -1;
-		get_work(r->c, task, &row);
-		id = row.attempt;
+		get_work(r->c, id, &row);
+		id = n ? attempt_of_task(store, row.id, n) : row.attempt;
 	}
+	if (!id && n)
+		return error_set(err, ERROR_NOT_FOUND,
+		                 "%s has no attempt %lld (pleach task show names those of a task)",
+		                 who, (long long)n);
 	if (!id)
 		return error_set(err, ERROR_NOT_FOUND, "%s has not run yet: there is no output",
-		                 row.key ? row.key : (who ? who : "it"));
+		                 row.key ? row.key : who);
 	*out = id;
 	return 0;
 }

@@ -331,7 +331,6 @@ int method_task_answer(struct request *r, struct error *err)
 	store_task_get(r->c->store, t.task, &row);
 	if (row.kind == KIND_CHOICE) {
 		int64_t alternative = 0;
-
 		_cleanup_task_ struct task_row chosen = {0};
 
 		if (resolve_task_text(r->c, text, &alternative, err) < 0)

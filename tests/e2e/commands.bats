@@ -257,6 +257,35 @@ print(json.loads(f.readline())["id"], json.loads(f.readline())["id"])' "$PLEACH_
 	holds "$(pleach --json task show after)" '.blocked_by + .stuck_by | all(type == "number")'
 }
 
+@test "logs --attempt: one of the task's by its number, as task show names it, or else the nth of them" {
+	plan <<-'Y'
+	team: 1
+	tasks:
+	  - {id: first, prompt: 'true'}
+	  - {id: second, prompt: 'true', blocked_by: [first]}
+	  - {id: a, prompt: 'echo said-by-$PLEACH_ATTEMPT; test -e "$W/mended"', blocked_by: [second]}
+	  - {id: ch, choose: first, verify: 'true', prompt: 'echo chosen', alternatives: 2, blocked_by: [a], when: settled}
+	Y
+	expect 1 pleach run --headless a >/dev/null
+	: >"$W/mended"
+	expect 0 pleach run --headless --retry a >/dev/null
+	is "[3,4]" "$(task a .attempt_ids)"
+	grep -qx 'attempts *3, 4' <<<"$(pleach task show a)"
+	has "$(expect 0 pleach logs a --attempt 3)" said-by-3
+	has "$(expect 0 pleach logs a --attempt 4)" said-by-4
+	has "$(expect 0 pleach logs a --attempt 1)" said-by-3
+	has "$(expect 0 pleach logs a --attempt 2)" said-by-4
+	holds "$(pleach --json logs a --attempt 2)" '.attempt == 4 and .key == "a"'
+	expect 4 pleach logs a --attempt 5
+	has "$(stderr)" "a has no attempt 5 (pleach task show names those of a task)"
+	holds "$(pleach --json logs --attempt 1)" '.attempt == 1 and .key == "first"'
+	teammate=$(pleach --json logs a | jq -r .teammate)
+	holds "$(pleach --json logs "$teammate" --attempt 1)" '.key == "first"'
+	expect 4 pleach logs "$teammate" --attempt 9 >/dev/null
+	expect 0 pleach run --headless >/dev/null
+	has "$(expect 0 pleach logs ch --attempt 1)" chosen
+}
+
 @test "logs: the agent's output, of an attempt, of verify, of the coordinator; -f until the end" {
 	done_plan
 	has "$(expect 0 pleach logs a)" said-by-a
