@@ -176,25 +176,36 @@ static int check_surroundings(struct run_job *job, struct error *err)
 	return team_check_agents(job->cli, json_sub(job->plan, "agents"), used, job->secrets, err);
 }
 
+/* Tasks that the plan no longer has, and what becomes of them. */
+static void tell_removed(const struct run_job *job)
+{
+	const json_t *removed = json_sub(job->submitted, "removed");
+	size_t ended = json_array_size(json_sub(job->submitted, "ended"));
+	size_t n = json_array_size(removed);
+	_cleanup_free_ char *first = NULL;
+	const char *fate;
+
+	if (!n)
+		return;
+	if (ended == n)
+		fate = n == 1 ? "kept, for it has ended" : "kept, for they have ended";
+	else if (options_flag(&job->cli->options, "prune"))
+		fate = ended ? "cancelled, but for what had ended" : "cancelled";
+	else
+		fate = ended ? "kept (--prune cancels what has not ended)"
+		             : "kept (--prune cancels them)";
+	first = text_safe(json_string_value(json_array_get(removed, 0)), 80);
+	report_note(job->cli, "%zu task%s no longer in the plan: %s%s: %s", n,
+	            n == 1 ? " is" : "s are", first, n > 1 ? " …" : "", fate);
+}
+
 static int submit(struct run_job *job, struct error *err)
 {
-	const json_t *removed;
-
 	if (cli_ask(job->cli, "plan.submit", submit_params(job, false), true, &job->submitted,
 	            err) < 0)
 		return -1;
 	report_warnings(job->cli, json_sub(job->submitted, "warnings"));
-	removed = json_sub(job->submitted, "removed");
-	if (json_array_size(removed)) {
-		_cleanup_free_ char *first =
-		    text_safe(json_string_value(json_array_get(removed, 0)), 80);
-		report_note(
-		    job->cli, "%zu task%s no longer in the plan: %s%s%s", json_array_size(removed),
-		    json_array_size(removed) == 1 ? " is" : "s are", first,
-		    json_array_size(removed) > 1 ? " …" : "",
-		    options_flag(&job->cli->options, "prune") ? ": cancelled"
-		                                              : ": kept (--prune cancels them)");
-	}
+	tell_removed(job);
 	return 0;
 }
 

@@ -108,6 +108,7 @@ static void results_init(struct submit *s)
 	s->kept = json_array();
 	s->retried = json_array();
 	s->removed = json_array();
+	s->ended = json_array();
 	s->warnings = json_array();
 }
 
@@ -117,10 +118,11 @@ static json_t *results_take(struct coordinator *c, struct submit *s)
 
 	free(s->ids);
 	submit_graph_finish(&s->graph);
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "plan",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "plan",
 	                 json_text(s->plan, "name"), "ids", ids, "created", s->created, "updated",
-	                 s->updated, "kept", s->kept, "removed", s->removed, "retried", s->retried,
-	                 "warnings", s->warnings, "seq", (json_int_t)store_event_last(c->store));
+	                 s->updated, "kept", s->kept, "removed", s->removed, "ended", s->ended,
+	                 "retried", s->retried, "warnings", s->warnings, "seq",
+	                 (json_int_t)store_event_last(c->store));
 }
 
 static int64_t find_key(struct coordinator *c, const json_t *plan, const json_t *task)

@@ -371,8 +371,9 @@ static int handle_removed(struct submit *s, struct error *err)
 		if (row.parent && was_added_later(s, row.id))
 			continue;
 		json_array_append_new(s->removed, json_string(row.key));
-		if (json_flag(s->params, "prune") && !task_status_is_terminal(row.status) &&
-		    stop_task(s->c, row.id, err) < 0)
+		if (task_status_is_terminal(row.status))
+			json_array_append_new(s->ended, json_string(row.key));
+		else if (json_flag(s->params, "prune") && stop_task(s->c, row.id, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -19,7 +19,8 @@ struct submit {
 	struct submit_graph graph;
 	int64_t *ids; /* results: of each task, in the order of the plan; 0: not yet */
 	int64_t first_created, last_created; /* nobody else makes tasks in between */
-	json_t *created, *updated, *kept, *retried, *removed, *warnings;
+	json_t *created, *updated, *kept, *retried, *warnings;
+	json_t *removed, *ended; /* not in the plan any more; of these, what had ended */
 };
 
 /* In a step. Errors: INVALID, CONFLICT (a changed task is running), NOT_FOUND. */

@@ -392,10 +392,16 @@ load helper
 	  - {id: a, prompt: 'true'}
 	Y
 	out=$(pleach run --headless 2>&1) || true
-	has "$out" c
+	has "$out" "2 tasks are no longer in the plan: b …: kept (--prune cancels what has not ended)"
 	is pending "$(task c .status)"
-	pleach run --headless --prune >/dev/null || true
-	is cancelled "$(task c .status)"
+	expect 0 pleach run --headless --prune >/dev/null
+	has "$(stderr)" "2 tasks are no longer in the plan: b …: cancelled, but for what had ended"
+	is "failed cancelled" "$(task b .status) $(task c .status)"
+	# What is cancelled is not told again, and of what has ended nothing is called cancelled.
+	for flag in --prune ""; do
+		expect 0 pleach run --headless $flag >/dev/null
+		has "$(stderr)" "1 task is no longer in the plan: b: kept, for it has ended"
+	done
 }
 
 @test "down --now does not call pending what was cancelled" {
