@@ -16,6 +16,9 @@ int cli_connect_running(struct cli *cli, struct error *err);
 /* What a plan (or task.add) does not say of base and target, said for somebody who stands in a
  * linked worktree of their own (here.c). */
 void cli_stand_here(const struct cli *cli, json_t *plan);
+/* The task, PLAN/KEY, whose branch is checked out in the linked worktree where the user stands: a
+ * slot, or what `open` made. Caller frees; NULL: none. */
+char *cli_task_here(struct cli *cli);
 /* Connects where needed, asks, waits for the reply. `params` is taken (NULL: none). `again`:
  * may be asked again when the coordinator restarts meanwhile. */
 int cli_ask(struct cli *cli, const char *method, json_t *params, bool again, json_t **result,

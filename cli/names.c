@@ -11,10 +11,14 @@
 #include "task_view.h"
 #include "text.h"
 
-int names_json(const struct cli *cli, size_t from, json_t **out, struct error *err)
+int names_json(struct cli *cli, size_t from, json_t **out, struct error *err)
 {
+	bool given = from < cli->options.arg_count;
+	_cleanup_free_ char *here = given ? NULL : cli_task_here(cli);
 	_cleanup_json_ json_t *list = json_array();
 
+	if (here || (cli->in_slot && !given)) /* null: the caller's own */
+		json_array_append_new(list, json_text_or_null(here));
 	for (size_t i = from; i < cli->options.arg_count; i++)
 		if (json_array_append_new(list, json_string(cli->options.args[i])) < 0) {
 			_cleanup_free_ char *shown = text_safe(cli->options.args[i], 40);
@@ -35,6 +39,16 @@ json_t *names_params(const struct cli *cli, size_t at, const char *field)
 
 		json_object_set_new(params, field, json_string(safe));
 	}
+	return params;
+}
+
+json_t *names_task(struct cli *cli, size_t at, const char *field)
+{
+	_cleanup_free_ char *here = at < cli->options.arg_count ? NULL : cli_task_here(cli);
+	json_t *params = names_params(cli, at, field);
+
+	if (here)
+		json_object_set_new(params, field, json_text_or_null(here));
 	return params;
 }
 

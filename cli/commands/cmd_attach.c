@@ -153,7 +153,7 @@ int attach_task(struct cli *cli, json_int_t id, struct error *err)
 /* The agent's own session of an attempt that has ended goes on, before our eyes. */
 static int attach_again(struct cli *cli, struct error *err)
 {
-	json_t *params = names_params(cli, 0, "task");
+	json_t *params = names_task(cli, 0, "task");
 	_cleanup_free_ char *tmux = proc_find_program("tmux", NULL);
 	const struct team_start start = {.size = 1, .headless = !tmux};
 	_cleanup_json_ json_t *task = NULL, *team = NULL;
@@ -167,7 +167,7 @@ static int attach_again(struct cli *cli, struct error *err)
 
 static int attach_exec(struct cli *cli, struct error *err)
 {
-	json_t *params = names_params(cli, 0, "who");
+	json_t *params = names_task(cli, 0, "who");
 	_cleanup_json_ json_t *view = NULL;
 
 	if (options_flag(&cli->options, "resume")) {

@@ -107,14 +107,16 @@ static int compare_names(struct cli *cli, json_t **out, bool *branches, struct e
 	struct error why = ERROR_INIT;
 
 	*branches = options_text(&cli->options, "verify") || options_text(&cli->options, "base");
-	if (*branches)
+	if (*branches && cli->options.arg_count)
 		return compare_branches(cli, out, err);
-	if (names_json(cli, 0, &names, err) < 0)
+	if (!*branches && names_json(cli, 0, &names, err) < 0)
 		return -1;
+	if (!json_array_size(names))
+		return error_set(err, ERROR_INVALID, "compare: which tasks? (or --plan PLAN)");
 	if (cli_ask(cli, "task.compare", json_pack("{s:O}", "tasks", names), true, out, &why) == 0)
 		return 0;
 	*err = why;
-	if (why.code != ERROR_NOT_FOUND)
+	if (why.code != ERROR_NOT_FOUND || !cli->options.arg_count)
 		return -1;
 	*branches = true;
 	/* Neither: the nearest task is what helps; of several, which of them is none. */
@@ -138,8 +140,6 @@ static int compare_exec(struct cli *cli, struct error *err)
 		return compare_plan(cli, plan, err);
 	if (options_text(&cli->options, "by") || options_text(&cli->options, "format"))
 		return error_set(err, ERROR_INVALID, "compare: --by and --format go with --plan");
-	if (!cli->options.arg_count)
-		return error_set(err, ERROR_INVALID, "compare: which tasks? (or --plan PLAN)");
 	rc = compare_names(cli, &comparison, &branches, err);
 	if (rc)
 		return rc;
@@ -163,7 +163,7 @@ static int compare_exec(struct cli *cli, struct error *err)
 
 const struct command command_compare = {
     .name = "compare",
-    .usage = "TASK…|BRANCH… [--verify CMD] [--stat] [--diff] | --plan PLAN [--by agent|task] "
+    .usage = "[TASK…|BRANCH…] [--verify CMD] [--stat] [--diff] | --plan PLAN [--by agent|task] "
              "[--format table|csv|md]",
     .summary = "alternatives of a task, or any tasks, in one table",
     .options = compare_options,

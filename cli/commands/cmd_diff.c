@@ -45,8 +45,7 @@ static int diff_exec(struct cli *cli, struct error *err)
 	if (cli->options.arg_count == 2)
 		rc = between(cli, stat, &request, err);
 	else
-		rc = diff_request(cli, cli->options.arg_count ? cli->options.args[0] : NULL, stat,
-		                  &request, err);
+		rc = diff_request(cli, stat, &request, err);
 	if (rc < 0)
 		return -1;
 	return diff_show(cli, request, true, err);

@@ -209,7 +209,8 @@ static int locate(struct cli *cli, struct logs *logs, bool *running, struct erro
 		return -1;
 	if (cli_last_event(cli, &logs->since, err) < 0)
 		return -1;
-	params = names_params(cli, 0, "who");
+	/* Every attempt has a number of its own, whoever's it is. */
+	params = attempt ? names_params(cli, 0, "who") : names_task(cli, 0, "who");
 	if (attempt)
 		json_object_set_new(params, "attempt", json_integer(attempt));
 	json_object_set_new(params, "verify", json_boolean(options_flag(&cli->options, "verify")));

@@ -205,15 +205,15 @@ static int read_params(struct cli *cli, json_t **out, struct error *err)
 {
 	bool all = options_flag(&cli->options, "all");
 	const char *into = options_text(&cli->options, "into");
-	json_t *names = NULL;
+	_cleanup_json_ json_t *names = NULL;
 
-	if (all == (cli->options.arg_count > 0))
-		return error_set(err, ERROR_INVALID,
-		                 all ? "merge: tasks and --all at once (give one)"
-		                     : "merge: which tasks? (name them, or --all)");
-	if (names_json(cli, 0, &names, err) < 0)
+	if (all && cli->options.arg_count)
+		return error_set(err, ERROR_INVALID, "merge: tasks and --all at once (give one)");
+	if (!all && names_json(cli, 0, &names, err) < 0)
 		return -1;
-	*out = json_pack("{s:o, s:b, s:o, s:b, s:b}", "tasks", names, "all", all, "into",
+	if (!all && !json_array_size(names))
+		return error_set(err, ERROR_INVALID, "merge: which tasks? (name them, or --all)");
+	*out = json_pack("{s:O?, s:b, s:o, s:b, s:b}", "tasks", names, "all", all, "into",
 	                 json_text_or_null(into), "squash", options_flag(&cli->options, "squash"),
 	                 "dry_run", options_flag(&cli->options, "dry-run"));
 	return 0;
@@ -242,7 +242,7 @@ static int merge_exec(struct cli *cli, struct error *err)
 
 const struct command command_merge = {
     .name = "merge",
-    .usage = "TASK… | --all [--into BRANCH] [--squash] [--dry-run]",
+    .usage = "[TASK]… | --all [--into BRANCH] [--squash] [--dry-run]",
     .summary = "merge chosen work into the target, verified",
     .options = merge_options,
     .most_args = ARGS_ANY,

@@ -62,7 +62,7 @@ static int find_worktree(struct cli *cli, char **dir, struct error *err)
 	struct error why = ERROR_INIT;
 	int rc;
 
-	if (cli_ask(cli, "task.locate", names_params(cli, 0, "task"), true, &found, err) < 0 ||
+	if (cli_ask(cli, "task.locate", names_task(cli, 0, "task"), true, &found, err) < 0 ||
 	    cli_place(cli, err) < 0)
 		return -1;
 	if (options_text(&cli->options, "kept"))

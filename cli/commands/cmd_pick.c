@@ -15,7 +15,7 @@ static const struct option pick_options[] = {
 static int pick_exec(struct cli *cli, struct error *err)
 {
 	bool none = options_flag(&cli->options, "none");
-	json_t *params = names_params(cli, 0, "task");
+	json_t *params = names_task(cli, 0, "task");
 	_cleanup_json_ json_t *task = NULL;
 
 	json_object_set_new(params, "none", json_boolean(none));
@@ -33,10 +33,9 @@ static int pick_exec(struct cli *cli, struct error *err)
 
 const struct command command_pick = {
     .name = "pick",
-    .usage = "TASK | TASK --none",
+    .usage = "[TASK] [--none]",
     .summary = "choose this alternative",
     .options = pick_options,
-    .least_args = 1,
     .most_args = 1,
     .args = KIND_TASK,
     .exec = pick_exec,

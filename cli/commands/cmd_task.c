@@ -297,7 +297,7 @@ static int show_exec(struct cli *cli, struct error *err)
 	json_t *task;
 
 	for (i = 0; i < n; i++) {
-		if (cli_ask(cli, "task.show", names_params(cli, i, "task"), true, &task, err) < 0)
+		if (cli_ask(cli, "task.show", names_task(cli, i, "task"), true, &task, err) < 0)
 			return -1;
 		add_attempts(cli, task);
 		json_array_append_new(tasks, task);
@@ -454,7 +454,7 @@ static int update_params(const struct cli *cli, json_t *params, struct error *er
 	update_blockers(cli, params);
 	if (update_metadata(cli, params, err) < 0 || update_budget(cli, params, err) < 0)
 		return -1;
-	if (json_object_size(params) < 2)
+	if (!json_object_size(params))
 		return error_set(err, ERROR_INVALID,
 		                 "task update: nothing to change (pleach task "
 		                 "update -h)");
@@ -463,10 +463,12 @@ static int update_params(const struct cli *cli, json_t *params, struct error *er
 
 static int update_exec(struct cli *cli, struct error *err)
 {
-	_cleanup_json_ json_t *params = names_params(cli, 0, "task"), *task = NULL;
+	_cleanup_json_ json_t *params = json_object(), *of = NULL, *task = NULL;
 
 	if (update_params(cli, params, err) < 0)
 		return -1;
+	of = names_task(cli, 0, "task");
+	json_object_update(params, of);
 	if (cli_ask(cli, "task.update", json_incref(params), true, &task, err) < 0)
 		return -1;
 	if (cli->json)
@@ -479,11 +481,10 @@ static int update_exec(struct cli *cli, struct error *err)
 const struct command command_task_update = {
     .name = "task update",
     .aliases = "update",
-    .usage = "TASK [--prompt TEXT | -F FILE] [--priority N] [--agent A] [--blocked-by T]… "
+    .usage = "[TASK] [--prompt TEXT | -F FILE] [--priority N] [--agent A] [--blocked-by T]… "
              "[--budget USD] [--budget-tokens N] [--metadata JSON]",
     .summary = "change a task that does not run",
     .options = update_options,
-    .least_args = 1,
     .most_args = 1,
     .args = KIND_TASK,
     .exec = update_exec,
@@ -498,7 +499,7 @@ static int each_task(struct cli *cli, const char *method, bool resume, struct er
 	size_t n = cli->options.arg_count;
 
 	for (size_t i = 0; i < (n ? n : 1); i++) {
-		json_t *task = NULL, *params = names_params(cli, i, "task");
+		json_t *task = NULL, *params = names_task(cli, i, "task");
 
 		if (resume)
 			json_object_set_new(params, "resume", json_true());
@@ -545,10 +546,9 @@ static const struct option retry_options[] = {
 const struct command command_task_retry = {
     .name = "task retry",
     .aliases = "retry",
-    .usage = "TASK… [--resume]",
+    .usage = "[TASK]… [--resume]",
     .summary = "try a failed or cancelled task again",
     .options = retry_options,
-    .least_args = 1,
     .most_args = ARGS_ANY,
     .args = KIND_TASK,
     .exec = retry_exec,

@@ -13,6 +13,7 @@
 #include "connect.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "names.h"
 #include "pager.h"
 #include "proc.h"
 #include "safe_stream.h"
@@ -143,15 +144,12 @@ int diff_show(struct cli *cli, json_t *request, bool page, struct error *err)
 	return 0;
 }
 
-int diff_request(struct cli *cli, const char *task, bool stat, json_t **out, struct error *err)
+int diff_request(struct cli *cli, bool stat, json_t **out, struct error *err)
 {
 	_cleanup_json_ json_t *found = NULL;
-	json_t *params = json_object();
 	const char *base, *head, *slot;
 
-	if (task)
-		json_object_set_new(params, "task", json_text_or_null(task));
-	if (cli_ask(cli, "task.locate", params, true, &found, err) < 0)
+	if (cli_ask(cli, "task.locate", names_task(cli, 0, "task"), true, &found, err) < 0)
 		return -1;
 	base = json_text(found, "base");
 	head = json_text(found, "head");

@@ -93,7 +93,7 @@ static int own_task(struct request *r, int64_t *out, struct error *err)
 
 	if (r->conn->role != ROLE_AGENT || !store_attempt_get(r->c->store, r->conn->attempt, &row))
 		return error_set(err, ERROR_INVALID,
-		                 "which task? (only inside a pane can it be left out)");
+		                 "which task? (only inside a pane or slot can it be left out)");
 	*out = row.task;
 	return 0;
 }

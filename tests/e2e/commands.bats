@@ -418,12 +418,55 @@ print(json.loads(f.readline())["id"], json.loads(f.readline())["id"])' "$PLEACH_
 	        pleach $c >>"$W/out" 2>&1; echo "$?" >>"$W/codes"
 	      done
 	      pleach --json task show | head -c 2000 >"$W/own"
+	      pleach --json compare >"$W/compared"
 	Y
 	expect 0 pleach run --headless >/dev/null
 	is 6 "$(wc -l <"$W/codes")"
 	lacks " $(xargs <"$W/codes") " " 0 "
 	is a "$(jq -r .key "$W/own")"
+	is a "$(jq -r '.alternatives[].key' "$W/compared")"
 	is completed "$(task other .status)"
+}
+
+@test "TASK may be left out in a slot, and in what open made" {
+	gate go
+	plan <<-'Y'
+	target: main
+	team: 1
+	tasks:
+	  - {id: a, prompt: 'echo made >fa; read x <"$W/go"'}
+	  - {id: speed, prompt: 'echo s >fs', alternatives: 2, blocked_by: [a]}
+	Y
+	git worktree add -q "$W/own"
+	for command in diff path compare merge pick retry "task update --priority 1" stop; do
+		expect 2 pleach $command
+		has "$(stderr)" "which task"
+		expect 2 pleach -C "$W/own" $command
+	done
+	expect 0 pleach run --headless --detach >/dev/null
+	wait_event '.kind == "attempt.started"' >/dev/null
+	slot=$(pleach --json team list | jq -r '.teammates[0].slot')
+	eventually test -s "$slot/fa"
+	cd "$slot"
+	is a "$(pleach --json task show | jq -r .key)"
+	is "$slot" "$(expect 0 pleach path)"
+	has "$(expect 0 pleach diff)" +made
+	holds "$(pleach --json logs)" '.key == "a"'
+	holds "$(pleach --json attach)" '.key == "a"'
+	expect 0 pleach task update --priority 3 >/dev/null
+	is 3 "$(task a .priority)"
+	expect 0 pleach stop >/dev/null
+	is cancelled "$(task a .status)"
+	cd "$(pleach path a)"
+	expect 0 pleach retry >/dev/null
+	open_gate go
+	expect 3 pleach wait speed >/dev/null
+	cd "$(pleach path a)"
+	has "$(expect 0 pleach merge)" "✓ a"
+	cd "$(pleach path speed.2)"
+	holds "$(expect 0 pleach --json compare)" '.alternatives | map(.key) == ["speed.1", "speed.2"]'
+	expect 0 pleach pick >/dev/null
+	is "$(task speed.2 .id)" "$(task speed .chosen)"
 }
 
 @test "slots are reused and never hold a branch back from the user" {
