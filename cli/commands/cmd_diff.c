@@ -48,7 +48,7 @@ static int diff_exec(struct cli *cli, struct error *err)
 		rc = diff_request(cli, stat, &request, err);
 	if (rc < 0)
 		return -1;
-	return diff_show(cli, request, true, err);
+	return cli->json ? diff_print_json(cli, request, err) : diff_show(cli, request, true, err);
 }
 
 const struct command command_diff = {

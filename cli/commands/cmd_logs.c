@@ -203,7 +203,8 @@ static int locate(struct cli *cli, struct logs *logs, bool *running, struct erro
 			                 "logs: no coordinator ever ran here");
 		logs->path = xasprintf("%s/coordinator.log", cli->place.state_dir);
 		*running = true;
-		return 0;
+		found = json_pack("{s:o}", "path", json_text_or_null(logs->path));
+		return cli->json ? print_json(found) : 0;
 	}
 	if (options_number(&cli->options, "attempt", 1, 0, &attempt, err) < 0)
 		return -1;
@@ -269,7 +270,7 @@ static int logs_exec(struct cli *cli, struct error *err)
 	    locate(cli, &logs, &running, err) < 0)
 		goto end;
 	rc = 0;
-	if (cli->json && logs.attempt)
+	if (cli->json)
 		goto end;
 	go_on = running && options_flag(&cli->options, "follow");
 	logs.safe.raw = !isatty(STDOUT_FILENO);

@@ -15,6 +15,7 @@
 #include "mem.h"
 #include "names.h"
 #include "pager.h"
+#include "print.h"
 #include "proc.h"
 #include "safe_stream.h"
 
@@ -108,6 +109,49 @@ static int told(const struct buf *text, struct error *err)
 	                 message ? message : "git diff failed");
 }
 
+/* Its end, when all was read, and what it complained about. */
+static int git_ended(struct proc *proc, int rc, const struct buf *error, struct error *err)
+{
+	int status = 0;
+
+	if (proc_wait(proc, &status, rc < 0 ? NULL : err) < 0)
+		rc = -1;
+	close(proc->pidfd);
+	if (rc < 0)
+		return -1;
+	if (error->len)
+		return told(error, err);
+	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+		return error_set(err, ERROR_EXTERNAL, "pleach-git: %s", proc_status_text(status));
+	return 0;
+}
+
+int diff_print_json(struct cli *cli, json_t *request, struct error *err)
+{
+	_cleanup_json_ json_t *taken = request, *answer = NULL;
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	_cleanup_close_ int from = -1;
+	const struct buf none = BUF_INIT;
+	const char *what = json_flag(taken, "stat") ? "stat" : "patch";
+	json_t *patch = NULL;
+	struct proc proc = {0};
+	ssize_t n;
+
+	if (spawn_git(cli, taken, &proc, &from, err) < 0)
+		return -1;
+	while ((n = buf_read(&text, from, CHUNK)) > 0)
+		;
+	close(from);
+	from = -1;
+	if (git_ended(&proc, n < 0 ? error_errno(err, "cannot read the patch") : 0,
+	              text.len && text.data[0] == '{' ? &text : &none, err) < 0)
+		return -1;
+	patch = json_stringn(text.len ? text.data : "", text.len); /* NULL: it is no UTF-8 */
+	answer = json_pack("{s:O, s:O?, s:o}", "base", json_object_get(taken, "base"), "head",
+	                   json_object_get(taken, "head"), what, patch ? patch : json_null());
+	return print_json(answer);
+}
+
 int diff_show(struct cli *cli, json_t *request, bool page, struct error *err)
 {
 	_cleanup_json_ json_t *taken = request;
@@ -115,7 +159,7 @@ int diff_show(struct cli *cli, json_t *request, bool page, struct error *err)
 	struct sink sink = {.fd = STDOUT_FILENO, .pager = PAGER_INIT};
 	_cleanup_close_ int from = -1;
 	struct proc proc = {0};
-	int status = 0, rc;
+	int rc;
 
 	json_object_set_new(taken, "color", json_boolean(cli->colored));
 	sink.safe.raw = !isatty(STDOUT_FILENO);
@@ -131,17 +175,8 @@ int diff_show(struct cli *cli, json_t *request, bool page, struct error *err)
 	close(from);
 	from = -1;
 	pager_end(&sink.pager);
-	if (proc_wait(&proc, &status, rc < 0 ? NULL : err) < 0)
-		rc = -1;
-	close(proc.pidfd);
 	safe_stream_finish(&sink.safe);
-	if (rc < 0)
-		return -1;
-	if (error.len)
-		return told(&error, err);
-	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-		return error_set(err, ERROR_EXTERNAL, "pleach-git: %s", proc_status_text(status));
-	return 0;
+	return git_ended(&proc, rc, &error, err);
 }
 
 int diff_request(struct cli *cli, bool stat, json_t **out, struct error *err)

@@ -294,6 +294,7 @@ print(json.loads(f.readline())["id"], json.loads(f.readline())["id"])' "$PLEACH_
 	attempt=$(pleach --json events | jq -s 'map(select(.kind == "attempt.ended" and .key == "a"))[0].attempt')
 	has "$(expect 0 pleach logs a --attempt "$attempt")" said-by-a
 	[[ -n $(expect 0 pleach logs --coordinator) ]]
+	is "$(pleach logs --coordinator | head -n 1)" "$(head -n 1 "$(pleach --json logs --coordinator | jq -r .path)")"
 	gate go
 	expect 0 pleach add --key late --agent sh 'echo before; read x <"$W/go"; echo behind' >/dev/null
 	background pleach logs late -f
@@ -315,6 +316,12 @@ print(json.loads(f.readline())["id"], json.loads(f.readline())["id"])' "$PLEACH_
 	is a "$(expect 0 pleach open a -- cat fa)"
 	expect 4 pleach open nothing -- true
 	has "$(expect 0 pleach diff a b)" fb
+	json=$(expect 0 pleach --json diff a)
+	is "$(cat "$W/patch")" "$(jq -r .patch <<<"$json")"
+	is "$(task a '"\(.base) \(.head)"')" "$(jq -r '"\(.base) \(.head)"' <<<"$json")"
+	holds "$(expect 0 pleach --json diff a b --stat)" '(.stat | contains("fb")) and (has("patch") | not)'
+	expect 4 pleach --json diff nothing
+	jq -e .error.message <<<"$(stderr)"
 }
 
 @test "diff of a running task shows what is not committed yet" {
@@ -328,6 +335,7 @@ print(json.loads(f.readline())["id"], json.loads(f.readline())["id"])' "$PLEACH_
 	out=$(expect 0 pleach diff a)
 	has "$out" +more
 	has "$out" +new
+	holds "$(expect 0 pleach --json diff a)" '.head == null and (.patch | contains("+new"))'
 	open_gate go
 	expect 0 pleach task wait a >/dev/null
 }

@@ -91,7 +91,7 @@ def judge(world, argv, problems):
         problems.append(f"on a terminal: {argv}: {found}")
     check(status >= 0, f"{argv}: died of signal {-status} on a terminal")
     status, out = on_terminal([program[0], "--json", *argv], world.repo, env)
-    found = raw_in(out.replace(b"\r\n", b"\n"), ours=argv[:1] == ["diff"])  # a diff has no JSON
+    found = raw_in(out.replace(b"\r\n", b"\n"), ours=False)
     if found:
         problems.append(f"--json on a terminal: {argv}: {found}")
 
