@@ -108,6 +108,11 @@ def private_kb(pid):
         return sum(int(line.split()[1]) for line in file if line.startswith("Private_Dirty"))
 
 
+def rates(values, tasks):
+    """{side: tasks a second} of {side: [ms]}."""
+    return {name: round(tasks * 1000 / statistics.median(times), 1) for name, times in values.items()}
+
+
 class Team(World):
     """A universe with a repository and, after up(), a headless team that waits."""
 
@@ -245,5 +250,5 @@ def machine():
             "limit_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0]}
 
 
-__all__ = ["Bench", "Probe", "Team", "eventually", "layers", "percentile", "private_kb", "program", "timed",
-           "wait_for_quiet", "ROOT", "HERE"]
+__all__ = ["Bench", "Probe", "Team", "eventually", "layers", "percentile", "private_kb", "program", "rates",
+           "timed", "wait_for_quiet", "ROOT", "HERE"]

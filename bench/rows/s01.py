@@ -24,6 +24,12 @@ def write_make(path):
             file.write(f"{task['id']}: {' '.join(task.get('blocked_by', []))}\n\t@/bin/true\n")
 
 
+def run_plan(team, name, tasks):
+    """Our side: ms from the start of `pleach run` to its end."""
+    team.small(name, tasks)
+    return timed((team.build + "/pleach", "run", "--headless", "--team", "2"), cwd=team.repo, env=team.env)
+
+
 def run(bench, quick=False):
     with Team() as team:
         team.up(2)
@@ -33,9 +39,8 @@ def run(bench, quick=False):
         used = []
 
         def ours(number):
-            team.small(f"p{number}", layers(LAYERS, WIDTH))
             probe = Probe(team.ours())
-            took = timed((team.build + "/pleach", "run", "--headless", "--team", "2"), cwd=team.repo, env=team.env)
+            took = run_plan(team, f"p{number}", layers(LAYERS, WIDTH))
             used.append(probe.used())
             return took
 

@@ -14,17 +14,18 @@ def gaps_of(team):
     return [(began - ended) / 1e6 for (_, ended), (began, _) in zip(marks, marks[1:])]
 
 
+def run_chain(team, name, length):
+    """Our side: the gaps in ms."""
+    tasks = [{"id": f"c{i}", "prompt": "x", **({"blocked_by": [f"c{i - 1}"]} if i else {})} for i in range(length)]
+    team.small(name, tasks, (team.witness, "mark", team.marks))
+    team.pleach("run", "--headless", "--team", "2")
+    return gaps_of(team)
+
+
 def run(bench, quick=False):
     length = 100 if quick else LENGTH
     with Team() as team:
         team.up(2)
-
-        def ours(number):
-            tasks = [{"id": f"c{i}", "prompt": "x", **({"blocked_by": [f"c{i - 1}"]} if i else {})}
-                     for i in range(length)]
-            team.small(f"p{number}", tasks, (team.witness, "mark", team.marks))
-            team.pleach("run", "--headless", "--team", "2")
-            return gaps_of(team)
 
         def make(_):
             with open(team.meet + "/Makefile", "w") as file:
@@ -34,7 +35,7 @@ def run(bench, quick=False):
             timed((program("make", "make"), "-s", "-C", team.meet, "-j", "2", "all"))
             return gaps_of(team)
 
-        sides = {"ours": ours, "make": make}
+        sides = {"ours": lambda number: run_chain(team, f"p{number}", length), "make": make}
         if program("tsp", "task-spooler"):
             sides["task-spooler"] = lambda number: spool(team, number, length)
         values = bench.take_turns(sides, 3)

@@ -9,28 +9,44 @@ from lib import Team, eventually, program
 TIMES = 30
 
 
+def once(team, argv, **options):
+    """ms from before this program is started to the agent's main()."""
+    return once_by(team, lambda: subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True,
+                                                **options))
+
+
+def once_by(team, submit):
+    start = time.monotonic_ns()
+    submit()
+    eventually("the agent ran", lambda: os.path.exists(team.marks) and os.path.getsize(team.marks))
+    return (team.read_marks()[0][0] - start) / 1e6
+
+
+def wait_with_a_plan(team):
+    """A team of two that waits, and a plan to add to."""
+    team.up(2)
+    team.small("p", [{"id": "first", "prompt": "x"}], (team.witness, "mark", team.marks))
+    team.pleach("run", "--headless", "--team", "2")
+    team.read_marks()
+
+
+def add_once(team, key):
+    """Our side."""
+    return once(team, (team.build + "/pleach", "add", "x", "--plan", "p", "--key", key), cwd=team.repo, env=team.env)
+
+
 def run(bench, quick=False):
     times = 10 if quick else TIMES
     with Team() as team:
-        team.up(2)
-        team.small("p", [{"id": "first", "prompt": "x"}], (team.witness, "mark", team.marks))
-        team.pleach("run", "--headless", "--team", "2")
-        team.read_marks()
-
-        def once(argv, **options):
-            start = time.monotonic_ns()
-            subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, **options)
-            eventually("the agent ran", lambda: os.path.exists(team.marks) and os.path.getsize(team.marks))
-            return (team.read_marks()[0][0] - start) / 1e6
+        wait_with_a_plan(team)
 
         def ours(number):
-            return sorted(once((team.build + "/pleach", "add", "x", "--plan", "p", "--key", f"k{number}_{i}"), cwd=team.repo,
-                               env=team.env) for i in range(times))[times // 2]
+            return sorted(add_once(team, f"k{number}_{i}") for i in range(times))[times // 2]
 
         env = {**team.env, "TS_SOCKET": f"{team.meet}/ts", "TMPDIR": team.meet}
 
         def spool(_):
-            return sorted(once(("tsp", "-n", team.witness, "mark", team.marks), env=env)
+            return sorted(once(team, ("tsp", "-n", team.witness, "mark", team.marks), env=env)
                           for _ in range(times))[times // 2]
 
         sides = {"ours": ours}
