@@ -136,9 +136,9 @@ def run(bench, quick=False):
             return took
 
         tasks = layers(count, width)
-        values = bench.take_turns({"ours": lambda number: s01.run_plan(team, f"s1_{number}", tasks), "theirs": their_plan}, 3)
+        values = bench.take_turns({"ours": lambda number: s01.run_plan(team, f"s1_{number}", tasks), "Slurm": their_plan}, 3)
         bench.row("S1", f"{count * width:,} tasks in {count} layers, 2 workers, {against}", "ms", values["ours"],
-                  ("Slurm", values["theirs"]), tasks_a_second=rates(values, count * width), setup=setup)
+                  ("Slurm", values["Slurm"]), tasks_a_second=rates(values, count * width), setup=setup)
 
         def their_chain(number):
             fifo = f"{team.meet}/gate{number}"  # all of it is there before the first may end
