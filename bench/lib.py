@@ -5,6 +5,7 @@ Owns measuring and telling; a row (rows/*.py) owns what is measured. Judges noth
 `moonshot` are printed beside what came out. Nothing of a round is deleted before the end, for
 deleting many files slows down making new ones on ext4.
 """
+import contextlib
 import json
 import os
 import platform
@@ -22,6 +23,7 @@ from world import World, eventually  # noqa: E402
 
 QUIET_S = float(os.environ.get("BENCH_QUIET_S", "20"))  # how long a quiet machine is waited for
 QUIET_BUSY = 0.10  # of all processors
+RECORDER = os.environ.get("BENCH_RECORDER")  # flame.py: the folder with the fifos of its `perf record`
 
 
 def busy_share(seconds):
@@ -72,6 +74,22 @@ def timed(argv, **options):
     if done.returncode != 0:
         raise RuntimeError(f"{argv[0]}: exit {done.returncode}: {done.stderr.decode()[-400:]}")
     return took
+
+
+@contextlib.contextmanager
+def recorded():
+    """Within it flame.py's perf records, where that runs."""
+    def tell(word):
+        if RECORDER:
+            with open(RECORDER + "/control", "w") as file:
+                file.write(word + "\n")
+            with open(RECORDER + "/ack") as file:
+                file.readline()
+    tell("enable")
+    try:
+        yield
+    finally:
+        tell("disable")
 
 
 class Probe:
@@ -181,7 +199,8 @@ class Bench:
         for number in range(rounds):
             names = list(sides)
             for name in names[number % len(names):] + names[:number % len(names)]:
-                values[name].append(sides[name](number))
+                with recorded() if name == "ours" else contextlib.nullcontext():
+                    values[name].append(sides[name](number))
         return values
 
     def row(self, row, what, unit, ours, anchor=None, must=None, moonshot=None, others=None, **notes):

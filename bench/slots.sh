@@ -40,6 +40,17 @@ make_repo() { # make_repo COUNT: files of about 2 kB, a hundred a directory
 }
 
 us() { date +%s%6N; }
+
+recorded() { # recorded ROW COMMAND…: flame.py's perf records it, where that runs for this row
+	if [[ ${BENCH_RECORDED_ROW:-} != "$1" ]]; then
+		"${@:2}"
+		return
+	fi
+	echo enable >"$BENCH_RECORDER/control" && read -r <"$BENCH_RECORDER/ack"
+	"${@:2}"
+	echo disable >"$BENCH_RECORDER/control" && read -r <"$BENCH_RECORDER/ack"
+}
+
 spread() { sort -n "$1" | awk '{v[NR] = $1} END {printf "%d–%d", v[1] / 1000, v[NR] / 1000}'; }
 median() { sort -n "$1" | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 
@@ -99,7 +110,7 @@ whole_path() {
 		agents: {a: {command: [sh, -c, '$agent']}}
 		tasks: [{id: t, prompt: x, agent: a, verify: '$verify'}]
 		Y
-		pleach run "$work/whole.yaml" --team 1 >/dev/null
+		recorded s4 pleach run "$work/whole.yaml" --team 1 >/dev/null
 		ours=$(whole_us)
 		# The first round makes the team and its slot.
 		[[ $i == -1 ]] && continue
@@ -136,13 +147,13 @@ for ((i = 0; i < rounds; i++)); do
 	name=n$i
 	plan "first$i"
 	sync
-	pleach run "$work/first$i.yaml" --headless >/dev/null
+	recorded s5 pleach run "$work/first$i.yaml" --headless >/dev/null
 	echo $(($(cat "$work/ran") - $(prepare_us) * 1000)) >>"$work/first"
 	# The first look at new files takes the kernel longer than each later one, so not only that.
 	for ((k = 0; k < 3; k++)); do
 		plan "next$i-$k"
 		sync
-		pleach run "$work/next$i-$k.yaml" --headless >/dev/null
+		recorded s6 pleach run "$work/next$i-$k.yaml" --headless >/dev/null
 		echo $(($(cat "$work/ran") - $(prepare_us) * 1000)) >>"$work/next"
 	done
 done
