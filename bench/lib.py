@@ -207,7 +207,8 @@ class Bench:
         """ours, anchor: [value] (anchor: (name, [value])). Where there is an anchor, must and
         moonshot are ratios, else values."""
         entry = {"row": row, "what": what, "unit": unit, "must": must, "moonshot": moonshot,
-                 "ours": self.summary(ours), "busy_before": round(getattr(self, "busy", 0), 2), **notes}
+                 "ours": self.summary(ours), "busy_before": round(getattr(self, "busy", 0), 2),
+                 "load_after": round(os.getloadavg()[0], 1), **notes}
         if anchor:
             name, values = anchor
             entry["anchor"] = {"name": name, **self.summary(values)}
@@ -241,10 +242,10 @@ class Bench:
             print(f"       {name} {other['median']:g} {unit}")
         for name, note in entry.items():
             if name not in ("row", "what", "unit", "must", "moonshot", "ours", "anchor", "ratio", "spread", "others",
-                            "busy_before"):
+                            "busy_before", "load_after"):
                 print(f"       {name}: {note}")
         if entry["busy_before"] > 0.3:
-            print(f"       the machine was not quiet: {entry['busy_before'] * 100:.0f} % busy before")
+            print(f"       the machine was not quiet: {entry['busy_before'] * 100:.0f} % busy before, load {entry['load_after']} after")
         sys.stdout.flush()
 
     def save(self, path):

@@ -1,9 +1,9 @@
 """S1, S2, S3 against Slurm: a controller and one node of two processors on this machine, reached
 through loopback only, with an authentication of their own (munge); all run as who runs the row.
 
-It writes its state every five seconds at most and answers before that: what it acknowledged can be
-lost. It takes jobs one by one (sbatch) and needs some 60 ms for each, so both sides get fewer tasks
-here. Its jobs are scripts; theirs are `#!/bin/true`, nothing less can be started by it."""
+It writes its state every five seconds and answers before that: what it acknowledged can be lost. It
+takes jobs one by one (sbatch), and who waits for others is looked for about once a second, so both
+sides get fewer tasks here. What it starts are scripts: `#!/bin/true` is the least of them."""
 import os
 import pwd
 import shutil
