@@ -52,7 +52,10 @@ class Fifos:
             self.ends.append(os.open(f"{folder}/{name}", os.O_RDWR))  # both ends: nobody waits for anybody to open it
 
     def read(self, end, seconds):
-        return os.read(self.ends[end], 100).strip(b"\0\n").decode() if select.select((self.ends[end],), (), (), seconds)[0] else None
+        """None: nothing came so long."""
+        if select.select((self.ends[end],), (), (), seconds)[0]:
+            return os.read(self.ends[end], 100).strip(b"\0\n").decode()
+        return None
 
     def write(self, end, word):
         os.write(self.ends[end], word.encode() + b"\n")
@@ -66,24 +69,27 @@ class Recorder:
     def __init__(self, folder):
         self.folder = folder
         self.files = []
+        self.failed = None  # what perf said when it ended by itself; the row goes on to its end
 
     def enable(self):
         fifos = Fifos(f"{self.folder}/perf{len(self.files)}")
         self.files.append(fifos.folder + "/data")
         with open(fifos.folder + "/said", "w") as said:
             self.perf = subprocess.Popen(
-                ("perf", "record", "-a", "-g", "-F", str(HERTZ), "--call-graph", f"dwarf,{STACK}", "-D", "-1", "-m", "8M",
-                 f"--control=fifo:{fifos.folder}/control,{fifos.folder}/ack", "-o", self.files[-1]),
-                stdout=said, stderr=said, start_new_session=True)
+                ("setpriv", "--pdeathsig", "INT", "perf", "record", "-a", "-g", "-F", str(HERTZ), "--call-graph",
+                 f"dwarf,{STACK}", "-D", "-1", "-m", "8M", f"--control=fifo:{fifos.folder}/control,{fifos.folder}/ack", "-o", self.files[-1]),
+                stdout=said, stderr=said)
         fifos.write(0, "enable")
         while fifos.read(1, 0.1) is None:
             if self.perf.poll() is not None:
                 with open(fifos.folder + "/said") as said:
-                    sys.exit("flame: perf: " + said.read()[-2000:])
+                    self.failed = said.read()[-2000:]
+                return
 
     def disable(self):
-        self.perf.send_signal(signal.SIGINT)
-        self.perf.wait()
+        if self.perf.poll() is None:
+            self.perf.send_signal(signal.SIGINT)
+            self.perf.wait()
 
 
 def record(row, rounds, quick, folder):
@@ -100,6 +106,8 @@ def record(row, rounds, quick, folder):
             fifos.write(1, "ack")
     if bench.returncode != 0:
         sys.exit(f"flame: the row failed ({bench.returncode})")
+    if recorder.failed:
+        sys.exit("flame: perf: " + recorder.failed)
     return recorder.files
 
 
