@@ -26,9 +26,8 @@ STACK = 32768  # bytes of each stack that are kept for unwinding
 WHAT = {
     "s1": "1,000 tasks in 10 layers, 2 workers", "s2": "a chain of 500 tasks", "s3": "from the shell to the agent",
     "s4": "the whole path, 1,000 files", "s5": "the first slot, 10,000 files", "s6": "the next slot, 10,000 files",
-    "s7": "what 50 teammates show", "s8": "pleach status and a hook", "s9": "a change, 50 that wait",
-    "s10": "submit of 10,000 tasks",
-}
+    "s8": "pleach status and a hook", "s9": "a change, 50 that wait", "s10": "submit of 10,000 tasks",
+}  # (S7 is over before there is a sample, S11 and S12 are not about processor time.)
 KINDS = {  # of code: what the legend says, colour
     "ours": ("pleach", "#7fb2e5"),
     "libc": ("libc and the loader", "#8fcf8a"),

@@ -191,7 +191,7 @@ class Bench:
         self.rounds = rounds
         self.rows = []
 
-    def take_turns(self, sides, rounds):
+    def take_turns(self, sides, rounds, mine=("ours",)):
         """{side: [value a round]}: each round all sides, in an order that rotates."""
         rounds = self.rounds or rounds
         values = {name: [] for name in sides}
@@ -199,7 +199,7 @@ class Bench:
         for number in range(rounds):
             names = list(sides)
             for name in names[number % len(names):] + names[:number % len(names)]:
-                with recorded() if name == "ours" else contextlib.nullcontext():
+                with recorded() if name in mine else contextlib.nullcontext():
                     values[name].append(sides[name](number))
         return values
 
