@@ -19,9 +19,7 @@
 #include "print.h"
 #include "report.h"
 #include "rpc.h"
-#include "run_screen.h"
 #include "screen_tty.h"
-#include "task_view.h"
 #include "text.h"
 
 #define REFRESH_MS   200  /* tasks are read at most five times a second */
@@ -29,8 +27,8 @@
 #define LINES_MS     1000 /* a teammate's last line, while a screen shows it */
 #define SECOND_MS    1000
 #define RELEASE_MS   30000
-#define EVENTS_LIMIT 1000
-#define WHOLE_MAX    50 /* up to so many tasks all are read again, else the changed ones */
+#define EVENTS_LIMIT 100 /* a question, and tasks: what is at work waits for no longer answer */
+#define TASKS_LIMIT  50
 
 /* Makes or changes (fd >= 0) the descriptor that reads these signals. */
 static int listen_to(int fd, const int *signals, size_t count)
@@ -108,28 +106,28 @@ static int ask_events(struct run *run, struct error *err)
 	return run->events_id > 0 ? 0 : -1;
 }
 
-/* The ids to read again: all, or what changed and what that may have moved. */
-static json_t *ids_to_read(struct run *run)
+static int ask_more_tasks(struct run *run, struct error *err)
 {
-	json_t *ids, *unused;
-	const char *id;
+	json_t *ids = json_array();
+	size_t to = run->at + TASKS_LIMIT;
 
-	if (run->all_changed || json_array_size(run->what->ids) <= WHOLE_MAX)
-		return json_incref(run->what->ids);
-	ids = json_array();
-	json_object_foreach (run->changed, id, unused)
-		json_array_append_new(ids, json_integer(atoll(id)));
-	return ids;
+	for (; run->at < to && run->at < json_array_size(run->asked); run->at++)
+		json_array_append(ids, json_array_get(run->asked, run->at));
+	run->tasks_id = ask(run, "task.list", json_pack("{s:o, s:b}", "ids", ids, "brief", 1), err);
+	return run->tasks_id > 0 ? 0 : -1;
 }
 
 static int ask_tasks(struct run *run, struct error *err)
 {
-	run->tasks_id = ask(run, "task.list",
-	                    json_pack("{s:o, s:b}", "ids", ids_to_read(run), "brief", 1), err);
+	json_decref(run->asked);
+	json_decref(run->got);
+	run->asked = follow_ids_to_read(run);
+	run->got = json_array();
+	run->at = 0;
 	json_object_clear(run->changed);
 	run->all_changed = false;
 	run->read_ms = time_mono_ms();
-	return run->tasks_id > 0 ? 0 : -1;
+	return ask_more_tasks(run, err);
 }
 
 static int ask_team(struct run *run, struct error *err)
@@ -152,62 +150,6 @@ static bool is_ours(const struct run *run, const json_t *event)
 		return !plan || strcmp(plan, run->what->plan) == 0;
 	snprintf(id, sizeof id, "%lld", (long long)task);
 	return json_object_get(run->ours, id) != NULL;
-}
-
-static json_t *task_of(const struct run *run, json_int_t id, size_t *at)
-{
-	size_t low = 0, high = json_array_size(run->tasks);
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		json_t *task = json_array_get(run->tasks, middle);
-		json_int_t is = json_int(task, "id", 0);
-
-		if (is == id) {
-			if (at)
-				*at = middle;
-			return task;
-		}
-		if (is < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
-static void mark_changed(struct run *run, json_int_t id)
-{
-	char text[32];
-
-	snprintf(text, sizeof text, "%lld", (long long)id);
-	json_object_set_new(run->changed, text, json_true());
-}
-
-/* A change of one task moves what it blocks, and the choice it belongs to. Failures and
- * questions may make anything stuck. */
-static void mark_event(struct run *run, const json_t *event)
-{
-	json_int_t id = json_int(event, "task", 0);
-	const char *status = json_text(json_sub(event, "data"), "status");
-	const json_t *task = task_of(run, id, NULL);
-	json_t *other;
-	size_t i;
-
-	run->team_changed = true;
-	if (!id)
-		return;
-	mark_changed(run, id);
-	if (status && strcmp(status, "in_progress") != 0 && strcmp(status, "completed") != 0)
-		run->all_changed = true;
-	/* That something can start is no line to tell. */
-	json_array_foreach (run->show == SHOW_LINES ? NULL : json_object_get(task, "blocks"), i,
-	                    other) {
-		if (task_of(run, json_integer_value(other), NULL))
-			mark_changed(run, json_integer_value(other));
-	}
-	if (json_int(task, "parent", 0))
-		mark_changed(run, json_int(task, "parent", 0));
 }
 
 /* Nothing starts for want of disk, nothing lands; or it does again. */
@@ -251,56 +193,10 @@ void follow_take_events(struct run *run, const json_t *result)
 			take_notice(run, event, "landing goes on");
 		else if (strcmp(json_text(event, "kind"), "budget.near") == 0)
 			tell_near(run, event);
-		mark_event(run, event);
+		follow_mark_event(run, event);
 	}
 	if (run->show == SHOW_JSON)
 		fflush(stdout);
-}
-
-static int by_id(const void *a, const void *b)
-{
-	json_int_t x = json_int(*(json_t *const *)a, "id", 0);
-	json_int_t y = json_int(*(json_t *const *)b, "id", 0);
-
-	return (x > y) - (x < y);
-}
-
-/* [Task] in order of ids. New reference. */
-static json_t *sorted(const json_t *tasks)
-{
-	size_t n = json_array_size(tasks), i;
-	_cleanup_free_ json_t **items = xcalloc(n, sizeof(json_t *));
-	json_t *list = json_array(), *task;
-
-	json_array_foreach (tasks, i, task)
-		items[i] = task;
-	qsort(items, n, sizeof *items, by_id);
-	for (i = 0; i < n; i++)
-		json_array_append(list, items[i]);
-	return list;
-}
-
-static void take_tasks(struct run *run, const json_t *result)
-{
-	json_t *task;
-	size_t i, at;
-
-	json_decref(run->read);
-	run->read = sorted(json_sub(result, "tasks"));
-	if (!run->tasks || json_array_size(run->read) >= json_array_size(run->tasks)) {
-		json_decref(run->tasks);
-		json_decref(run->index);
-		run->tasks = json_copy(run->read);
-		run->index = task_index(run->tasks);
-		run->key_columns = screen_key_columns(run->tasks, run->show != SHOW_SCREEN);
-		return;
-	}
-	json_array_foreach (run->read, i, task) {
-		if (!task_of(run, json_int(task, "id", 0), &at))
-			continue;
-		json_array_set(run->tasks, at, task);
-		task_index_put(run->index, task);
-	}
 }
 
 /* ---- the loop ---- */
@@ -315,14 +211,19 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 		return rpc_error_read(reply, err);
 	if (id == run->wait_id) {
 		run->settled = true;
-		take_tasks(run, result);
+		follow_take_tasks(run, json_sub(result, "tasks"));
 	} else if (id == run->events_id) {
+		bool more = json_array_size(json_sub(result, "events")) == EVENTS_LIMIT;
+
 		run->events_id = 0;
-		run->events_ms = time_mono_ms();
+		run->events_ms = more ? 0 : time_mono_ms();
 		follow_take_events(run, result);
 	} else if (id == run->tasks_id) {
 		run->tasks_id = 0;
-		take_tasks(run, result);
+		json_array_extend(run->got, json_sub(result, "tasks"));
+		if (run->at < json_array_size(run->asked))
+			return ask_more_tasks(run, err);
+		follow_take_tasks(run, run->got);
 		follow_show(run);
 	} else if (id == run->team_id) {
 		run->team_id = 0;
@@ -546,6 +447,8 @@ static void run_finish(struct run *run)
 	json_decref(run->tasks);
 	json_decref(run->index);
 	json_decref(run->read);
+	json_decref(run->asked);
+	json_decref(run->got);
 	json_decref(run->teammates);
 	json_decref(run->ours);
 	json_decref(run->told);

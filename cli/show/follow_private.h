@@ -14,6 +14,9 @@ struct run {
 	enum show show;
 	int signals;
 	int64_t wait_id, events_id, tasks_id, team_id; /* requests under way; 0: none */
+	json_t *asked; /* [id] that are being read, `at` of them so far, into `got` */
+	json_t *got;   /* [Task] */
+	size_t at;
 	int64_t since;
 	int64_t began_ms, read_ms, team_ms, events_ms;
 	json_t *tasks;      /* [Task] in order of ids */
@@ -33,6 +36,13 @@ struct run {
 
 /* Takes an answer to event.list: what it says, and what must be read again. */
 void follow_take_events(struct run *run, const json_t *result);
+/* What an event says has to be read again. A change of one task moves what it blocks, and the
+ * choice it belongs to. Failures and questions may make anything stuck. */
+void follow_mark_event(struct run *run, const json_t *event);
+/* The ids to read again: all, or what changed and what that may have moved. New reference. */
+json_t *follow_ids_to_read(struct run *run);
+/* Takes tasks that were read: all of them, or the changed ones. */
+void follow_take_tasks(struct run *run, const json_t *tasks);
 /* Shows what is known by now; on a screen only what changed. */
 void follow_show(struct run *run);
 /* The last frame, the last lines, or the summary object. */
