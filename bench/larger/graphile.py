@@ -14,7 +14,7 @@ import sys
 import time
 
 from larger.servers import Missing, Servers, cache
-from lib import HERE, Team, layers, percentile, rates
+from lib import HERE, Team, layers, rates
 from rows import s01, s02, s03
 
 WORKERS = 2
@@ -149,11 +149,8 @@ def run(bench, quick=False):
             return s02.gaps_of(team)
 
         values = bench.take_turns({"ours": lambda number: s02.run_chain(team, f"s2_{number}", length),
-                                   "theirs": their_chain}, 3)
-        for part in (50, 99):
-            of = {name: [percentile(gaps, part) for gaps in rounds] for name, rounds in values.items()}
-            bench.row("S2", f"end of a blocker to its dependent's main(), p{part}, {against}", "ms", of["ours"],
-                      ("graphile-worker", of["theirs"]), chain=length, setup=setup)
+                                   "graphile-worker": their_chain}, 3)
+        s02.rows(bench, values, "graphile-worker", f", {against}", chain=length, setup=setup)
 
         job = f"SELECT graphile_worker.add_job('task', '{json.dumps({'command': mark})}')"
         held = subprocess.Popen(theirs.psql("-o", "/dev/null"), env=theirs.env, stdin=subprocess.PIPE, text=True)

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 from larger.servers import Missing, Servers
-from lib import Team, eventually, layers, percentile, rates
+from lib import Team, eventually, layers, rates
 from rows import s01, s02, s03
 
 LAYERS, WIDTH, CHAIN, TIMES = 10, 10, 30, 10
@@ -152,11 +152,8 @@ def run(bench, quick=False):
             return s02.gaps_of(team)
 
         values = bench.take_turns({"ours": lambda number: s02.run_chain(team, f"s2_{number}", length),
-                                   "theirs": their_chain}, 3)
-        for part in (50, 99):
-            of = {name: [percentile(gaps, part) for gaps in rounds] for name, rounds in values.items()}
-            bench.row("S2", f"end of a blocker to its dependent's main(), p{part}, {against}", "ms", of["ours"],
-                      ("Slurm", of["theirs"]), chain=length, setup=setup)
+                                   "Slurm": their_chain}, 3)
+        s02.rows(bench, values, "Slurm", f", {against}", chain=length, setup=setup)
 
         def median(measure):
             return sorted(measure() for _ in range(times))[times // 2]

@@ -22,6 +22,14 @@ def run_chain(team, name, length):
     return gaps_of(team)
 
 
+def rows(bench, values, against, what="", **more):
+    """A row for p50 and one for p99. values: {side: [gaps of a round]}, of "ours", `against` and others."""
+    for part in (50, 99):
+        of = {name: [percentile(gaps, part) for gaps in rounds] for name, rounds in values.items()}
+        bench.row("S2", f"end of a blocker to its dependent's main(), p{part}{what}", "ms", of.pop("ours"),
+                  (against, of.pop(against)), others=of or None, **more)
+
+
 def run(bench, quick=False):
     length = 100 if quick else LENGTH
     with Team() as team:
@@ -39,11 +47,7 @@ def run(bench, quick=False):
         if program("tsp", "task-spooler"):
             sides["task-spooler"] = lambda number: spool(team, number, length)
         values = bench.take_turns(sides, 3)
-        for part in (50, 99):
-            of = {name: [percentile(gaps, part) for gaps in rounds] for name, rounds in values.items()}
-            bench.row("S2", f"end of a blocker to its dependent's main(), p{part}", "ms", of["ours"],
-                      ("task-spooler", of["task-spooler"]) if "task-spooler" in of else ("make", of["make"]),
-                      1.0, 0.8, {"make": of["make"]} if "task-spooler" in of else None)
+        rows(bench, values, "task-spooler" if "task-spooler" in values else "make", must=1.0, moonshot=0.8)
 
 
 def spool(team, number, length):
