@@ -3,7 +3,9 @@
  * libc alone. Measures, judges nothing.
  *   witness mark FILE            appends when main() began and when it is about to end
  *   witness gate FIFO FILE       the same, but ends only when the fifo can be read
- *   witness spawn N PROGRAM ARG… runs it N times in turn: nanoseconds, a line each */
+ *   witness edit FILE PATH       writes when main() began by the clock of the events (µs), then a
+ * line more to PATH, as an agent would witness spawn N PROGRAM ARG… runs it N times in turn:
+ * nanoseconds, a line each */
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -47,6 +49,18 @@ static int gate(const char *fifo, const char *file, int64_t began)
 	return mark(file, began);
 }
 
+static int edit(const char *file, const char *path, const struct timespec *began)
+{
+	FILE *out = fopen(file, "we"), *edited = fopen(path, "ae");
+	int rc = !out || !edited ||
+	         fprintf(out, "%lld%06ld\n", (long long)began->tv_sec, began->tv_nsec / 1000) < 0 ||
+	         fputs("x\n", edited) < 0;
+
+	rc |= out && fclose(out) != 0;
+	rc |= edited && fclose(edited) != 0;
+	return rc;
+}
+
 static int spawn(int count, char **argv)
 {
 	posix_spawn_file_actions_t actions;
@@ -72,13 +86,19 @@ static int spawn(int count, char **argv)
 int main(int argc, char **argv)
 {
 	int64_t began = now_ns();
+	struct timespec clock;
 
+	clock_gettime(CLOCK_REALTIME, &clock);
 	if (argc == 3 && strcmp(argv[1], "mark") == 0)
 		return mark(argv[2], began);
 	if (argc == 4 && strcmp(argv[1], "gate") == 0)
 		return gate(argv[2], argv[3], began);
+	if (argc == 4 && strcmp(argv[1], "edit") == 0)
+		return edit(argv[2], argv[3], &clock);
 	if (argc >= 4 && strcmp(argv[1], "spawn") == 0 && atoi(argv[2]) > 0)
 		return spawn(atoi(argv[2]), argv + 3);
-	fprintf(stderr, "usage: witness mark FILE | gate FIFO FILE | spawn N PROGRAM ARG…\n");
+	fprintf(
+	    stderr,
+	    "usage: witness mark FILE | gate FIFO FILE | edit FILE PATH | spawn N PROGRAM ARG…\n");
 	return 2;
 }

@@ -46,8 +46,8 @@ bool *look_ahead(int root, const struct index_view *view, const struct look_rule
 	                      .view = view,
 	                      .root = root,
 	                      .sure = xcalloc(view->count ? view->count : 1, sizeof(bool)),
-	                      .share = {.count = view->count, .chunk = CHUNK}};
+	                      .share = SHARE_INIT(look_at_some, &ahead, CHUNK)};
 
-	share_run(&ahead.share, look_at_some, &ahead);
+	share_finish(&ahead.share, view->count);
 	return ahead.sure;
 }

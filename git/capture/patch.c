@@ -10,14 +10,18 @@
 #define PATCH_MAX 1000 /* more is work for git */
 #define DEPTH_MAX 128
 
+void patch_reserve(struct patch *patch, size_t room)
+{
+	patch->items = xrealloc(patch->items, room * sizeof *patch->items);
+	patch->room = room;
+}
+
 struct patch_item *patch_add(struct patch *patch, char *path, unsigned mode, const git_oid *id)
 {
 	struct patch_item *item;
 
-	/* Room doubles whenever the count is a power of two. */
-	if ((patch->count & (patch->count - 1)) == 0)
-		patch->items = xrealloc(patch->items, (patch->count ? patch->count * 2 : 1) *
-		                                          sizeof *patch->items);
+	if (patch->count == patch->room)
+		patch_reserve(patch, patch->count ? patch->count * 2 : 8);
 	item = &patch->items[patch->count++];
 	*item = (struct patch_item){.path = path, .mode = mode};
 	if (id)

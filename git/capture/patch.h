@@ -16,13 +16,16 @@ struct patch_item {
 /* In git's order, each path once. */
 struct patch {
 	struct patch_item *items;
-	size_t count;
+	size_t count, room;
 };
 #define PATCH_INIT                                                                                 \
 	{                                                                                          \
 		.items = NULL                                                                      \
 	}
-/* Takes the path; the item is valid until the next one is added. */
+/* Room for as many items: they stay where they are until there are more. Memory is taken when they
+ * come. */
+void patch_reserve(struct patch *patch, size_t room);
+/* Takes the path; the item is valid until the next one is added for which there is no room. */
 struct patch_item *patch_add(struct patch *patch, char *path, unsigned mode, const git_oid *id);
 void patch_sort(struct patch *patch);
 void patch_finish(struct patch *patch);

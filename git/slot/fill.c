@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,7 +28,8 @@ struct fill {
 	git_repository *git;
 	char *objects;
 	int root;
-	struct patch all;
+	struct patch
+	    all; /* has room for FILES_MAX from the start: threads read it while it grows */
 	struct share share;
 	atomic_bool failed;
 };
@@ -97,6 +99,7 @@ static int list_entry(struct fill *fill, const git_tree_entry *entry, const char
 		return 1;
 	patch_add(&fill->all, path, mode, git_tree_entry_id(entry));
 	path = NULL;
+	share_grow(&fill->share, fill->all.count);
 	return 0;
 }
 
@@ -168,11 +171,18 @@ static void *write_some(void *context)
 	return NULL;
 }
 
-static int write_all_files(struct fill *fill)
+/* Other threads write what was listed while this one lists on. 0, or 1: there may be files then. */
+static int list_and_write(struct fill *fill, const git_oid *tree, struct buf *trees)
 {
-	fill->share.count = fill->all.count;
-	fill->share.chunk = CHUNK;
-	share_run(&fill->share, write_some, fill);
+	int rc;
+
+	/* git does not check the ids of what it checks out either: it would take as long again. */
+	git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
+	rc = list_tree(fill, tree, "", "", trees, 0);
+	if (rc != 0)
+		atomic_store(&fill->failed, true);
+	share_finish(&fill->share, fill->all.count);
+	git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 1);
 	return atomic_load(&fill->failed);
 }
 
@@ -183,27 +193,26 @@ static int fill_tree(struct fill *fill, const char *git_dir, const char *commit,
 	_cleanup_buf_ struct buf trees = BUF_INIT;
 	char tree[HEX_SIZE];
 	git_oid oid;
-	int rc;
 
-	if (commit_tree(repo, commit, tree, NULL) < 0 || git_oid_fromstr(&oid, tree) < 0 ||
-	    list_tree(fill, &oid, "", "", &trees, 0) != 0)
+	if (commit_tree(repo, commit, tree, NULL) < 0 || git_oid_fromstr(&oid, tree) < 0)
 		return 1;
-	/* git does not check the ids of what it checks out either: it would take as long again. */
-	git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
-	rc = write_all_files(fill);
-	git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 1);
-	return rc != 0 || patch_index_new(&fill->all, &trees, index, NULL) < 0;
+	return list_and_write(fill, &oid, &trees) != 0 ||
+	       patch_index_new(&fill->all, &trees, index, NULL) < 0;
 }
 
 int fill_new(const struct repo *repo, const char *dir, const char *git_dir, const char *commit)
 {
 	_cleanup_close_ int root = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct fill fill = {.git = repo->git, .root = root, .all = PATCH_INIT};
+	struct fill fill = {.git = repo->git,
+	                    .root = root,
+	                    .all = PATCH_INIT,
+	                    .share = SHARE_INIT(write_some, &fill, CHUNK)};
 	int rc;
 
 	if (root < 0 || !plain_repository(repo) || !(git_libgit2_features() & GIT_FEATURE_THREADS))
 		return 1;
 	fill.objects = repo_path(repo->place.common_dir, "objects");
+	patch_reserve(&fill.all, FILES_MAX);
 	rc = fill_tree(&fill, git_dir, commit, repo);
 	free(fill.objects);
 	patch_finish(&fill.all);
