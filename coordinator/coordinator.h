@@ -319,11 +319,12 @@ struct held {
 	                 * HELD_RELEASE, HELD_DOWN: the attempts that are released */
 	int64_t since;  /* HELD_EVENTS; HELD_HOOK: its number */
 	int64_t limit;
-	size_t at;    /* HELD_TASKS: those before it were at rest when last looked at */
-	json_t *note; /* HELD_RELEASE: who leaves;
-	               * HELD_HOOK: {"event","nonce"}, and "output" once it is decided */
-	bool now;     /* HELD_DOWN: goes on without its caller */
-	bool brief;   /* HELD_TASKS: without prompts */
+	size_t at;     /* HELD_TASKS: those before it were at rest when last looked at */
+	json_t *note;  /* HELD_RELEASE: who leaves;
+	                * HELD_HOOK: {"event","nonce"}, and "output" once it is decided */
+	bool now;      /* HELD_DOWN: goes on without its caller */
+	bool brief;    /* HELD_TASKS: without prompts */
+	bool unlisted; /* HELD_TASKS: the answer without the tasks */
 	struct held *next;
 };
 void held_add(struct coordinator *c, struct held held); /* takes later and tasks */

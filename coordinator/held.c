@@ -61,15 +61,18 @@ static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 	while (h->tasks[count])
 		count++;
 	for (size_t i = 0; i < count; i++) {
-		task = h->brief ? store_task_brief(c->store, h->tasks[i])
-		                : store_task_json(c->store, h->tasks[i]);
-		if (task)
-			task_add_name_among(c, task, count);
-		json_array_append_new(list, task);
+		if (!h->unlisted) {
+			task = h->brief ? store_task_brief(c->store, h->tasks[i])
+			                : store_task_json(c->store, h->tasks[i]);
+			if (task)
+				task_add_name_among(c, task, count);
+			json_array_append_new(list, task);
+		}
 		if (has_to_land(c, h->tasks[i]))
 			json_array_append_new(lands, json_integer(h->tasks[i]));
 	}
-	return json_pack("{s:o, s:b, s:o}", "tasks", list, "stuck", stuck, "lands", lands);
+	return json_pack("{s:o, s:b, s:o, s:I}", "tasks", list, "stuck", stuck, "lands", lands,
+	                 "last", (json_int_t)store_event_last(c->store));
 }
 
 json_t *events_json(struct coordinator *c, int64_t since, int64_t limit)

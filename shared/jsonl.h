@@ -30,6 +30,8 @@ int jsonl_next(struct jsonl_reader *reader, json_t **out, struct error *err);
 json_t *jsonl_parse(const char *text, size_t len, struct error *err);
 /* Appends compact JSON (jsonl_write.c): keys in order of insertion. */
 void jsonl_write(struct buf *out, const json_t *value);
+/* The same without members of objects that are null, false or empty, at any depth. */
+void jsonl_write_sparse(struct buf *out, const json_t *value);
 /* Appends compact JSON and a newline. */
 void jsonl_add(struct buf *out, const json_t *value);
 /* The same value, for output: numbers in as few digits as they have. */

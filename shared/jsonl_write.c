@@ -11,7 +11,8 @@
 enum form {
 	FORM_PLAIN,
 	FORM_SORTED,
-	FORM_SHOWN /* for people and scripts, not for digests: numbers without their noise */
+	FORM_SPARSE, /* without members that say nothing */
+	FORM_SHOWN   /* for people and scripts, not for digests: numbers without their noise */
 };
 
 static void write_value(struct buf *out, const json_t *value, enum form form);
@@ -138,6 +139,22 @@ static void write_sorted(struct buf *out, const json_t *object, const char *cons
 		free(keys);
 }
 
+/* What a reader takes for absent as well. */
+static bool says_nothing(const json_t *value)
+{
+	switch (json_typeof(value)) {
+	case JSON_NULL:
+	case JSON_FALSE:
+		return true;
+	case JSON_ARRAY:
+		return !json_array_size(value);
+	case JSON_OBJECT:
+		return !json_object_size(value);
+	default:
+		return false;
+	}
+}
+
 static void write_object(struct buf *out, const json_t *object, enum form form)
 {
 	bool first = true;
@@ -146,6 +163,8 @@ static void write_object(struct buf *out, const json_t *object, enum form form)
 
 	buf_add(out, "{", 1);
 	json_object_foreach ((json_t *)object, key, item) {
+		if (form == FORM_SPARSE && says_nothing(item))
+			continue;
 		write_member(out, key, item, form, first);
 		first = false;
 	}
@@ -202,6 +221,11 @@ void jsonl_write(struct buf *out, const json_t *value)
 {
 	if (value)
 		write_value(out, value, FORM_PLAIN);
+}
+
+void jsonl_write_sparse(struct buf *out, const json_t *value)
+{
+	write_value(out, value, FORM_SPARSE);
 }
 
 void jsonl_add_shown(struct buf *out, const json_t *value)

@@ -89,11 +89,19 @@ static json_t *ids_as_text(const json_t *ids)
 	return list;
 }
 
+/* On a screen or as lines: tasks are read as they change. Else the end alone is of interest. */
+static bool reads_tasks(const struct run *run)
+{
+	return run->show == SHOW_SCREEN || run->show == SHOW_LINES;
+}
+
 static int ask_wait(struct run *run, struct error *err)
 {
-	run->wait_id =
-	    ask(run, "task.wait",
-	        json_pack("{s:o, s:b}", "tasks", ids_as_text(run->what->ids), "brief", 1), err);
+	run->settled = false;
+	run->wait_id = ask(run, "task.wait",
+	                   json_pack("{s:o, s:b, s:b}", "tasks", ids_as_text(run->what->ids),
+	                             "brief", 1, "unlisted", reads_tasks(run)),
+	                   err);
 	return run->wait_id > 0 ? 0 : -1;
 }
 
@@ -113,7 +121,8 @@ static int ask_more_tasks(struct run *run, struct error *err)
 
 	for (; run->at < to && run->at < json_array_size(run->asked); run->at++)
 		json_array_append(ids, json_array_get(run->asked, run->at));
-	run->tasks_id = ask(run, "task.list", json_pack("{s:o, s:b}", "ids", ids, "brief", 1), err);
+	run->tasks_id = ask(run, "task.list",
+	                    json_pack("{s:o, s:b, s:b}", "ids", ids, "brief", 1, "sparse", 1), err);
 	return run->tasks_id > 0 ? 0 : -1;
 }
 
@@ -211,7 +220,9 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 		return rpc_error_read(reply, err);
 	if (id == run->wait_id) {
 		run->settled = true;
-		follow_take_tasks(run, json_sub(result, "tasks"));
+		run->last = json_int(result, "last", 0);
+		if (!reads_tasks(run))
+			follow_take_tasks(run, json_sub(result, "tasks"));
 	} else if (id == run->events_id) {
 		bool more = json_array_size(json_sub(result, "events")) == EVENTS_LIMIT;
 
@@ -237,7 +248,7 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 
 static bool wants_tasks(const struct run *run)
 {
-	return run->show != SHOW_JSON && run->show != SHOW_NOTHING && !run->tasks_id &&
+	return reads_tasks(run) && !run->tasks_id &&
 	       (run->all_changed || json_object_size(run->changed));
 }
 
@@ -246,25 +257,39 @@ static bool wants_events(const struct run *run)
 	return run->show != SHOW_NOTHING && !run->events_id;
 }
 
+/* All are settled, and how they came to be so is known. */
+static bool knows_the_end(const struct run *run)
+{
+	return run->settled && (run->show == SHOW_NOTHING || run->since >= run->last) &&
+	       !run->tasks_id && !wants_tasks(run);
+}
+
+/* A question waits for so long after the last one: with many changes, one for many. At the end none
+ * waits. */
+static int64_t gap_ms(const struct run *run)
+{
+	return run->settled ? 0 : run->show == SHOW_JSON ? GATHER_MS : REFRESH_MS;
+}
+
 /* Asks what is due; returns how long poll may wait. -1: for ever. */
 static int due(struct run *run, struct error *err)
 {
 	int64_t now = time_mono_ms(), wait = -1;
 
-	/* Asked again a moment after the last answer: with many changes, one question for many. */
 	if (wants_events(run)) {
-		wait = run->events_ms + (run->show == SHOW_JSON ? GATHER_MS : REFRESH_MS) - now;
+		wait = run->events_ms + gap_ms(run) - now;
 		if (wait <= 0 && ask_events(run, err) < 0)
 			return -2;
 		if (wait <= 0)
 			wait = -1;
 	}
 	if (wants_tasks(run)) {
-		if (now - run->read_ms >= REFRESH_MS) {
+		int64_t left = run->read_ms + gap_ms(run) - now;
+
+		if (left <= 0) {
 			if (ask_tasks(run, err) < 0)
 				return -2;
 		} else {
-			int64_t left = REFRESH_MS - (now - run->read_ms);
 
 			if (wait < 0 || left < wait)
 				wait = left;
@@ -312,8 +337,6 @@ static int read_replies(struct run *run, struct error *err)
 			return 0;
 		if (take_reply(run, reply, err) < 0)
 			return -1;
-		if (run->settled)
-			return 0;
 	}
 }
 
@@ -379,22 +402,6 @@ static int take_signals(struct run *run)
 	return 0;
 }
 
-/* The events up to the end, for who reads them all. */
-static int drain_events(struct run *run, struct error *err)
-{
-	for (;;) {
-		_cleanup_json_ json_t *result = NULL;
-		json_t *params = json_pack("{s:I, s:i, s:b}", "since", (json_int_t)run->since,
-		                           "limit", EVENTS_LIMIT, "wait", 0);
-
-		if (rpc_client_ask(run->cli->client, "event.list", params, true, &result, err) < 0)
-			return -1;
-		if (!json_array_size(json_sub(result, "events")))
-			return 0;
-		follow_take_events(run, result);
-	}
-}
-
 static bool time_is_up(const struct run *run)
 {
 	return run->what->detach_after >= 0 &&
@@ -405,7 +412,7 @@ static int loop(struct run *run, struct error *err)
 {
 	if (start_questions(run, err) < 0)
 		return -1;
-	while (!run->settled) {
+	while (!knows_the_end(run)) {
 		int wait = due(run, err), status;
 		struct pollfd fds[2] = {{.fd = rpc_client_fd(run->cli->client), .events = POLLIN},
 		                        {.fd = run->signals, .events = POLLIN}};
@@ -422,10 +429,14 @@ static int loop(struct run *run, struct error *err)
 			follow_tell_detached(run);
 			return 0;
 		}
+		/* One of them was tried again before its end was read. */
+		if (knows_the_end(run) && follow_goes_on(run)) {
+			run->all_changed = true;
+			if (ask_wait(run, err) < 0)
+				return -1;
+		}
 	}
-	/* Who was told that something is in the way is told that it is over. */
-	if ((run->show == SHOW_JSON || run->notice) && drain_events(run, err) < 0)
-		return -1;
+	run->over = true;
 	return -2;
 }
 

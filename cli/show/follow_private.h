@@ -31,7 +31,9 @@ struct run {
 	char *notice; /* why nothing starts, or NULL */
 	char **frame; /* what the terminal shows */
 	bool resized;
-	bool settled;
+	bool settled; /* all of them are; `last` is the number of the last event that led there */
+	int64_t last;
+	bool over; /* and all of that was read */
 };
 
 /* Takes an answer to event.list: what it says, and what must be read again. */
@@ -43,6 +45,8 @@ void follow_mark_event(struct run *run, const json_t *event);
 json_t *follow_ids_to_read(struct run *run);
 /* Takes tasks that were read: all of them, or the changed ones. */
 void follow_take_tasks(struct run *run, const json_t *tasks);
+/* A task that was read is at work again, or about to be. */
+bool follow_goes_on(const struct run *run);
 /* Shows what is known by now; on a screen only what changed. */
 void follow_show(struct run *run);
 /* The last frame, the last lines, or the summary object. */

@@ -33,7 +33,7 @@ static void fill_screen(const struct run *run, struct screen *screen)
 	    .notice = run->notice,
 	    .colored = run->cli->colored,
 	    .flat = !terminal,
-	    .final = run->settled,
+	    .final = run->over,
 	};
 }
 

@@ -123,3 +123,14 @@ void follow_take_tasks(struct run *run, const json_t *tasks)
 		task_index_put(run->index, task);
 	}
 }
+
+bool follow_goes_on(const struct run *run)
+{
+	json_t *task;
+	size_t i;
+
+	json_array_foreach (run->tasks, i, task)
+		if (task_is(task, "in_progress") || json_flag(task, "ready"))
+			return true;
+	return false;
+}

@@ -37,7 +37,7 @@ static bool wanted(const json_t *task, const json_t *statuses)
 static void write_tasks(struct request *r, const int64_t *ids, struct buf *out)
 {
 	const json_t *statuses = json_sub(r->params, "status");
-	bool brief = json_flag(r->params, "brief");
+	bool brief = json_flag(r->params, "brief"), sparse = json_flag(r->params, "sparse");
 	size_t count = 0;
 
 	while (ids[count])
@@ -51,7 +51,7 @@ static void write_tasks(struct request *r, const int64_t *ids, struct buf *out)
 			continue;
 		task_add_name_among(r->c, task, count);
 		buf_add_str(out, out->data[out->len - 1] == '[' ? "" : ",");
-		jsonl_write(out, task);
+		(sparse ? jsonl_write_sparse : jsonl_write)(out, task);
 		if (out->len > LIST_LARGE) /* hello's answer goes: it is waited for only so long */
 			rpc_peer_flush(r->conn->peer);
 	}
@@ -122,7 +122,8 @@ int method_task_wait(struct request *r, struct error *err)
 	held_add(r->c, (struct held){.kind = HELD_TASKS,
 	                             .later = request_later(r),
 	                             .tasks = tasks,
-	                             .brief = json_flag(r->params, "brief")});
+	                             .brief = json_flag(r->params, "brief"),
+	                             .unlisted = json_flag(r->params, "unlisted")});
 	return 0;
 }
 

@@ -365,6 +365,23 @@ load helper
 	is "a b b c" "$(sort "$W/ran" | xargs)"
 }
 
+# More tasks than are read again each time: what is told is put together from those that changed.
+@test "the lines and the end of a run of many tasks, also of one that goes on" {
+	{
+		echo 'tasks:'
+		for i in {1..58}; do echo "  - {id: t$i, prompt: 'true', slot: none}"; done
+		echo "  - {id: bad, prompt: 'test -e \"\$W/ok\"', slot: none, blocked_by: [t58]}"
+		echo "  - {id: behind, prompt: 'true', slot: none, blocked_by: [bad]}"
+	} | plan
+	expect 1 pleach run --headless --team 2 >"$W/lines"
+	is "58 1 1" "$(grep -c '^✓' "$W/lines") $(grep -c '^✗ bad ' "$W/lines") $(grep -c 'behind.*stuck' "$W/lines")"
+	grep -q '^58 completed, 1 failed, 1 stuck' "$W/lines"
+	touch "$W/ok"
+	expect 0 pleach run --headless --retry >"$W/lines"
+	is "bad behind" "$(sed -n 's/^✓ \([a-z]*\) .*/\1/p' "$W/lines" | grep -v '^t' | xargs)"
+	grep -q '^60 completed' "$W/lines"
+}
+
 @test "run again: a changed completed task is kept with a warning, --redo runs it again" {
 	plan <<-'Y'
 	tasks:

@@ -424,6 +424,20 @@ static void test_keys_left_out(void **state)
 	assert_string_equal(out.data, "{\"a\":3,\"b\":{\"line\":2}}");
 }
 
+static void test_what_says_nothing_is_left_out(void **state)
+{
+	_cleanup_json_ json_t *value =
+	    json_loads("{\"a\":null,\"b\":false,\"c\":[],\"d\":{},\"e\":\"\",\"f\":0,\"g\":true,"
+	               "\"h\":[null,{\"i\":null,\"j\":1}],\"k\":{\"l\":false}}",
+	               0, NULL);
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	(void)state;
+	jsonl_write_sparse(&out, value);
+	assert_string_equal(out.data,
+	                    "{\"e\":\"\",\"f\":0,\"g\":true,\"h\":[null,{\"j\":1}],\"k\":{}}");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, reader_setup, reader_teardown)
@@ -438,6 +452,7 @@ int main(void)
 	    TEST(test_depth),
 	    TEST(test_a_large_string),
 	    cmocka_unit_test(test_writing),
+	    cmocka_unit_test(test_what_says_nothing_is_left_out),
 	    cmocka_unit_test(test_the_text_is_that_of_jansson),
 	    cmocka_unit_test(test_keys_left_out),
 	    cmocka_unit_test(test_fields_of_the_wrong_type),
