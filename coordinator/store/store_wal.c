@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "controls.h"
@@ -38,12 +39,11 @@ static void grow(struct store_wal *wal, sqlite3_file *file)
 	}
 }
 
-static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
+static int write_through(struct store_wal *wal, sqlite3_file *file, const void *data, int len,
+                         sqlite3_int64 at)
 {
-	struct store_wal *wal = wal_of(file);
 	int rc = wal->real->xWrite(file, data, len, at);
 
-	wal->written_at = at;
 	if (rc == SQLITE_OK && at + len > wal->end) {
 		wal->end = at + len;
 		grow(wal, file);
@@ -51,12 +51,59 @@ static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int6
 	return rc;
 }
 
+static int write_pending(struct store_wal *wal, sqlite3_file *file)
+{
+	int len = wal->pending_len;
+
+	wal->pending_len = 0;
+	return len ? write_through(wal, file, wal->pending, len, wal->pending_at) : SQLITE_OK;
+}
+
+/* SQLite writes each frame in two pieces, one behind the other, and syncs before it takes them for
+ * written: so they go out together, before the sync, or before it reads. Without that sync each is
+ * written at once. */
+static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
+{
+	struct store_wal *wal = wal_of(file);
+	bool follows =
+	    at == wal->pending_at + wal->pending_len && len <= STORE_WAL_PENDING - wal->pending_len;
+	int rc = follows ? SQLITE_OK : write_pending(wal, file);
+
+	wal->written_at = at;
+	if (rc != SQLITE_OK)
+		return rc;
+	if (len > STORE_WAL_PENDING || control_off("fsync-store"))
+		return write_through(wal, file, data, len, at);
+	if (!wal->pending_len)
+		wal->pending_at = at;
+	memcpy(wal->pending + wal->pending_len, data, (size_t)len);
+	wal->pending_len += len;
+	return SQLITE_OK;
+}
+
+static int wal_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
+{
+	struct store_wal *wal = wal_of(file);
+	int rc = write_pending(wal, file);
+
+	return rc == SQLITE_OK ? wal->real->xRead(file, data, len, at) : rc;
+}
+
 static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
 	struct store_wal *wal = wal_of(file);
+	int rc = write_pending(wal, file);
 
 	wal->end = size;
-	return wal->real->xTruncate(file, size);
+	return rc == SQLITE_OK ? wal->real->xTruncate(file, size) : rc;
+}
+
+static int wal_size(sqlite3_file *file, sqlite3_int64 *size)
+{
+	struct store_wal *wal = wal_of(file);
+	int rc = write_pending(wal, file);
+
+	return rc == SQLITE_OK ? wal->real->xFileSize(file, size) : rc;
 }
 
 /* A log that begins anew has its header synced first; behind that nothing is written yet. */
@@ -64,7 +111,10 @@ static int wal_sync(sqlite3_file *file, int flags)
 {
 	struct store_wal *wal = wal_of(file);
 	store_written_fn written = wal->written;
+	int rc = write_pending(wal, file);
 
+	if (rc != SQLITE_OK)
+		return rc;
 	if (written && wal->written_at > 0) {
 		wal->written = NULL;
 		wal->told = written(wal->context);
@@ -81,9 +131,11 @@ int store_wal_watch(struct store_wal *wal, sqlite3 *db)
 		return -1;
 	wal->real = file->pMethods;
 	wal->methods = *wal->real;
+	wal->methods.xRead = wal_read;
 	wal->methods.xWrite = wal_write;
 	wal->methods.xTruncate = wal_truncate;
 	wal->methods.xSync = wal_sync;
+	wal->methods.xFileSize = wal_size;
 	if (wal->real->xFileSize(file, &wal->end) != SQLITE_OK)
 		wal->end = 0;
 	file->pMethods = &wal->methods;

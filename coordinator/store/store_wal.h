@@ -7,6 +7,8 @@
 
 #include "store.h"
 
+#define STORE_WAL_PENDING (64 << 10)
+
 struct store_wal {
 	sqlite3_io_methods methods; /* in front of `real` */
 	const sqlite3_io_methods *real;
@@ -15,6 +17,9 @@ struct store_wal {
 	store_written_fn written; /* NULL: nobody is to be told */
 	void *context;
 	bool told;
+	sqlite3_int64 pending_at; /* what is to be written here, in one piece */
+	int pending_len;
+	char pending[STORE_WAL_PENDING];
 };
 
 /* Once the log is open. The structure must outlive the connection. -1: SQLite does not say which
