@@ -255,7 +255,7 @@ json_t *assignment_json(struct coordinator *c, int64_t id)
 	_cleanup_json_ json_t *text = NULL;
 	_cleanup_free_ char *previous = NULL;
 	char token[TOKEN_TEXT_MAX], session[37];
-	json_t *profile;
+	json_t *profile, *resume;
 
 	if (!store_attempt_get(c->store, id, &attempt) ||
 	    !store_task_get(c->store, attempt.task, &task))
@@ -265,15 +265,17 @@ json_t *assignment_json(struct coordinator *c, int64_t id)
 	profile = attempt_profile(c, &task, attempt.agent, team_find(c, attempt.teammate));
 	token_of_attempt(&c->secret, id, token);
 	token_session(&c->secret, id, session);
+	resume = session_resume_json(c, &attempt);
+	/* What is null is not said: the agent starts once its worker has read it all. */
 	return json_pack(
-	    "{s:I, s:I, s:s, s:s, s:O?, s:O?, s:s?, s:s, s:s?, s:s?, s:o, s:O?, s:s, s:o,"
-	    " s:i, s:s?, s:s?, s:s, s:o}",
+	    "{s:I, s:I, s:s, s:s, s:O*, s:O*, s:s*, s:s, s:s*, s:s*, s:o*, s:O*, s:s, s:o,"
+	    " s:i, s:s*, s:s*, s:s, s:o*}",
 	    "attempt", (json_int_t)id, "task", (json_int_t)task.id, "key", task.key, "plan",
 	    task.plan_name, "subject", json_object_get(text, "subject"), "prompt",
 	    json_object_get(text, "prompt"), "base", attempt.base, "branch", attempt.branch,
-	    "agent", attempt.agent, "model", attempt.model, "profile",
-	    profile ? profile : json_null(), "spec", json_object_get(text, "spec"), "token", token,
-	    "inputs", store_task_inputs(c->store, task.id), "stop_grace", STOP_GRACE_S,
-	    "previous_head", previous, "answer", task.answer, "session", session, "resume",
-	    session_resume_json(c, &attempt));
+	    "agent", attempt.agent, "model", attempt.model, "profile", profile, "spec",
+	    json_object_get(text, "spec"), "token", token, "inputs",
+	    store_task_inputs(c->store, task.id), "stop_grace", STOP_GRACE_S, "previous_head",
+	    previous, "answer", task.answer, "session", session, "resume",
+	    json_is_null(resume) ? NULL : resume);
 }

@@ -59,11 +59,17 @@ static char *final_text(const struct attempt *a)
 	return buf_take(&safe);
 }
 
+/* What is null is not said: the coordinator reads each result before the next task can begin. */
+static json_t *unless_null(json_t *value)
+{
+	return json_is_null(value) ? NULL : value;
+}
+
 json_t *attempt_result(const struct attempt *a)
 {
 	_cleanup_free_ char *text = final_text(a);
 	const struct slot_result *r = a->committed ? &a->result : NULL;
-	json_t *error = json_null(), *changes = json_null(), *kept = json_array(), *finish;
+	json_t *error = NULL, *changes = NULL, *kept = json_array(), *finish;
 
 	if (a->error != TASK_ERROR_NONE)
 		error = json_pack("{s:s, s:o}", "code", task_error_word(a->error), "message",
@@ -74,14 +80,15 @@ json_t *attempt_result(const struct attempt *a)
 	if (a->kept)
 		json_array_append_new(kept, json_string(a->kept));
 	finish = json_pack(
-	    "{s:I, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:O?, s:O?, s:o}",
+	    "{s:I, s:s, s:s, s:s*, s:s*, s:b, s:O*, s:o*, s:o*, s:o*, s:o*, s:f, s:o, s:O*, s:O*,"
+	    " s:o*}",
 	    "attempt", (json_int_t)a->id, "token", a->token, "outcome",
-	    attempt_outcome_word(a->outcome), "head", json_text_or_null(r ? r->head : NULL), "tree",
-	    json_text_or_null(r ? r->tree : NULL), "unchanged", r && r->unchanged, "verify",
-	    a->evidence ? json_incref(a->evidence) : json_null(), "changes", changes, "error",
-	    error, "usage", attempt_usage(a), "output", json_text_or_null(text), "seconds",
-	    seconds_since(a->started), "kept", kept, "measures", a->measures, "tampering",
-	    a->tampering, "limited", attempt_limited(a));
+	    attempt_outcome_word(a->outcome), "head", r ? r->head : NULL, "tree",
+	    r ? r->tree : NULL, "unchanged", r && r->unchanged, "verify", a->evidence, "changes",
+	    changes, "error", error, "usage", unless_null(attempt_usage(a)), "output",
+	    unless_null(json_text_or_null(text)), "seconds", seconds_since(a->started), "kept",
+	    kept, "measures", a->measures, "tampering", a->tampering, "limited",
+	    unless_null(attempt_limited(a)));
 	resume_say(a, finish);
 	return finish;
 }
