@@ -14,20 +14,38 @@
 
 #define PUBLISH_MAX 1000 /* events read at once */
 #define AGAIN_MS    1000 /* after a commit that failed */
+#define SYNC_MS     10   /* after a commit that only workers were told of */
 
-void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
+void turn_settle(struct coordinator *c)
+{
+	store_settle(c->store);
+}
+
+static void add_effect(struct coordinator *c, struct effect effect)
 {
 	struct turn *turn = &c->turn;
 
 	if (!turn->open) { /* nothing is waited for */
-		run(c, context);
+		if (!effect.inner)
+			turn_settle(c);
+		effect.run(c, effect.context);
 		return;
 	}
 	if (turn->n == turn->cap) {
 		turn->cap = turn->cap ? turn->cap * 2 : 32;
 		turn->effects = xrealloc(turn->effects, turn->cap * sizeof *turn->effects);
 	}
-	turn->effects[turn->n++] = (struct effect){run, drop, context};
+	turn->effects[turn->n++] = effect;
+}
+
+void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
+{
+	add_effect(c, (struct effect){run, drop, context, .inner = false});
+}
+
+void turn_inner_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
+{
+	add_effect(c, (struct effect){run, drop, context, .inner = !c->views});
 }
 
 /* What is queued meanwhile is not dropped with them: a drop may open the next turn. */
@@ -77,7 +95,7 @@ void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void 
 {
 	struct effect *effect = xcalloc(1, sizeof *effect);
 
-	*effect = (struct effect){run, drop, context};
+	*effect = (struct effect){run, drop, context, .inner = false};
 	turn_effect(c, alone_run, alone_drop, effect);
 }
 
@@ -135,8 +153,11 @@ static void run_effects(struct coordinator *c)
 	/* An effect may begin the next turn: its effects go to a queue of their own. */
 	turn->effects = NULL;
 	turn->n = turn->cap = 0;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		if (!effects[i].inner)
+			turn_settle(c);
 		effects[i].run(c, effects[i].context);
+	}
 	if (turn->cap) {
 		free(effects);
 		return;
@@ -166,6 +187,7 @@ void turn_publish(struct coordinator *c)
 		serve_published(c);
 		return;
 	}
+	turn_settle(c);
 	do {
 		events = store_event_list(c->store, c->published, PUBLISH_MAX);
 		n = json_array_size(events);
@@ -209,6 +231,32 @@ void turn_init(struct coordinator *c)
 	uv_timer_init(&c->loop, &c->turn.timer);
 	c->turn.timer.data = c;
 	uv_unref((uv_handle_t *)&c->turn.timer);
+	uv_timer_init(&c->loop, &c->turn.sync);
+	c->turn.sync.data = c;
+	uv_unref((uv_handle_t *)&c->turn.sync);
+}
+
+static bool is_inner(const struct turn *turn)
+{
+	for (size_t i = 0; i < turn->n; i++)
+		if (!turn->effects[i].inner)
+			return false;
+	return true;
+}
+
+static void sync_is_due(uv_timer_t *timer)
+{
+	turn_settle(timer->data);
+}
+
+/* What only workers were told of is synced a moment later, many commits at once: each sync keeps
+ * all of them waiting. */
+static void sync_later(struct coordinator *c)
+{
+	uv_timer_t *timer = &c->turn.sync;
+
+	if (store_unsynced(c->store) && !uv_is_active((uv_handle_t *)timer))
+		uv_timer_start(timer, sync_is_due, SYNC_MS, 0);
 }
 
 static void commit(struct coordinator *c)
@@ -218,7 +266,7 @@ static void commit(struct coordinator *c)
 	if (turn_step(c, schedule_step, NULL, &err) < 0)
 		log_error("turn", "scheduling: %s", err.text);
 	c->turn.open = false;
-	worker_tell_early(c);
+	worker_tell_early(c, is_inner(&c->turn));
 	if (store_commit(c->store, &err) < 0) {
 		log_error("turn", "commit: %s", err.text);
 		err.code = ERROR_BUSY;
@@ -230,6 +278,7 @@ static void commit(struct coordinator *c)
 	held_check(c);
 	if (!c->turn.open) /* only what is committed is told */
 		turn_publish(c);
+	sync_later(c);
 }
 
 void turn_close(struct coordinator *c)

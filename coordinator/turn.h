@@ -23,6 +23,7 @@ struct effect {
 	effect_fn run;
 	effect_drop_fn drop;
 	void *context;
+	bool inner;
 };
 
 struct turn {
@@ -34,6 +35,7 @@ struct turn {
 	struct effect *effects;
 	size_t n, cap;
 	uv_timer_t timer; /* after a commit that failed */
+	uv_timer_t sync;  /* after one that only workers were told of */
 };
 
 void turn_init(struct coordinator *c);
@@ -45,6 +47,9 @@ int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct er
 
 /* After the commit; at once where no turn is open. */
 void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
+/* The same, for what nobody sees outside of this process (and no pane): may be run before the
+ * commit is on the disk. What it then tells others, in turn, is not. */
+void turn_inner_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
 /* After the commit like an effect, and while no transaction is open: effects before it may have
  * begun the next turn, then it is of that one. */
 void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
@@ -52,6 +57,8 @@ void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void 
 void turn_close(struct coordinator *c);
 /* Takes what may be megabytes and nobody needs any more: it is freed once the replies have left. */
 void turn_forget(struct coordinator *c, json_t *value);
+/* Before anything is told past turn_effect: what is committed is on the disk. */
+void turn_settle(struct coordinator *c);
 /* Sends what is committed and was not sent yet on the bus, once that is open. Outside a turn. */
 void turn_publish(struct coordinator *c);
 

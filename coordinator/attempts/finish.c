@@ -159,7 +159,7 @@ int task_change(struct coordinator *c, const struct transition *t, struct error 
 		int64_t *task = xcalloc(1, sizeof *task);
 
 		*task = t->task;
-		turn_effect(c, shown_effect, NULL, task);
+		turn_inner_effect(c, shown_effect, NULL, task);
 	}
 	if (t->verb == VERB_REDO)
 		store_task_clear_next_base_of_dependents(c->store, t->task);

@@ -206,6 +206,7 @@ void store_close(struct store *store)
 {
 	if (!store)
 		return;
+	store_settle(store);
 	for (size_t i = 0; i < STATEMENTS_MAX; i++)
 		sqlite3_finalize(store->cache[i].stmt);
 	stuck_free(store->stuck);
@@ -272,26 +273,46 @@ int store_begin(struct store *store, struct error *err)
 	return store_failed(store, err) ? -1 : 0;
 }
 
+/* The next process finds the change, and that it was not synced. */
+static _Noreturn void end_unsynced(struct store *store, const char *why)
+{
+	if (store_wal_mark(store->file) < 0)
+		log_error("store", "cannot mark the log: %s", strerror(errno));
+	die("%s, after a worker was told", why);
+}
+
 int store_commit(struct store *store, struct error *err)
 {
 	bool told;
 
 	sql_run(store, "COMMIT", "");
 	told = store_wal_told(&store->wal);
+	if (store->wal.lost)
+		end_unsynced(store, "the log cannot be synced");
 	if (!store_failed(store, err))
 		return 0;
-	if (told) {
-		if (store_wal_mark(store->file) < 0)
-			log_error("store", "cannot mark the log: %s", strerror(errno));
-		die("%s, after a worker was told", store->why.text);
-	}
+	if (told)
+		end_unsynced(store, store->why.text);
 	store_rollback(store);
 	return -1;
 }
 
-void store_on_written(struct store *store, store_written_fn written, void *context)
+void store_on_written(struct store *store, store_written_fn written, void *context, bool may_wait)
 {
-	store_wal_on_written(&store->wal, written, context);
+	store_wal_on_written(&store->wal, written, context, may_wait);
+}
+
+void store_settle(struct store *store)
+{
+	int rc = store_wal_settle(&store->wal);
+
+	if (rc != SQLITE_OK)
+		end_unsynced(store, sqlite3_errstr(rc));
+}
+
+int store_unsynced(const struct store *store)
+{
+	return store->wal.unsynced;
 }
 
 void store_rollback(struct store *store)

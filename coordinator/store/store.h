@@ -35,7 +35,17 @@ bool store_failed(const struct store *store, struct error *err);
  * process keeps it, a power cut need not. `written` says whether it told anybody; a commit that
  * fails after that ends this process, and the next one finds the change. */
 typedef bool (*store_written_fn)(void *context);
-void store_on_written(struct store *store, store_written_fn written, void *context);
+/* So many commits may wait for their sync at most: what a power cut can take of what workers know.
+ */
+#define STORE_UNSYNCED_MAX 16
+/* may_wait: nobody else is to be told of that commit. Where `written` told somebody it then ends
+ * without its sync, until store_settle or the next commit that syncs. */
+void store_on_written(struct store *store, store_written_fn written, void *context, bool may_wait);
+/* Before anybody hears of anything that outlives a power cut: what is committed is on the disk. A
+ * call when it is already. This process dies where that fails. */
+void store_settle(struct store *store);
+/* So many commits wait for that. */
+int store_unsynced(const struct store *store);
 
 /* VACUUM INTO a new file, synced; outside a transaction. CONFLICT where there is one; nothing is
  * left of a copy that failed. */
@@ -254,7 +264,8 @@ void cleanup_attempt_row(struct attempt_row *row);
 
 bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out);
 int64_t store_attempt_insert(struct store *store, const struct attempt_row *row);
-/* Leaves out as many numbers as there may be attempts that a power cut took: one a teammate. */
+/* Leaves out as many numbers as there may be attempts that a power cut took: of each commit whose
+ * sync may have waited, one a teammate. */
 void store_attempts_skip(struct store *store);
 void store_attempt_end(struct store *store, const struct attempt_row *row);
 void store_attempt_set_session(struct store *store, int64_t id, const char *session,

@@ -97,9 +97,9 @@ void store_attempts_skip(struct store *store)
 	        " (SELECT 1 FROM sqlite_sequence WHERE name = 'attempt')",
 	        "");
 	sql_run(store,
-	        "UPDATE sqlite_sequence SET seq = seq + (SELECT count(*) FROM teammate)"
+	        "UPDATE sqlite_sequence SET seq = seq + ?1 * (SELECT count(*) FROM teammate)"
 	        " WHERE name = 'attempt'",
-	        "");
+	        "i", (int64_t)(STORE_UNSYNCED_MAX + 1));
 }
 
 void store_attempt_end(struct store *store, const struct attempt_row *row)

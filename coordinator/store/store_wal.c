@@ -106,7 +106,8 @@ static int wal_size(sqlite3_file *file, sqlite3_int64 *size)
 	return rc == SQLITE_OK ? wal->real->xFileSize(file, size) : rc;
 }
 
-/* A log that begins anew has its header synced first; behind that nothing is written yet. */
+/* A log that begins anew has its header synced first; behind that nothing is written yet. The one
+ * sync of a commit may come later, not those of a checkpoint within it. */
 static int wal_sync(sqlite3_file *file, int flags)
 {
 	struct store_wal *wal = wal_of(file);
@@ -118,8 +119,22 @@ static int wal_sync(sqlite3_file *file, int flags)
 	if (written && wal->written_at > 0) {
 		wal->written = NULL;
 		wal->told = written(wal->context);
+		if (wal->told && wal->may_wait && wal->unsynced < STORE_UNSYNCED_MAX) {
+			wal->unsynced++;
+			return SQLITE_OK;
+		}
 	}
-	return wal->real->xSync(file, flags);
+	rc = wal->real->xSync(file, flags);
+	if (rc != SQLITE_OK && wal->unsynced)
+		wal->lost = true; /* a later sync would say that all is well */
+	if (rc == SQLITE_OK)
+		wal->unsynced = 0;
+	return rc;
+}
+
+int store_wal_settle(struct store_wal *wal)
+{
+	return wal->unsynced ? wal_sync(wal->file, SQLITE_SYNC_NORMAL) : SQLITE_OK;
 }
 
 int store_wal_watch(struct store_wal *wal, sqlite3 *db)
@@ -138,12 +153,15 @@ int store_wal_watch(struct store_wal *wal, sqlite3 *db)
 	wal->methods.xFileSize = wal_size;
 	if (wal->real->xFileSize(file, &wal->end) != SQLITE_OK)
 		wal->end = 0;
+	wal->file = file;
 	file->pMethods = &wal->methods;
 	return 0;
 }
 
-void store_wal_on_written(struct store_wal *wal, store_written_fn written, void *context)
+void store_wal_on_written(struct store_wal *wal, store_written_fn written, void *context,
+                          bool may_wait)
 {
+	wal->may_wait = may_wait;
 	wal->written = written;
 	wal->context = context;
 	wal->written_at = 0;

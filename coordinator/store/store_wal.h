@@ -17,6 +17,10 @@ struct store_wal {
 	store_written_fn written; /* NULL: nobody is to be told */
 	void *context;
 	bool told;
+	bool may_wait; /* the sync of this commit, if somebody was told */
+	int unsynced;  /* commits whose sync did not happen yet */
+	bool lost;     /* a sync failed that was theirs, too */
+	sqlite3_file *file;
 	sqlite3_int64 pending_at; /* what is to be written here, in one piece */
 	int pending_len;
 	char pending[STORE_WAL_PENDING];
@@ -25,10 +29,13 @@ struct store_wal {
 /* Once the log is open. The structure must outlive the connection. -1: SQLite does not say which
  * file it is; nobody is told early then. */
 int store_wal_watch(struct store_wal *wal, sqlite3 *db);
-void store_wal_on_written(struct store_wal *wal, store_written_fn written, void *context);
+void store_wal_on_written(struct store_wal *wal, store_written_fn written, void *context,
+                          bool may_wait);
 /* After the commit: whether somebody was told; forgets it. */
 bool store_wal_told(struct store_wal *wal);
 
+/* Syncs what waits for that. SQLite's result. */
+int store_wal_settle(struct store_wal *wal);
 /* Somebody was told, and the sync failed: the kernel takes the log for clean, whatever the disk
  * has of it. Whoever opens the store next brings all of it into the database itself first, or
  * does not open it. -1 with errno. */

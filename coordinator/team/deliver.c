@@ -92,7 +92,7 @@ void worker_deliver_later(struct coordinator *c, const struct teammate *t, int64
 	deliver->attempt = attempt;
 	deliver->next = delivers;
 	delivers = deliver;
-	turn_effect(c, deliver_effect, deliver_drop, deliver);
+	turn_inner_effect(c, deliver_effect, deliver_drop, deliver);
 }
 
 static bool may_go_early(const struct teammate *t)
@@ -117,7 +117,7 @@ static bool send_early(void *context)
 	return any;
 }
 
-void worker_tell_early(struct coordinator *c)
+void worker_tell_early(struct coordinator *c, bool alone)
 {
 	bool any = false;
 
@@ -136,5 +136,5 @@ void worker_tell_early(struct coordinator *c)
 		any = true;
 	}
 	if (any)
-		store_on_written(c->store, send_early, c);
+		store_on_written(c->store, send_early, c, alone);
 }

@@ -136,8 +136,10 @@ static void exit_if_leaving(struct coordinator *c, void *context)
 	_cleanup_free_ char *name = context;
 	struct teammate *t = team_find(c, name);
 
-	if (t && (t->removing || c->ending) && !t->attempt)
-		teammate_notify(t, "worker.exit", json_object());
+	if (!t || (!t->removing && !c->ending) || t->attempt)
+		return;
+	turn_settle(c);
+	teammate_notify(t, "worker.exit", json_object());
 }
 
 static void freed_effect(struct coordinator *c, void *context)
@@ -178,6 +180,7 @@ static void recorded_effect(struct coordinator *c, void *context)
 
 	if (!t || !t->idle || !t->finished || store_attempt_running_of(c->store, t->name))
 		return;
+	turn_settle(c);
 	teammate_notify(t, "attempt.recorded", t->finished);
 	t->finished = NULL;
 }
@@ -210,7 +213,7 @@ int method_worker_next(struct request *r, struct error *err)
 	t->takes_early = json_flag(r->params, "early");
 	if (result && finish_apply(c, result, &accepted, &status, err) < 0)
 		return -1;
-	turn_effect(c, freed_effect, NULL, xstrdup(t->name));
+	turn_inner_effect(c, freed_effect, NULL, xstrdup(t->name));
 	if (result) {
 		t->backoff_ms = TEAM_BACKOFF_FIRST_MS; /* it works */
 		json_decref(t->finished);
@@ -222,11 +225,11 @@ int method_worker_next(struct request *r, struct error *err)
 	if (t->idle)
 		later_reply(c, t->idle, NULL);
 	t->idle = request_later(r);
-	turn_effect(c, recorded_effect, next_drop, xstrdup(t->name));
+	turn_inner_effect(c, recorded_effect, next_drop, xstrdup(t->name));
 	if (attempt)
 		worker_deliver_later(c, t, attempt); /* stored before, never delivered */
 	else
-		turn_effect(c, exit_if_leaving, NULL, xstrdup(t->name));
+		turn_inner_effect(c, exit_if_leaving, NULL, xstrdup(t->name));
 	return 0;
 }
 

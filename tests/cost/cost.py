@@ -29,7 +29,7 @@ TASKS = LAYERS * WIDTH
 # it, with its share of the submit and of `pleach run`. An agent that runs for more than 10 ms, as it
 # may on a busy machine, costs two messages more: calls and messages have room for them. {what: ceiling}
 PER_TASK = {
-    "coordinator: syncs": 1.2,
+    "coordinator: syncs": 1.0,
     "coordinator: bytes written": 82000,  # half of it the zeros that a new log grows by (store_wal.c), once
     "coordinator: bytes sent": 2200,
     "coordinator: messages read": 3.6,

@@ -115,7 +115,7 @@ static void test_told_when_it_is_in_the_log(void **state)
 		fixture_begin(f->store);
 		memset(text, 'a' + i % 26, 40000); /* SQLite writes no page that is the same */
 		store_set_setting(f->store, key, text);
-		store_on_written(f->store, on_written, &told);
+		store_on_written(f->store, on_written, &told, false);
 		assert_int_equal(told.times, i - 1);
 		fixture_commit(f->store);
 		assert_int_equal(told.times, i);
@@ -129,6 +129,73 @@ static void test_told_when_it_is_in_the_log(void **state)
 	fixture_begin(f->store);
 }
 
+static void commit_that_waits(struct store_fixture *f, struct told *told, const char *value)
+{
+	store_set_setting(f->store, told->key, value);
+	store_on_written(f->store, on_written, told, true);
+	fixture_commit(f->store);
+	fixture_begin(f->store);
+}
+
+static void test_a_sync_that_waits(void **state)
+{
+	struct store_fixture *f = *state;
+	struct told told = {.f = f, .key = "k", .anybody = true};
+	int before;
+
+	commit_that_waits(f, &told, "begun");
+	store_settle(f->store);
+	before = syncs;
+	for (int i = 0; i < STORE_UNSYNCED_MAX; i++) {
+		char value[16];
+
+		snprintf(value, sizeof value, "v%d", i);
+		commit_that_waits(f, &told, value);
+		assert_int_equal(syncs, before);
+	}
+	assert_int_equal(store_unsynced(f->store), STORE_UNSYNCED_MAX);
+	commit_that_waits(f, &told, "one too many");
+	assert_int_equal(syncs, before + 1);
+	assert_int_equal(store_unsynced(f->store), 0);
+	store_settle(f->store); /* nothing waits */
+	assert_int_equal(syncs, before + 1);
+}
+
+/* Nobody was told: nothing may wait. */
+static void test_a_sync_for_nobody(void **state)
+{
+	struct store_fixture *f = *state;
+	struct told told = {.f = f, .key = "k", .anybody = false};
+	int before;
+
+	commit_that_waits(f, &told, "a");
+	before = syncs;
+	commit_that_waits(f, &told, "b");
+	assert_true(syncs > before);
+	assert_int_equal(store_unsynced(f->store), 0);
+}
+
+/* What goes into the database is on the disk in the log before, though the commits that it came
+ * from waited: the log is synced, then the database. */
+static void test_a_log_that_is_used_up(void **state)
+{
+	struct store_fixture *f = *state;
+	_cleanup_free_ char *text = xcalloc(1, 40001);
+	struct told told = {.f = f, .key = "k", .anybody = true};
+	int times = 0;
+
+	for (int i = 0; i < 400; i++) {
+		int begun_anew = told.begun_anew, before = syncs;
+
+		memset(text, 'a' + i % 26, 40000);
+		commit_that_waits(f, &told, text);
+		times += store_unsynced(f->store) == 0 && syncs >= before + 2;
+		if (told.begun_anew > begun_anew && i > 0)
+			assert_true(times >= told.begun_anew - 1);
+	}
+	assert_true(told.begun_anew > 1);
+}
+
 static void commit_that_fails(struct store_fixture *f, bool anybody)
 {
 	struct told told = {.f = f, .key = "k", .anybody = anybody};
@@ -140,15 +207,77 @@ static void commit_that_fails(struct store_fixture *f, bool anybody)
 	fixture_commit(f->store);
 	fixture_begin(f->store);
 	store_set_setting(f->store, "k", "v");
-	store_on_written(f->store, on_written, &told);
+	store_on_written(f->store, on_written, &told, false);
 	syncs_fail = true;
 	assert_int_equal(store_commit(f->store, &err), -1);
 	syncs_fail = false;
 }
 
-static void test_a_sync_that_fails_after_it_was_told(void **state)
+static void in_its_commit(struct store_fixture *f)
 {
-	struct store_fixture *f = *state;
+	commit_that_fails(f, true);
+}
+
+static void settle_that_fails(struct store_fixture *f)
+{
+	struct told told = {.f = f, .key = "k", .anybody = true};
+
+	f->store = fixture_open(f->file);
+	fixture_begin(f->store);
+	commit_that_waits(f, &told, "v");
+	syncs_fail = true;
+	store_settle(f->store);
+}
+
+/* Nobody was told of the commit whose sync fails, but of the one before. */
+static void next_commit_that_fails(struct store_fixture *f)
+{
+	struct told told = {.f = f, .key = "k", .anybody = true};
+	struct error err = ERROR_INIT;
+
+	f->store = fixture_open(f->file);
+	fixture_begin(f->store);
+	commit_that_waits(f, &told, "v");
+	store_set_setting(f->store, "other", "v");
+	syncs_fail = true;
+	store_commit(f->store, &err);
+}
+
+static void close_that_fails(struct store_fixture *f)
+{
+	struct told told = {.f = f, .key = "k", .anybody = true};
+
+	f->store = fixture_open(f->file);
+	fixture_begin(f->store);
+	commit_that_waits(f, &told, "v");
+	fixture_commit(f->store);
+	syncs_fail = true;
+	store_close(f->store);
+}
+
+/* SQLite goes on where a checkpoint fails. */
+static void checkpoint_that_fails(struct store_fixture *f)
+{
+	_cleanup_free_ char *text = xcalloc(1, 40001);
+	struct told told = {.f = f, .key = "k", .anybody = true};
+
+	f->store = fixture_open(f->file);
+	fixture_begin(f->store);
+	for (int i = 0; i < STORE_UNSYNCED_MAX; i++) {
+		for (int k = 0; k < 30; k++) { /* 16 of these use the log up */
+			char key[16];
+
+			snprintf(key, sizeof key, "k%d", k);
+			memset(text, 'a' + i, 40000);
+			store_set_setting(f->store, key, text);
+		}
+		commit_that_waits(f, &told, "v");
+		syncs_fail = true; /* of the first the log's header was synced */
+	}
+}
+
+static void ends_unsynced(struct store_fixture *f, void (*end)(struct store_fixture *f))
+{
 	_cleanup_free_ char *mark = xasprintf("%s-unsynced", f->file),
 	                    *wal = xasprintf("%s-wal", f->file), *value = NULL;
 	int status = 0, null;
@@ -164,7 +293,7 @@ static void test_a_sync_that_fails_after_it_was_told(void **state)
 		signal(SIGABRT, SIG_DFL); /* cmocka's would go on with the tests */
 		null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 		dup2(null, STDERR_FILENO);
-		commit_that_fails(f, true);
+		end(f);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -176,6 +305,16 @@ static void test_a_sync_that_fails_after_it_was_told(void **state)
 	assert_int_equal(access(mark, F_OK), -1);
 	assert_true(stat(wal, &st) < 0 || st.st_size == 0); /* nothing hangs on the log any more */
 	fixture_begin(f->store);
+	store_set_setting(f->store, "k", "for the next time");
+}
+
+static void test_a_sync_that_fails_after_it_was_told(void **state)
+{
+	ends_unsynced(*state, in_its_commit);
+	ends_unsynced(*state, settle_that_fails);
+	ends_unsynced(*state, next_commit_that_fails);
+	ends_unsynced(*state, close_that_fails);
+	ends_unsynced(*state, checkpoint_that_fails);
 }
 
 static void test_a_sync_that_fails_before_anybody_knows(void **state)
@@ -236,7 +375,7 @@ static void test_numbers_before_the_first(void **state)
 
 	store_team_put(f->store, &(struct teammate_row){.name = (char *)"ash", .number = 1});
 	store_attempts_skip(f->store);
-	assert_int_equal(store_attempt_insert(f->store, &row), 2);
+	assert_int_equal(store_attempt_insert(f->store, &row), STORE_UNSYNCED_MAX + 2);
 }
 
 /* As many as there are teammates: each may have been told of one. */
@@ -255,7 +394,8 @@ static void test_numbers_that_are_left_out(void **state)
 		store_team_put(f->store, &(struct teammate_row){.name = name, .number = i + 1});
 	}
 	store_attempts_skip(f->store);
-	assert_int_equal(store_attempt_insert(f->store, &row), first + 4);
+	assert_int_equal(store_attempt_insert(f->store, &row),
+	                 first + 3 * (STORE_UNSYNCED_MAX + 1) + 1);
 }
 
 int main(void)
@@ -265,6 +405,9 @@ int main(void)
 	    T(test_told_when_it_is_in_the_log),
 	    T(test_a_sync_that_fails_after_it_was_told),
 	    T(test_a_sync_that_fails_before_anybody_knows),
+	    T(test_a_sync_that_waits),
+	    T(test_a_sync_for_nobody),
+	    T(test_a_log_that_is_used_up),
 	    T(test_opened_is_synced),
 	    T(test_numbers_before_the_first),
 	    T(test_numbers_that_are_left_out),

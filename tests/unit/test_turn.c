@@ -15,6 +15,8 @@
 /* ---- what turn.c stands on ---- */
 
 static int commits, failing, scheduled;
+static int unsynced; /* commits that wait for their sync */
+static bool early;   /* the next commit is one that may wait */
 static char said[256];
 
 static void say(const char *word)
@@ -35,10 +37,26 @@ int store_commit(struct store *store, struct error *err)
 {
 	(void)store;
 	commits++;
+	unsynced += early;
+	early = false;
 	if (!failing)
 		return 0;
 	failing--;
 	return error_set(err, ERROR_EXTERNAL, "the disk is full");
+}
+
+void store_settle(struct store *store)
+{
+	(void)store;
+	if (unsynced)
+		say("settled");
+	unsynced = 0;
+}
+
+int store_unsynced(const struct store *store)
+{
+	(void)store;
+	return unsynced;
 }
 
 void store_savepoint(struct store *store)
@@ -77,9 +95,10 @@ void base_turn(struct coordinator *c)
 	scheduled++;
 }
 
-void worker_tell_early(struct coordinator *c)
+void worker_tell_early(struct coordinator *c, bool alone)
 {
 	(void)c;
+	early = alone && early;
 }
 
 void schedule_turn(struct coordinator *c)
@@ -141,6 +160,14 @@ static int word_step(struct coordinator *c, void *context, struct error *err)
 	return 0;
 }
 
+static int inner_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)err;
+	early = true;
+	turn_inner_effect(c, run_word, drop_word, xstrdup(context));
+	return 0;
+}
+
 static int failing_step(struct coordinator *c, void *context, struct error *err)
 {
 	word_step(c, context, err);
@@ -189,6 +216,8 @@ static int world(void **state)
 	uv_loop_init(&c->loop);
 	turn_init(c);
 	commits = failing = scheduled = 0;
+	unsynced = 0;
+	early = false;
 	said[0] = '\0';
 	*state = c;
 	return 0;
@@ -199,6 +228,7 @@ static int end(void **state)
 	struct coordinator *c = *state;
 
 	uv_close((uv_handle_t *)&c->turn.timer, NULL);
+	uv_close((uv_handle_t *)&c->turn.sync, NULL);
 	uv_run(&c->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&c->loop), 0);
 	free(c->turn.effects);
@@ -321,9 +351,72 @@ static void after_a_failed_commit_a_turn_looks_again(void **state)
 	assert_false(uv_is_active((uv_handle_t *)&c->turn.timer));
 }
 
+/* Whoever hears of something after it hears of what is on the disk. */
+static void what_only_workers_know_is_synced_before_others_hear(void **state)
+{
+	struct coordinator *c = *state;
+
+	assert_int_equal(in_step(c, inner_step, "a"), 0);
+	turn_close(c);
+	assert_string_equal(said, "a");
+	assert_int_equal(in_step(c, word_step, "b"), 0);
+	turn_close(c);
+	assert_string_equal(said, "a settled b");
+	assert_int_equal(in_step(c, inner_step, "c"), 0);
+	turn_close(c);
+	turn_inner_effect(c, run_word, drop_word, xstrdup("d"));
+	turn_effect(c, run_word, drop_word, xstrdup("e"));
+	assert_string_equal(said, "a settled b c d settled e");
+}
+
+static void what_only_workers_know_is_synced_a_moment_later(void **state)
+{
+	struct coordinator *c = *state;
+
+	assert_int_equal(in_step(c, inner_step, "a"), 0);
+	turn_close(c);
+	assert_int_equal(in_step(c, inner_step, "b"), 0);
+	turn_close(c);
+	assert_string_equal(said, "a b");
+	uv_ref((uv_handle_t *)&c->turn.sync);
+	uv_run(&c->loop, UV_RUN_ONCE);
+	assert_string_equal(said, "a b settled"); /* both at once */
+	assert_int_equal(unsynced, 0);
+}
+
+static void with_others_in_its_turn_nothing_waits(void **state)
+{
+	struct coordinator *c = *state;
+
+	assert_int_equal(in_step(c, inner_step, "a"), 0);
+	assert_int_equal(in_step(c, word_step, "b"), 0);
+	turn_close(c);
+	assert_string_equal(said, "a b");
+	assert_int_equal(unsynced, 0);
+}
+
+/* A pane's border is for people. */
+static void with_panes_nothing_is_inner(void **state)
+{
+	struct coordinator *c = *state;
+
+	c->views = (void *)c;
+	assert_int_equal(in_step(c, inner_step, "a"), 0);
+	turn_close(c);
+	c->views = NULL;
+	assert_string_equal(said, "a");
+	assert_int_equal(unsynced, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(what_only_workers_know_is_synced_before_others_hear,
+	                                    world, end),
+	    cmocka_unit_test_setup_teardown(what_only_workers_know_is_synced_a_moment_later, world,
+	                                    end),
+	    cmocka_unit_test_setup_teardown(with_others_in_its_turn_nothing_waits, world, end),
+	    cmocka_unit_test_setup_teardown(with_panes_nothing_is_inner, world, end),
 	    cmocka_unit_test_setup_teardown(effects_wait_for_the_commit, world, end),
 	    cmocka_unit_test_setup_teardown(what_a_failed_commit_drops_may_open_the_next_turn,
 	                                    world, end),
