@@ -14,65 +14,86 @@ void held_add(struct coordinator *c, struct held held)
 	c->held = h;
 }
 
+/* Tasks at rest: whether one of them is stuck, and which were to land by themselves and have not.
+ */
+struct rest {
+	bool stuck;
+	json_t *lands; /* [id] */
+};
+
+static bool has_to_land(struct coordinator *c, const struct task_row *row)
+{
+	if (row->status != TASK_COMPLETED || row->parent || row->landing == LANDING_LANDED ||
+	    (row->landing == LANDING_NONE && !row->landing_detail))
+		return false;
+	return store_plan_lands(c->store, row->plan) & PLAN_LANDS_ALL;
+}
+
 /* Terminal, or stuck: nothing will move it but a person. */
-static bool task_rests(struct coordinator *c, int64_t id, bool *stuck)
+static bool task_rests(struct coordinator *c, int64_t id, struct rest *rest)
 {
 	_cleanup_task_ struct task_row row = {0};
 	_cleanup_free_ int64_t *roots = NULL;
 
 	if (!store_task_get(c->store, id, &row))
 		return true;
-	if (task_status_is_terminal(row.status))
+	if (task_status_is_terminal(row.status)) {
+		if (has_to_land(c, &row))
+			json_array_append_new(rest->lands, json_integer(id));
 		return !landing_is_under_way(c, &row);
+	}
 	if (row.status == TASK_PENDING)
 		roots = store_task_stuck_by(c->store, id);
 	if (row.status == TASK_NEEDS_INPUT || (roots && roots[0]))
-		return *stuck = true;
+		return rest->stuck = true;
 	return false;
 }
 
-/* It was to land by itself, and has not, or not yet. */
-static bool has_to_land(struct coordinator *c, int64_t id)
+static bool all_rest(struct coordinator *c, struct held *h, struct rest *rest)
 {
-	_cleanup_task_ struct task_row row = {0};
+	for (; h->tasks[h->at]; h->at++)
+		if (!task_rests(c, h->tasks[h->at], rest))
+			return false;
+	return true;
+}
 
-	if (!store_task_get(c->store, id, &row) || row.status != TASK_COMPLETED || row.parent ||
-	    row.landing == LANDING_LANDED || (row.landing == LANDING_NONE && !row.landing_detail))
-		return false;
-	return store_plan_lands(c->store, row.plan) & PLAN_LANDS_ALL;
+/* [Task]. New reference. */
+static json_t *tasks_of(struct coordinator *c, const struct held *h)
+{
+	json_t *list = json_array(), *task;
+	size_t count = 0;
+
+	while (h->tasks[count])
+		count++;
+	for (size_t i = 0; i < count; i++) {
+		task = h->brief ? store_task_brief(c->store, h->tasks[i])
+		                : store_task_json(c->store, h->tasks[i]);
+		if (task)
+			task_add_name_among(c, task, count);
+		json_array_append_new(list, task);
+	}
+	return list;
 }
 
 static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 {
-	bool stuck = false;
-	json_t *list, *lands, *task;
-	size_t count = 0;
+	_cleanup_json_ json_t *lands = json_array();
+	struct rest rest = {.lands = lands};
+	size_t from = h->at;
 
 	/* Most looks end at the task of the last one; only the end is looked at whole, for a
 	 * task may have been tried again meanwhile. */
-	for (; h->tasks[h->at]; h->at++)
-		if (!task_rests(c, h->tasks[h->at], &stuck))
+	if (!all_rest(c, h, &rest))
+		return NULL;
+	if (from) {
+		json_array_clear(lands);
+		h->at = 0;
+		if (!all_rest(c, h, &rest))
 			return NULL;
-	for (h->at = 0; h->tasks[h->at]; h->at++)
-		if (!task_rests(c, h->tasks[h->at], &stuck))
-			return NULL;
-	list = json_array();
-	lands = json_array();
-	while (h->tasks[count])
-		count++;
-	for (size_t i = 0; i < count; i++) {
-		if (!h->unlisted) {
-			task = h->brief ? store_task_brief(c->store, h->tasks[i])
-			                : store_task_json(c->store, h->tasks[i]);
-			if (task)
-				task_add_name_among(c, task, count);
-			json_array_append_new(list, task);
-		}
-		if (has_to_land(c, h->tasks[i]))
-			json_array_append_new(lands, json_integer(h->tasks[i]));
 	}
-	return json_pack("{s:o, s:b, s:o, s:I}", "tasks", list, "stuck", stuck, "lands", lands,
-	                 "last", (json_int_t)store_event_last(c->store));
+	return json_pack("{s:o, s:b, s:O, s:I}", "tasks",
+	                 h->unlisted ? json_array() : tasks_of(c, h), "stuck", rest.stuck, "lands",
+	                 lands, "last", (json_int_t)store_event_last(c->store));
 }
 
 json_t *events_json(struct coordinator *c, int64_t since, int64_t limit)

@@ -27,8 +27,8 @@
 #define LINES_MS     1000 /* a teammate's last line, while a screen shows it */
 #define SECOND_MS    1000
 #define RELEASE_MS   30000
-#define EVENTS_LIMIT 100 /* a question, and tasks: what is at work waits for no longer answer */
-#define TASKS_LIMIT  50
+#define EVENTS_LIMIT 50 /* a question, and tasks: what is at work waits for no longer answer */
+#define TASKS_LIMIT  16
 
 /* Makes or changes (fd >= 0) the descriptor that reads these signals. */
 static int listen_to(int fd, const int *signals, size_t count)

@@ -117,7 +117,7 @@ static bool send_early(void *context)
 	return any;
 }
 
-void worker_tell_early(struct coordinator *c, bool alone)
+void worker_tell_early(struct coordinator *c, bool may_wait)
 {
 	bool any = false;
 
@@ -136,5 +136,5 @@ void worker_tell_early(struct coordinator *c, bool alone)
 		any = true;
 	}
 	if (any)
-		store_on_written(c->store, send_early, c, alone);
+		store_on_written(c->store, send_early, c, may_wait);
 }

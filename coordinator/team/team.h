@@ -129,6 +129,6 @@ void worker_link_lost(struct coordinator *c, struct teammate *t); /* its connect
  */
 void worker_deliver_later(struct coordinator *c, const struct teammate *t, int64_t attempt);
 /* Right before the commit: whoever may hear of it before the sync, will. */
-void worker_tell_early(struct coordinator *c, bool alone);
+void worker_tell_early(struct coordinator *c, bool may_wait);
 
 #endif
