@@ -37,7 +37,7 @@ PER_TASK = {
     "coordinator: processes": 0.06,
     "coordinator: files opened": 0.3,
     "coordinator: statements": 70,
-    "coordinator: calls": 43,
+    "coordinator: calls": 22,
     "worker: processes": 1.05,
     "worker: syncs": 0.02,
     "worker: messages sent": 3.0,
