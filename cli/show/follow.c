@@ -289,10 +289,8 @@ static int due(struct run *run, struct error *err)
 		if (left <= 0) {
 			if (ask_tasks(run, err) < 0)
 				return -2;
-		} else {
-
-			if (wait < 0 || left < wait)
-				wait = left;
+		} else if (wait < 0 || left < wait) {
+			wait = left;
 		}
 	}
 	if (run->show == SHOW_SCREEN) {

@@ -41,9 +41,9 @@ static void test_completes(void **state)
 	assert_string_equal(json_text(r, "token"), fake_token);
 	assert_string_equal(json_text(r, "outcome"), "completed");
 	assert_string_equal(json_text(r, "output"), "one\ntwo parser");
-	assert_true(json_is_null(json_object_get(r, "head")));
-	assert_true(json_is_null(json_object_get(r, "verify")));
-	assert_true(json_is_null(json_object_get(r, "error")));
+	assert_null(json_object_get(r, "head"));
+	assert_null(json_object_get(r, "verify"));
+	assert_null(json_object_get(r, "error"));
 	prompt = fake_file(f, "root/got", NULL);
 	assert_string_equal(prompt, "Do \"it\" now.\n");
 	log = fake_file(f, "state/attempts/5/output.log", NULL);
@@ -267,7 +267,7 @@ static void test_stop_kills_all(void **state)
 	            json_pack("{s:i,s:s,s:f}", "attempt", 1, "outcome", "cancelled", "grace", 0.1));
 	r = fake_result(f);
 	assert_string_equal(json_text(r, "outcome"), "cancelled");
-	assert_true(json_is_null(json_object_get(r, "error")));
+	assert_null(json_object_get(r, "error"));
 	assert_int_equal(kill(atoi(pid), 0), -1);
 }
 

@@ -207,7 +207,7 @@ static void test_stop_keeps_work(void **state)
 	fake_notify(f, "attempt.stop",
 	            json_pack("{s:i,s:s,s:f}", "attempt", 2, "outcome", "cancelled", "grace", 0.0));
 	assert_string_equal(json_text(fake_result(f), "outcome"), "cancelled");
-	assert_true(json_is_null(json_object_get(f->result, "verify")));
+	assert_null(json_object_get(f->result, "verify"));
 	/* And while it is being prepared: whenever the order comes, it holds. */
 	fake_assign(f, slot_task(f, 3, "tail -f /dev/null"));
 	fake_notify(f, "attempt.stop",

@@ -215,7 +215,7 @@ static void assert_turn_lost(struct fake *f, int attempt, const char *journal)
 	_cleanup_free_ char *name = xasprintf("state/attempts/%d/typed", attempt), *got = NULL;
 
 	assert_string_equal(json_text(fake_result(f), "outcome"), "completed");
-	assert_true(json_is_null(json_object_get(f->result, "error")));
+	assert_null(json_object_get(f->result, "error"));
 	got = fake_file(f, name, NULL);
 	assert_string_equal(got, journal);
 }
