@@ -230,6 +230,15 @@ static void settle_laters(struct conn *conn, const struct request *request, int 
 	}
 }
 
+/* An effect like every answer: what it says of the store is on the disk by then. */
+static void refuse(struct request *r, const struct error *err)
+{
+	struct later *later = request_later(r);
+
+	later->request = NULL;
+	later_fail(r->c, later, err);
+}
+
 static void on_call(struct rpc_peer *peer, const json_t *id, const char *method,
                     const json_t *params, void *context)
 {
@@ -245,6 +254,7 @@ static void on_call(struct rpc_peer *peer, const json_t *id, const char *method,
 	const struct method *found = method_find(method);
 	struct error err = ERROR_INIT;
 
+	(void)peer;
 	if (strcmp(method, "hello") == 0)
 		dispatch.run = hello;
 	else if (found && !(found->roles & 1u << conn->role))
@@ -256,7 +266,7 @@ static void on_call(struct rpc_peer *peer, const json_t *id, const char *method,
 	if (rc == 0 || request.failed)
 		return;
 	if (id)
-		rpc_peer_reply_error(peer, id, &err);
+		refuse(&request, &err);
 	else
 		log_warn("serve", "%s: %s", method, err.text);
 }

@@ -221,6 +221,10 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 	if (id == run->wait_id) {
 		run->settled = true;
 		run->last = json_int(result, "last", 0);
+		/* What frees the one, and why the other waits, is not said of each task. */
+		if (json_flag(result, "stuck") || json_array_size(json_sub(result, "lands")) ||
+		    !run->last)
+			run->all_changed = true;
 		if (!reads_tasks(run))
 			follow_take_tasks(run, json_sub(result, "tasks"));
 	} else if (id == run->events_id) {
@@ -303,7 +307,7 @@ static int due(struct run *run, struct error *err)
 		if (run->team_changed && wait > REFRESH_MS)
 			wait = REFRESH_MS;
 	}
-	if (run->what->detach_after >= 0) {
+	if (run->what->detach_after >= 0 && !run->settled) {
 		int64_t left = run->began_ms + (int64_t)(run->what->detach_after * 1000) - now;
 
 		if (wait < 0 || left < wait)

@@ -53,10 +53,13 @@ static int write_through(struct store_wal *wal, sqlite3_file *file, const void *
 
 static int write_pending(struct store_wal *wal, sqlite3_file *file)
 {
-	int len = wal->pending_len;
+	int rc = SQLITE_OK;
 
-	wal->pending_len = 0;
-	return len ? write_through(wal, file, wal->pending, len, wal->pending_at) : SQLITE_OK;
+	if (wal->pending_len)
+		rc = write_through(wal, file, wal->pending, wal->pending_len, wal->pending_at);
+	if (rc == SQLITE_OK)
+		wal->pending_len = 0;
+	return rc;
 }
 
 /* SQLite writes each frame in two pieces, one behind the other, and syncs before it takes them for
@@ -81,11 +84,19 @@ static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int6
 	return SQLITE_OK;
 }
 
+/* What is to be written is read from where it is: a full disk must not fail a read, which SQLite
+ * takes for less than a write that fails. */
 static int wal_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
 {
 	struct store_wal *wal = wal_of(file);
-	int rc = write_pending(wal, file);
+	sqlite3_int64 end = wal->pending_at + wal->pending_len;
+	int rc;
 
+	if (at >= wal->pending_at && at + len <= end) {
+		memcpy(data, wal->pending + (at - wal->pending_at), (size_t)len);
+		return SQLITE_OK;
+	}
+	rc = at < end && at + len > wal->pending_at ? write_pending(wal, file) : SQLITE_OK;
 	return rc == SQLITE_OK ? wal->real->xRead(file, data, len, at) : rc;
 }
 
@@ -106,6 +117,17 @@ static int wal_size(sqlite3_file *file, sqlite3_int64 *size)
 	return rc == SQLITE_OK ? wal->real->xFileSize(file, size) : rc;
 }
 
+static int sync_now(struct store_wal *wal, sqlite3_file *file, int flags)
+{
+	int rc = wal->real->xSync(file, flags);
+
+	if (rc != SQLITE_OK && wal->unsynced)
+		wal->lost = true; /* a later sync would say that all is well */
+	if (rc == SQLITE_OK)
+		wal->unsynced = 0;
+	return rc;
+}
+
 /* A log that begins anew has its header synced first; behind that nothing is written yet. The one
  * sync of a commit may come later, not those of a checkpoint within it. */
 static int wal_sync(sqlite3_file *file, int flags)
@@ -124,17 +146,12 @@ static int wal_sync(sqlite3_file *file, int flags)
 			return SQLITE_OK;
 		}
 	}
-	rc = wal->real->xSync(file, flags);
-	if (rc != SQLITE_OK && wal->unsynced)
-		wal->lost = true; /* a later sync would say that all is well */
-	if (rc == SQLITE_OK)
-		wal->unsynced = 0;
-	return rc;
+	return sync_now(wal, file, flags);
 }
 
 int store_wal_settle(struct store_wal *wal)
 {
-	return wal->unsynced ? wal_sync(wal->file, SQLITE_SYNC_NORMAL) : SQLITE_OK;
+	return wal->unsynced ? sync_now(wal, wal->file, SQLITE_SYNC_NORMAL) : SQLITE_OK;
 }
 
 int store_wal_watch(struct store_wal *wal, sqlite3 *db)
@@ -193,7 +210,12 @@ int store_wal_mark(const char *db)
 {
 	_cleanup_free_ char *mark = mark_of(db), *blank = blank_of(db);
 
-	return rename(blank, mark);
+	_cleanup_close_ int fd = -1;
+
+	if (rename(blank, mark) == 0)
+		return 0;
+	fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? -1 : 0;
 }
 
 /* What a process wrote and did not live to sync is read from the log like the rest, and would be
@@ -221,8 +243,11 @@ int store_wal_mend(const char *file, sqlite3 *db, struct error *err)
 		if (unlink(mark) < 0)
 			return error_errno(err, "cannot remove %s", mark);
 	}
-	if (sync_log(file) < 0)
-		return error_errno(err, "cannot sync the log of %s", file);
+	if (sync_log(file) < 0) {
+		error_errno(err, "cannot sync the log of %s", file);
+		store_wal_mark(file); /* the next sync would say that all is well */
+		return -1;
+	}
 	fd = open(blank, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	return 0;
 }

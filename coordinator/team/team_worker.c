@@ -196,12 +196,32 @@ static void sweep_work(uv_work_t *work)
 	                                 sweep->slot, 0, SWEEP_TRIES);
 }
 
+/* What a dead worker wrote down, or was about to, is in the store. */
+static void forget_result(struct coordinator *c, void *context)
+{
+	static const char *const names[] = {"result.json", "result.json" PLACE_HALF};
+	_cleanup_free_ int64_t *attempt = context;
+	_cleanup_attempt_ struct attempt_row row = {0};
+
+	if (!store_attempt_get(c->store, *attempt, &row) || row.outcome == OUTCOME_NONE)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		_cleanup_free_ char *file = xasprintf("%s/attempts/%lld/%s", c->place.state_dir,
+		                                      (long long)*attempt, names[i]);
+
+		unlink(file);
+	}
+}
+
 static int lose_step(struct coordinator *c, void *context, struct error *err)
 {
 	struct teammate *t = context;
 	int64_t attempt = store_attempt_running_of(c->store, t->name);
+	int64_t *last = xcalloc(1, sizeof *last);
 
 	(void)err;
+	*last = store_attempt_last_of(c->store, t->name);
+	turn_effect(c, forget_result, NULL, last);
 	if (attempt && !finish_leftover(c, attempt))
 		finish_lost(c, attempt, t->settled,
 		            t->removing || c->draining || t->released == attempt);
@@ -212,31 +232,12 @@ static int lose_step(struct coordinator *c, void *context, struct error *err)
 	return 0;
 }
 
-/* What a dead worker wrote down, or was about to, is in the store. */
-static void forget_result(struct coordinator *c, const struct teammate *t)
-{
-	static const char *const names[] = {"result.json", "result.json" PLACE_HALF};
-	int64_t attempt = store_attempt_last_of(c->store, t->name);
-	_cleanup_attempt_ struct attempt_row row = {0};
-
-	if (!store_attempt_get(c->store, attempt, &row) || row.outcome == OUTCOME_NONE)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		_cleanup_free_ char *file = xasprintf("%s/attempts/%lld/%s", c->place.state_dir,
-		                                      (long long)attempt, names[i]);
-
-		unlink(file);
-	}
-}
-
 void team_gone(struct coordinator *c, struct teammate *t)
 {
 	struct error err = ERROR_INIT;
 
 	if (turn_step(c, lose_step, t, &err) < 0)
 		log_error("team", "teammate=%s: %s", t->name, err.text);
-	else
-		forget_result(c, t);
 	team_forget(c, t);
 }
 
@@ -248,8 +249,6 @@ static void lost_for_good(struct coordinator *c, struct teammate *t)
 	t->proc.pid = 0;
 	if (turn_step(c, lose_step, t, &err) < 0)
 		log_error("team", "teammate=%s: %s", t->name, err.text);
-	else
-		forget_result(c, t);
 	free(t->settled);
 	t->settled = NULL;
 	teammate_set_task(t, 0, 0, NULL);

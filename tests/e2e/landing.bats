@@ -152,7 +152,7 @@ load helper
 	base: main
 	target: main
 	tasks:
-	  - {id: a, prompt: 'touch first'}
+	  - {id: a, prompt: 'sleep 1; touch first'}
 	Y
 	git checkout -qb work && echo w >file && git commit -qam w
 	git checkout -q main && echo m >file && git commit -qam m

@@ -382,6 +382,29 @@ load helper
 	grep -q '^60 completed' "$W/lines"
 }
 
+@test "at the end of a run of many tasks it is known of each what it waits for" {
+	gate go
+	{
+		echo 'tasks:'
+		for i in {1..58}; do echo "  - {id: t$i, prompt: 'true', slot: none}"; done
+		for i in 1 2; do echo "  - {id: q$i, prompt: 'pleach ask \"$i?\"'}"; done
+		echo "  - {id: x, prompt: 'true', blocked_by: [q1, q2]}"
+		echo "  - {id: last, prompt: 'read line <\"\$W/go\"', slot: none}"
+	} | plan
+	background pleach run --headless --team 3
+	run=$BG
+	asked() { [[ $(task q1 .status) == needs_input && $(task q2 .status) == needs_input ]]; }
+	eventually asked
+	sleep 0.5 # run has read that by now
+	expect 0 pleach answer q1 yes >/dev/null
+	expect 0 pleach task wait q1 >/dev/null
+	sleep 0.5 # and this
+	open_gate go
+	finished "$run"
+	is 3 "$STATUS"
+	grep -q '^60 completed, 1 needs input, 1 blocked' "$BATS_TEST_TMPDIR/bg.out"
+}
+
 @test "run again: a changed completed task is kept with a warning, --redo runs it again" {
 	plan <<-'Y'
 	tasks:

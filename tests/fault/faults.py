@@ -34,8 +34,10 @@ echo $$ >"made-$PLEACH_KEY"
 class Faults(World):
     def __init__(self, build):
         super().__init__(build)
+        self.told = self.meet + "/told"
         self.refuse = Refuse(self.dir + "/w/rules")
-        self.env.update(LD_PRELOAD=self.build + "/faults.so", PLEACH_REFUSE=self.refuse.path)
+        self.env.update(LD_PRELOAD=f"{self.build}/faults.so:{self.build}/told.so", PLEACH_REFUSE=self.refuse.path,
+                        PLEACH_TOLD=self.told)
         self.agents = {"sh": {"command": ["sh", "-c", AGENT], "mode": "exec"}}
 
     def start(self, *tasks, team=2):
@@ -415,6 +417,33 @@ def small_disk(world):
         subprocess.run(("umount", "-l", disk), check=False)
 
 
+def told_when_synced(world, chain):
+    """What only a worker hears of is synced a moment later. Meanwhile nobody else hears of anything: not
+    who asks, not who is refused for what has just happened, not who waits for events."""
+    world.plan(name="p", team=2, agents={"a": {"command": ["/bin/true"]}}, defaults={"agent": "a", "slot": "none"},
+               tasks=[{"id": f"c{i}", "prompt": "x", **({"blocked_by": [f"c{i - 1}"]} if i else {})} for i in range(chain)])
+    world.pleach("run", "--headless", "--detach")
+    rpc, refused, answered, at = world.connect(), 0, 0, 0
+    end = time.monotonic() + 60
+    while at < chain:
+        check(time.monotonic() < end, "the chain has not ended")
+        try:
+            rpc.ask("task.update", task=f"c{at}", prompt="y")
+            answered += 1
+        except Failure as refusal:
+            refused += 1
+            at += "is completed" in str(refusal)
+    rpc.ask("event.list", since=0, limit=10)
+    rpc.close()
+    with open(world.told) as file:
+        early = file.read().splitlines()
+    # Not the bus's own greeting, nor what `hello` answers.
+    others = [line for line in early if line.startswith("{") and '"token":"' not in line and '"supervisor"' not in line]
+    check(not others, f"told before the sync: {others[:3]}")
+    check(len(early) > chain // 2, f"only {len(early)} assignments left before their sync")
+    return f"{len(early)} assignments left before their sync; {refused} refusals and {answered} answers waited for it"
+
+
 def scenarios(long):
     for error in ("ENOSPC", "EIO") if long else ("ENOSPC",):
         yield f"store {error}", store_full, (error,)
@@ -432,6 +461,7 @@ def scenarios(long):
         yield "accept ENFILE", no_descriptors, ("ENFILE",)
         yield "children EMFILE", no_children, ("EMFILE",)
         yield "children EAGAIN", no_children, ("EAGAIN",)
+    yield "told when synced", told_when_synced, (1000 if long else 300,)
     yield "memory", no_memory, (60 if long else 8,)
     yield "a real small disk", small_disk, ()
 

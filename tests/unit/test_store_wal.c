@@ -19,6 +19,7 @@
 
 #include "mem.h"
 #include "store_fixture.h"
+#include "store_sql.h"
 
 int fdatasync(int fd);
 
@@ -159,6 +160,62 @@ static void test_a_sync_that_waits(void **state)
 	assert_int_equal(store_unsynced(f->store), 0);
 	store_settle(f->store); /* nothing waits */
 	assert_int_equal(syncs, before + 1);
+}
+
+static bool writes_fail;
+static int refused;
+
+static ssize_t write_or_not(int fd, const void *data, size_t len, off_t at)
+{
+	if (!writes_fail)
+		return pwrite(fd, data, len, at);
+	refused++;
+	errno = ENOSPC;
+	return -1;
+}
+
+/* Somebody's large request is in the log in part; the next one's meets a full disk, and is refused
+ * alone or with all of its turn. What is committed is whole, here and for the next process. */
+static void test_a_full_disk_in_the_midst_of_a_turn(void **state)
+{
+	struct store_fixture *f = *state;
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	sqlite3_syscall_ptr real = vfs->xGetSystemCall(vfs, "pwrite64");
+	_cleanup_free_ char *text = xcalloc(1, 40001);
+	struct told told = {.f = f, .key = "k0000"};
+	struct error err = ERROR_INIT;
+	bool committed;
+
+	vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)write_or_not);
+	store_savepoint(f->store);
+	for (int i = 0; i < 150; i++) { /* more than SQLite keeps in memory */
+		char key[16];
+
+		snprintf(key, sizeof key, "k%04d", i);
+		memset(text, 'a' + i % 26, 40000);
+		store_set_setting(f->store, key, text);
+	}
+	store_release(f->store);
+	store_savepoint(f->store);
+	writes_fail = true;
+	sql_run(f->store,
+	        "UPDATE setting SET value = value || 'x' WHERE key BETWEEN 'k0000' AND 'k0050'",
+	        "");
+	writes_fail = false;
+	assert_true(refused > 0);
+	store_rollback_to(f->store);
+	committed = store_commit(f->store, &err) == 0;
+	vfs->xSetSystemCall(vfs, "pwrite64", real);
+	fixture_begin(f->store);
+	assert_int_equal(sql_int(f->store, -1, "SELECT count(*) FROM setting", ""),
+	                 committed ? 150 : 0);
+	assert_int_equal(sql_int(f->store, -1,
+	                         "SELECT count(*) FROM pragma_integrity_check"
+	                         " WHERE integrity_check = 'ok'",
+	                         ""),
+	                 1);
+	if (committed)
+		look(&told);
 }
 
 /* Nobody was told: nothing may wait. */
@@ -336,7 +393,7 @@ static void test_opened_is_synced(void **state)
 {
 	struct store_fixture *f = *state;
 	struct error err = ERROR_INIT;
-	_cleanup_free_ char *value = NULL;
+	_cleanup_free_ char *mark = xasprintf("%s-unsynced", f->file), *value = NULL;
 	int status, before;
 	pid_t pid;
 
@@ -357,6 +414,8 @@ static void test_opened_is_synced(void **state)
 	syncs_fail = true;
 	assert_int_equal(store_open(f->file, &f->store, &err), -1);
 	syncs_fail = false;
+	assert_int_equal(access(mark, F_OK),
+	                 0); /* a sync that says that all is well is no longer enough */
 	before = syncs;
 	f->store = fixture_open(f->file);
 	assert_true(syncs > before);
@@ -406,6 +465,7 @@ int main(void)
 	    T(test_a_sync_that_fails_after_it_was_told),
 	    T(test_a_sync_that_fails_before_anybody_knows),
 	    T(test_a_sync_that_waits),
+	    T(test_a_full_disk_in_the_midst_of_a_turn),
 	    T(test_a_sync_for_nobody),
 	    T(test_a_log_that_is_used_up),
 	    T(test_opened_is_synced),
