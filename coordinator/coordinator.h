@@ -157,7 +157,7 @@ bool budget_is_its_own(struct coordinator *c, int64_t task);
 void budget_warn(const json_t *plan, json_t *warnings);
 int method_usage(struct request *r, struct error *err);
 
-/* ---- connections and requests (serve.c) ---- */
+/* ---- connections and requests (serve.c, answers.c) ---- */
 enum role { ROLE_NONE, ROLE_CLI, ROLE_AGENT, ROLE_WORKER };
 
 struct conn {
