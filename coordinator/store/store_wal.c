@@ -105,8 +105,10 @@ static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
 	struct store_wal *wal = wal_of(file);
 	int rc = write_pending(wal, file);
 
+	if (rc != SQLITE_OK)
+		return rc;
 	wal->end = size;
-	return rc == SQLITE_OK ? wal->real->xTruncate(file, size) : rc;
+	return wal->real->xTruncate(file, size);
 }
 
 static int wal_size(sqlite3_file *file, sqlite3_int64 *size)
@@ -209,7 +211,6 @@ static char *blank_of(const char *db)
 int store_wal_mark(const char *db)
 {
 	_cleanup_free_ char *mark = mark_of(db), *blank = blank_of(db);
-
 	_cleanup_close_ int fd = -1;
 
 	if (rename(blank, mark) == 0)
