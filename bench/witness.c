@@ -3,9 +3,8 @@
  * libc alone. Measures, judges nothing.
  *   witness mark FILE            appends when main() began and when it is about to end
  *   witness gate FIFO FILE       the same, but ends only when the fifo can be read
- *   witness edit FILE PATH       writes when main() began by the clock of the events (µs), then a
- * line more to PATH, as an agent would witness spawn N PROGRAM ARG… runs it N times in turn:
- * nanoseconds, a line each */
+ *   witness edit FILE PATH       writes when main() began (µs since 1970), and appends to PATH
+ *   witness spawn N PROGRAM ARG… runs it N times in turn: nanoseconds, a line each */
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdint.h>

@@ -16,18 +16,13 @@
 #define AGAIN_MS    1000 /* after a commit that failed */
 #define SYNC_MS     10   /* after a commit that only workers were told of */
 
-void turn_settle(struct coordinator *c)
-{
-	store_settle(c->store);
-}
-
 static void add_effect(struct coordinator *c, struct effect effect)
 {
 	struct turn *turn = &c->turn;
 
 	if (!turn->open) { /* nothing is waited for */
 		if (!effect.inner)
-			turn_settle(c);
+			store_settle(c->store);
 		effect.run(c, effect.context);
 		return;
 	}
@@ -155,7 +150,7 @@ static void run_effects(struct coordinator *c)
 	turn->n = turn->cap = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (!effects[i].inner)
-			turn_settle(c);
+			store_settle(c->store);
 		effects[i].run(c, effects[i].context);
 	}
 	if (turn->cap) {
@@ -187,7 +182,7 @@ void turn_publish(struct coordinator *c)
 		serve_published(c);
 		return;
 	}
-	turn_settle(c);
+	store_settle(c->store);
 	do {
 		events = store_event_list(c->store, c->published, PUBLISH_MAX);
 		n = json_array_size(events);
@@ -246,7 +241,9 @@ static bool is_inner(const struct turn *turn)
 
 static void sync_is_due(uv_timer_t *timer)
 {
-	turn_settle(timer->data);
+	const struct coordinator *c = timer->data;
+
+	store_settle(c->store);
 }
 
 /* What only workers were told of is synced a moment later, many commits at once: each sync keeps

@@ -57,8 +57,6 @@ void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void 
 void turn_close(struct coordinator *c);
 /* Takes what may be megabytes and nobody needs any more: it is freed once the replies have left. */
 void turn_forget(struct coordinator *c, json_t *value);
-/* Before anything is told past turn_effect: what is committed is on the disk. */
-void turn_settle(struct coordinator *c);
 /* Sends what is committed and was not sent yet on the bus, once that is open. Outside a turn. */
 void turn_publish(struct coordinator *c);
 

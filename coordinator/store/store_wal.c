@@ -2,8 +2,9 @@
  * synced yet, and room in it before it is needed.
  *
  * Owns a method table in front of the log's file, so that SQLite's own commit says when that is,
- * and the mark of a log whose sync failed after somebody had been told. Must not be used to tell
- * anybody who outlives a power cut: what is told then is lost with it. */
+ * what is to be written there in one piece, how many commits wait for their sync, and the mark of a
+ * log whose sync failed after somebody had been told. Must not be used to tell anybody who outlives
+ * a power cut: what is told then is lost with it. */
 #include "store_wal.h"
 
 #include <errno.h>

@@ -3,8 +3,8 @@
  * An assignment goes out after the commit that stored it; one without a slot as soon as it is in
  * the store's log, while that is being synced. A power cut that takes it from the log takes the
  * worker and its agent as well, and the task is assigned again, under a number that was never used
- * (store_attempts_skip); so it does what that worker shows by itself, to who is attached or hears
- * its bus. With a slot it may not: the slot's marker would outlive the cut, and name an attempt
+ * (store_attempts_skip). Until then who is attached to that worker, or hears its bus, may see it.
+ * With a slot it may not: the slot's marker would outlive the cut, and name an attempt
  * that nobody knows. Must not send anything else early, nor to anybody but a worker. */
 #include <stdlib.h>
 #include <string.h>

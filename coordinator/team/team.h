@@ -128,7 +128,8 @@ void worker_link_lost(struct coordinator *c, struct teammate *t); /* its connect
 /* Answers the held worker.next with the assignment, once what stored it is committed (deliver.c).
  */
 void worker_deliver_later(struct coordinator *c, const struct teammate *t, int64_t attempt);
-/* Right before the commit: whoever may hear of it before the sync, will. */
+/* Right before the commit: whoever may hear of it before the sync, will. may_wait: as
+ * store_on_written. */
 void worker_tell_early(struct coordinator *c, bool may_wait);
 
 #endif

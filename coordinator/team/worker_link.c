@@ -138,7 +138,7 @@ static void exit_if_leaving(struct coordinator *c, void *context)
 
 	if (!t || (!t->removing && !c->ending) || t->attempt)
 		return;
-	turn_settle(c);
+	store_settle(c->store);
 	teammate_notify(t, "worker.exit", json_object());
 }
 
@@ -180,7 +180,7 @@ static void recorded_effect(struct coordinator *c, void *context)
 
 	if (!t || !t->idle || !t->finished || store_attempt_running_of(c->store, t->name))
 		return;
-	turn_settle(c);
+	store_settle(c->store);
 	teammate_notify(t, "attempt.recorded", t->finished);
 	t->finished = NULL;
 }

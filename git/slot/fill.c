@@ -28,8 +28,7 @@ struct fill {
 	git_repository *git;
 	char *objects;
 	int root;
-	struct patch
-	    all; /* has room for FILES_MAX from the start: threads read it while it grows */
+	struct patch all; /* with room for FILES_MAX: threads read it while it grows */
 	struct share share;
 	atomic_bool failed;
 };

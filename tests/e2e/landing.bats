@@ -147,19 +147,27 @@ load helper
 }
 
 @test "a target that a person works in: run says so and ends with 3; it lands once that is over" {
+	gate go
 	plan <<-'Y'
 	merge: auto
 	base: main
 	target: main
 	tasks:
-	  - {id: a, prompt: 'sleep 1; touch first'}
+	  - {id: a, prompt: 'read line <"$W/go"; touch first'}
 	Y
 	git checkout -qb work && echo w >file && git commit -qam w
 	git checkout -q main && echo m >file && git commit -qam m
 	run git rebase work
 	[[ $status != 0 ]]
-	expect 3 pleach run --headless >/dev/null
-	has "$(stderr)" "not landed yet: main is in a rebase"
+	background pleach run --headless
+	run=$BG
+	# It was read while it worked, and the next change is read at once: before it is known what holds it up.
+	eventually grep -q 'a .*starts on' "$BATS_TEST_TMPDIR/bg.out"
+	sleep 0.3
+	open_gate go
+	finished "$run"
+	is 3 "$STATUS"
+	has "$(cat "$BATS_TEST_TMPDIR/bg.err")" "not landed yet: main is in a rebase"
 	is queued "$(task a .landing.state)"
 	git rebase --abort
 	wait_event '.kind == "target.moved"' >/dev/null

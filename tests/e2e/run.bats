@@ -393,12 +393,13 @@ load helper
 	} | plan
 	background pleach run --headless --team 3
 	run=$BG
-	asked() { [[ $(task q1 .status) == needs_input && $(task q2 .status) == needs_input ]]; }
-	eventually asked
-	sleep 0.5 # run has read that by now
+	told() { # told SIGN KEY…: run has read that of each
+		local key
+		for key in "${@:2}"; do grep -q "^$1 $key " "$BATS_TEST_TMPDIR/bg.out" || return; done
+	}
+	eventually told '!' q1 q2
 	expect 0 pleach answer q1 yes >/dev/null
-	expect 0 pleach task wait q1 >/dev/null
-	sleep 0.5 # and this
+	eventually told '✓' q1
 	open_gate go
 	finished "$run"
 	is 3 "$STATUS"

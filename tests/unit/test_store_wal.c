@@ -414,8 +414,7 @@ static void test_opened_is_synced(void **state)
 	syncs_fail = true;
 	assert_int_equal(store_open(f->file, &f->store, &err), -1);
 	syncs_fail = false;
-	assert_int_equal(access(mark, F_OK),
-	                 0); /* a sync that says that all is well is no longer enough */
+	assert_int_equal(access(mark, F_OK), 0); /* the next sync alone is not believed */
 	before = syncs;
 	f->store = fixture_open(f->file);
 	assert_true(syncs > before);
@@ -437,7 +436,8 @@ static void test_numbers_before_the_first(void **state)
 	assert_int_equal(store_attempt_insert(f->store, &row), STORE_UNSYNCED_MAX + 2);
 }
 
-/* As many as there are teammates: each may have been told of one. */
+/* For each teammate as many as there are commits that may wait: it may have been told of one by
+ * each. */
 static void test_numbers_that_are_left_out(void **state)
 {
 	struct store_fixture *f = *state;

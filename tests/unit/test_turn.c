@@ -95,10 +95,10 @@ void base_turn(struct coordinator *c)
 	scheduled++;
 }
 
-void worker_tell_early(struct coordinator *c, bool alone)
+void worker_tell_early(struct coordinator *c, bool may_wait)
 {
 	(void)c;
-	early = alone && early;
+	early = may_wait && early;
 }
 
 void schedule_turn(struct coordinator *c)
