@@ -211,7 +211,9 @@ lacks() {
 
 # task KEY FILTER: a field of a task
 task() {
-	pleach --json task show "$1" | jq -rc "$2"
+	local shown
+	shown=$(pleach --json task show "$1") || return
+	jq -rc "$2" <<<"$shown"
 }
 
 # holds JSON FILTER: the filter gives true (no value at all is not true)
