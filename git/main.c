@@ -102,12 +102,18 @@ static int fail(const char *code, const char *message)
 }
 
 /* True when it was answered here. */
-static bool answer_quickly(const struct buf *in)
+static bool answer_quickly(const char *verb, const struct buf *in)
 {
+	static const struct {
+		const char *verb;
+		json_t *(*answer)(const json_t *request);
+	} quick[] = {{"resolve", quick_resolve}, {"pin", quick_pin}};
 	_cleanup_json_ json_t *request = jsonl_parse(in->data, in->len, NULL), *answer = NULL;
 	_cleanup_buf_ struct buf text = BUF_INIT;
 
-	answer = request ? quick_resolve(request) : NULL;
+	for (size_t i = 0; request && i < ARRAY_LEN(quick); i++)
+		if (strcmp(verb, quick[i].verb) == 0)
+			answer = quick[i].answer(request);
 	if (!answer)
 		return false;
 	jsonl_add(&text, answer);
@@ -154,7 +160,7 @@ int main(int argc, char **argv)
 		if (in.len > JSONL_PERSON_MAX)
 			return fail("invalid", "the request is too long");
 	buf_add(&in, "", 0);
-	if (strcmp(argv[1], "resolve") == 0 && answer_quickly(&in))
+	if (answer_quickly(argv[1], &in))
 		return 0;
 	return run(argv[1], &in);
 }

@@ -1,4 +1,5 @@
-/* resolve, answered from git's plain files where that is certain: HEAD and branches. */
+/* What is asked most, answered without the git library, which takes longer to load than the rest.
+ */
 #ifndef PLEACH_GIT_QUICK_H
 #define PLEACH_GIT_QUICK_H
 
@@ -8,5 +9,8 @@
  * asked: other revisions, names that could mean several things, formats other than files.
  * New reference. */
 json_t *quick_resolve(const json_t *request);
+/* The answer to a `pin` request once it is carried out, or NULL where the library has to do it
+ * (again) and tell what went wrong: a user with hooks. New reference. */
+json_t *quick_pin(const json_t *request);
 
 #endif

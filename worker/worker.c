@@ -21,6 +21,7 @@
 #define RETRY_FIRST_MS 10
 #define RETRY_MAX_MS   1000
 #define UPKEEP_MS      30000
+#define START_IDLE_MS  50 /* nothing to do since the start */
 #define TRIM_MS        1000
 #define EXIT_WAIT_MS   5000
 #define IDLE_AWAY_MAX  (60u * 60 * 1000) /* idle, and no coordinator for an hour: end */
@@ -106,7 +107,7 @@ void worker_ask(struct worker *w)
 		worker_maybe_exit(w);
 		return;
 	}
-	if (w->link != LINK_READY || w->attempt || w->keep_head)
+	if (w->link != LINK_READY || w->attempt || w->keep_head || w->held)
 		return;
 	control_next(w);
 }
@@ -118,11 +119,20 @@ static void idle_for_a_while(uv_timer_t *timer)
 	if (w->attempt)
 		return;
 	malloc_trim(0);
+	control_make_ready(w);
 	if (views_count(w->views)) {
 		_cleanup_free_ char *line = xasprintf(IDLE_LINE, w->options.name);
 
 		views_data(w->views, line, strlen(line));
 	}
+}
+
+static void idle_since_start(uv_timer_t *timer)
+{
+	struct worker *w = timer->data;
+
+	if (!w->attempt)
+		control_make_ready(w);
 }
 
 void worker_attempt_over(struct worker *w, int64_t attempt, json_t *finish)
@@ -300,6 +310,7 @@ static void start_timers(struct worker *w)
 	}
 	w->on_retry = retry;
 	uv_timer_start(&w->upkeep, upkeep, UPKEEP_MS, UPKEEP_MS);
+	uv_timer_start(&w->trim, idle_since_start, START_IDLE_MS, 0);
 	uv_prepare_init(&w->loop, &w->before_waiting);
 	uv_prepare_start(&w->before_waiting, before_waiting);
 	uv_unref((uv_handle_t *)&w->before_waiting);

@@ -502,6 +502,13 @@ int pinned_keep(const char *root, const char *pinned_file, char ***changed, stru
 	return env ? 0 : -1;
 }
 
+bool pinned_has(const char *pinned_file, const char *key)
+{
+	_cleanup_settings_ struct settings none = {NULL, 0}, pins = {NULL, 0};
+
+	return read_pins(pinned_file, &none, &pins, NULL) < 0 || settings_last(&pins, key);
+}
+
 int pinned_write(const char *root, const char *pinned_file, struct error *err)
 {
 	_cleanup_settings_ struct settings now = {NULL, 0};

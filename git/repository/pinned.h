@@ -18,6 +18,9 @@ int pinned_write(const char *root, const char *pinned_file, struct error *err);
 /* As pinned_write where there is no pin file; where there is one it stays, and `*changed` (caller
  * frees with strv_free; NULL when nothing) names what would be another with a new one. */
 int pinned_keep(const char *root, const char *pinned_file, char ***changed, struct error *err);
+/* Whether a key (in small letters) had a value when the pin file was written; true where that
+ * cannot be known. */
+bool pinned_has(const char *pinned_file, const char *key);
 
 /* The environment for git programs run in `dir`: ours without GIT_*, plus
  * GIT_CONFIG_COUNT/KEY/VALUE overrides. pinned_file NULL or missing: the safe

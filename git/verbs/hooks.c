@@ -6,22 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hooks_file.h"
 #include "jsonl.h"
 #include "mem.h"
 
 #define HOOKS_FILE_MAX (64u << 10)
-
-static const char *const names[] = {"pre-merge-commit", "pre-commit", "prepare-commit-msg",
-                                    "commit-msg"};
-
-/* hooks.json in the folder of the pin file. Caller frees. */
-static char *hooks_file(const char *pinned_file)
-{
-	const char *slash = strrchr(pinned_file, '/');
-
-	return xasprintf("%.*s/hooks.json", slash ? (int)(slash - pinned_file) : 1,
-	                 slash ? pinned_file : ".");
-}
 
 static json_t *digest_of(const char *file)
 {
@@ -55,21 +44,19 @@ int hooks_pin(const struct repo *repo, const char *pinned_file, bool keep, struc
 {
 	_cleanup_free_ char *file = hooks_file(pinned_file);
 	_cleanup_free_ char *dir = keep && access(file, F_OK) == 0 ? NULL : hooks_dir(repo, err);
-	_cleanup_json_ json_t *digests = json_object(), *pin = NULL;
-	_cleanup_free_ char *text = NULL;
+	json_t *digests;
 
 	if (!dir)
 		return keep && access(file, F_OK) == 0 ? 0 : -1;
-	for (size_t i = 0; *dir == '/' && i < ARRAY_LEN(names); i++) {
-		_cleanup_free_ char *hook = repo_path(dir, names[i]);
+	digests = json_object();
+	for (size_t i = 0; *dir == '/' && hooks_names[i]; i++) {
+		_cleanup_free_ char *hook = repo_path(dir, hooks_names[i]);
 		json_t *digest = digest_of(hook);
 
 		if (digest)
-			json_object_set_new(digests, names[i], digest);
+			json_object_set_new(digests, hooks_names[i], digest);
 	}
-	pin = json_pack("{s:o, s:O}", "dir", json_text_or_null(dir), "digests", digests);
-	text = jsonl_text(pin);
-	return place_write_file(file, text, strlen(text), err);
+	return hooks_file_write(pinned_file, dir, digests, err);
 }
 
 int hooks_find(const char *pinned_file, const char *dir, const char *name, char **file,

@@ -347,14 +347,22 @@ static void test_long_words(void **state)
 
 static int64_t held; /* whose branch the slot has; its address stands for the slot */
 static int switches;
+static int begun, busy; /* slots begun; takes that find the lock held */
 
-static int fake_open(const char *root, const char *dir, const char *teammate, const char *pinned,
-                     const char *base, const char *const *paths, struct slot **out,
+static int fake_new(const char *root, const char *teammate, const char *pinned, struct slot **out,
+                    struct error *err)
+{
+	(void)root, (void)teammate, (void)pinned, (void)err;
+	*out = (struct slot *)&held;
+	begun++;
+	return 0;
+}
+
+static int fake_take(struct slot *slot, const char *dir, const char *base, const char *const *paths,
                      struct error *err)
 {
-	(void)root, (void)dir, (void)teammate, (void)pinned, (void)base, (void)paths, (void)err;
-	*out = (struct slot *)&held;
-	return 0;
+	(void)slot, (void)dir, (void)base, (void)paths, (void)err;
+	return busy && busy-- ? error_set(err, ERROR_BUSY, "held") : 0;
 }
 
 static void fake_close(struct slot *slot)
@@ -395,7 +403,8 @@ static int fake_can_write(const char *root, const char *dir, const char *teammat
 const void *module_load(const char *file, const char *symbol, unsigned version, struct error *err)
 {
 	static const struct slot_module fake = {.version = SLOT_MODULE_VERSION,
-	                                        .open = fake_open,
+	                                        .new = fake_new,
+	                                        .take = fake_take,
 	                                        .close = fake_close,
 	                                        .holds_branch = fake_holds_branch,
 	                                        .switch_to = fake_switch,
@@ -435,6 +444,38 @@ static void test_waiting_keeps_half(void **state)
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* What was made ready is what the first preparation takes, once; a slot whose lock was held is
+ * begun anew. Jobs may be queued behind one another. */
+static void test_ready(void **state)
+{
+	struct slots_job ready = {.verb = SLOTS_READY, .done = slots_done}, again = ready;
+	struct slots_job prepare = {.verb = SLOTS_PREPARE, .attempt = 8, .done = slots_done};
+	struct slots *slots;
+	uv_loop_t loop;
+
+	(void)state;
+	begun = 0;
+	assert_int_equal(uv_loop_init(&loop), 0);
+	slots = slots_new(&loop, "/root", "/dir", "ash", "/pinned");
+	slots_start(slots, &ready);
+	slots_start(slots, &again);
+	assert_true(slots_busy(slots));
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_false(slots_busy(slots));
+	assert_int_equal(ready.rc, 0);
+	assert_int_equal(begun, 1);
+	busy = 1;
+	slots_start(slots, &prepare);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(begun, 2);
+	assert_int_equal(busy, 0);
+	slots_start(slots, &again);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(begun, 2);
+	slots_free(slots);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +490,7 @@ int main(void)
 	    cmocka_unit_test(test_usage_does_not_run_over),
 	    cmocka_unit_test(test_long_words),
 	    cmocka_unit_test(test_waiting_keeps_half),
+	    cmocka_unit_test(test_ready),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,8 +21,9 @@ struct slots {
 	uv_loop_t *loop;
 	char *root, *dir, *teammate, *pinned;
 	const struct slot_module *module;
-	struct slot *slot;
-	bool busy;
+	struct slot *next; /* begun, and not yet taken; or NULL */
+	struct slot *slot; /* taken; or NULL */
+	unsigned jobs;
 };
 
 struct slots *slots_new(uv_loop_t *loop, const char *root, const char *dir, const char *teammate,
@@ -42,7 +43,9 @@ void slots_free(struct slots *s)
 {
 	if (!s)
 		return;
-	if (s->slot)
+	if (s->module)
+		s->module->close(s->next);
+	if (s->module)
 		s->module->close(s->slot);
 	free(s->root);
 	free(s->dir);
@@ -58,7 +61,7 @@ const char *slots_dir(const struct slots *s)
 
 bool slots_busy(const struct slots *s)
 {
-	return s->busy;
+	return s->jobs > 0;
 }
 
 static int load_module(struct slots *s, struct error *err)
@@ -69,17 +72,29 @@ static int load_module(struct slots *s, struct error *err)
 	return s->module ? 0 : -1;
 }
 
+static int make_ready(struct slots *s, struct error *err)
+{
+	if (load_module(s, err) != 0)
+		return -1;
+	return s->slot || s->next ? 0
+	                          : s->module->new (s->root, s->teammate, s->pinned, &s->next, err);
+}
+
 static int open_slot(struct slots *s, const struct slot_order *order, struct error *err)
 {
 	int rc = -1;
 
-	if (load_module(s, err) != 0)
-		return -1;
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		const struct timespec pause = {0, LOCK_PAUSE_MS * 1000000L};
 
-		rc = s->module->open(s->root, s->dir, s->teammate, s->pinned, order->base,
-		                     order->paths, &s->slot, err);
+		if (make_ready(s, err) != 0)
+			return -1;
+		rc = s->module->take(s->next, s->dir, order->base, order->paths, err);
+		if (rc == 0)
+			s->slot = s->next;
+		else
+			s->module->close(s->next);
+		s->next = NULL;
 		if (rc == 0 || err->code != ERROR_BUSY)
 			return rc;
 		nanosleep(&pause, NULL);
@@ -178,6 +193,8 @@ void slots_job_finish(struct slots_job *job)
 static void job_try(struct slots *s, struct slots_job *job)
 {
 	switch (job->verb) {
+	case SLOTS_READY:
+		break;
 	case SLOTS_PREPARE:
 		job->rc = prepare(s, job);
 		break;
@@ -205,6 +222,11 @@ static void job_run(uv_work_t *work)
 	struct slots_job *job = work->data;
 	struct slots *s = job->slots;
 
+	/* What fails here is told to the first job that needs it. */
+	if (job->verb == SLOTS_READY) {
+		job->rc = make_ready(s, &job->err);
+		return;
+	}
 	if (!s->slot && job->verb != SLOTS_PREPARE) {
 		job->rc = error_set(&job->err, ERROR_EXTERNAL, "the slot %s is not open", s->dir);
 		return;
@@ -233,7 +255,7 @@ static void job_done(uv_work_t *work, int status)
 {
 	struct slots_job *job = work->data;
 
-	job->slots->busy = false;
+	job->slots->jobs--;
 	if (status != 0)
 		job->rc = error_set(&job->err, ERROR_EXTERNAL, "slot call cancelled");
 	job->done(job);
@@ -248,6 +270,6 @@ void slots_start(struct slots *s, struct slots_job *job)
 	job->setup_due = job->half = job->committed = job->proving = job->unwritable = false;
 	job->kept[0] = '\0';
 	job->env = job->tampering = NULL;
-	s->busy = true;
+	s->jobs++;
 	uv_queue_work(s->loop, &job->work, job_run, job_done);
 }

@@ -13,6 +13,7 @@
 struct slots;
 
 enum slots_verb {
+	SLOTS_READY,     /* what the first PREPARE needs and no slot is touched for: loaded, read */
 	SLOTS_PREPARE,   /* open the slot where it is not, switch it; running unless setup is due */
 	SLOTS_RUN,       /* setup succeeded: recorded, then running */
 	SLOTS_COMMIT,    /* commit what the attempt did; prove_begin where `prove` and it counts */
