@@ -57,12 +57,11 @@ static int read_names(struct branches *b, struct error *err)
 static int read_defaults(struct branches *b, struct error *err)
 {
 	_cleanup_json_ json_t *warnings = NULL;
-	const struct plan_module *module = plan_module_load(err);
 	struct plan_context context;
 
-	if (!module || team_plan_context(b->cli, &context, err) < 0)
+	if (team_plan_context(b->cli, &context, err) < 0)
 		return -1;
-	return module->defaults_read(&context, &b->defaults, &b->secrets, &warnings, err);
+	return plan_defaults_read(&context, &b->defaults, &b->secrets, &warnings, err);
 }
 
 /* No revision: a task, then its result. */

@@ -26,6 +26,7 @@ int team_plan_context(struct cli *cli, struct plan_context *out, struct error *e
 	    .root = cli->place.bare ? cli->place.worktree : cli->place.root,
 	    .cwd = cli->place.cwd,
 	    .first_agent = agents_first_installed,
+	    .keep = true,
 	};
 	return 0;
 }

@@ -1,9 +1,9 @@
 /* Plans: YAML files and command-line options made into the complete, checked JSON that
  * the control plane takes (docs/protocol.md: PLAN, PLANTASK, PROFILE, secrets).
  *
- * The reader lives in pleach-plan.so, which links libfyaml; a command that reads YAML
- * loads it with plan_module_load, so that all others never pay for it. Every refusal is
- * ERROR_INVALID with a text `FILE:LINE:COLUMN: what (what to do)`, ready to print. */
+ * libfyaml is loaded where something is read that was not read lately (yaml_kept.h), so that all
+ * other commands never pay for it. Every refusal is ERROR_INVALID with a text `FILE:LINE:COLUMN:
+ * what (what to do)`, ready to print. */
 #ifndef PLEACH_PLAN_H
 #define PLEACH_PLAN_H
 
@@ -45,6 +45,7 @@ struct plan_context {
 	/* Asked then, with NULL for $PATH: looking for programs takes a while. May be NULL. */
 	const char *(*first_agent)(const char *path);
 	const char *name; /* --name; NULL: the file decides */
+	bool keep;        /* what the parser finds is kept in place_cache_dir() (yaml_kept.h) */
 	int team;         /* --team N: replaces the file's team; 0: not given */
 };
 
@@ -108,26 +109,5 @@ int plan_profile_read(const struct plan_context *ctx, const char *agent, json_t 
  * plan_agent_entry.c),"profile":PROFILE}]. New references. Errors: INVALID with its place. */
 int plan_agents_list(const struct plan_context *ctx, json_t **agents, json_t **warnings,
                      struct error *err);
-
-/* What pleach-plan.so gives. */
-struct plan_module {
-	unsigned version; /* PLAN_MODULE_VERSION */
-	int (*read)(const char *file, const struct plan_context *ctx, json_t **plan,
-	            json_t **secrets, json_t **warnings, struct error *err);
-	int (*defaults_read)(const struct plan_context *ctx, json_t **defaults, json_t **secrets,
-	                     json_t **warnings, struct error *err);
-	int (*task_make)(const struct plan_context *ctx, const struct plan_task_options *options,
-	                 json_t **params, json_t **notes, struct error *err);
-	int (*profile_read)(const struct plan_context *ctx, const char *agent, json_t **profile,
-	                    json_t **secrets, struct error *err);
-	int (*agents_list)(const struct plan_context *ctx, json_t **agents, json_t **warnings,
-	                   struct error *err);
-};
-#define PLAN_MODULE_VERSION 3
-#define PLAN_MODULE_SYMBOL  "pleach_plan_module"
-
-/* Loads pleach-plan.so from beside the running program (or ../lib/pleach, ../libexec/pleach)
- * once; the library target is `plan_load`. Borrowed for ever. NULL: EXTERNAL. */
-const struct plan_module *plan_module_load(struct error *err);
 
 #endif

@@ -58,7 +58,8 @@ static void entry_add(struct plan_reader *r, const char *name, json_t *entry)
 /* Of agents.yaml inside the program only the one that is wanted is parsed. */
 static json_t *builtin_read(struct plan_reader *r, const char *name)
 {
-	const struct yaml_limits limits = {.depth = PLAN_DEPTH_MAX, .nodes = PLAN_NODES_MAX};
+	const struct yaml_limits limits = {
+	    .depth = PLAN_DEPTH_MAX, .nodes = PLAN_NODES_MAX, .kept = r->kept};
 	struct plan_source source = {.name = (char *)"built-in agents"}, *before = r->at;
 	struct error err = ERROR_INIT, *errors = r->err;
 	json_t *said = NULL;

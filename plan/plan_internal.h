@@ -26,6 +26,7 @@ struct plan_source {
 
 struct plan_reader {
 	const struct plan_context *ctx;
+	char *kept; /* where the parser's finds are kept; NULL: nowhere */
 	struct plan_source sources[PLAN_SOURCES];
 	size_t source_count;
 	struct plan_source *at; /* the file being read: errors name it */

@@ -18,6 +18,10 @@ void plan_reader_init(struct plan_reader *r, const struct plan_context *ctx, str
 {
 	static struct error nobody;
 	*r = (struct plan_reader){.ctx = ctx, .err = err ? err : &nobody};
+	if (ctx->keep) {
+		_cleanup_free_ char *cache = place_cache_dir();
+		r->kept = xasprintf("%s/yaml", cache);
+	}
 	r->agents = json_object();
 	r->used = json_object();
 	r->fields = json_object();
@@ -40,6 +44,7 @@ void plan_reader_finish(struct plan_reader *r)
 		source_finish(&r->sources[i]);
 	source_finish(&r->user_agents);
 	source_finish(&r->left_out);
+	free(r->kept);
 	json_decref(r->agents);
 	json_decref(r->used);
 	json_decref(r->fields);
@@ -324,7 +329,8 @@ static char *current_dir(const struct plan_context *ctx)
 static int source_add(struct plan_reader *r, char *name, char *path, char *dir, const char *data,
                       size_t len)
 {
-	const struct yaml_limits limits = {.depth = PLAN_DEPTH_MAX, .nodes = PLAN_NODES_MAX};
+	const struct yaml_limits limits = {
+	    .depth = PLAN_DEPTH_MAX, .nodes = PLAN_NODES_MAX, .kept = r->kept};
 	struct plan_source *source = &r->sources[r->source_count++];
 	*source = (struct plan_source){.name = name, .path = path, .dir = dir};
 	r->at = source;

@@ -1,10 +1,9 @@
-/* Reads YAML events of libfyaml into an arena of nodes. One pass, no recursion; what an
+/* Reads YAML events into an arena of nodes. One pass, no recursion; what an
  * alias stands for is shared, never copied, and a node knows how large and how deep it is
  * with all its aliases, which is where the limits hold. */
 #include "yaml.h"
 
 #include <errno.h>
-#include <libfyaml.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,6 +11,8 @@
 
 #include "mem.h"
 #include "text.h"
+#include "yaml_event.h"
+#include "yaml_kept.h"
 
 #define ARENA_CHUNK      (64u << 10)
 #define YAML_ANCHORS_MAX 1000
@@ -44,7 +45,6 @@ struct reader {
 	const char *name;
 	const struct yaml_limits *limits;
 	struct yaml_doc *doc;
-	struct fy_parser *parser;
 	struct frame *frames;
 	size_t depth;
 	struct yaml_node **stack;
@@ -53,6 +53,7 @@ struct reader {
 	size_t anchor_count;
 	int line, column; /* of the node before */
 	bool done;        /* one document was read */
+	struct yaml_kept *kept;
 	struct error *err;
 };
 
@@ -86,10 +87,9 @@ static int fail(struct reader *r, int line, int column, const char *what)
 	return error_set(r->err, ERROR_INVALID, "%s:%d:%d: %s", r->name, line, column, what);
 }
 
-static int fail_at(struct reader *r, struct fy_event *event, const char *what)
+static int fail_at(struct reader *r, const struct yaml_event *event, const char *what)
 {
-	const struct fy_mark *mark = fy_event_start_mark(event);
-	return fail(r, mark ? mark->line + 1 : 1, mark ? mark->column + 1 : 1, what);
+	return fail(r, event->line ? event->line : 1, event->line ? event->column : 1, what);
 }
 
 /* --- scalars ------------------------------------------------------------------------- */
@@ -206,16 +206,14 @@ static int node_done(struct reader *r, struct yaml_node *node, const char *ancho
 	return 0;
 }
 
-static const char *event_anchor(struct reader *r, struct fy_event *event)
+static const char *event_anchor(struct reader *r, const struct yaml_event *event)
 {
-	struct fy_token *token = fy_event_get_anchor_token(event);
-	size_t len = 0;
-	const char *text = token ? fy_token_get_text(token, &len) : NULL;
-	return text ? arena_text(r->doc, text, len) : NULL;
+	const struct yaml_text *name = &event->anchor;
+	return name->data ? arena_text(r->doc, name->data, name->len) : NULL;
 }
 
 /* 0: resolve as usual; 1: it is text; -1: refused. */
-static int event_tag(struct reader *r, struct fy_event *event)
+static int event_tag(struct reader *r, const struct yaml_event *event)
 {
 	static const char *const known[] = {"tag:yaml.org,2002:int",
 	                                    "tag:yaml.org,2002:float",
@@ -224,12 +222,9 @@ static int event_tag(struct reader *r, struct fy_event *event)
 	                                    "tag:yaml.org,2002:map",
 	                                    "tag:yaml.org,2002:seq",
 	                                    NULL};
-	struct fy_token *token = fy_event_get_tag_token(event);
-	size_t len = 0;
-	const char *text = token ? fy_token_get_text(token, &len) : NULL;
-	if (!text)
+	if (!event->tag.data)
 		return 0;
-	_cleanup_free_ char *tag = xstrndup(text, len);
+	_cleanup_free_ char *tag = xstrndup(event->tag.data, event->tag.len);
 	if (strcmp(tag, "tag:yaml.org,2002:str") == 0 || strcmp(tag, "!") == 0)
 		return 1;
 	if (word_in(tag, known))
@@ -237,14 +232,14 @@ static int event_tag(struct reader *r, struct fy_event *event)
 	return fail_at(r, event, "this tag means nothing here (leave it out)");
 }
 
-static struct yaml_node *node_new(struct reader *r, struct fy_event *event, enum yaml_type type)
+static struct yaml_node *node_new(struct reader *r, const struct yaml_event *event,
+                                  enum yaml_type type)
 {
 	struct yaml_node *node = yaml_alloc(r->doc, sizeof(*node));
-	const struct fy_mark *mark = fy_event_start_mark(event);
 	node->type = type;
-	if (mark) { /* nothing at all stands nowhere: where the key stood */
-		r->line = mark->line + 1;
-		r->column = mark->column + 1;
+	if (event->line) { /* nothing at all stands nowhere: where the key stood */
+		r->line = event->line;
+		r->column = event->column;
 	}
 	node->line = r->line;
 	node->column = r->column;
@@ -253,43 +248,39 @@ static struct yaml_node *node_new(struct reader *r, struct fy_event *event, enum
 	return node;
 }
 
-static int read_scalar(struct reader *r, struct fy_event *event)
+static int read_scalar(struct reader *r, const struct yaml_event *event)
 {
 	int tag = event_tag(r, event);
 	if (tag < 0)
 		return -1;
 	struct yaml_node *node = node_new(r, event, YAML_SCALAR);
-	struct fy_token *token = fy_event_get_token(event);
-	enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
-	if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && node->column > 1)
+	const char *text = event->text.data;
+	size_t len = event->text.len;
+	if (event->style == YAML_QUOTED && node->column > 1)
 		node->column--; /* the mark stands behind the quote */
-	size_t len = 0;
-	const char *text = token ? fy_token_get_text(token, &len) : "";
 	if (!text)
 		return fail_at(r, event, "this text cannot be read");
 	if (memchr(text, '\0', len) || !text_is_utf8(text, len))
 		return fail(r, node->line, node->column, "text holds a NUL or broken UTF-8");
 	node->text = arena_text(r->doc, text, len);
 	node->len = len;
-	if (!tag && style == FYSS_PLAIN)
+	if (!tag && event->style == YAML_PLAIN)
 		resolve(node);
 	return node_done(r, node, event_anchor(r, event));
 }
 
-static int read_alias(struct reader *r, struct fy_event *event)
+static int read_alias(struct reader *r, const struct yaml_event *event)
 {
-	struct fy_token *token = event->alias.anchor;
-	size_t len = 0;
-	const char *text = token ? fy_token_get_text(token, &len) : NULL;
-	for (size_t i = r->anchor_count; text && i-- > 0;) {
+	const struct yaml_text *name = &event->text;
+	for (size_t i = r->anchor_count; name->data && i-- > 0;) {
 		const struct anchor *a = &r->anchors[i];
-		if (strlen(a->name) == len && memcmp(a->name, text, len) == 0)
+		if (strlen(a->name) == name->len && memcmp(a->name, name->data, name->len) == 0)
 			return node_done(r, a->node, NULL);
 	}
 	return fail_at(r, event, "no finished anchor of that name above");
 }
 
-static int open_collection(struct reader *r, struct fy_event *event, enum yaml_type type)
+static int open_collection(struct reader *r, const struct yaml_event *event, enum yaml_type type)
 {
 	if (event_tag(r, event) < 0)
 		return -1;
@@ -381,9 +372,13 @@ static int merge_keys(struct reader *r, size_t first)
 
 static int close_collection(struct reader *r)
 {
+	if (!r->depth)
+		return fail(r, 1, 1, "an end without a beginning");
 	struct frame frame = r->frames[r->depth - 1];
 	struct yaml_node *node = frame.node;
 	if (node->type == YAML_MAP) {
+		if ((r->used - frame.first) % 2)
+			return fail(r, node->line, node->column, "a key without a value");
 		if (check_keys(r, r->stack + frame.first, r->used - frame.first) ||
 		    merge_keys(r, frame.first))
 			return -1;
@@ -410,28 +405,30 @@ static int close_collection(struct reader *r)
 	return node_done(r, node, frame.anchor);
 }
 
-static int read_event(struct reader *r, struct fy_event *event)
+static int read_event(struct reader *r, const struct yaml_event *event)
 {
 	switch (event->type) {
-	case FYET_DOCUMENT_START:
+	case YAML_EVENT_DOCUMENT:
 		if (r->done)
 			return fail_at(r, event, "a second document (one a file)");
 		r->done = true;
 		return 0;
-	case FYET_SCALAR:
+	case YAML_EVENT_SCALAR:
 		return read_scalar(r, event);
-	case FYET_ALIAS:
+	case YAML_EVENT_ALIAS:
 		return read_alias(r, event);
-	case FYET_SEQUENCE_START:
+	case YAML_EVENT_LIST:
 		return open_collection(r, event, YAML_LIST);
-	case FYET_MAPPING_START:
+	case YAML_EVENT_MAP:
 		return open_collection(r, event, YAML_MAP);
-	case FYET_SEQUENCE_END:
-	case FYET_MAPPING_END:
+	case YAML_EVENT_END:
 		return close_collection(r);
-	default:
-		return 0;
+	case YAML_EVENT_BAD:
+		break;
 	}
+	_cleanup_free_ char *text = xstrndup(event->text.data, event->text.len);
+	_cleanup_free_ char *shown = text_safe(text, 200);
+	return fail_at(r, event, shown);
 }
 
 /* --- the file ------------------------------------------------------------------------ */
@@ -461,51 +458,29 @@ static int check_bytes(struct reader *r, const char *data, size_t len)
 	return 0;
 }
 
-static int fail_parse(struct reader *r, struct fy_diag *diag)
+/* From the parser, and noted for the next time. */
+static int take_new(void *context, const struct yaml_event *event)
 {
-	void *iterator = NULL;
-	const struct fy_diag_error *e = fy_diag_errors_iterate(diag, &iterator);
-	if (!e)
-		return fail(r, 1, 1, "not YAML");
-	_cleanup_free_ char *msg = text_safe(e->msg ? e->msg : "not YAML", 200);
-	return fail(r, e->line > 0 ? e->line : 1, e->column > 0 ? e->column : 1, msg);
+	struct reader *r = context;
+	yaml_kept_note(r->kept, event);
+	return read_event(r, event);
 }
 
-static int read_events(struct reader *r, struct fy_diag *diag)
+static int take_kept(void *context, const struct yaml_event *event)
 {
-	for (;;) {
-		struct fy_event *event = fy_parser_parse(r->parser);
-		if (!event)
-			return fail_parse(r, diag);
-		bool end = event->type == FYET_STREAM_END;
-		int status = read_event(r, event);
-		fy_parser_event_free(r->parser, event);
-		if (status || end)
-			return status;
-	}
+	return read_event(context, event);
 }
 
 static int read_document(struct reader *r, const char *data, size_t len)
 {
-	struct fy_diag_cfg diag_cfg;
-	fy_diag_cfg_default(&diag_cfg);
-	diag_cfg.fp = NULL;
-	diag_cfg.level = FYET_ERROR;
-	struct fy_diag *diag = fy_diag_create(&diag_cfg);
-	if (!diag)
-		die("out of memory");
-	fy_diag_set_collect_errors(diag, true);
-	struct fy_parse_cfg cfg = {.flags = FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE |
-	                                    FYPCF_ALLOW_DUPLICATE_KEYS,
-	                           .diag = diag};
-	r->parser = fy_parser_create(&cfg);
-	int status = -1;
-	if (!r->parser || fy_parser_set_string(r->parser, data, len))
-		error_set(r->err, ERROR_EXTERNAL, "%s: the YAML reader does not start", r->name);
-	else
-		status = read_events(r, diag);
-	fy_parser_destroy(r->parser);
-	fy_diag_destroy(diag);
+	r->kept = yaml_kept_find(r->limits->kept, data, len);
+	int status = yaml_kept_read(r->kept, take_kept, r);
+	if (status > 0) {
+		status = yaml_read_events(r->name, data, len, take_new, r, r->err);
+		if (status == 0)
+			yaml_kept_write(r->kept);
+	}
+	yaml_kept_free(r->kept);
 	return status;
 }
 

@@ -1,6 +1,6 @@
 /* YAML read into a tree that knows where everything stood, with limits on bytes, depth and
  * nodes; aliases are shared and counted in full, so that a small file cannot become a huge
- * tree. The only user of libfyaml. What the values mean is not known here. */
+ * tree. What the values mean is not known here. */
 #ifndef PLEACH_YAML_H
 #define PLEACH_YAML_H
 
@@ -48,6 +48,7 @@ struct yaml_doc;
 struct yaml_limits {
 	size_t depth;
 	size_t nodes;
+	const char *kept; /* yaml_kept.h; NULL: nowhere */
 };
 
 /* Reads one document. `name` is what errors call the file: they are INVALID,

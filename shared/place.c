@@ -476,6 +476,13 @@ char *place_config_dir(void)
 	return xasprintf("%s/pleach", config);
 }
 
+char *place_cache_dir(void)
+{
+	_cleanup_free_ char *cache = xdg_dir("XDG_CACHE_HOME", "/.cache");
+
+	return xasprintf("%s/pleach", cache);
+}
+
 /* Whether the directory beside the repository can be written, or made. Caller frees; NULL: no. */
 static char *writable_beside(const struct place *place)
 {

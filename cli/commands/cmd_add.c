@@ -50,7 +50,6 @@ static int make_params(struct cli *cli, json_t **params, struct error *err)
 {
 	const char *agent = options_text(&cli->options, "agent");
 	const char *agents[] = {agent, NULL};
-	const struct plan_module *module = plan_module_load(err);
 	_cleanup_json_ json_t *notes = NULL;
 	_cleanup_free_ char *prompt = NULL;
 	struct plan_context context;
@@ -66,11 +65,11 @@ static int make_params(struct cli *cli, json_t **params, struct error *err)
 	    .interactive = options_flag(&cli->options, "interactive"),
 	};
 
-	if (!module || prompt_read(cli, 0, false, &prompt, err) < 0 ||
+	if (prompt_read(cli, 0, false, &prompt, err) < 0 ||
 	    team_plan_context(cli, &context, err) < 0)
 		return -1;
 	options.prompt = prompt;
-	if (module->task_make(&context, &options, params, &notes, err) < 0)
+	if (plan_task_make(&context, &options, params, &notes, err) < 0)
 		return -1;
 	report_warnings(cli, json_sub(notes, "warnings"));
 	return 0;

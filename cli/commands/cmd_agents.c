@@ -205,11 +205,8 @@ static const json_t *agent_named(const json_t *agents, const char *name, struct 
 /* Outside a repository the user's own files still count. */
 static int read_agents(struct cli *cli, json_t **known, json_t **warnings, struct error *err)
 {
-	struct plan_context context = {0};
-	const struct plan_module *module = plan_module_load(err);
+	struct plan_context context = {.keep = true};
 
-	if (!module)
-		return -1;
 	if (cli_place(cli, err) == 0) {
 		context.root = cli->place.bare ? cli->place.worktree : cli->place.root;
 		context.cwd = cli->place.cwd;
@@ -219,7 +216,7 @@ static int read_agents(struct cli *cli, json_t **known, json_t **warnings, struc
 		report_note(cli, "%s: no pleach.yaml is read", err->text);
 		*err = (struct error)ERROR_INIT;
 	}
-	return module->agents_list(&context, known, warnings, err);
+	return plan_agents_list(&context, known, warnings, err);
 }
 
 static int agents_exec(struct cli *cli, struct error *err)

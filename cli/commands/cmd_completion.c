@@ -265,13 +265,12 @@ static void print_field_of(const json_t *items, const char *field)
 /* Those of the files, too; where these are broken, the built-in ones. */
 static int print_agents(struct cli *cli)
 {
-	struct plan_context context = {0};
-	const struct plan_module *module = plan_module_load(NULL);
+	struct plan_context context = {.keep = true};
 	_cleanup_json_ json_t *agents = NULL, *warnings = NULL;
 
 	if (cli_place(cli, NULL) == 0)
 		context.root = cli->place.bare ? cli->place.worktree : cli->place.root;
-	if (module && module->agents_list(&context, &agents, &warnings, NULL) == 0) {
+	if (plan_agents_list(&context, &agents, &warnings, NULL) == 0) {
 		print_field_of(agents, "name");
 		return 0;
 	}

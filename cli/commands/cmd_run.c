@@ -78,14 +78,13 @@ static void tell_left_out(struct run_job *job, const char *plan)
 static int read_plan(struct run_job *job, struct error *err)
 {
 	struct cli *cli = job->cli;
-	const struct plan_module *module = plan_module_load(err);
 	_cleanup_json_ json_t *warnings = NULL;
 	_cleanup_free_ char *file = NULL;
 	struct plan_context context;
 	size_t first_key;
 	long team;
 
-	if (!module || team_plan_context(cli, &context, err) < 0 ||
+	if (team_plan_context(cli, &context, err) < 0 ||
 	    options_number(&cli->options, "team", 1, 0, &team, err) < 0 ||
 	    team_check_size(team, err) < 0)
 		return -1;
@@ -95,7 +94,7 @@ static int read_plan(struct run_job *job, struct error *err)
 	if (!first_key && access(file, F_OK) < 0)
 		return error_set(err, ERROR_INVALID,
 		                 "pleach.yaml:1:1: no such file (pleach init writes one)");
-	if (module->read(file, &context, &job->plan, &job->secrets, &warnings, err) < 0)
+	if (plan_read(file, &context, &job->plan, &job->secrets, &warnings, err) < 0)
 		return -1;
 	report_warnings(cli, warnings);
 	tell_left_out(job, file);

@@ -154,13 +154,11 @@ static int add_exec(struct cli *cli, struct error *err)
 	const char *agent = options_text(&cli->options, "agent");
 	_cleanup_json_ json_t *profile = NULL, *secrets = NULL, *agents = NULL, *teammate = NULL;
 	json_t *params = cli->options.arg_count ? names_params(cli, 0, "name") : json_object();
-	const struct plan_module *module;
 	struct plan_context context;
 
 	if (agent) {
-		module = plan_module_load(err);
-		if (!module || team_plan_context(cli, &context, err) < 0 ||
-		    module->profile_read(&context, agent, &profile, &secrets, err) < 0)
+		if (team_plan_context(cli, &context, err) < 0 ||
+		    plan_profile_read(&context, agent, &profile, &secrets, err) < 0)
 			goto fail;
 		agents = json_pack("{s:O}", agent, profile);
 		if (team_check_agents(cli, agents, NULL, NULL, err) < 0)

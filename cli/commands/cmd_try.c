@@ -62,14 +62,13 @@ static void job_finish(struct try_job *job)
 static int make_task(struct try_job *job, struct error *err)
 {
 	struct cli *cli = job->cli;
-	const struct plan_module *module = plan_module_load(err);
 	_cleanup_free_ const char **agents = options_list(&cli->options, "agent");
 	_cleanup_free_ char *prompt = NULL;
 	struct plan_task_options options = {.command = cli->command->name, .detect = true};
 	struct plan_context context;
 	long copies;
 
-	if (!module || prompt_read(cli, 0, true, &prompt, err) < 0 ||
+	if (prompt_read(cli, 0, true, &prompt, err) < 0 ||
 	    options_number(&cli->options, "copies", 1, 1, &copies, err) < 0 ||
 	    team_plan_context(cli, &context, err) < 0)
 		return -1;
@@ -81,7 +80,7 @@ static int make_task(struct try_job *job, struct error *err)
 	options.copies = (int)copies;
 	options.verify = options_text(&cli->options, "verify");
 	options.choose = options_text(&cli->options, "choose");
-	return module->task_make(&context, &options, &job->params, &job->notes, err);
+	return plan_task_make(&context, &options, &job->params, &job->notes, err);
 }
 
 /* What nobody configured is said before anything is done with it. */
@@ -180,14 +179,12 @@ static int read_agents(struct try_job *job, json_t *params, struct error *err)
 	_cleanup_free_ const char **agents = options_list(&job->cli->options, "agent");
 	struct plan_task_options options = {
 	    .command = "try", .prompt = "more", .agents = agents, .verify = "none"};
-	const struct plan_module *module;
 	struct plan_context context;
 
 	if (!agents || !agents[0])
 		return 0;
-	module = plan_module_load(err);
-	if (!module || team_plan_context(job->cli, &context, err) < 0 ||
-	    module->task_make(&context, &options, &job->params, &job->notes, err) < 0 ||
+	if (team_plan_context(job->cli, &context, err) < 0 ||
+	    plan_task_make(&context, &options, &job->params, &job->notes, err) < 0 ||
 	    team_check_agents(job->cli, json_sub(job->params, "agents"), NULL,
 	                      json_sub(job->params, "secrets"), err) < 0)
 		return -1;

@@ -22,14 +22,13 @@ static const struct option up_options[] = {
 static int read_defaults(struct cli *cli, int team, json_t **defaults, json_t **secrets,
                          struct error *err)
 {
-	const struct plan_module *module = plan_module_load(err);
 	_cleanup_json_ json_t *warnings = NULL;
 	struct plan_context context;
 
-	if (!module || team_plan_context(cli, &context, err) < 0)
+	if (team_plan_context(cli, &context, err) < 0)
 		return -1;
 	context.team = team;
-	if (module->defaults_read(&context, defaults, secrets, &warnings, err) < 0)
+	if (plan_defaults_read(&context, defaults, secrets, &warnings, err) < 0)
 		return -1;
 	report_warnings(cli, warnings);
 	return 0;

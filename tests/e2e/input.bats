@@ -442,3 +442,27 @@ tasks: [{id: a, agent: sh, prompt: x}]"
 	expect 0 pleach task wait a >/dev/null
 	has "$(cat "$W/answer")" é
 }
+
+@test "what was read lately is read without the parser, and nothing else is" {
+	local file
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'echo a >fa'}
+	Y
+	expect 0 pleach run --headless >/dev/null
+	expect 0 pleach down >/dev/null
+	mkdir "$W/installed"
+	cp "$PLEACH_BUILD"/{pleach,pleach-*} "$W/installed"
+	rm "$W/installed/pleach-yaml.so"
+	expect 0 "$W/installed/pleach" add "echo b >fb" >/dev/null
+	echo "# more" >>pleach.yaml
+	expect 6 "$W/installed/pleach" add "echo c >fc"
+	has "$(stderr)" "pleach-yaml.so is missing"
+	expect 0 pleach add "echo c >fc" >/dev/null
+	expect 0 "$W/installed/pleach" add "echo d >fd" >/dev/null
+	for file in "$XDG_CACHE_HOME"/pleach/yaml/*; do
+		echo broken >"$file"
+	done
+	expect 0 pleach add "echo e >fe" >/dev/null
+	is 5 "$(pleach --json task list | jq '.tasks | length')"
+}
