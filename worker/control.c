@@ -149,13 +149,16 @@ void control_result_confirmed(struct worker *w)
 	w->result = NULL;
 }
 
-/* A slot job of no attempt is over: what waited for it goes on. */
-static void go_on(struct worker *w)
+static void keep_done(struct slots_job *job)
 {
+	struct worker *w = job->context;
 	json_t *assignment = w->held;
 
-	if (slots_busy(w->slots))
-		return;
+	if (job->rc != 0)
+		log_warn("control", "attempt=%lld cannot keep %s: %s", (long long)job->attempt,
+		         w->keep_head, job->err.text);
+	free(w->keep_head);
+	w->keep_head = NULL;
 	w->held = NULL;
 	if (assignment) {
 		attempt_begin(w, assignment);
@@ -163,33 +166,6 @@ static void go_on(struct worker *w)
 	} else {
 		worker_ask(w);
 	}
-}
-
-static void keep_done(struct slots_job *job)
-{
-	struct worker *w = job->context;
-
-	if (job->rc != 0)
-		log_warn("control", "attempt=%lld cannot keep %s: %s", (long long)job->attempt,
-		         w->keep_head, job->err.text);
-	free(w->keep_head);
-	w->keep_head = NULL;
-	go_on(w);
-}
-
-static void is_ready(struct slots_job *job)
-{
-	if (job->rc != 0)
-		log_debug("control", "not made ready: %s", job->err.text);
-	go_on(job->context);
-}
-
-void control_make_ready(struct worker *w)
-{
-	if (w->ready_job.done || slots_busy(w->slots))
-		return;
-	w->ready_job = (struct slots_job){.verb = SLOTS_READY, .done = is_ready, .context = w};
-	slots_start(w->slots, &w->ready_job);
 }
 
 /* The result was refused: the task is somebody else's by now. Its work stays reachable. */
@@ -265,7 +241,7 @@ static void next_replied(struct rpc_peer *peer, const json_t *result, const stru
 		          (long long)attempt_id(w->attempt));
 		return;
 	}
-	if (slots_busy(w->slots))
+	if (w->keep_head)
 		w->held = json_incref((json_t *)result);
 	else
 		attempt_begin(w, (json_t *)result);

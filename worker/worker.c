@@ -107,7 +107,7 @@ void worker_ask(struct worker *w)
 		worker_maybe_exit(w);
 		return;
 	}
-	if (w->link != LINK_READY || w->attempt || w->keep_head || w->held)
+	if (w->link != LINK_READY || w->attempt || w->keep_head)
 		return;
 	control_next(w);
 }
@@ -119,7 +119,7 @@ static void idle_for_a_while(uv_timer_t *timer)
 	if (w->attempt)
 		return;
 	malloc_trim(0);
-	control_make_ready(w);
+	slots_load(w->slots);
 	if (views_count(w->views)) {
 		_cleanup_free_ char *line = xasprintf(IDLE_LINE, w->options.name);
 
@@ -132,7 +132,7 @@ static void idle_since_start(uv_timer_t *timer)
 	struct worker *w = timer->data;
 
 	if (!w->attempt)
-		control_make_ready(w);
+		slots_load(w->slots);
 }
 
 void worker_attempt_over(struct worker *w, int64_t attempt, json_t *finish)

@@ -62,9 +62,9 @@ struct worker {
 
 	/* the attempt under way; NULL when idle */
 	struct attempt *attempt;
-	struct slots_job keep_job, ready_job;
+	struct slots_job keep_job;
 	char *keep_head;   /* a refused result's head, while it is being kept */
-	json_t *held;      /* the next assignment, which waits for one of these */
+	json_t *held;      /* the next assignment, which waits for that */
 	bool exit_unheard; /* the coordinator could not take the last result: it is saved */
 	bool exit_wanted;  /* end as soon as nothing is under way */
 	bool exiting;
@@ -116,9 +116,6 @@ void control_state(struct worker *w, json_t *state);
 /* A notification, which is taken; kept while the coordinator is away. */
 void control_tell(struct worker *w, const char *method, json_t *params);
 void control_typed(struct worker *w, int64_t id);
-/* Once, and only when idle: what a first slot needs before it is asked for. An assignment that
- * comes meanwhile waits, for an agent's processes must not be mixed up with ours (sweep.h). */
-void control_make_ready(struct worker *w);
 /* Writes the unconfirmed result where recovery finds it (synced); removes it again. */
 void control_save_result(struct worker *w);
 void control_result_confirmed(struct worker *w);

@@ -1,6 +1,7 @@
 /* The team as people steer it: up, down, add, remove, pause, views, a run that is broken off. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "coordinator.h"
 #include "jsonl.h"
@@ -68,9 +69,10 @@ static void pinned(struct coordinator *c, const json_t *result, const struct err
                    void *context)
 {
 	struct error err = ERROR_INIT;
+	bool *awaited = context;
 
-	(void)context;
-	c->pinning--;
+	c->pinning -= *awaited;
+	free(awaited);
 	if (gitq_is_unasked(why))
 		return;
 	if (result)
@@ -81,12 +83,23 @@ static void pinned(struct coordinator *c, const json_t *result, const struct err
 		log_error("git", "%s", err.text);
 }
 
+/* What `pin` writes is there. */
+static bool is_pinned(const struct coordinator *c)
+{
+	_cleanup_free_ char *hooks = xasprintf("%s/hooks.json", c->place.state_dir);
+
+	return access(c->pinned_file, F_OK) == 0 && access(hooks, F_OK) == 0;
+}
+
 /* The configuration as it is now, before any agent could change it: till it is known, nothing is
- * assigned. */
+ * assigned. One that is known and kept is only held against that of now. */
 static void pin(struct coordinator *c, bool keep)
 {
-	c->pinning++;
-	gitq_ask(c, "pin", json_pack("{s:b}", "keep", keep), pinned, NULL);
+	bool *awaited = xcalloc(1, sizeof *awaited);
+
+	*awaited = !keep || !is_pinned(c);
+	c->pinning += *awaited;
+	gitq_ask(c, "pin", json_pack("{s:b}", "keep", keep), pinned, awaited);
 }
 
 static bool keeps_session(const json_t *teammate)

@@ -512,18 +512,20 @@ static int open_slot(struct slot *slot, const char *base, const char *const *pat
 	return slot->marker.checked_out ? 0 : slot_first_checkout(slot, base, paths, err);
 }
 
-static struct slot *begin(const char *root, const char *teammate, const char *pinned_file,
-                          struct error *err)
+int slot_new(const char *root, const char *teammate, const char *pinned_file, struct slot **out,
+             struct error *err)
 {
 	struct slot *slot = xcalloc(1, sizeof *slot);
 
 	slot->lock_fd = -1;
 	slot->teammate = xstrdup(teammate);
 	slot->marker = (struct marker)MARKER_INIT;
-	if (repo_open(root, pinned_file, &slot->repo, err) == 0)
-		return slot;
-	slot_close(slot);
-	return NULL;
+	if (repo_open(root, pinned_file, &slot->repo, err) < 0) {
+		slot_close(slot);
+		return -1;
+	}
+	*out = slot;
+	return 0;
 }
 
 static int take(struct slot *slot, const char *dir, const char *base, const char *const *paths,
@@ -533,19 +535,6 @@ static int take(struct slot *slot, const char *dir, const char *base, const char
 	if (!slot->dir)
 		return error_errno(err, "slot %s", dir);
 	return open_slot(slot, base, paths, any, err);
-}
-
-int slot_new(const char *root, const char *teammate, const char *pinned_file, struct slot **out,
-             struct error *err)
-{
-	struct slot *slot = begin(root, teammate, pinned_file, err);
-
-	if (!slot || repo_environment(&slot->repo, err) < 0) {
-		slot_close(slot);
-		return -1;
-	}
-	*out = slot;
-	return 0;
 }
 
 int slot_take(struct slot *slot, const char *dir, const char *base, const char *const *paths,
@@ -558,9 +547,10 @@ int slot_open_any(const char *root, const char *dir, const char *teammate, const
                   const char *base, const char *const *paths, bool any, struct slot **out,
                   struct error *err)
 {
-	struct slot *slot = begin(root, teammate, pinned_file, err);
+	struct slot *slot = NULL;
 
-	if (!slot || take(slot, dir, base, paths, any, err) < 0) {
+	if (slot_new(root, teammate, pinned_file, &slot, err) < 0 ||
+	    take(slot, dir, base, paths, any, err) < 0) {
 		slot_close(slot);
 		return -1;
 	}

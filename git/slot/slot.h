@@ -19,8 +19,8 @@ enum slot_phase { SLOT_NEW, SLOT_SWITCHING, SLOT_READY, SLOT_RUNNING, SLOT_SNAPS
 
 struct slot; /* once open it holds the slot's flock for life */
 
-/* Begins a slot: opens its repository and reads what git is to run with, which takes most of the
- * time of the first slot_take and may be done long before it. Touches no slot.
+/* Begins a slot: opens its repository, which may be done long before it is taken. Touches no slot,
+ * starts no program.
  * root: the main worktree or bare repository. teammate: for the marker and the
  * worktree's lock reason. pinned_file: see git/repository/pinned.h. Caller frees with slot_close.
  */

@@ -308,36 +308,3 @@ load helper
 	expect 0 pleach gc --yes >/dev/null
 	[[ ! -e $state/open/p-a ]]
 }
-
-# Between the two git would be taken for something that the agent left behind.
-@test "what comes while a new worker makes itself ready waits for that, and runs once" {
-	mkdir "$W/bin"
-	cat >"$W/bin/git" <<-'S'
-	#!/bin/sh
-	if [ "$1" = config ] && grep -q pleach-worker "/proc/$PPID/comm"; then
-		echo >>"$W/asked"
-		until [ -e "$W/go" ]; do sleep 0.02; done
-	fi
-	exec "$GIT" "$@"
-	S
-	chmod +x "$W/bin/git"
-	GIT=$(command -v git)
-	export GIT PATH=$W/bin:$PATH
-	expect 0 pleach up --headless --team 1 >/dev/null
-	eventually test -s "$W/asked"
-	plan <<-'Y'
-	tasks:
-	  - {id: a, prompt: 'echo >>"$W/ran"', slot: none}
-	  - {id: b, prompt: 'echo b >b', blocked_by: [a]}
-	Y
-	expect 0 pleach run --detach --headless >/dev/null
-	wait_event '.kind == "attempt.started" and .key == "a"' >/dev/null
-	sleep 0.3 # in which it would have run
-	[[ ! -e $W/ran ]]
-	touch "$W/go"
-	expect 0 pleach task wait b >/dev/null
-	is "1 1" "$(task a .attempts) $(task b .attempts)"
-	is 1 "$(wc -l <"$W/ran")"
-	# The slot took what was read then.
-	is 1 "$(wc -l <"$W/asked")"
-}

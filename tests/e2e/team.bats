@@ -132,13 +132,13 @@ load helper
 	holds "$(pleach --json team list)" '.teammates | length == 2'
 }
 
-# git_that STEPS: a git that does this before it tells where the user's hooks are
+# git_that STEPS: a git that does this before it tells the coordinator what is configured
 git_that() {
 	real=$(command -v git)
 	mkdir "$W/bin"
 	cat >"$W/bin/git" <<-G
 	#!/bin/bash
-	[[ " \$* " != *" core.hooksPath "* ]] || { : >"$W/asked"; $1; }
+	[[ " \$* " != *" config --list "* ]] || { : >"$W/asked"; $1; }
 	exec "$real" "\$@"
 	G
 	chmod +x "$W/bin/git"

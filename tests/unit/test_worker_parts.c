@@ -347,6 +347,7 @@ static void test_long_words(void **state)
 
 static int64_t held; /* whose branch the slot has; its address stands for the slot */
 static int switches;
+
 static int begun, busy; /* slots begun; takes that find the lock held */
 
 static int fake_new(const char *root, const char *teammate, const char *pinned, struct slot **out,
@@ -444,36 +445,35 @@ static void test_waiting_keeps_half(void **state)
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
-/* What was made ready is what the first preparation takes, once; a slot whose lock was held is
- * begun anew. Jobs may be queued behind one another. */
-static void test_ready(void **state)
+/* What was loaded is what the first preparation takes, once, also while it is still loaded; a slot
+ * whose lock was held is begun anew. */
+static void test_loaded_before(void **state)
 {
-	struct slots_job ready = {.verb = SLOTS_READY, .done = slots_done}, again = ready;
 	struct slots_job prepare = {.verb = SLOTS_PREPARE, .attempt = 8, .done = slots_done};
 	struct slots *slots;
 	uv_loop_t loop;
 
 	(void)state;
-	begun = 0;
-	assert_int_equal(uv_loop_init(&loop), 0);
-	slots = slots_new(&loop, "/root", "/dir", "ash", "/pinned");
-	slots_start(slots, &ready);
-	slots_start(slots, &again);
-	assert_true(slots_busy(slots));
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_false(slots_busy(slots));
-	assert_int_equal(ready.rc, 0);
-	assert_int_equal(begun, 1);
-	busy = 1;
-	slots_start(slots, &prepare);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(begun, 2);
-	assert_int_equal(busy, 0);
-	slots_start(slots, &again);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(begun, 2);
-	slots_free(slots);
-	assert_int_equal(uv_loop_close(&loop), 0);
+	for (int held_once = 0; held_once < 2; held_once++) {
+		begun = 0;
+		busy = held_once;
+		assert_int_equal(uv_loop_init(&loop), 0);
+		slots = slots_new(&loop, "/root", "/dir", "ash", "/pinned");
+		slots_load(slots);
+		slots_load(slots);
+		assert_false(slots_busy(slots));
+		if (held_once) {
+			uv_run(&loop, UV_RUN_DEFAULT);
+			assert_int_equal(begun, 1);
+		}
+		slots_start(slots, &prepare);
+		slots_load(slots);
+		uv_run(&loop, UV_RUN_DEFAULT);
+		assert_int_equal(begun, 1 + held_once);
+		assert_int_equal(busy, 0);
+		slots_free(slots);
+		assert_int_equal(uv_loop_close(&loop), 0);
+	}
 }
 
 int main(void)
@@ -490,7 +490,7 @@ int main(void)
 	    cmocka_unit_test(test_usage_does_not_run_over),
 	    cmocka_unit_test(test_long_words),
 	    cmocka_unit_test(test_waiting_keeps_half),
-	    cmocka_unit_test(test_ready),
+	    cmocka_unit_test(test_loaded_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,8 @@ struct slots {
 	const struct slot_module *module;
 	struct slot *next; /* begun, and not yet taken; or NULL */
 	struct slot *slot; /* taken; or NULL */
-	unsigned jobs;
+	uv_work_t load;
+	bool busy, loaded; /* a job; slots_load was called */
 };
 
 struct slots *slots_new(uv_loop_t *loop, const char *root, const char *dir, const char *teammate,
@@ -61,7 +62,7 @@ const char *slots_dir(const struct slots *s)
 
 bool slots_busy(const struct slots *s)
 {
-	return s->jobs > 0;
+	return s->busy;
 }
 
 static int load_module(struct slots *s, struct error *err)
@@ -78,6 +79,23 @@ static int make_ready(struct slots *s, struct error *err)
 		return -1;
 	return s->slot || s->next ? 0
 	                          : s->module->new (s->root, s->teammate, s->pinned, &s->next, err);
+}
+
+/* What fails here is told to the first job that needs it. */
+static void load_run(uv_work_t *work)
+{
+	struct error err = ERROR_INIT;
+
+	make_ready(work->data, &err);
+}
+
+void slots_load(struct slots *s)
+{
+	if (s->loaded)
+		return;
+	s->loaded = true;
+	s->load.data = s;
+	uv_queue_work(s->loop, &s->load, load_run, NULL);
 }
 
 static int open_slot(struct slots *s, const struct slot_order *order, struct error *err)
@@ -193,8 +211,6 @@ void slots_job_finish(struct slots_job *job)
 static void job_try(struct slots *s, struct slots_job *job)
 {
 	switch (job->verb) {
-	case SLOTS_READY:
-		break;
 	case SLOTS_PREPARE:
 		job->rc = prepare(s, job);
 		break;
@@ -222,11 +238,6 @@ static void job_run(uv_work_t *work)
 	struct slots_job *job = work->data;
 	struct slots *s = job->slots;
 
-	/* What fails here is told to the first job that needs it. */
-	if (job->verb == SLOTS_READY) {
-		job->rc = make_ready(s, &job->err);
-		return;
-	}
 	if (!s->slot && job->verb != SLOTS_PREPARE) {
 		job->rc = error_set(&job->err, ERROR_EXTERNAL, "the slot %s is not open", s->dir);
 		return;
@@ -255,7 +266,7 @@ static void job_done(uv_work_t *work, int status)
 {
 	struct slots_job *job = work->data;
 
-	job->slots->jobs--;
+	job->slots->busy = false;
 	if (status != 0)
 		job->rc = error_set(&job->err, ERROR_EXTERNAL, "slot call cancelled");
 	job->done(job);
@@ -270,6 +281,6 @@ void slots_start(struct slots *s, struct slots_job *job)
 	job->setup_due = job->half = job->committed = job->proving = job->unwritable = false;
 	job->kept[0] = '\0';
 	job->env = job->tampering = NULL;
-	s->jobs++;
+	s->busy = true;
 	uv_queue_work(s->loop, &job->work, job_run, job_done);
 }

@@ -13,7 +13,6 @@
 struct slots;
 
 enum slots_verb {
-	SLOTS_READY,     /* what the first PREPARE needs and no slot is touched for: loaded, read */
 	SLOTS_PREPARE,   /* open the slot where it is not, switch it; running unless setup is due */
 	SLOTS_RUN,       /* setup succeeded: recorded, then running */
 	SLOTS_COMMIT,    /* commit what the attempt did; prove_begin where `prove` and it counts */
@@ -56,6 +55,9 @@ struct slots *slots_new(uv_loop_t *loop, const char *root, const char *dir, cons
                         const char *pinned_file);
 void slots_free(struct slots *slots); /* no job may be running; the lock is given back */
 const char *slots_dir(const struct slots *slots);
+/* Loads the git library beside the loop, so that the first job need not; starts no process and
+ * touches no slot. Once: later calls do nothing. */
+void slots_load(struct slots *slots);
 bool slots_busy(const struct slots *slots);
 /* The job is the caller's and must live until `done`. */
 void slots_job_finish(struct slots_job *job);
