@@ -110,14 +110,17 @@ void request_reply(struct request *r, json_t *result)
 	reply_queue(r->c, request_later(r), result, NULL, true);
 }
 
-void request_reply_text(struct request *r, struct buf *result)
+void request_reply_text(struct request *r, struct buf *result, bool patient)
 {
 	struct reply *reply = reply_new(request_later(r));
 
 	reply->text = json_stringn_nocheck(result->data, result->len);
 	reply->own = true;
 	buf_finish(result);
-	turn_effect(r->c, reply_send, reply_drop, reply);
+	if (patient)
+		turn_patient_effect(r->c, reply_send, reply_drop, reply);
+	else
+		turn_effect(r->c, reply_send, reply_drop, reply);
 }
 
 void later_reply(struct coordinator *c, struct later *later, json_t *result)
@@ -130,7 +133,7 @@ void later_reply_text(struct coordinator *c, struct later *later, json_t *text)
 	struct reply *reply = reply_new(later);
 
 	reply->text = text;
-	turn_effect(c, reply_send, reply_drop, reply);
+	turn_patient_effect(c, reply_send, reply_drop, reply);
 }
 
 void later_fail(struct coordinator *c, struct later *later, const struct error *err)

@@ -183,8 +183,8 @@ struct request {
 /* Sent after the commit. Takes result. */
 void request_reply(struct request *r, json_t *result);
 /* The result as JSON text: a large one is cheaper written as it is made. Takes what is in the
- * buffer. */
-void request_reply_text(struct request *r, struct buf *result);
+ * buffer. patient: see turn_patient_effect. */
+void request_reply_text(struct request *r, struct buf *result, bool patient);
 
 /* A request that is answered later. Freed by the two that answer; when its caller is gone
  * they only free. */
@@ -196,7 +196,7 @@ struct later {
 };
 struct later *request_later(struct request *r);
 void later_reply(struct coordinator *c, struct later *later, json_t *result); /* takes both */
-/* The same of a result that is encoded: text is a string that holds it. Takes both. */
+/* The same of a result that is encoded, patiently: text is a string that holds it. Takes both. */
 void later_reply_text(struct coordinator *c, struct later *later, json_t *text);
 void later_fail(struct coordinator *c, struct later *later, const struct error *err);
 void later_done(struct later *later); /* it was answered by other means; takes it */

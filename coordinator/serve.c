@@ -468,6 +468,7 @@ int serve(struct place *place, int listen_fd, int64_t supervisor, void (*ready)(
 	log_info("serve", "serving %s", c->place.root);
 	uv_run(&c->loop, UV_RUN_DEFAULT);
 	turn_close(c);
+	turn_sync_finish(c);
 	for (struct conn *conn = c->conns; conn; conn = conn->next)
 		rpc_peer_flush(conn->peer);
 	store_close(c->store);

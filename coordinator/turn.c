@@ -11,19 +11,28 @@
 #include "log.h"
 #include "mem.h"
 #include "rpc_peer.h"
+#include "turn_sync.h"
 
 #define PUBLISH_MAX 1000 /* events read at once */
 #define AGAIN_MS    1000 /* after a commit that failed */
-#define SYNC_MS     10   /* after a commit that only workers were told of */
+
+static void run_effect(struct coordinator *c, const struct effect *effect)
+{
+	if (effect->kind == EFFECT_PATIENT) {
+		turn_sync_await(c, *effect);
+		return;
+	}
+	if (effect->kind == EFFECT_SYNCED)
+		store_settle(c->store);
+	effect->run(c, effect->context);
+}
 
 static void add_effect(struct coordinator *c, struct effect effect)
 {
 	struct turn *turn = &c->turn;
 
-	if (!turn->open) { /* nothing is waited for */
-		if (!effect.inner)
-			store_settle(c->store);
-		effect.run(c, effect.context);
+	if (!turn->open) { /* no commit is waited for */
+		run_effect(c, &effect);
 		return;
 	}
 	if (turn->n == turn->cap) {
@@ -35,12 +44,17 @@ static void add_effect(struct coordinator *c, struct effect effect)
 
 void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
 {
-	add_effect(c, (struct effect){run, drop, context, .inner = false});
+	add_effect(c, (struct effect){run, drop, context, EFFECT_SYNCED});
+}
+
+void turn_patient_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
+{
+	add_effect(c, (struct effect){run, drop, context, EFFECT_PATIENT});
 }
 
 void turn_inner_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
 {
-	add_effect(c, (struct effect){run, drop, context, .inner = !c->views});
+	add_effect(c, (struct effect){run, drop, context, c->views ? EFFECT_SYNCED : EFFECT_INNER});
 }
 
 /* What is queued meanwhile is not dropped with them: a drop may open the next turn. */
@@ -90,7 +104,7 @@ void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void 
 {
 	struct effect *effect = xcalloc(1, sizeof *effect);
 
-	*effect = (struct effect){run, drop, context, .inner = false};
+	*effect = (struct effect){run, drop, context, EFFECT_SYNCED};
 	turn_effect(c, alone_run, alone_drop, effect);
 }
 
@@ -148,11 +162,8 @@ static void run_effects(struct coordinator *c)
 	/* An effect may begin the next turn: its effects go to a queue of their own. */
 	turn->effects = NULL;
 	turn->n = turn->cap = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (!effects[i].inner)
-			store_settle(c->store);
-		effects[i].run(c, effects[i].context);
-	}
+	for (size_t i = 0; i < n; i++)
+		run_effect(c, &effects[i]);
 	if (turn->cap) {
 		free(effects);
 		return;
@@ -226,34 +237,16 @@ void turn_init(struct coordinator *c)
 	uv_timer_init(&c->loop, &c->turn.timer);
 	c->turn.timer.data = c;
 	uv_unref((uv_handle_t *)&c->turn.timer);
-	uv_timer_init(&c->loop, &c->turn.sync);
-	c->turn.sync.data = c;
-	uv_unref((uv_handle_t *)&c->turn.sync);
+	turn_sync_init(c);
 }
 
-static bool is_inner(const struct turn *turn)
+/* Nobody needs the sync of this commit at once. */
+static bool may_wait(const struct turn *turn)
 {
 	for (size_t i = 0; i < turn->n; i++)
-		if (!turn->effects[i].inner)
+		if (turn->effects[i].kind == EFFECT_SYNCED)
 			return false;
 	return true;
-}
-
-static void sync_is_due(uv_timer_t *timer)
-{
-	const struct coordinator *c = timer->data;
-
-	store_settle(c->store);
-}
-
-/* What only workers were told of is synced a moment later, many commits at once: each sync keeps
- * all of them waiting. */
-static void sync_later(struct coordinator *c)
-{
-	uv_timer_t *timer = &c->turn.sync;
-
-	if (store_unsynced(c->store) && !uv_is_active((uv_handle_t *)timer))
-		uv_timer_start(timer, sync_is_due, SYNC_MS, 0);
 }
 
 static void commit(struct coordinator *c)
@@ -263,7 +256,7 @@ static void commit(struct coordinator *c)
 	if (turn_step(c, schedule_step, NULL, &err) < 0)
 		log_error("turn", "scheduling: %s", err.text);
 	c->turn.open = false;
-	worker_tell_early(c, is_inner(&c->turn));
+	worker_tell_early(c, may_wait(&c->turn));
 	if (store_commit(c->store, &err) < 0) {
 		log_error("turn", "commit: %s", err.text);
 		err.code = ERROR_BUSY;
@@ -275,7 +268,7 @@ static void commit(struct coordinator *c)
 	held_check(c);
 	if (!c->turn.open) /* only what is committed is told */
 		turn_publish(c);
-	sync_later(c);
+	turn_sync_go_on(c);
 }
 
 void turn_close(struct coordinator *c)

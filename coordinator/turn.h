@@ -19,11 +19,30 @@ struct coordinator;
 typedef void (*effect_fn)(struct coordinator *c, void *context);
 typedef void (*effect_drop_fn)(struct coordinator *c, void *context, const struct error *why);
 
+enum effect_kind {
+	EFFECT_SYNCED,  /* all that is committed is synced before */
+	EFFECT_INNER,   /* needs no sync */
+	EFFECT_PATIENT, /* waits for the next sync, whoever needs that */
+};
+
 struct effect {
 	effect_fn run;
 	effect_drop_fn drop;
 	void *context;
-	bool inner;
+	enum effect_kind kind;
+};
+
+/* turn_sync.c: syncs that come after their commits. */
+struct turn_sync {
+	uv_timer_t timer; /* after a commit that only workers were told of */
+	bool behind;      /* a sync is under way beside the loop, with: */
+	uv_work_t work;
+	int fd, error;
+	struct patient {
+		struct effect effect;
+		int64_t mark; /* store_synced_later when it began to wait */
+	} * patient;
+	size_t n, cap;
 };
 
 struct turn {
@@ -35,7 +54,7 @@ struct turn {
 	struct effect *effects;
 	size_t n, cap;
 	uv_timer_t timer; /* after a commit that failed */
-	uv_timer_t sync;  /* after one that only workers were told of */
+	struct turn_sync sync;
 };
 
 void turn_init(struct coordinator *c);
@@ -50,6 +69,9 @@ void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void
 /* The same, for what nobody sees outside of this process (and no pane): may be run before the
  * commit is on the disk. What it then tells others, in turn, is not. */
 void turn_inner_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
+/* After the next sync of all that is committed then, which it does not ask for: for an answer to
+ * who can wait that long (SYNC_MS in turn_sync.c) rather than keep all workers waiting. */
+void turn_patient_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
 /* After the commit like an effect, and while no transaction is open: effects before it may have
  * begun the next turn, then it is of that one. */
 void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
@@ -57,6 +79,8 @@ void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void 
 void turn_close(struct coordinator *c);
 /* Takes what may be megabytes and nobody needs any more: it is freed once the replies have left. */
 void turn_forget(struct coordinator *c, json_t *value);
+/* At the end: all is synced, nobody waits. */
+void turn_sync_finish(struct coordinator *c);
 /* Sends what is committed and was not sent yet on the bus, once that is open. Outside a turn. */
 void turn_publish(struct coordinator *c);
 

@@ -92,7 +92,8 @@ int method_task_list(struct request *r, struct error *err)
 	write_tasks(r, ids, &tasks);
 	if (tasks.len > LIST_LARGE)
 		r->c->turn.trim = true;
-	request_reply_text(r, &tasks);
+	/* Who follows a run asks like that, again and again. */
+	request_reply_text(r, &tasks, json_flag(r->params, "sparse"));
 	return 0;
 }
 

@@ -162,6 +162,7 @@ int store_open(const char *file, struct store **out, struct error *err)
 	configure();
 	store->known = known_new();
 	store->last_event = -1;
+	store->wal.fd = -1;
 	store->file = xstrdup(real);
 	if (sqlite3_open_v2(real, &store->db,
 	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
@@ -194,7 +195,7 @@ int store_open(const char *file, struct store **out, struct error *err)
 		goto fail;
 	if (store_migrate(store, file, err) < 0)
 		goto fail;
-	store_wal_watch(&store->wal, store->db);
+	store_wal_watch(&store->wal, real, store->db);
 	*out = store;
 	return 0;
 fail:
@@ -207,6 +208,7 @@ void store_close(struct store *store)
 	if (!store)
 		return;
 	store_settle(store);
+	store_wal_finish(&store->wal);
 	for (size_t i = 0; i < STATEMENTS_MAX; i++)
 		sqlite3_finalize(store->cache[i].stmt);
 	stuck_free(store->stuck);
@@ -308,6 +310,23 @@ void store_settle(struct store *store)
 
 	if (rc != SQLITE_OK)
 		end_unsynced(store, sqlite3_errstr(rc));
+}
+
+int store_sync_begin(struct store *store)
+{
+	return store_wal_sync_begin(&store->wal);
+}
+
+void store_sync_end(struct store *store, int error)
+{
+	if (error)
+		end_unsynced(store, strerror(error));
+	store_wal_sync_end(&store->wal);
+}
+
+int64_t store_synced_later(const struct store *store)
+{
+	return store->wal.later;
 }
 
 int store_unsynced(const struct store *store)

@@ -44,8 +44,14 @@ void store_on_written(struct store *store, store_written_fn written, void *conte
 /* Before anybody hears of anything that outlives a power cut: what is committed is on the disk. A
  * call when it is already. This process dies where that fails. */
 void store_settle(struct store *store);
-/* So many commits wait for that. */
+/* So many commits wait for that; and so many ever did, with these. */
 int store_unsynced(const struct store *store);
+int64_t store_synced_later(const struct store *store);
+/* The same beside the loop, one at a time: the descriptor that another thread is to fdatasync, or
+ * -1 where nothing waits or there is none. What is committed meanwhile waits for the next one.
+ * store_sync_end takes what became of it: 0, or an errno, of which this process dies. */
+int store_sync_begin(struct store *store);
+void store_sync_end(struct store *store, int error);
 
 /* VACUUM INTO a new file, synced; outside a transaction. CONFLICT where there is one; nothing is
  * left of a copy that failed. */

@@ -127,7 +127,7 @@ static int sync_now(struct store_wal *wal, sqlite3_file *file, int flags)
 	if (rc != SQLITE_OK && wal->unsynced)
 		wal->lost = true; /* a later sync would say that all is well */
 	if (rc == SQLITE_OK)
-		wal->unsynced = 0;
+		wal->unsynced = wal->syncing = 0;
 	return rc;
 }
 
@@ -146,6 +146,7 @@ static int wal_sync(sqlite3_file *file, int flags)
 		wal->told = written(wal->context);
 		if (wal->told && wal->may_wait && wal->unsynced < STORE_UNSYNCED_MAX) {
 			wal->unsynced++;
+			wal->later++;
 			return SQLITE_OK;
 		}
 	}
@@ -157,8 +158,23 @@ int store_wal_settle(struct store_wal *wal)
 	return wal->unsynced ? sync_now(wal, wal->file, SQLITE_SYNC_NORMAL) : SQLITE_OK;
 }
 
-int store_wal_watch(struct store_wal *wal, sqlite3 *db)
+int store_wal_sync_begin(struct store_wal *wal)
 {
+	if (wal->fd < 0 || !wal->unsynced)
+		return -1;
+	wal->syncing = wal->unsynced;
+	return wal->fd;
+}
+
+void store_wal_sync_end(struct store_wal *wal)
+{
+	wal->unsynced -= wal->syncing;
+	wal->syncing = 0;
+}
+
+int store_wal_watch(struct store_wal *wal, const char *db_file, sqlite3 *db)
+{
+	_cleanup_free_ char *log = xasprintf("%s-wal", db_file);
 	sqlite3_file *file = NULL;
 
 	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) != SQLITE_OK ||
@@ -175,7 +191,17 @@ int store_wal_watch(struct store_wal *wal, sqlite3 *db)
 		wal->end = 0;
 	wal->file = file;
 	file->pMethods = &wal->methods;
+	/* A descriptor of its own: each is told of an error by itself. No lock is on this file that
+	 * its end could take away. */
+	wal->fd = open(log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return 0;
+}
+
+void store_wal_finish(struct store_wal *wal)
+{
+	if (wal->fd >= 0)
+		close(wal->fd);
+	wal->fd = -1;
 }
 
 void store_wal_on_written(struct store_wal *wal, store_written_fn written, void *context,

@@ -19,6 +19,9 @@ struct store_wal {
 	bool told;
 	bool may_wait; /* the sync of this commit, if somebody was told */
 	int unsynced;  /* commits whose sync did not happen yet */
+	int64_t later; /* commits whose sync came or comes later, ever */
+	int syncing;   /* of the unsynced, those that the sync beside us is for */
+	int fd;        /* of that sync; -1: none */
 	bool lost;     /* a sync failed that was theirs, too */
 	sqlite3_file *file;
 	sqlite3_int64 pending_at; /* what is to be written here, in one piece */
@@ -26,9 +29,10 @@ struct store_wal {
 	char pending[STORE_WAL_PENDING];
 };
 
-/* Once the log is open. The structure must outlive the connection. -1: SQLite does not say which
- * file it is; nobody is told early then. */
-int store_wal_watch(struct store_wal *wal, sqlite3 *db);
+/* Once the log of that database is open. The structure must outlive the connection. -1: SQLite does
+ * not say which file it is; nobody is told early then. */
+int store_wal_watch(struct store_wal *wal, const char *db_file, sqlite3 *db);
+void store_wal_finish(struct store_wal *wal);
 void store_wal_on_written(struct store_wal *wal, store_written_fn written, void *context,
                           bool may_wait);
 /* After the commit: whether somebody was told; forgets it. */
@@ -36,6 +40,9 @@ bool store_wal_told(struct store_wal *wal);
 
 /* Syncs what waits for that. SQLite's result. */
 int store_wal_settle(struct store_wal *wal);
+/* See store_sync_begin. */
+int store_wal_sync_begin(struct store_wal *wal);
+void store_wal_sync_end(struct store_wal *wal);
 /* Somebody was told, and the sync failed: the kernel takes the log for clean, whatever the disk
  * has of it. Whoever opens the store next brings all of it into the database itself first, or
  * does not open it. -1 with errno. */

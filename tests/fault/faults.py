@@ -6,6 +6,7 @@ gets one clear line, that nobody runs in circles meanwhile, and that the work go
 when the fault is gone. The faults are refuse.c's; each scenario has a universe of its own.
 """
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -417,11 +418,31 @@ def small_disk(world):
         subprocess.run(("umount", "-l", disk), check=False)
 
 
+def told_early(path):
+    """(writes of the log, how many of them are synced, result) of each answer that left before the last was:
+    not the bus's own greeting, and not what `hello` answers."""
+    with open(path) as file:
+        for line in file:
+            written, synced, said = line.rstrip().split(" ", 2)
+            while said.startswith("{"):
+                message, end = json.JSONDecoder().raw_decode(said)
+                said = said[end:].lstrip()
+                if "supervisor" not in message.get("result", {}):
+                    yield int(written), int(synced), message.get("result", {})
+
+
 def told_when_synced(world, chain):
-    """What only a worker hears of is synced a moment later. Meanwhile nobody else hears of anything: not
-    who asks, not who is refused for what has just happened, not who waits for events."""
-    world.plan(name="p", team=2, agents={"a": {"command": ["/bin/true"]}}, defaults={"agent": "a", "slot": "none"},
-               tasks=[{"id": f"c{i}", "prompt": "x", **({"blocked_by": [f"c{i - 1}"]} if i else {})} for i in range(chain)])
+    """What only a worker hears of is synced a moment later. Meanwhile nobody else hears of that: not
+    who asks, not who is refused for what has just happened, not who follows the run. That one hears of
+    what was synced while the next is not: of no attempt whose assignment was written after the sync."""
+    def plan(name):
+        world.plan(name=name, team=2, agents={"a": {"command": ["/bin/true"]}}, defaults={"agent": "a", "slot": "none"},
+                   tasks=[{"id": f"{name}{i}", "prompt": "x", **({"blocked_by": [f"{name}{i - 1}"]} if i else {})}
+                          for i in range(chain)])
+
+    plan("f")
+    world.pleach("run", "--headless")
+    plan("c")
     world.pleach("run", "--headless", "--detach")
     rpc, refused, answered, at = world.connect(), 0, 0, 0
     end = time.monotonic() + 60
@@ -435,13 +456,19 @@ def told_when_synced(world, chain):
             at += "is completed" in str(refusal)
     rpc.ask("event.list", since=0, limit=10)
     rpc.close()
-    with open(world.told) as file:
-        early = file.read().splitlines()
-    # Not the bus's own greeting, nor what `hello` answers.
-    others = [line for line in early if line.startswith("{") and '"token":"' not in line and '"supervisor"' not in line]
-    check(not others, f"told before the sync: {others[:3]}")
-    check(len(early) > chain // 2, f"only {len(early)} assignments left before their sync")
-    return f"{len(early)} assignments left before their sync; {refused} refusals and {answered} answers waited for it"
+    assigned, followed = {}, 0
+    for written, synced, result in told_early(world.told):
+        if "token" in result:
+            assigned[result["attempt"]] = written
+            continue
+        told = result.get("events") or result.get("tasks")
+        check(told, f"told before the sync: {str(result)[:300]}")
+        for one in told:
+            check(assigned.get(one.get("attempt"), 0) <= synced, f"told before the sync: {str(one)[:300]}")
+        followed += 1
+    check(len(assigned) > chain and followed, f"only {len(assigned)} assignments left before their sync, {followed} answers after one of two")
+    return (f"{len(assigned)} assignments left before their sync; {refused} refusals and {answered} answers waited for it; "
+            f"{followed} times who follows was told of what was synced, while the next was not")
 
 
 def scenarios(long):

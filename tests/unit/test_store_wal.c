@@ -162,6 +162,37 @@ static void test_a_sync_that_waits(void **state)
 	assert_int_equal(syncs, before + 1);
 }
 
+/* The sync beside is for what was committed before it was begun. */
+static void test_a_sync_beside(void **state)
+{
+	struct store_fixture *f = *state;
+	struct told told = {.f = f, .key = "k", .anybody = true};
+	int fd, before;
+
+	commit_that_waits(f, &told, "begun");
+	store_settle(f->store);
+	assert_int_equal(store_sync_begin(f->store), -1);
+	before = syncs;
+	commit_that_waits(f, &told, "a");
+	commit_that_waits(f, &told, "b");
+	fd = store_sync_begin(f->store);
+	assert_true(fd >= 0);
+	commit_that_waits(f, &told, "c");
+	assert_int_equal(fdatasync(fd), 0);
+	store_sync_end(f->store, 0);
+	assert_int_equal(store_unsynced(f->store), 1);
+	assert_int_equal(store_synced_later(f->store), 4);
+	/* What was synced here meanwhile needs none of it. */
+	assert_int_equal(store_sync_begin(f->store), fd);
+	store_settle(f->store);
+	assert_int_equal(store_unsynced(f->store), 0);
+	commit_that_waits(f, &told, "d");
+	store_sync_end(f->store, 0);
+	assert_int_equal(store_unsynced(f->store), 1);
+	store_settle(f->store);
+	assert_int_equal(syncs, before + 3);
+}
+
 static bool writes_fail;
 static int refused;
 
@@ -300,6 +331,17 @@ static void next_commit_that_fails(struct store_fixture *f)
 	store_commit(f->store, &err);
 }
 
+static void sync_beside_that_fails(struct store_fixture *f)
+{
+	struct told told = {.f = f, .key = "k", .anybody = true};
+
+	f->store = fixture_open(f->file);
+	fixture_begin(f->store);
+	commit_that_waits(f, &told, "v");
+	assert_true(store_sync_begin(f->store) >= 0);
+	store_sync_end(f->store, EIO);
+}
+
 static void close_that_fails(struct store_fixture *f)
 {
 	struct told told = {.f = f, .key = "k", .anybody = true};
@@ -370,6 +412,7 @@ static void test_a_sync_that_fails_after_it_was_told(void **state)
 	ends_unsynced(*state, in_its_commit);
 	ends_unsynced(*state, settle_that_fails);
 	ends_unsynced(*state, next_commit_that_fails);
+	ends_unsynced(*state, sync_beside_that_fails);
 	ends_unsynced(*state, close_that_fails);
 	ends_unsynced(*state, checkpoint_that_fails);
 }
@@ -465,6 +508,7 @@ int main(void)
 	    T(test_a_sync_that_fails_after_it_was_told),
 	    T(test_a_sync_that_fails_before_anybody_knows),
 	    T(test_a_sync_that_waits),
+	    T(test_a_sync_beside),
 	    T(test_a_full_disk_in_the_midst_of_a_turn),
 	    T(test_a_sync_for_nobody),
 	    T(test_a_log_that_is_used_up),

@@ -15,8 +15,11 @@
 /* ---- what turn.c stands on ---- */
 
 static int commits, failing, scheduled;
-static int unsynced; /* commits that wait for their sync */
-static bool early;   /* the next commit is one that may wait */
+static int unsynced;   /* commits that wait for their sync */
+static int waited;     /* commits that ever did */
+static int beside;     /* of the unsynced, those of the sync beside the loop */
+static FILE *log_file; /* what that syncs; NULL: there is nothing for it */
+static bool early;     /* the next commit is one that may wait */
 static char said[256];
 
 static void say(const char *word)
@@ -38,6 +41,7 @@ int store_commit(struct store *store, struct error *err)
 	(void)store;
 	commits++;
 	unsynced += early;
+	waited += early;
 	early = false;
 	if (!failing)
 		return 0;
@@ -50,7 +54,32 @@ void store_settle(struct store *store)
 	(void)store;
 	if (unsynced)
 		say("settled");
-	unsynced = 0;
+	unsynced = beside = 0;
+}
+
+int store_sync_begin(struct store *store)
+{
+	(void)store;
+	if (!log_file || !unsynced)
+		return -1;
+	say("begun");
+	beside = unsynced;
+	return fileno(log_file);
+}
+
+void store_sync_end(struct store *store, int error)
+{
+	(void)store;
+	assert_int_equal(error, 0);
+	say("ended");
+	unsynced -= beside;
+	beside = 0;
+}
+
+int64_t store_synced_later(const struct store *store)
+{
+	(void)store;
+	return waited;
 }
 
 int store_unsynced(const struct store *store)
@@ -168,6 +197,13 @@ static int inner_step(struct coordinator *c, void *context, struct error *err)
 	return 0;
 }
 
+static int patient_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)err;
+	turn_patient_effect(c, run_word, drop_word, xstrdup(context));
+	return 0;
+}
+
 static int failing_step(struct coordinator *c, void *context, struct error *err)
 {
 	word_step(c, context, err);
@@ -216,8 +252,9 @@ static int world(void **state)
 	uv_loop_init(&c->loop);
 	turn_init(c);
 	commits = failing = scheduled = 0;
-	unsynced = 0;
+	unsynced = waited = beside = 0;
 	early = false;
+	log_file = NULL;
 	said[0] = '\0';
 	*state = c;
 	return 0;
@@ -228,10 +265,13 @@ static int end(void **state)
 	struct coordinator *c = *state;
 
 	uv_close((uv_handle_t *)&c->turn.timer, NULL);
-	uv_close((uv_handle_t *)&c->turn.sync, NULL);
+	uv_close((uv_handle_t *)&c->turn.sync.timer, NULL);
 	uv_run(&c->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&c->loop), 0);
+	if (log_file)
+		fclose(log_file);
 	free(c->turn.effects);
+	free(c->turn.sync.patient);
 	free(c);
 	return 0;
 }
@@ -378,7 +418,7 @@ static void what_only_workers_know_is_synced_a_moment_later(void **state)
 	assert_int_equal(in_step(c, inner_step, "b"), 0);
 	turn_close(c);
 	assert_string_equal(said, "a b");
-	uv_ref((uv_handle_t *)&c->turn.sync);
+	uv_ref((uv_handle_t *)&c->turn.sync.timer);
 	uv_run(&c->loop, UV_RUN_ONCE);
 	assert_string_equal(said, "a b settled"); /* both at once */
 	assert_int_equal(unsynced, 0);
@@ -408,6 +448,95 @@ static void with_panes_nothing_is_inner(void **state)
 	assert_int_equal(unsynced, 0);
 }
 
+/* Until the sync beside the loop has ended. */
+static void await_sync(struct coordinator *c)
+{
+	while (c->turn.sync.behind)
+		uv_run(&c->loop, UV_RUN_ONCE);
+}
+
+static void the_sync_is_beside_the_loop(void **state)
+{
+	struct coordinator *c = *state;
+
+	log_file = tmpfile();
+	assert_int_equal(in_step(c, inner_step, "a"), 0);
+	turn_close(c);
+	uv_ref((uv_handle_t *)&c->turn.sync.timer);
+	uv_run(&c->loop, UV_RUN_ONCE);
+	assert_true(c->turn.sync.behind);
+	/* What comes meanwhile is of the next one. */
+	assert_int_equal(in_step(c, inner_step, "b"), 0);
+	turn_close(c);
+	await_sync(c);
+	assert_string_equal(said, "a begun b ended");
+	assert_int_equal(unsynced, 1);
+	while (unsynced)
+		uv_run(&c->loop, UV_RUN_ONCE);
+	assert_string_equal(said, "a begun b ended begun ended");
+	assert_false(uv_is_active((uv_handle_t *)&c->turn.sync.timer));
+}
+
+/* At once where all is synced; else after a sync that was begun behind what they tell of, in their
+ * order; none of them keeps workers waiting. */
+static void the_patient_wait_for_their_sync(void **state)
+{
+	struct coordinator *c = *state;
+
+	log_file = tmpfile();
+	assert_int_equal(in_step(c, patient_step, "x"), 0);
+	turn_close(c);
+	assert_string_equal(said, "x");
+	assert_int_equal(in_step(c, inner_step, "a"), 0);
+	assert_int_equal(in_step(c, patient_step, "y"), 0);
+	turn_close(c);
+	assert_string_equal(said, "x a begun");
+	assert_int_equal(in_step(c, inner_step, "b"), 0);
+	assert_int_equal(in_step(c, patient_step, "z"), 0);
+	turn_close(c);
+	turn_patient_effect(c, run_word, drop_word, xstrdup("w"));
+	assert_string_equal(said, "x a begun b");
+	await_sync(c); /* and the next, which is begun at once */
+	assert_string_equal(said, "x a begun b ended y begun ended z w");
+	assert_int_equal(unsynced, 0);
+}
+
+/* Whoever else has it synced meanwhile: they are told at the end of that turn, and the sync under
+ * way is for nobody any more. */
+static void the_patient_take_any_sync(void **state)
+{
+	struct coordinator *c = *state;
+
+	log_file = tmpfile();
+	assert_int_equal(in_step(c, inner_step, "a"), 0);
+	assert_int_equal(in_step(c, patient_step, "y"), 0);
+	turn_close(c);
+	assert_true(c->turn.sync.behind);
+	assert_int_equal(in_step(c, word_step, "b"), 0);
+	turn_close(c);
+	assert_string_equal(said, "a begun settled b y");
+	assert_int_equal(in_step(c, inner_step, "c"), 0);
+	turn_close(c);
+	await_sync(c);
+	assert_string_equal(said, "a begun settled b y c ended");
+	assert_int_equal(unsynced, 1);
+	turn_patient_effect(c, run_word, drop_word, xstrdup("z"));
+	turn_sync_finish(c);
+	assert_string_equal(said, "a begun settled b y c ended settled z");
+	assert_int_equal(c->turn.sync.n, 0);
+}
+
+static void the_patient_are_dropped_with_their_turn(void **state)
+{
+	struct coordinator *c = *state;
+
+	failing = 1;
+	assert_int_equal(in_step(c, patient_step, "a"), 0);
+	turn_close(c);
+	assert_string_equal(said, "-a!");
+	assert_int_equal(c->turn.sync.n, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +545,10 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(what_only_workers_know_is_synced_a_moment_later, world,
 	                                    end),
 	    cmocka_unit_test_setup_teardown(with_others_in_its_turn_nothing_waits, world, end),
+	    cmocka_unit_test_setup_teardown(the_sync_is_beside_the_loop, world, end),
+	    cmocka_unit_test_setup_teardown(the_patient_wait_for_their_sync, world, end),
+	    cmocka_unit_test_setup_teardown(the_patient_take_any_sync, world, end),
+	    cmocka_unit_test_setup_teardown(the_patient_are_dropped_with_their_turn, world, end),
 	    cmocka_unit_test_setup_teardown(with_panes_nothing_is_inner, world, end),
 	    cmocka_unit_test_setup_teardown(effects_wait_for_the_commit, world, end),
 	    cmocka_unit_test_setup_teardown(what_a_failed_commit_drops_may_open_the_next_turn,
