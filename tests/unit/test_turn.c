@@ -448,11 +448,13 @@ static void with_panes_nothing_is_inner(void **state)
 	assert_int_equal(unsynced, 0);
 }
 
-/* Until the sync beside the loop has ended. */
+/* Until the sync beside the loop has ended, however long that takes here. */
 static void await_sync(struct coordinator *c)
 {
-	while (c->turn.sync.behind)
+	while (c->turn.sync.behind) {
+		uv_timer_stop(&c->turn.sync.timer);
 		uv_run(&c->loop, UV_RUN_ONCE);
+	}
 }
 
 static void the_sync_is_beside_the_loop(void **state)
@@ -463,18 +465,35 @@ static void the_sync_is_beside_the_loop(void **state)
 	assert_int_equal(in_step(c, inner_step, "a"), 0);
 	turn_close(c);
 	uv_ref((uv_handle_t *)&c->turn.sync.timer);
-	uv_run(&c->loop, UV_RUN_ONCE);
-	assert_true(c->turn.sync.behind);
+	while (!c->turn.sync.behind)
+		uv_run(&c->loop, UV_RUN_ONCE);
 	/* What comes meanwhile is of the next one. */
 	assert_int_equal(in_step(c, inner_step, "b"), 0);
 	turn_close(c);
 	await_sync(c);
 	assert_string_equal(said, "a begun b ended");
 	assert_int_equal(unsynced, 1);
-	while (unsynced)
+	while (!c->turn.sync.behind)
 		uv_run(&c->loop, UV_RUN_ONCE);
+	await_sync(c);
 	assert_string_equal(said, "a begun b ended begun ended");
+	assert_int_equal(unsynced, 0);
 	assert_false(uv_is_active((uv_handle_t *)&c->turn.sync.timer));
+}
+
+static void a_sync_that_hangs_is_not_waited_for(void **state)
+{
+	struct coordinator *c = *state;
+
+	log_file = tmpfile();
+	assert_int_equal(in_step(c, inner_step, "a"), 0);
+	turn_close(c);
+	c->turn.sync.behind = true;
+	uv_timer_start(&c->turn.sync.timer, c->turn.sync.timer.timer_cb, 1, 0);
+	uv_ref((uv_handle_t *)&c->turn.sync.timer);
+	uv_run(&c->loop, UV_RUN_ONCE);
+	assert_string_equal(said, "a settled");
+	c->turn.sync.behind = false;
 }
 
 /* At once where all is synced; else after a sync that was begun behind what they tell of, in their
@@ -546,6 +565,7 @@ int main(void)
 	                                    end),
 	    cmocka_unit_test_setup_teardown(with_others_in_its_turn_nothing_waits, world, end),
 	    cmocka_unit_test_setup_teardown(the_sync_is_beside_the_loop, world, end),
+	    cmocka_unit_test_setup_teardown(a_sync_that_hangs_is_not_waited_for, world, end),
 	    cmocka_unit_test_setup_teardown(the_patient_wait_for_their_sync, world, end),
 	    cmocka_unit_test_setup_teardown(the_patient_take_any_sync, world, end),
 	    cmocka_unit_test_setup_teardown(the_patient_are_dropped_with_their_turn, world, end),

@@ -355,6 +355,7 @@ static int fake_new(const char *root, const char *teammate, const char *pinned, 
 {
 	(void)root, (void)teammate, (void)pinned, (void)err;
 	*out = (struct slot *)&held;
+	usleep(20000); /* in which a second thread would begin another */
 	begun++;
 	return 0;
 }

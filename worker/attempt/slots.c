@@ -1,4 +1,4 @@
-/* Slot calls on libuv's thread pool (of one thread), and the loading of their module. */
+/* Slot calls on libuv's thread pool, and the loading of their module: one at a time. */
 #include "slots.h"
 
 #include <stdlib.h>
@@ -23,6 +23,7 @@ struct slots {
 	const struct slot_module *module;
 	struct slot *next; /* begun, and not yet taken; or NULL */
 	struct slot *slot; /* taken; or NULL */
+	uv_mutex_t turn;   /* of a job, or the load: the pool has more than one thread */
 	uv_work_t load;
 	bool busy, loaded; /* a job; slots_load was called */
 };
@@ -33,6 +34,7 @@ struct slots *slots_new(uv_loop_t *loop, const char *root, const char *dir, cons
 	struct slots *s = xcalloc(1, sizeof *s);
 
 	s->loop = loop;
+	uv_mutex_init(&s->turn);
 	s->root = xstrdup(root);
 	s->dir = xstrdup(dir);
 	s->teammate = xstrdup(teammate);
@@ -48,6 +50,7 @@ void slots_free(struct slots *s)
 		s->module->close(s->next);
 	if (s->module)
 		s->module->close(s->slot);
+	uv_mutex_destroy(&s->turn);
 	free(s->root);
 	free(s->dir);
 	free(s->teammate);
@@ -84,9 +87,12 @@ static int make_ready(struct slots *s, struct error *err)
 /* What fails here is told to the first job that needs it. */
 static void load_run(uv_work_t *work)
 {
+	struct slots *s = work->data;
 	struct error err = ERROR_INIT;
 
-	make_ready(work->data, &err);
+	uv_mutex_lock(&s->turn);
+	make_ready(s, &err);
+	uv_mutex_unlock(&s->turn);
 }
 
 void slots_load(struct slots *s)
@@ -233,11 +239,8 @@ static void job_try(struct slots *s, struct slots_job *job)
 	}
 }
 
-static void job_run(uv_work_t *work)
+static void job_do(struct slots *s, struct slots_job *job)
 {
-	struct slots_job *job = work->data;
-	struct slots *s = job->slots;
-
 	if (!s->slot && job->verb != SLOTS_PREPARE) {
 		job->rc = error_set(&job->err, ERROR_EXTERNAL, "the slot %s is not open", s->dir);
 		return;
@@ -260,6 +263,15 @@ static void job_run(uv_work_t *work)
 		is_unwritable(s, job);
 	/* Of one that was not even tried again, too: what an earlier try took is still held. */
 	job->half = job->rc != 0 && s->slot && s->module->holds_branch(s->slot, job->attempt);
+}
+
+static void job_run(uv_work_t *work)
+{
+	struct slots_job *job = work->data;
+
+	uv_mutex_lock(&job->slots->turn);
+	job_do(job->slots, job);
+	uv_mutex_unlock(&job->slots->turn);
 }
 
 static void job_done(uv_work_t *work, int status)
