@@ -354,8 +354,8 @@ static int fake_new(const char *root, const char *teammate, const char *pinned, 
                     struct error *err)
 {
 	(void)root, (void)teammate, (void)pinned, (void)err;
-	*out = (struct slot *)&held;
 	usleep(20000); /* in which a second thread would begin another */
+	*out = (struct slot *)&held;
 	begun++;
 	return 0;
 }
