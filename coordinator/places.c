@@ -39,6 +39,7 @@ static void end_to_start_again(void *context)
 	struct coordinator *c = context;
 
 	turn_close(c);
+	turn_sync_finish(c);
 	proc_end(1);
 }
 

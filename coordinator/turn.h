@@ -37,7 +37,7 @@ struct turn_sync {
 	uv_timer_t timer; /* after a commit that only workers were told of */
 	bool behind;      /* a sync is under way beside the loop, with: */
 	uv_work_t work;
-	int fd, error;
+	int error;
 	struct patient {
 		struct effect effect;
 		int64_t mark; /* store_synced_later when it began to wait */

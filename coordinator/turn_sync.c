@@ -4,10 +4,8 @@
  * Must not let anybody but workers hear of a commit before its sync. */
 #include "turn_sync.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "coordinator.h"
 #include "mem.h"
@@ -42,8 +40,9 @@ static void sync_is_due(uv_timer_t *timer);
 static void sync_work(uv_work_t *work)
 {
 	struct turn_sync *sync = work->data;
+	const struct coordinator *c = sync->timer.data;
 
-	sync->error = fdatasync(sync->fd) < 0 ? errno : 0;
+	sync->error = store_sync_beside(c->store);
 }
 
 static void sync_done(uv_work_t *work, int status)
@@ -61,14 +60,12 @@ static void sync_done(uv_work_t *work, int status)
 static void begin(struct coordinator *c)
 {
 	struct turn_sync *sync = &c->turn.sync;
-	int fd = store_sync_begin(c->store);
 
-	if (fd < 0) {
+	if (!store_sync_begin(c->store)) {
 		settle(c);
 		return;
 	}
 	sync->behind = true;
-	sync->fd = fd;
 	sync->work.data = sync;
 	uv_queue_work(&c->loop, &sync->work, sync_work, sync_done);
 	uv_timer_start(&sync->timer, sync_is_due, SYNC_MS, 0);
@@ -91,9 +88,9 @@ void turn_sync_go_on(struct coordinator *c)
 	struct turn_sync *sync = &c->turn.sync;
 
 	run_patient(c);
-	if (!store_unsynced(c->store) || sync->behind)
+	if (!store_unsynced(c->store))
 		return;
-	if (sync->n)
+	if (sync->n && !sync->behind)
 		begin(c);
 	else if (!uv_is_active((uv_handle_t *)&sync->timer))
 		uv_timer_start(&sync->timer, sync_is_due, SYNC_MS, 0);

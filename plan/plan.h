@@ -45,7 +45,7 @@ struct plan_context {
 	/* Asked then, with NULL for $PATH: looking for programs takes a while. May be NULL. */
 	const char *(*first_agent)(const char *path);
 	const char *name; /* --name; NULL: the file decides */
-	bool keep;        /* what the parser finds is kept in place_cache_dir() (yaml_kept.h) */
+	bool keep;        /* what the parser finds is kept in the state (yaml_kept.h) */
 	int team;         /* --team N: replaces the file's team; 0: not given */
 };
 

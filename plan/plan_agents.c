@@ -69,8 +69,12 @@ static json_t *builtin_read(struct plan_reader *r, const char *name)
 		return NULL;
 	r->at = &source;
 	r->err = &err;
-	if (yaml_parse(source.name, text, bytes, &limits, &source.doc, &err) ||
-	    plan_agent_entry_read(r, yaml_root(source.doc)->items[1], name, &said))
+	if (yaml_parse(source.name, text, bytes, &limits, &source.doc, &err))
+		die("%s", err.text);
+	source.root = yaml_root(source.doc);
+	if (!source.root || source.root->type != YAML_MAP || source.root->count != 2)
+		die("%s: what was kept of them is no agent (remove %s)", source.name, r->kept);
+	if (plan_agent_entry_read(r, source.root->items[1], name, &said))
 		die("%s", err.text);
 	yaml_free(source.doc);
 	r->at = before;

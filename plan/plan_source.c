@@ -19,8 +19,8 @@ void plan_reader_init(struct plan_reader *r, const struct plan_context *ctx, str
 	static struct error nobody;
 	*r = (struct plan_reader){.ctx = ctx, .err = err ? err : &nobody};
 	if (ctx->keep) {
-		_cleanup_free_ char *cache = place_cache_dir();
-		r->kept = xasprintf("%s/yaml", cache);
+		_cleanup_free_ char *state = place_state_home();
+		r->kept = xasprintf("%s/.yaml", state);
 	}
 	r->agents = json_object();
 	r->used = json_object();
@@ -325,12 +325,12 @@ static char *current_dir(const struct plan_context *ctx)
 	return cwd ? cwd : xstrdup(".");
 }
 
-/* Takes the strings; parses. */
+/* Takes the strings; parses. What came from no file (path NULL) is not kept in one either. */
 static int source_add(struct plan_reader *r, char *name, char *path, char *dir, const char *data,
                       size_t len)
 {
 	const struct yaml_limits limits = {
-	    .depth = PLAN_DEPTH_MAX, .nodes = PLAN_NODES_MAX, .kept = r->kept};
+	    .depth = PLAN_DEPTH_MAX, .nodes = PLAN_NODES_MAX, .kept = path ? r->kept : NULL};
 	struct plan_source *source = &r->sources[r->source_count++];
 	*source = (struct plan_source){.name = name, .path = path, .dir = dir};
 	r->at = source;

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -160,6 +161,14 @@ int yaml_kept_read(const struct yaml_kept *kept, yaml_take *take, void *context)
 	return status;
 }
 
+static bool names_environment(const struct yaml_text *text)
+{
+	for (size_t i = 0; i + 3 <= text->len; i++)
+		if (strncasecmp(text->data + i, "env", 3) == 0)
+			return true;
+	return false;
+}
+
 void yaml_kept_note(struct yaml_kept *kept, const struct yaml_event *event)
 {
 	const struct yaml_text *texts[] = {&event->text, &event->tag, &event->anchor};
@@ -174,12 +183,24 @@ void yaml_kept_note(struct yaml_kept *kept, const struct yaml_event *event)
 	record.column = event->column;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		record.lengths[i] = texts[i]->data ? (uint32_t)texts[i]->len + 1 : 0;
-	if (event->text.len == 3 && memcmp(event->text.data, "env", 3) == 0)
-		kept->secret = true;
+	kept->secret = kept->secret || names_environment(&event->text);
 	buf_add(&kept->noted, (const char *)&record, sizeof record);
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		if (texts[i]->len)
 			buf_add(&kept->noted, texts[i]->data, texts[i]->len);
+}
+
+static void remove_old(const char *dir)
+{
+	time_t now = time(NULL);
+
+	for (unsigned i = 0; i < YAML_KEPT_FILES; i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%02x", dir, i);
+		struct stat st;
+
+		if (lstat(path, &st) == 0 && now - st.st_mtime >= YAML_KEPT_SECONDS)
+			unlink(path);
+	}
 }
 
 void yaml_kept_write(struct yaml_kept *kept)
@@ -200,8 +221,10 @@ void yaml_kept_write(struct yaml_kept *kept)
 	if (events.len)
 		buf_add(&file, events.data, events.len);
 	dir = xstrndup(kept->path, (size_t)(strrchr(kept->path, '/') - kept->path));
-	if (file.len <= 16 * YAML_KEPT_FILE_MAX && place_make_private_dir(dir, NULL) == 0)
-		place_write_file_lazily(kept->path, file.data, file.len, NULL);
+	if (file.len > 16 * YAML_KEPT_FILE_MAX || place_make_private_dir(dir, NULL) < 0)
+		return;
+	remove_old(dir);
+	place_write_file_lazily(kept->path, file.data, file.len, NULL);
 }
 
 void yaml_kept_free(struct yaml_kept *kept)

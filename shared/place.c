@@ -476,11 +476,11 @@ char *place_config_dir(void)
 	return xasprintf("%s/pleach", config);
 }
 
-char *place_cache_dir(void)
+char *place_state_home(void)
 {
-	_cleanup_free_ char *cache = xdg_dir("XDG_CACHE_HOME", "/.cache");
+	_cleanup_free_ char *state = xdg_dir("XDG_STATE_HOME", "/.local/state");
 
-	return xasprintf("%s/pleach", cache);
+	return xasprintf("%s/pleach", state);
 }
 
 /* Whether the directory beside the repository can be written, or made. Caller frees; NULL: no. */

@@ -55,8 +55,9 @@ int place_write_file_lazily(const char *path, const void *data, size_t len, stru
 /* Reads a whole file, at most max bytes. NOT_FOUND, INVALID (too long), EXTERNAL. `*data` is
  * NUL-terminated; caller frees. */
 int place_read_file(const char *path, size_t max, char **data, size_t *len, struct error *err);
-/* $XDG_CONFIG_HOME/pleach, $XDG_CACHE_HOME/pleach. Caller frees. */
+/* $XDG_CONFIG_HOME/pleach, and $XDG_STATE_HOME/pleach with the state of all repositories. Caller
+ * frees. */
 char *place_config_dir(void);
-char *place_cache_dir(void);
+char *place_state_home(void);
 
 #endif

@@ -336,6 +336,7 @@ static int worker_start(struct worker *w, struct error *err)
 	if (uv_loop_init(&w->loop) != 0)
 		return error_set(err, ERROR_EXTERNAL, "cannot make an event loop");
 	start_timers(w);
+	proc_own_dir(); /* found once, before other threads ask for it */
 	proc_boot_id(w->boot);
 	if (proc_start_time(getpid(), &w->start_time) != 0)
 		w->start_time = 0;

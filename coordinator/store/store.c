@@ -312,9 +312,14 @@ void store_settle(struct store *store)
 		end_unsynced(store, sqlite3_errstr(rc));
 }
 
-int store_sync_begin(struct store *store)
+bool store_sync_begin(struct store *store)
 {
 	return store_wal_sync_begin(&store->wal);
+}
+
+int store_sync_beside(const struct store *store)
+{
+	return store_wal_sync_beside(&store->wal, store->file);
 }
 
 void store_sync_end(struct store *store, int error)

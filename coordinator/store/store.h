@@ -47,10 +47,11 @@ void store_settle(struct store *store);
 /* So many commits wait for that; and so many ever did, with these. */
 int store_unsynced(const struct store *store);
 int64_t store_synced_later(const struct store *store);
-/* The same beside the loop, one at a time: the descriptor that another thread is to fdatasync, or
- * -1 where nothing waits or there is none. What is committed meanwhile waits for the next one.
+/* The same beside the loop, one at a time: whether there is something to sync, which another thread
+ * then does with store_sync_beside. What is committed meanwhile waits for the next one.
  * store_sync_end takes what became of it: 0, or an errno, of which this process dies. */
-int store_sync_begin(struct store *store);
+bool store_sync_begin(struct store *store);
+int store_sync_beside(const struct store *store);
 void store_sync_end(struct store *store, int error);
 
 /* VACUUM INTO a new file, synced; outside a transaction. CONFLICT where there is one; nothing is

@@ -126,6 +126,8 @@ static int sync_now(struct store_wal *wal, sqlite3_file *file, int flags)
 
 	if (rc != SQLITE_OK && wal->unsynced)
 		wal->lost = true; /* a later sync would say that all is well */
+	else if (rc != SQLITE_OK && wal->fd >= 0)
+		fdatasync(wal->fd); /* it would be told of this again, which is nobody's by then */
 	if (rc == SQLITE_OK)
 		wal->unsynced = wal->syncing = 0;
 	return rc;
@@ -158,12 +160,22 @@ int store_wal_settle(struct store_wal *wal)
 	return wal->unsynced ? sync_now(wal, wal->file, SQLITE_SYNC_NORMAL) : SQLITE_OK;
 }
 
-int store_wal_sync_begin(struct store_wal *wal)
+bool store_wal_sync_begin(struct store_wal *wal)
 {
 	if (wal->fd < 0 || !wal->unsynced)
-		return -1;
+		return false;
 	wal->syncing = wal->unsynced;
-	return wal->fd;
+	return true;
+}
+
+/* Nobody is told of that error again: whoever dies before it is heard of leaves the mark. */
+int store_wal_sync_beside(const struct store_wal *wal, const char *db)
+{
+	int why = fdatasync(wal->fd) < 0 ? errno : 0;
+
+	if (why)
+		store_wal_mark(db);
+	return why;
 }
 
 void store_wal_sync_end(struct store_wal *wal)

@@ -41,7 +41,8 @@ bool store_wal_told(struct store_wal *wal);
 /* Syncs what waits for that. SQLite's result. */
 int store_wal_settle(struct store_wal *wal);
 /* See store_sync_begin. */
-int store_wal_sync_begin(struct store_wal *wal);
+bool store_wal_sync_begin(struct store_wal *wal);
+int store_wal_sync_beside(const struct store_wal *wal, const char *db);
 void store_wal_sync_end(struct store_wal *wal);
 /* Somebody was told, and the sync failed: the kernel takes the log for clean, whatever the disk
  * has of it. Whoever opens the store next brings all of it into the database itself first, or

@@ -512,8 +512,9 @@ static int open_slot(struct slot *slot, const char *base, const char *const *pat
 	return slot->marker.checked_out ? 0 : slot_first_checkout(slot, base, paths, err);
 }
 
-int slot_new(const char *root, const char *teammate, const char *pinned_file, struct slot **out,
-             struct error *err)
+int slot_open_any(const char *root, const char *dir, const char *teammate, const char *pinned_file,
+                  const char *base, const char *const *paths, bool any, struct slot **out,
+                  struct error *err)
 {
 	struct slot *slot = xcalloc(1, sizeof *slot);
 
@@ -524,38 +525,23 @@ int slot_new(const char *root, const char *teammate, const char *pinned_file, st
 		slot_close(slot);
 		return -1;
 	}
-	*out = slot;
-	return 0;
-}
-
-static int take(struct slot *slot, const char *dir, const char *base, const char *const *paths,
-                bool any, struct error *err)
-{
 	slot->dir = path_settle_parent(dir);
-	if (!slot->dir)
-		return error_errno(err, "slot %s", dir);
-	return open_slot(slot, base, paths, any, err);
-}
-
-int slot_take(struct slot *slot, const char *dir, const char *base, const char *const *paths,
-              struct error *err)
-{
-	return take(slot, dir, base, paths, false, err);
-}
-
-int slot_open_any(const char *root, const char *dir, const char *teammate, const char *pinned_file,
-                  const char *base, const char *const *paths, bool any, struct slot **out,
-                  struct error *err)
-{
-	struct slot *slot = NULL;
-
-	if (slot_new(root, teammate, pinned_file, &slot, err) < 0 ||
-	    take(slot, dir, base, paths, any, err) < 0) {
+	if (!slot->dir) {
+		error_errno(err, "slot %s", dir);
+		slot_close(slot);
+		return -1;
+	}
+	if (open_slot(slot, base, paths, any, err) < 0) {
 		slot_close(slot);
 		return -1;
 	}
 	*out = slot;
 	return 0;
+}
+
+void slot_start_library(void)
+{
+	git_libgit2_init();
 }
 
 int slot_open(const char *root, const char *dir, const char *teammate, const char *pinned_file,

@@ -17,23 +17,18 @@
  * snapshot before it is complete and the switch is redone. */
 enum slot_phase { SLOT_NEW, SLOT_SWITCHING, SLOT_READY, SLOT_RUNNING, SLOT_SNAPSHOTTED };
 
-struct slot; /* once open it holds the slot's flock for life */
+struct slot; /* holds the slot's flock for life */
 
-/* Begins a slot: opens its repository, which may be done long before it is taken. Touches no slot,
- * starts no program.
- * root: the main worktree or bare repository. teammate: for the marker and the
- * worktree's lock reason. pinned_file: see git/repository/pinned.h. Caller frees with slot_close.
- */
-int slot_new(const char *root, const char *teammate, const char *pinned_file, struct slot **out,
-             struct error *err);
+/* Starts the git library, which the first slot_open does otherwise. */
+void slot_start_library(void);
+
 /* Opens the slot at `dir`, creating the worktree (detached, at `base`, or at HEAD
- * when base is NULL) if it is not there, and takes its lock. Once for each slot_new.
+ * when base is NULL) if it is not there, and takes its lock.
+ * root: the main worktree or bare repository. teammate: for the marker and the
+ * worktree's lock reason. pinned_file: see git/repository/pinned.h.
  * paths: what a new slot is limited to, as slot_order.paths.
- * Errors: BUSY (another live worker holds it), EXTERNAL (no room for it, git fails); the slot is
- * good for slot_close alone then. */
-int slot_take(struct slot *slot, const char *dir, const char *base, const char *const *paths,
-              struct error *err);
-/* Both. `out` is set on success. */
+ * Errors: BUSY (another live worker holds it), EXTERNAL (no room for it, git fails). Caller frees
+ * with slot_close. */
 int slot_open(const char *root, const char *dir, const char *teammate, const char *pinned_file,
               const char *base, const char *const *paths, struct slot **out, struct error *err);
 void slot_close(struct slot *slot); /* NULL is accepted; the worktree stays */

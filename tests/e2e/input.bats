@@ -460,7 +460,7 @@ tasks: [{id: a, agent: sh, prompt: x}]"
 	has "$(stderr)" "pleach-yaml.so is missing"
 	expect 0 pleach add "echo c >fc" >/dev/null
 	expect 0 "$W/installed/pleach" add "echo d >fd" >/dev/null
-	for file in "$XDG_CACHE_HOME"/pleach/yaml/*; do
+	for file in "$XDG_STATE_HOME"/pleach/.yaml/*; do
 		echo broken >"$file"
 	done
 	expect 0 pleach add "echo e >fe" >/dev/null

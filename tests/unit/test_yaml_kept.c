@@ -116,6 +116,7 @@ static void test_not_kept(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		check(dir, "a: {env: {TOKEN: secret}}\n", 1);
+		check(dir, "a: {Environment: {TOKEN: secret}}\n", 1);
 		check(dir, "a: [1\n", 1);
 		check(dir, "a: 1\na: 2\n", 1);
 		check(dir, "a: *none\n", 1);
@@ -175,6 +176,11 @@ static void test_not_ours_or_old(void **state)
 	check(dir, WHOLE, 1);
 	check(dir, WHOLE, 0);
 	other = xasprintf("%s/other", (const char *)*state);
+	times[1].tv_sec = now - YAML_KEPT_SECONDS - 1;
+	assert_int_equal(utimensat(AT_FDCWD, file, times, 0), 0);
+	check(dir, "another: file\n", 1); /* removes it */
+	assert_int_equal(access(file, F_OK), -1);
+	check(dir, WHOLE, 1);
 	assert_int_equal(rename(file, other), 0);
 	assert_int_equal(symlink(other, file), 0);
 	check(dir, WHOLE, 1);

@@ -5,8 +5,8 @@ extern const struct slot_module pleach_slot_module;
 
 const struct slot_module pleach_slot_module = {
     .version = SLOT_MODULE_VERSION,
-    .new = slot_new,
-    .take = slot_take,
+    .start_library = slot_start_library,
+    .open = slot_open,
     .close = slot_close,
     .is_new = slot_is_new,
     .set_up = slot_set_up,

@@ -21,9 +21,8 @@ struct slots {
 	uv_loop_t *loop;
 	char *root, *dir, *teammate, *pinned;
 	const struct slot_module *module;
-	struct slot *next; /* begun, and not yet taken; or NULL */
-	struct slot *slot; /* taken; or NULL */
-	uv_mutex_t turn;   /* of a job, or the load: the pool has more than one thread */
+	struct slot *slot;
+	uv_mutex_t turn; /* of a job, or the load: the pool has more than one thread */
 	uv_work_t load;
 	bool busy, loaded; /* a job; slots_load was called */
 };
@@ -46,9 +45,7 @@ void slots_free(struct slots *s)
 {
 	if (!s)
 		return;
-	if (s->module)
-		s->module->close(s->next);
-	if (s->module)
+	if (s->slot)
 		s->module->close(s->slot);
 	uv_mutex_destroy(&s->turn);
 	free(s->root);
@@ -76,14 +73,6 @@ static int load_module(struct slots *s, struct error *err)
 	return s->module ? 0 : -1;
 }
 
-static int make_ready(struct slots *s, struct error *err)
-{
-	if (load_module(s, err) != 0)
-		return -1;
-	return s->slot || s->next ? 0
-	                          : s->module->new (s->root, s->teammate, s->pinned, &s->next, err);
-}
-
 /* What fails here is told to the first job that needs it. */
 static void load_run(uv_work_t *work)
 {
@@ -91,7 +80,8 @@ static void load_run(uv_work_t *work)
 	struct error err = ERROR_INIT;
 
 	uv_mutex_lock(&s->turn);
-	make_ready(s, &err);
+	if (load_module(s, &err) == 0)
+		s->module->start_library();
 	uv_mutex_unlock(&s->turn);
 }
 
@@ -108,17 +98,13 @@ static int open_slot(struct slots *s, const struct slot_order *order, struct err
 {
 	int rc = -1;
 
+	if (load_module(s, err) != 0)
+		return -1;
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		const struct timespec pause = {0, LOCK_PAUSE_MS * 1000000L};
 
-		if (make_ready(s, err) != 0)
-			return -1;
-		rc = s->module->take(s->next, s->dir, order->base, order->paths, err);
-		if (rc == 0)
-			s->slot = s->next;
-		else
-			s->module->close(s->next);
-		s->next = NULL;
+		rc = s->module->open(s->root, s->dir, s->teammate, s->pinned, order->base,
+		                     order->paths, &s->slot, err);
 		if (rc == 0 || err->code != ERROR_BUSY)
 			return rc;
 		nanosleep(&pause, NULL);
