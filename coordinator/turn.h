@@ -37,6 +37,7 @@ struct turn_sync {
 	uv_timer_t timer; /* after a commit that only workers were told of */
 	bool behind;      /* a sync is under way beside the loop, with: */
 	uv_work_t work;
+	uv_sem_t ended; /* its thread has done it */
 	int error;
 	struct patient {
 		struct effect effect;
@@ -79,7 +80,8 @@ void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void 
 void turn_close(struct coordinator *c);
 /* Takes what may be megabytes and nobody needs any more: it is freed once the replies have left. */
 void turn_forget(struct coordinator *c, json_t *value);
-/* At the end: all is synced, nobody waits. */
+/* At the end of the loop, which does not run again: all is synced, nobody waits, no thread has the
+ * store. */
 void turn_sync_finish(struct coordinator *c);
 /* Sends what is committed and was not sent yet on the bus, once that is open. Outside a turn. */
 void turn_publish(struct coordinator *c);

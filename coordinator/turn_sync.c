@@ -43,6 +43,7 @@ static void sync_work(uv_work_t *work)
 	const struct coordinator *c = sync->timer.data;
 
 	sync->error = store_sync_beside(c->store);
+	uv_sem_post(&sync->ended);
 }
 
 static void sync_done(uv_work_t *work, int status)
@@ -50,8 +51,10 @@ static void sync_done(uv_work_t *work, int status)
 	struct turn_sync *sync = work->data;
 	struct coordinator *c = sync->timer.data;
 
-	(void)status;
 	sync->behind = false;
+	if (status != 0) /* turn_sync_finish has done without it */
+		return;
+	uv_sem_wait(&sync->ended);
 	store_sync_end(c->store, sync->error);
 	uv_timer_stop(&sync->timer);
 	turn_sync_go_on(c);
@@ -111,13 +114,21 @@ void turn_sync_await(struct coordinator *c, struct effect effect)
 	sync->patient[sync->n++] = (struct patient){effect, store_synced_later(c->store)};
 }
 
+/* Its thread needs the store. */
 void turn_sync_finish(struct coordinator *c)
 {
+	struct turn_sync *sync = &c->turn.sync;
+
+	if (sync->behind && uv_cancel((uv_req_t *)&sync->work) != 0) {
+		uv_sem_wait(&sync->ended);
+		store_sync_end(c->store, sync->error);
+	}
 	settle(c);
 }
 
 void turn_sync_init(struct coordinator *c)
 {
+	uv_sem_init(&c->turn.sync.ended, 0);
 	uv_timer_init(&c->loop, &c->turn.sync.timer);
 	c->turn.sync.timer.data = c;
 	uv_unref((uv_handle_t *)&c->turn.sync.timer);

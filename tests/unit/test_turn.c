@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -67,9 +68,13 @@ bool store_sync_begin(struct store *store)
 	return true;
 }
 
+static bool synced_beside; /* by a thread */
+
 int store_sync_beside(const struct store *store)
 {
 	(void)store;
+	usleep(20000);
+	synced_beside = true;
 	return 0;
 }
 
@@ -506,6 +511,25 @@ static void a_sync_that_hangs_is_not_waited_for(void **state)
 	c->turn.sync.behind = false;
 }
 
+/* No thread has the store after that. */
+static void the_end_waits_for_the_sync_beside(void **state)
+{
+	struct coordinator *c = *state;
+
+	has_log = true;
+	synced_beside = false;
+	assert_int_equal(in_step(c, inner_step, "a"), 0);
+	assert_int_equal(in_step(c, patient_step, "y"), 0);
+	turn_close(c);
+	usleep(5000); /* so that it is most likely under way */
+	turn_sync_finish(c);
+	assert_true(synced_beside || strstr(said, "settled"));
+	assert_int_equal(unsynced, 0);
+	assert_string_equal(said + strlen(said) - 2, " y");
+	if (synced_beside) /* the loop of a coordinator is not run any more */
+		uv_sem_post(&c->turn.sync.ended);
+}
+
 /* At once where all is synced; else after a sync that was begun behind what they tell of, in their
  * order; none of them keeps workers waiting. */
 static void the_patient_wait_for_their_sync(void **state)
@@ -576,6 +600,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(with_others_in_its_turn_nothing_waits, world, end),
 	    cmocka_unit_test_setup_teardown(the_sync_is_beside_the_loop, world, end),
 	    cmocka_unit_test_setup_teardown(a_sync_that_hangs_is_not_waited_for, world, end),
+	    cmocka_unit_test_setup_teardown(the_end_waits_for_the_sync_beside, world, end),
 	    cmocka_unit_test_setup_teardown(the_patient_wait_for_their_sync, world, end),
 	    cmocka_unit_test_setup_teardown(the_patient_take_any_sync, world, end),
 	    cmocka_unit_test_setup_teardown(the_patient_are_dropped_with_their_turn, world, end),
