@@ -165,7 +165,8 @@ class World:
     def path(self, name):
         """A file of the repository's state directory."""
         below = self.dir + "/state/pleach"
-        return f"{below}/{os.listdir(below)[0]}/{name}"
+        [repository] = [found for found in os.listdir(below) if not found.startswith(".")]  # .yaml: of the commands
+        return f"{below}/{repository}/{name}"
 
     @property
     def control(self):
