@@ -1,6 +1,6 @@
 /* What pleach-slot.so gives: the functions of git/slot/slot.h. It is loaded once a worker
  * has nothing to do, or when the first attempt with a slot comes before that: what starts and is
- * busy at once without a slot never pays for the git library (7 ms and half a megabyte). */
+ * busy at once without a slot never pays for the git library (7 ms and 0.7 MB). */
 #ifndef PLEACH_WORKER_SLOT_MODULE_H
 #define PLEACH_WORKER_SLOT_MODULE_H
 
