@@ -255,6 +255,8 @@ char *task_typed(struct coordinator *c, const struct task_row *row);
 void task_add_name(struct coordinator *c, json_t *task);
 /* Of a list of so many: of a long one only what may need somebody has it. */
 void task_add_name_among(struct coordinator *c, json_t *task, size_t count);
+/* Where that may be asked again and again: of those that neither wait nor are completed. */
+void task_add_name_unsettled(struct coordinator *c, json_t *task);
 /* A Task with it. New reference. */
 json_t *task_named_json(struct coordinator *c, int64_t id);
 /* WHO → teammate: its name, or the one on a task. */
@@ -311,25 +313,36 @@ void gitq_close(struct coordinator *c);
 bool gitq_is_closed(const struct coordinator *c);
 
 /* ---- held requests (held.c) ---- */
-enum held_kind { HELD_TASKS, HELD_EVENTS, HELD_ANSWER, HELD_RELEASE, HELD_DOWN, HELD_HOOK };
+enum held_kind {
+	HELD_TASKS,
+	HELD_EVENTS,
+	HELD_CHANGES,
+	HELD_ANSWER,
+	HELD_RELEASE,
+	HELD_DOWN,
+	HELD_HOOK
+};
 struct held {
 	enum held_kind kind;
 	struct later *later;
 	int64_t *tasks; /* ids, 0 at the end; HELD_ANSWER: the task; HELD_HOOK: the attempt;
 	                 * HELD_RELEASE, HELD_DOWN: the attempts that are released */
-	int64_t since;  /* HELD_EVENTS; HELD_HOOK: its number */
+	int64_t since;  /* HELD_EVENTS, HELD_CHANGES; HELD_HOOK: its number */
 	int64_t limit;
+	int64_t plan;  /* HELD_CHANGES */
 	size_t at;     /* HELD_TASKS: those before it were at rest when last looked at */
 	json_t *note;  /* HELD_RELEASE: who leaves;
 	                * HELD_HOOK: {"event","nonce"}, and "output" once it is decided */
 	bool now;      /* HELD_DOWN: goes on without its caller */
-	bool brief;    /* HELD_TASKS: without prompts */
+	bool brief;    /* HELD_TASKS: without prompts; HELD_CHANGES: what a line needs */
 	bool unlisted; /* HELD_TASKS: the answer without the tasks */
 	struct held *next;
 };
 void held_add(struct coordinator *c, struct held held); /* takes later and tasks */
 /* {"events","seq" of the last one here,"last" of the log}. New reference. */
 json_t *events_json(struct coordinator *c, int64_t since, int64_t limit);
+/* The encoded answer to run.changes, NULL while nothing changed (methods_run.c). New reference. */
+json_t *run_changes_text(struct coordinator *c, const struct held *h);
 /* ---- hooks of agents (permissions.c) ---- */
 /* Its worker is asked what hooks wait for: new ones, and all of them when it is back. */
 void hooks_ask_again(struct coordinator *c, struct teammate *t);

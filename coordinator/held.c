@@ -198,6 +198,8 @@ static json_t *held_result(struct coordinator *c, struct held *h, struct events_
 		return tasks_if_rest(c, h);
 	case HELD_EVENTS:
 		return events_if_any(c, h, last);
+	case HELD_CHANGES:
+		return run_changes_text(c, h);
 	case HELD_ANSWER:
 		return answer_if_given(c, h->tasks[0], err);
 	case HELD_RELEASE:
@@ -243,7 +245,7 @@ void held_check(struct coordinator *c)
 		*at = h->next;
 		if (err.code != ERROR_NONE)
 			later_fail(c, h->later, &err);
-		else if (h->kind == HELD_EVENTS && result)
+		else if ((h->kind == HELD_EVENTS || h->kind == HELD_CHANGES) && result)
 			later_reply_text(c, h->later, result);
 		else
 			later_reply(c, h->later, result);

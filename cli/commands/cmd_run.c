@@ -313,7 +313,7 @@ static int run_exec(struct cli *cli, struct error *err)
 		return -1;
 	if (options_flag(&cli->options, "detach"))
 		return tell_detached(&job, again);
-	follow.plan = json_text(job.submitted, "plan");
+	follow.plan = follow.of = json_text(job.submitted, "plan");
 	follow.base = json_text(job.plan, "base");
 	follow.ids = json_object_get(job.submitted, "ids");
 	follow.lands = json_flag(json_sub(job.plan, "landing"), "auto");

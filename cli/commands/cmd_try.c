@@ -356,6 +356,7 @@ static int try_exec(struct cli *cli, struct error *err)
 	if (options_flag(&cli->options, "detach"))
 		return tell_detached(&job);
 	follow.plan = json_text(job.task, "key");
+	follow.of = json_text(job.task, "plan");
 	again = xasprintf("wait %s", task_typed(job.task));
 	follow.again = again;
 	follow.go_on = "up"; /* who only waits starts nothing */

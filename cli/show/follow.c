@@ -1,5 +1,6 @@
 /* Following a run. One connection, three questions under way at once: the held task.wait that
- * ends it, the held event.list that tells what changed, and the short ones that fetch it.
+ * ends it, the held run.changes that tells what changed (as JSON: event.list), and short ones for
+ * what that may have moved, and for all of it at the start.
  * Nothing is asked on a clock but the teammates' last lines while a screen shows them. */
 #include "follow_private.h"
 
@@ -22,13 +23,15 @@
 #include "screen_tty.h"
 #include "text.h"
 
-#define REFRESH_MS   200  /* tasks are read at most five times a second */
+#define REFRESH_MS   200  /* what changed is asked for at most five times a second, */
+#define NEAR_MS      100  /* as lines ten times: then there is less to be read at the end */
 #define GATHER_MS    10   /* events are gathered for so long where each of them is printed */
 #define LINES_MS     1000 /* a teammate's last line, while a screen shows it */
 #define SECOND_MS    1000
 #define RELEASE_MS   30000
 #define EVENTS_LIMIT 50 /* a question, and tasks: what is at work waits for no longer answer */
 #define TASKS_LIMIT  16
+#define LEAN_LIMIT   128 /* tasks that mostly wait */
 
 /* Makes or changes (fd >= 0) the descriptor that reads these signals. */
 static int listen_to(int fd, const int *signals, size_t count)
@@ -105,24 +108,32 @@ static int ask_wait(struct run *run, struct error *err)
 	return run->wait_id > 0 ? 0 : -1;
 }
 
-static int ask_events(struct run *run, struct error *err)
+static int ask_changes(struct run *run, struct error *err)
 {
-	run->events_id = ask(run, "event.list",
-	                     json_pack("{s:I, s:i, s:b}", "since", (json_int_t)run->since, "limit",
-	                               EVENTS_LIMIT, "wait", 1),
-	                     err);
-	return run->events_id > 0 ? 0 : -1;
+	json_t *params = run->show == SHOW_JSON
+	                     ? json_pack("{s:i, s:b}", "limit", EVENTS_LIMIT, "wait", 1)
+	                     : json_pack("{s:i, s:s, s:b}", "limit", TASKS_LIMIT, "plan",
+	                                 run->what->of, "lean", run->show == SHOW_LINES);
+
+	json_object_set_new(params, "since", json_integer(run->since));
+	run->changes_id =
+	    ask(run, run->show == SHOW_JSON ? "event.list" : "run.changes", params, err);
+	return run->changes_id > 0 ? 0 : -1;
 }
 
+/* As lines nothing is said of what waits for its turn. */
 static int ask_more_tasks(struct run *run, struct error *err)
 {
+	bool lean = run->show == SHOW_LINES && !run->settled;
+	size_t to = run->at + (lean ? LEAN_LIMIT : TASKS_LIMIT);
 	json_t *ids = json_array();
-	size_t to = run->at + TASKS_LIMIT;
 
 	for (; run->at < to && run->at < json_array_size(run->asked); run->at++)
 		json_array_append(ids, json_array_get(run->asked, run->at));
-	run->tasks_id = ask(run, "task.list",
-	                    json_pack("{s:o, s:b, s:b}", "ids", ids, "brief", 1, "sparse", 1), err);
+	run->tasks_id = ask(
+	    run, "task.list",
+	    json_pack("{s:o, s:b, s:b, s:b}", "ids", ids, "brief", 1, "sparse", 1, "lean", lean),
+	    err);
 	return run->tasks_id > 0 ? 0 : -1;
 }
 
@@ -187,8 +198,6 @@ void follow_take_events(struct run *run, const json_t *result)
 	size_t i;
 
 	json_array_foreach (events, i, event) {
-		if (json_int(event, "seq", 0) > run->since)
-			run->since = json_int(event, "seq", 0);
 		if (!is_ours(run, event))
 			continue;
 		if (run->show == SHOW_JSON) {
@@ -202,8 +211,10 @@ void follow_take_events(struct run *run, const json_t *result)
 			take_notice(run, event, "landing goes on");
 		else if (strcmp(json_text(event, "kind"), "budget.near") == 0)
 			tell_near(run, event);
-		follow_mark_event(run, event);
+		run->team_changed = true;
 	}
+	if (json_int(result, "seq", 0) > run->since)
+		run->since = json_int(result, "seq", 0);
 	if (run->show == SHOW_JSON)
 		fflush(stdout);
 }
@@ -216,7 +227,7 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 	const json_t *result = json_object_get(reply, "result");
 
 	if (json_object_get(reply, "error") &&
-	    (id == run->wait_id || id == run->events_id || id == run->tasks_id))
+	    (id == run->wait_id || id == run->changes_id || id == run->tasks_id))
 		return rpc_error_read(reply, err);
 	if (id == run->wait_id) {
 		run->settled = true;
@@ -227,12 +238,15 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 			run->all_changed = true;
 		if (!reads_tasks(run))
 			follow_take_tasks(run, json_sub(result, "tasks"));
-	} else if (id == run->events_id) {
-		bool more = json_array_size(json_sub(result, "events")) == EVENTS_LIMIT;
-
-		run->events_id = 0;
-		run->events_ms = more ? 0 : time_mono_ms();
+	} else if (id == run->changes_id) {
+		run->changes_id = 0;
 		follow_take_events(run, result);
+		run->changes_ms = run->since < json_int(result, "last", 0) ? 0 : time_mono_ms();
+		if (run->show != SHOW_JSON) {
+			follow_take_changes(run, json_sub(result, "tasks"));
+			if (run->changes_ms || run->show == SHOW_LINES)
+				follow_show(run);
+		}
 	} else if (id == run->tasks_id) {
 		run->tasks_id = 0;
 		json_array_extend(run->got, json_sub(result, "tasks"));
@@ -256,9 +270,10 @@ static bool wants_tasks(const struct run *run)
 	       (run->all_changed || json_object_size(run->changed));
 }
 
-static bool wants_events(const struct run *run)
+/* Not before all of it was read once: what changes since is taken into that. */
+static bool wants_changes(const struct run *run)
 {
-	return run->show != SHOW_NOTHING && !run->events_id;
+	return !run->changes_id && (run->show == SHOW_JSON || (reads_tasks(run) && run->tasks));
 }
 
 /* All are settled, and how they came to be so is known. */
@@ -272,7 +287,9 @@ static bool knows_the_end(const struct run *run)
  * waits. */
 static int64_t gap_ms(const struct run *run)
 {
-	return run->settled ? 0 : run->show == SHOW_JSON ? GATHER_MS : REFRESH_MS;
+	if (run->settled)
+		return 0;
+	return run->show == SHOW_JSON ? GATHER_MS : run->show == SHOW_LINES ? NEAR_MS : REFRESH_MS;
 }
 
 /* Asks what is due; returns how long poll may wait. -1: for ever. */
@@ -280,9 +297,9 @@ static int due(struct run *run, struct error *err)
 {
 	int64_t now = time_mono_ms(), wait = -1;
 
-	if (wants_events(run)) {
-		wait = run->events_ms + gap_ms(run) - now;
-		if (wait <= 0 && ask_events(run, err) < 0)
+	if (wants_changes(run)) {
+		wait = run->changes_ms + gap_ms(run) - now;
+		if (wait <= 0 && ask_changes(run, err) < 0)
 			return -2;
 		if (wait <= 0)
 			wait = -1;
@@ -318,7 +335,7 @@ static int due(struct run *run, struct error *err)
 
 static int start_questions(struct run *run, struct error *err)
 {
-	run->tasks_id = run->team_id = run->events_id = run->events_ms = 0;
+	run->tasks_id = run->team_id = run->changes_id = run->changes_ms = 0;
 	run->all_changed = run->team_changed = true;
 	run->read_ms = run->team_ms = 0;
 	return ask_wait(run, err);
@@ -437,6 +454,8 @@ static int loop(struct run *run, struct error *err)
 			if (ask_wait(run, err) < 0)
 				return -1;
 		}
+		if (knows_the_end(run) && reads_tasks(run))
+			follow_want_name(run);
 	}
 	run->over = true;
 	return -2;

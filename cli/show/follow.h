@@ -6,7 +6,8 @@
 #include "command.h"
 
 struct follow {
-	const char *plan;
+	const char *plan;     /* what it is called */
+	const char *of;       /* the plan that its tasks belong to */
 	const char *again;    /* what is typed to return, without "pleach " */
 	const char *go_on;    /* what is typed after a signal stopped it; NULL: `again` */
 	const char *base;     /* as the plan calls it, or NULL */

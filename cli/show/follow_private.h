@@ -13,19 +13,19 @@ struct run {
 	const struct follow *what;
 	enum show show;
 	int signals;
-	int64_t wait_id, events_id, tasks_id, team_id; /* requests under way; 0: none */
+	int64_t wait_id, changes_id, tasks_id, team_id; /* requests under way; 0: none */
 	json_t *asked; /* [id] that are being read, `at` of them so far, into `got` */
 	json_t *got;   /* [Task] */
 	size_t at;
 	int64_t since;
-	int64_t began_ms, read_ms, team_ms, events_ms;
+	int64_t began_ms, read_ms, team_ms, changes_ms;
 	json_t *tasks;      /* [Task] in order of ids */
 	json_t *index;      /* task_index of them */
-	json_t *read;       /* [Task] in order of ids: those of them that were read last */
+	json_t *read;       /* [Task]: those of them that were read last */
 	json_t *teammates;  /* or NULL */
 	json_t *ours;       /* {id: true} of the run's tasks */
 	json_t *told;       /* {id: what was last told of it}, for lines */
-	json_t *changed;    /* {id: true} since the last reading */
+	json_t *changed;    /* {id: true} that another's change may have moved, to be read */
 	size_t key_columns; /* screen_key_columns of tasks */
 	bool all_changed, team_changed;
 	char *notice; /* why nothing starts, or NULL */
@@ -36,15 +36,18 @@ struct run {
 	bool over; /* and all of that was read */
 };
 
-/* Takes an answer to event.list: what it says, and what must be read again. */
+/* Takes an answer to run.changes or event.list: what is said of no task, and as JSON everything. */
 void follow_take_events(struct run *run, const json_t *result);
-/* What an event says has to be read again. A change of one task moves what it blocks, and the
- * choice it belongs to. Failures and questions may make anything stuck. */
-void follow_mark_event(struct run *run, const json_t *event);
-/* The ids to read again: all, or what changed and what that may have moved. New reference. */
-json_t *follow_ids_to_read(struct run *run);
-/* Takes tasks that were read: all of them, or the changed ones. */
-void follow_take_tasks(struct run *run, const json_t *tasks);
+/* Takes the tasks of an answer to run.changes, and marks what else must be read: a change of one
+ * moves what it blocks, and the choice it belongs to. Failures and questions may make anything
+ * stuck. */
+void follow_take_changes(struct run *run, const json_t *tasks);
+/* The ids to read: all, those that may have become stuck, or what was moved. New reference. */
+json_t *follow_ids_to_read(const struct run *run);
+/* Takes tasks that were read; the first ones must be all of the run. */
+void follow_take_tasks(struct run *run, json_t *tasks);
+/* At the end: the hint names a task, whose name is read if it is not known. */
+void follow_want_name(struct run *run);
 /* A task that was read is at work again, or about to be. */
 bool follow_goes_on(const struct run *run);
 /* Shows what is known by now; on a screen only what changed. */

@@ -25,7 +25,6 @@ static void fill_screen(const struct run *run, struct screen *screen)
 	    .index = run->index,
 	    .teammates = run->teammates,
 	    .key_columns = run->key_columns,
-	    .read_ms = run->read_ms,
 	    .now_ms = time_mono_ms(),
 	    .seconds = (double)(time_mono_ms() - run->began_ms) / 1000.0,
 	    .width = terminal ? print_width(run->cli) : 0,

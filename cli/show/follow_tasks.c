@@ -8,8 +8,7 @@
 #include "mem.h"
 #include "run_screen.h"
 #include "task_view.h"
-
-#define WHOLE_MAX 50 /* up to so many tasks all are read again, else the changed ones */
+#include "text.h"
 
 static json_t *task_of(const struct run *run, json_int_t id, size_t *at)
 {
@@ -41,39 +40,62 @@ static void mark_changed(struct run *run, json_int_t id)
 	json_object_set_new(run->changed, text, json_true());
 }
 
-void follow_mark_event(struct run *run, const json_t *event)
+/* A failure, a question, or that it is over, may make others stuck, or free them. */
+static bool shakes(const json_t *task)
 {
-	json_int_t id = json_int(event, "task", 0);
-	const char *status = json_text(json_sub(event, "data"), "status");
-	const json_t *task = task_of(run, id, NULL);
+	return task_is(task, "failed") || task_is(task, "cancelled") ||
+	       task_is(task, "needs_input");
+}
+
+static void mark_moved(struct run *run, const json_t *task)
+{
+	json_int_t parent = json_int(task, "parent", 0);
 	json_t *other;
 	size_t i;
 
-	run->team_changed = true;
-	if (!id)
-		return;
-	mark_changed(run, id);
-	if (status && strcmp(status, "in_progress") != 0 && strcmp(status, "completed") != 0)
-		run->all_changed = true;
 	/* That something can start is no line to tell. */
 	json_array_foreach (run->show == SHOW_LINES ? NULL : json_object_get(task, "blocks"), i,
 	                    other) {
 		if (task_of(run, json_integer_value(other), NULL))
 			mark_changed(run, json_integer_value(other));
 	}
-	if (json_int(task, "parent", 0))
-		mark_changed(run, json_int(task, "parent", 0));
+	if (parent && task_of(run, parent, NULL))
+		mark_changed(run, parent);
 }
 
-json_t *follow_ids_to_read(struct run *run)
+void follow_take_changes(struct run *run, const json_t *tasks)
 {
-	json_t *ids, *unused;
-	const char *id;
+	_cleanup_json_ json_t *ours = json_array();
+	json_t *task;
+	size_t i;
 
-	if (run->all_changed || json_array_size(run->what->ids) <= WHOLE_MAX)
+	json_array_foreach (tasks, i, task) {
+		const json_t *before = task_of(run, json_int(task, "id", 0), NULL);
+
+		if (!before)
+			continue;
+		run->all_changed = run->all_changed || shakes(before) || shakes(task);
+		mark_moved(run, task);
+		json_array_append(ours, task);
+		run->team_changed = true;
+	}
+	follow_take_tasks(run, ours);
+}
+
+json_t *follow_ids_to_read(const struct run *run)
+{
+	json_t *ids, *item;
+	const char *id;
+	size_t i;
+
+	if (run->all_changed && (!run->tasks || run->settled || run->show == SHOW_SCREEN))
 		return json_incref(run->what->ids);
 	ids = json_array();
-	json_object_foreach (run->changed, id, unused)
+	json_array_foreach (run->all_changed ? run->tasks : NULL, i, item) {
+		if (task_is(item, "pending"))
+			json_array_append(ids, json_object_get(item, "id"));
+	}
+	json_object_foreach (run->changed, id, item)
 		json_array_append_new(ids, json_integer(atoll(id)));
 	return ids;
 }
@@ -101,26 +123,41 @@ static json_t *sorted(const json_t *tasks)
 	return list;
 }
 
-void follow_take_tasks(struct run *run, const json_t *tasks)
+void follow_take_tasks(struct run *run, json_t *tasks)
 {
 	json_t *task;
 	size_t i, at;
 
 	json_decref(run->read);
-	run->read = sorted(tasks);
-	if (!run->tasks || json_array_size(run->read) >= json_array_size(run->tasks)) {
-		json_decref(run->tasks);
-		json_decref(run->index);
-		run->tasks = json_copy(run->read);
+	json_array_foreach (tasks, i, task)
+		task_seen(task, time_mono_ms());
+	if (!run->tasks) {
+		run->tasks = sorted(tasks);
+		run->read = json_copy(run->tasks);
 		run->index = task_index(run->tasks);
 		run->key_columns = screen_key_columns(run->tasks, run->show != SHOW_SCREEN);
 		return;
 	}
+	run->read = json_incref(tasks);
 	json_array_foreach (run->read, i, task) {
 		if (!task_of(run, json_int(task, "id", 0), &at))
 			continue;
 		json_array_set(run->tasks, at, task);
 		task_index_put(run->index, task);
+	}
+}
+
+void follow_want_name(struct run *run)
+{
+	json_t *task;
+	size_t i;
+
+	json_array_foreach (run->tasks, i, task) {
+		if (!task_is(task, "completed") || task_is_choice(task))
+			continue;
+		if (!json_text(task, "name"))
+			mark_changed(run, json_int(task, "id", 0));
+		return;
 	}
 }
 

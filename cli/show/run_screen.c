@@ -63,7 +63,7 @@ static char *row_text(const struct screen *screen, const json_t *task, size_t wi
 {
 	_cleanup_free_ char *story = NULL, *changes = task_changes(task), *agent = task_agent(task);
 	struct task_mark mark = task_mark_among(task, screen->index);
-	double seconds = task_seconds(task, screen->read_ms, screen->now_ms);
+	double seconds = task_seconds(task, screen->now_ms);
 	bool inner = !screen->flat && json_is_integer(json_object_get(task, "parent"));
 	bool narrow = width && width < NARROW_COLUMNS, choice = task_is_choice(task);
 	bool working = task_is(task, "in_progress");

@@ -17,7 +17,7 @@ struct screen {
 	const json_t *index;     /* task_index of them */
 	const json_t *teammates; /* [Teammate] or NULL */
 	size_t key_columns;      /* screen_key_columns of them */
-	int64_t read_ms, now_ms; /* time_mono_ms when the tasks were read, and now */
+	int64_t now_ms;          /* time_mono_ms */
 	double seconds;          /* since the run began */
 	size_t width, height;    /* of the terminal; 0: no limit */
 	const char *notice;      /* why nothing starts, or NULL */

@@ -176,12 +176,18 @@ char *task_agent(const json_t *task)
 	return model ? xasprintf("%s/%s", agent, model) : xstrdup(agent);
 }
 
-double task_seconds(const json_t *task, int64_t read_ms, int64_t now_ms)
+void task_seen(json_t *task, int64_t now_ms)
+{
+	json_object_set_new(task, "seen_ms", json_integer(now_ms));
+}
+
+double task_seconds(const json_t *task, int64_t now_ms)
 {
 	double seconds = json_num(task, "seconds", -1);
+	int64_t seen_ms = json_int(task, "seen_ms", now_ms);
 
-	if (seconds >= 0 && (task_is(task, "in_progress")) && now_ms > read_ms)
-		seconds += (double)(now_ms - read_ms) / 1000.0;
+	if (seconds >= 0 && (task_is(task, "in_progress")) && now_ms > seen_ms)
+		seconds += (double)(now_ms - seen_ms) / 1000.0;
 	return seconds;
 }
 

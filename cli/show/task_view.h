@@ -28,9 +28,10 @@ const char *task_short_key(const json_t *task);
 const char *task_typed(const json_t *task);
 /* "claude/opus", "-". Caller frees. */
 char *task_agent(const json_t *task);
-/* Seconds of its attempt so far, or -1. A running one's are counted on since `read_ms`
- * (time_mono_ms of when the Task was read). */
-double task_seconds(const json_t *task, int64_t read_ms, int64_t now_ms);
+/* When the Task was read (time_mono_ms): a running one's seconds are counted on since then. */
+void task_seen(json_t *task, int64_t now_ms);
+/* Seconds of its attempt so far, or -1. */
+double task_seconds(const json_t *task, int64_t now_ms);
 /* Tasks by their ids, as text. New reference. */
 json_t *task_index(const json_t *tasks);
 void task_index_put(json_t *index, json_t *task); /* one more, or anew; keeps a reference */

@@ -34,6 +34,7 @@ static const struct method methods[] = {
     {"message.send", BY_ALL, method_message_send},
     {"message.list", BY_ALL, method_message_list},
     {"event.list", BY_ALL, method_event_list},
+    {"run.changes", BY_ALL, method_run_changes},
     {"run.release", BY_PEOPLE, method_run_release},
     {"store.snapshot", BY_PEOPLE, method_store_snapshot},
     {"usage", BY_ALL, method_usage},

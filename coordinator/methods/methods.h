@@ -26,6 +26,7 @@ METHOD(team_remove);
 METHOD(team_pause);
 METHOD(team_resume);
 METHOD(team_view);
+METHOD(run_changes);
 METHOD(run_release);
 METHOD(coordinator_down);
 METHOD(message_send);

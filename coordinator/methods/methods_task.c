@@ -38,14 +38,16 @@ static void write_tasks(struct request *r, const int64_t *ids, struct buf *out)
 {
 	const json_t *statuses = json_sub(r->params, "status");
 	bool brief = json_flag(r->params, "brief"), sparse = json_flag(r->params, "sparse");
+	bool lean = json_flag(r->params, "lean");
 	size_t count = 0;
 
 	while (ids[count])
 		count++;
 	buf_add_str(out, "{\"tasks\":[");
 	for (; *ids && out->len < LIST_MAX; ids++) {
-		_cleanup_json_ json_t *task = brief ? store_task_brief(r->c->store, *ids)
-		                                    : store_task_json(r->c->store, *ids);
+		_cleanup_json_ json_t *task = lean    ? store_task_line(r->c->store, *ids)
+		                              : brief ? store_task_brief(r->c->store, *ids)
+		                                      : store_task_json(r->c->store, *ids);
 
 		if (!task || !wanted(task, statuses))
 			continue;

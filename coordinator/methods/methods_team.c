@@ -342,39 +342,6 @@ int method_team_view(struct request *r, struct error *err)
 	return 0;
 }
 
-int method_run_release(struct request *r, struct error *err)
-{
-	const json_t *ids = json_sub(r->params, "ids");
-	int64_t *attempts = xcalloc(json_array_size(ids) + 1, sizeof *attempts);
-	size_t i, n = 0;
-	json_t *item;
-
-	(void)err;
-	json_array_foreach (ids, i, item) {
-		int64_t task = json_integer_value(item);
-		int64_t attempt = store_attempt_running_task(r->c->store, task);
-
-		/* Whoever stays in the team would take it up again at once. */
-		store_task_stop(r->c->store, task);
-		if (!attempt)
-			continue;
-		stop_release(r->c, attempt);
-		attempts[n++] = attempt;
-	}
-	json_array_foreach (json_sub(r->params, "team"), i, item) {
-		const char *name = json_string_value(item);
-		struct teammate *t = name ? team_find(r->c, name) : NULL;
-
-		if (t)
-			team_remove(r->c, t, false);
-	}
-	held_add(r->c, (struct held){.kind = HELD_RELEASE,
-	                             .later = request_later(r),
-	                             .tasks = attempts,
-	                             .note = json_incref(json_object_get(r->params, "team"))});
-	return 0;
-}
-
 int method_coordinator_down(struct request *r, struct error *err)
 {
 	struct coordinator *c = r->c;

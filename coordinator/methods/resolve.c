@@ -71,10 +71,18 @@ void task_add_name(struct coordinator *c, json_t *task)
 /* Each costs a look into every plan. */
 void task_add_name_among(struct coordinator *c, json_t *task, size_t count)
 {
+	if (count <= NAMED_MAX)
+		task_add_name(c, task);
+	else
+		task_add_name_unsettled(c, task);
+}
+
+void task_add_name_unsettled(struct coordinator *c, json_t *task)
+{
 	enum task_status is;
 
-	if (count <= NAMED_MAX || (task_status_from_word(json_text(task, "status"), &is) &&
-	                           is != TASK_PENDING && is != TASK_COMPLETED))
+	if (task_status_from_word(json_text(task, "status"), &is) && is != TASK_PENDING &&
+	    is != TASK_COMPLETED)
 		task_add_name(c, task);
 }
 

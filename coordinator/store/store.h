@@ -335,6 +335,17 @@ void store_event_created(struct store *store, int64_t first, int64_t last);
 /* [Event] with seq > since, at most limit. New reference. */
 json_t *store_event_list(struct store *store, int64_t since, int64_t limit);
 int64_t store_event_last(struct store *store);
+/* What became of the tasks of a plan since then, for who follows them. */
+struct changes {
+	int64_t *tasks; /* that changed, once each; 0 at the end */
+	json_t *events; /* [Event] of no task, and those that say more than the Task does */
+	int64_t seq;    /* everything up to this one is in it */
+};
+/* At most `limit` tasks, and not too many events, of which other plans' may be most: there is more
+ * where seq is not that of the last event. */
+void store_changes(struct store *store, int64_t plan, int64_t since, size_t limit,
+                   struct changes *out);
+void changes_finish(struct changes *changes);
 void store_event_forget(struct store *store, int64_t seq); /* old progress */
 
 /* ---- messages (store_message.c) ---- */
@@ -454,6 +465,9 @@ json_t *store_landed_on(struct store *store, const char *target, int64_t limit);
 json_t *store_task_json(struct store *store, int64_t id); /* Task; new reference, NULL: none */
 /* As that, without what only its own page shows and what may be large: prompt and output. */
 json_t *store_task_brief(struct store *store, int64_t id);
+/* What the line of a `run` needs of it: of a task that only waits for its turn no more than
+ * {"id","key","kind","parent","status","ready"}, of others no title and no edges. */
+json_t *store_task_line(struct store *store, int64_t id);
 json_t *store_status_counts(struct store *store, int64_t plan); /* 0: all; new reference */
 
 #endif

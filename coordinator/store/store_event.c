@@ -7,6 +7,8 @@
 #include "store_sql.h"
 #include "text.h"
 
+#define CHANGES_LOOKED_AT 1000 /* events, for one answer */
+
 int64_t store_event_add(struct store *store, const char *kind, int64_t task, int64_t attempt,
                         const char *teammate, const json_t *data)
 {
@@ -58,6 +60,60 @@ json_t *store_event_list(struct store *store, int64_t since, int64_t limit)
 	while (sql_step(store, row))
 		json_array_append_new(events, event_json(row));
 	return events;
+}
+
+static bool contains(const int64_t *ids, size_t n, int64_t id)
+{
+	while (n)
+		if (ids[--n] == id)
+			return true;
+	return false;
+}
+
+/* That it is near its budget is not said of a task. */
+static bool says_more(const char *kind)
+{
+	return strcmp(kind, "budget.near") == 0;
+}
+
+void store_changes(struct store *store, int64_t plan, int64_t since, size_t limit,
+                   struct changes *out)
+{
+	sqlite3_stmt *row =
+	    sql_bind(store,
+	             "SELECT seq, event.kind, task.id, task.plan FROM event LEFT JOIN task"
+	             " ON task.id = event.task WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+	             "ii", since, (int64_t)CHANGES_LOOKED_AT);
+	int64_t told[CHANGES_LOOKED_AT];
+	size_t n = 0, n_told = 0;
+
+	*out = (struct changes){
+	    .tasks = xcalloc(limit + 1, sizeof *out->tasks), .events = json_array(), .seq = since};
+	while (sql_step(store, row)) {
+		int64_t seq = sqlite3_column_int64(row, 0), task = sqlite3_column_int64(row, 2);
+		bool ours = !task || sqlite3_column_int64(row, 3) == plan;
+
+		if (ours && task && !contains(out->tasks, n, task)) {
+			if (n == limit)
+				break;
+			out->tasks[n++] = task;
+		}
+		if (ours && (!task || says_more((const char *)sqlite3_column_text(row, 1))))
+			told[n_told++] = seq;
+		out->seq = seq;
+	}
+	sql_done(row);
+	for (size_t i = 0; i < n_told; i++) {
+		_cleanup_json_ json_t *event = store_event_list(store, told[i] - 1, 1);
+
+		json_array_extend(out->events, event);
+	}
+}
+
+void changes_finish(struct changes *changes)
+{
+	free(changes->tasks);
+	json_decref(changes->events);
 }
 
 void store_event_forget(struct store *store, int64_t seq)

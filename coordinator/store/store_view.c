@@ -7,6 +7,12 @@
 #include "store_sql.h"
 #include "text.h"
 
+enum detail {
+	DETAIL_LINE,  /* without title, edges and alternatives, as far as its line can do without */
+	DETAIL_BRIEF, /* without prompt and output */
+	DETAIL_WHOLE
+};
+
 static json_t *ids_json(int64_t *ids)
 {
 	json_t *array = json_array();
@@ -68,8 +74,10 @@ static json_t *seconds_json(const struct attempt_row *attempt)
 }
 
 /* What the graph says: edges, alternatives, ready, stuck. */
-static void add_graph(struct store *store, const struct task_row *task, json_t *json)
+static void add_graph(struct store *store, const struct task_row *task, enum detail detail,
+                      json_t *json)
 {
+	bool edges = detail != DETAIL_LINE;
 	bool ready = task->kind == KIND_WORK && task->status == TASK_PENDING && !task->unfinished &&
 	             !task->delay_ms;
 	int64_t *stuck = task->status == TASK_PENDING && !ready
@@ -78,11 +86,15 @@ static void add_graph(struct store *store, const struct task_row *task, json_t *
 
 	json_object_set_new(json, "ready", json_boolean(ready));
 	json_object_set_new(json, "stuck_by", ids_json(stuck));
-	json_object_set_new(json, "blocked_by", ids_json(store_task_blockers(store, task->id)));
-	json_object_set_new(json, "blocks", ids_json(store_task_blocks(store, task->id)));
+	if (edges) {
+		json_object_set_new(json, "blocked_by",
+		                    ids_json(store_task_blockers(store, task->id)));
+		json_object_set_new(json, "blocks", ids_json(store_task_blocks(store, task->id)));
+	}
 	json_object_set_new(json, "parent", json_int_or_null(task->parent, 0));
-	json_object_set_new(json, "alternatives",
-	                    ids_json(store_task_alternatives(store, task->id)));
+	if (edges || task->kind == KIND_CHOICE)
+		json_object_set_new(json, "alternatives",
+		                    ids_json(store_task_alternatives(store, task->id)));
 	json_object_set_new(json, "chosen", json_int_or_null(task->chosen, 0));
 }
 
@@ -146,9 +158,11 @@ static void add_attempt(struct store *store, const struct task_row *task,
 	json_object_set_new(json, "rounds", json_of(attempt->rounds));
 }
 
-static void add_result(struct store *store, const struct task_row *task, bool brief, json_t *json)
+static void add_result(struct store *store, const struct task_row *task, enum detail detail,
+                       json_t *json)
 {
-	_cleanup_free_ char *output = brief ? NULL : store_task_output(store, task->id);
+	bool whole = detail == DETAIL_WHOLE;
+	_cleanup_free_ char *output = whole ? store_task_output(store, task->id) : NULL;
 	_cleanup_free_ char *branch = NULL;
 
 	if (!task->slot_none && task->kind == KIND_WORK)
@@ -157,7 +171,7 @@ static void add_result(struct store *store, const struct task_row *task, bool br
 	json_object_set_new(json, "base", json_text_or_null(task->base));
 	json_object_set_new(json, "head", json_text_or_null(task->head));
 	json_object_set_new(json, "unchanged", json_boolean(task->unchanged));
-	if (!brief)
+	if (whole)
 		json_object_set_new(json, "output", json_text_or_null(output));
 	json_object_set_new(json, "input", json_of(task->input));
 	json_object_set_new(json, "error", error_json(task));
@@ -167,7 +181,7 @@ static void add_result(struct store *store, const struct task_row *task, bool br
 	json_object_set_new(json, "finished_at", time_json(task->finished_at));
 }
 
-static json_t *task_json(struct store *store, int64_t id, bool brief)
+static json_t *task_json(struct store *store, int64_t id, enum detail detail)
 {
 	_cleanup_attempt_ struct attempt_row attempt = {0};
 	_cleanup_task_ struct task_row task = {0};
@@ -176,7 +190,9 @@ static json_t *task_json(struct store *store, int64_t id, bool brief)
 
 	if (!store_task_get(store, id, &task))
 		return NULL;
-	text = brief ? store_task_title(store, id) : store_task_text(store, id);
+	if (detail != DETAIL_LINE)
+		text = detail == DETAIL_BRIEF ? store_task_title(store, id)
+		                              : store_task_text(store, id);
 	/* A choice shows the evidence of what was chosen. */
 	if (task.kind == KIND_CHOICE && task.chosen)
 		store_attempt_get(
@@ -195,20 +211,52 @@ static json_t *task_json(struct store *store, int64_t id, bool brief)
 	                    json_text_or_null(text_is_adhoc(task.plan_name) ? "add" : "plan"));
 	json_object_set_new(json, "delay_seconds", json_real((double)task.delay_ms / 1000.0));
 	json_object_set_new(json, "waits", waits_json(store, &task));
-	add_graph(store, &task, json);
+	add_graph(store, &task, detail, json);
 	add_attempt(store, &task, &attempt, json);
-	add_result(store, &task, brief, json);
+	add_result(store, &task, detail, json);
 	return json;
 }
 
 json_t *store_task_json(struct store *store, int64_t id)
 {
-	return task_json(store, id, false);
+	return task_json(store, id, DETAIL_WHOLE);
 }
 
 json_t *store_task_brief(struct store *store, int64_t id)
 {
-	return task_json(store, id, true);
+	return task_json(store, id, DETAIL_BRIEF);
+}
+
+/* A task that only waits for its turn; NULL: it does not, or is stuck. */
+static json_t *task_waiting(struct store *store, int64_t id)
+{
+	sqlite3_stmt *row = sql_bind(store,
+	                             "SELECT key, kind, parent, kind = 0 AND unfinished = 0"
+	                             " AND delay_ms = 0 FROM task WHERE id = ?1 AND status = 0",
+	                             "i", id);
+	_cleanup_free_ int64_t *stuck = NULL;
+	json_t *json;
+
+	if (!sql_step(store, row))
+		return NULL;
+	json = json_pack("{s:I, s:s, s:s, s:o, s:s, s:b}", "id", (json_int_t)id, "key",
+	                 sqlite3_column_text(row, 0), "kind",
+	                 task_kind_word((enum task_kind)sqlite3_column_int(row, 1)), "parent",
+	                 json_int_or_null(sqlite3_column_int64(row, 2), 0), "status",
+	                 task_status_word(TASK_PENDING), "ready", sqlite3_column_int(row, 3));
+	sql_done(row);
+	stuck = store_task_stuck_by(store, id);
+	if (!stuck[0])
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
+json_t *store_task_line(struct store *store, int64_t id)
+{
+	json_t *json = task_waiting(store, id);
+
+	return json ? json : task_json(store, id, DETAIL_LINE);
 }
 
 /* By way of what is ready, which is little, not of all tasks of the plan: hence +plan. */

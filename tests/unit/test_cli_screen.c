@@ -52,13 +52,17 @@ static char **render(size_t width, size_t height, bool final)
 {
 	_cleanup_json_ json_t *tasks = parse(tasks_text), *team = parse(team_text);
 	_cleanup_json_ json_t *index = task_index(tasks);
+	json_t *task;
+	size_t i;
+
+	json_array_foreach (tasks, i, task)
+		task_seen(task, 1000);
 	struct screen screen = {.plan = "fix-the-parser",
 	                        .base = "main",
 	                        .tasks = tasks,
 	                        .index = index,
 	                        .teammates = team,
 	                        .key_columns = screen_key_columns(tasks, false),
-	                        .read_ms = 1000,
 	                        .now_ms = 9000,
 	                        .seconds = 724,
 	                        .width = width,
@@ -188,9 +192,9 @@ static void test_hints(void **state)
 	assert_string_equal(raise, "raise budget: in the plan, and pleach run it again");
 }
 
-static void take(struct run *run, const char *event)
+static void take(struct run *run, int seq, const char *event)
 {
-	_cleanup_free_ char *text = xasprintf("{'events':[%s]}", event);
+	_cleanup_free_ char *text = xasprintf("{'events':[%s],'seq':%d}", event, seq);
 	_cleanup_json_ json_t *result = parse(text);
 
 	follow_take_events(run, result);
@@ -203,14 +207,94 @@ static void test_notices(void **state)
 	struct run run = {.what = &what, .show = SHOW_SCREEN, .changed = json_object()};
 
 	(void)state;
-	take(&run, "{'seq':1,'kind':'budget.near','data':{'of':'day','message':'nearly used up'}}");
+	take(&run, 1, "{'kind':'budget.near','data':{'of':'day','message':'nearly used up'}}");
 	assert_null(run.notice);
-	take(&run, "{'seq':2,'kind':'disk.changed','data':{'message':'the disk is full'}}");
-	take(&run, "{'seq':3,'kind':'budget.near','data':{'of':'day','message':'nearly used up'}}");
+	take(&run, 2, "{'kind':'disk.changed','data':{'message':'the disk is full'}}");
+	take(&run, 3, "{'kind':'budget.near','data':{'of':'day','message':'nearly used up'}}");
 	assert_string_equal(run.notice, "the disk is full");
-	take(&run, "{'seq':4,'kind':'disk.changed','data':{}}");
+	take(&run, 4, "{'kind':'disk.changed','data':{}}");
 	assert_null(run.notice);
 	assert_int_equal(run.since, 4);
+	json_decref(run.changed);
+}
+
+static void change(struct run *run, const char *tasks)
+{
+	_cleanup_json_ json_t *changed = parse(tasks);
+
+	follow_take_changes(run, changed);
+}
+
+static size_t to_read(const struct run *run)
+{
+	_cleanup_json_ json_t *ids = follow_ids_to_read(run);
+
+	return json_array_size(ids);
+}
+
+/* What is read beside a change: what it moved, and where somebody may be stuck now or no more all
+ * that wait. As lines nothing is said of what can start now. */
+static void test_changes(void **state)
+{
+	_cleanup_json_ json_t *ids = parse("[1,2,3,4]");
+	const struct follow what = {.plan = "p", .of = "p", .ids = ids};
+
+	(void)state;
+	for (enum show show = SHOW_SCREEN; show <= SHOW_LINES; show++) {
+		_cleanup_json_ json_t *all =
+		    parse("[{'id':1,'key':'a','status':'in_progress'},"
+		          "{'id':2,'key':'b','status':'pending'},"
+		          "{'id':3,'key':'c','kind':'choice','status':'pending'},"
+		          "{'id':4,'key':'c.1','status':'completed','parent':3}]");
+		struct run run = {.what = &what, .show = show, .changed = json_object()};
+		json_t *task;
+
+		follow_take_tasks(&run, all);
+		assert_int_equal(to_read(&run), 0);
+		change(&run, "[{'id':1,'key':'a','status':'completed','blocks':[2,99]},"
+		             "{'id':77,'key':'x','status':'failed'}]");
+		task = json_array_get(run.tasks, 0);
+		assert_true(task_is(task, "completed"));
+		assert_int_equal(json_array_size(run.tasks), 4);
+		assert_int_equal(json_array_size(run.read), 1);
+		assert_int_equal(to_read(&run), show == SHOW_SCREEN ? 1 : 0);
+		change(&run, "[{'id':4,'key':'c.1','status':'completed','parent':3}]");
+		assert_int_equal(to_read(&run), show == SHOW_SCREEN ? 2 : 1);
+		json_object_clear(run.changed);
+		change(&run, "[{'id':1,'key':'a','status':'failed'}]");
+		assert_true(run.all_changed);
+		assert_int_equal(to_read(&run), show == SHOW_SCREEN ? 4 : 2);
+		run.all_changed = false;
+		change(&run, "[{'id':1,'key':'a','status':'in_progress'}]");
+		assert_true(run.all_changed);
+		json_decref(run.tasks);
+		json_decref(run.index);
+		json_decref(run.read);
+		json_decref(run.changed);
+	}
+}
+
+/* The hint names the first that is completed as it must be typed. */
+static void test_name_of_hint(void **state)
+{
+	_cleanup_json_ json_t *all = parse("[{'id':1,'key':'a','status':'cancelled'},"
+	                                   "{'id':2,'key':'b','status':'completed'},"
+	                                   "{'id':3,'key':'c','status':'completed'}]");
+	const struct follow what = {.plan = "p", .of = "p"};
+	struct run run = {.what = &what, .show = SHOW_LINES, .changed = json_object()};
+
+	(void)state;
+	follow_take_tasks(&run, all);
+	follow_want_name(&run);
+	assert_int_equal(json_object_size(run.changed), 1);
+	assert_non_null(json_object_get(run.changed, "2"));
+	json_object_clear(run.changed);
+	change(&run, "[{'id':2,'key':'b','name':'p/b','status':'completed'}]");
+	follow_want_name(&run);
+	assert_int_equal(json_object_size(run.changed), 0);
+	json_decref(run.tasks);
+	json_decref(run.index);
+	json_decref(run.read);
 	json_decref(run.changed);
 }
 
@@ -251,11 +335,12 @@ static void test_wipe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_whole),   cmocka_unit_test(test_low),
-	    cmocka_unit_test(test_narrow),  cmocka_unit_test(test_hostile),
-	    cmocka_unit_test(test_colors),  cmocka_unit_test(test_hints),
-	    cmocka_unit_test(test_paint),   cmocka_unit_test(test_wipe),
-	    cmocka_unit_test(test_notices),
+	    cmocka_unit_test(test_whole),        cmocka_unit_test(test_low),
+	    cmocka_unit_test(test_narrow),       cmocka_unit_test(test_hostile),
+	    cmocka_unit_test(test_colors),       cmocka_unit_test(test_hints),
+	    cmocka_unit_test(test_paint),        cmocka_unit_test(test_wipe),
+	    cmocka_unit_test(test_notices),      cmocka_unit_test(test_changes),
+	    cmocka_unit_test(test_name_of_hint),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -335,6 +335,72 @@ static void test_events_of_new_tasks(void **state)
 	assert_int_equal(store_event_last(f->store), before + 3);
 }
 
+static void expect_changes(struct store *store, int64_t plan, int64_t since, size_t limit,
+                           const char *expected)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct changes changes;
+	json_t *event;
+	size_t i;
+
+	store_changes(store, plan, since, limit, &changes);
+	for (i = 0; changes.tasks[i]; i++)
+		buf_printf(&text, "%lld ", (long long)changes.tasks[i]);
+	json_array_foreach (changes.events, i, event)
+		buf_printf(&text, "%s ", TEXT_OF(event, "kind"));
+	buf_printf(&text, "+%lld", (long long)(changes.seq - since));
+	assert_string_equal(text.data, expected);
+	changes_finish(&changes);
+}
+
+/* Each task of the plan once, others' not, and what is of no task; a full answer ends where the
+ * next one begins. */
+static void test_changes(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t since = store_event_last(f->store);
+
+	for (int i = 0; i < 3; i++)
+		fixture_work(f, (const char *[]){"a", "b", "c"}[i]);
+	store_event_add(f->store, "attempt.started", 1, 0, NULL, NULL);
+	store_event_add(f->store, "target.moved", 0, 0, NULL, NULL);
+	store_event_add(f->store, "task.updated", 1, 0, NULL, NULL);
+	store_event_add(f->store, "budget.near", 3, 0, NULL, NULL);
+	store_event_add(f->store, "task.updated", 2, 0, NULL, NULL);
+	expect_changes(f->store, f->plan, since, 10, "1 3 2 target.moved budget.near +5");
+	expect_changes(f->store, f->plan, since, 1, "1 target.moved +3");
+	expect_changes(f->store, f->plan, since + 3, 1, "3 budget.near +1");
+	expect_changes(f->store, f->plan, since + 5, 1, "+0");
+	expect_changes(f->store, f->plan + 1, since, 1, "target.moved +5");
+	/* of other plans' events no answer looks at more than so many */
+	for (int i = 0; i < 1500; i++)
+		store_event_add(f->store, "task.updated", 1, 0, NULL, NULL);
+	expect_changes(f->store, f->plan + 1, since + 5, 1, "+1000");
+	expect_changes(f->store, f->plan + 1, since + 1005, 1, "+500");
+}
+
+/* Of what only waits next to nothing, of others what a line shows. */
+static void test_lines_of_tasks(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t a = fixture_work(f, "a"), b = fixture_work(f, "b");
+	_cleanup_json_ json_t *waits = NULL, *stuck = NULL, *ready = store_task_line(f->store, a);
+
+	store_task_set_blockers(f->store, b, &a, 1);
+	waits = store_task_line(f->store, b);
+	assert_int_equal(json_object_size(ready), 6);
+	assert_true(json_is_true(json_object_get(ready, "ready")));
+	assert_int_equal(json_object_size(waits), 6);
+	assert_string_equal(TEXT_OF(waits, "key"), "b");
+	assert_false(json_is_true(json_object_get(waits, "ready")));
+	fixture_status(f, a, TASK_FAILED);
+	stuck = store_task_line(f->store, b);
+	assert_int_equal(json_integer_value(json_array_get(json_object_get(stuck, "stuck_by"), 0)),
+	                 a);
+	assert_null(json_object_get(stuck, "blocked_by"));
+	assert_null(store_task_line(f->store, 4711));
+}
+
 /* More than one statement takes, and what is there twice. */
 static void test_many_edges(void **state)
 {
@@ -494,6 +560,8 @@ int main(void)
 	    TEST(test_a_task_as_json),
 	    TEST(test_events),
 	    TEST(test_events_of_new_tasks),
+	    TEST(test_changes),
+	    TEST(test_lines_of_tasks),
 	    TEST(test_many_edges),
 	    TEST(test_an_older_store),
 	    TEST(test_the_same_add_twice),

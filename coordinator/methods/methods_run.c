@@ -1,0 +1,88 @@
+/* What `run` and `try` ask while they follow their tasks. */
+#include <stdlib.h>
+
+#include "coordinator.h"
+#include "jsonl.h"
+#include "mem.h"
+#include "methods.h"
+#include "text.h"
+
+#define CHANGES_MAX 100 /* tasks of one answer */
+
+int method_run_changes(struct request *r, struct error *err)
+{
+	const char *name = json_text(r->params, "plan");
+	int64_t limit = json_int(r->params, "limit", CHANGES_MAX);
+	struct plan_row plan = {0};
+	struct held held = {.kind = HELD_CHANGES};
+
+	if (!name || !store_plan_find(r->c->store, name, &plan))
+		return error_set(err, ERROR_NOT_FOUND, "there is no plan %.80s", name ? name : "");
+	held.plan = plan.id;
+	plan_row_finish(&plan);
+	held.since = json_int(r->params, "since", 0);
+	held.limit = limit < 1 || limit > CHANGES_MAX ? CHANGES_MAX : limit;
+	held.brief = json_flag(r->params, "lean");
+	held.later = request_later(r);
+	held_add(r->c, held);
+	return 0;
+}
+
+json_t *run_changes_text(struct coordinator *c, const struct held *h)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	struct changes changes;
+
+	if (store_event_last(c->store) <= h->since)
+		return NULL;
+	store_changes(c->store, h->plan, h->since, (size_t)h->limit, &changes);
+	buf_add_str(&out, "{\"tasks\":[");
+	for (size_t i = 0; changes.tasks[i]; i++) {
+		_cleanup_json_ json_t *task = h->brief
+		                                  ? store_task_line(c->store, changes.tasks[i])
+		                                  : store_task_brief(c->store, changes.tasks[i]);
+
+		task_add_name_unsettled(c, task);
+		buf_add_str(&out, i ? "," : "");
+		jsonl_write_sparse(&out, task);
+	}
+	buf_add_str(&out, "],\"events\":");
+	jsonl_write(&out, changes.events);
+	buf_printf(&out, ",\"seq\":%lld,\"last\":%lld}", (long long)changes.seq,
+	           (long long)store_event_last(c->store));
+	changes_finish(&changes);
+	return json_stringn_nocheck(out.data, out.len);
+}
+
+int method_run_release(struct request *r, struct error *err)
+{
+	const json_t *ids = json_sub(r->params, "ids");
+	int64_t *attempts = xcalloc(json_array_size(ids) + 1, sizeof *attempts);
+	size_t i, n = 0;
+	json_t *item;
+
+	(void)err;
+	json_array_foreach (ids, i, item) {
+		int64_t task = json_integer_value(item);
+		int64_t attempt = store_attempt_running_task(r->c->store, task);
+
+		/* Whoever stays in the team would take it up again at once. */
+		store_task_stop(r->c->store, task);
+		if (!attempt)
+			continue;
+		stop_release(r->c, attempt);
+		attempts[n++] = attempt;
+	}
+	json_array_foreach (json_sub(r->params, "team"), i, item) {
+		const char *name = json_string_value(item);
+		struct teammate *t = name ? team_find(r->c, name) : NULL;
+
+		if (t)
+			team_remove(r->c, t, false);
+	}
+	held_add(r->c, (struct held){.kind = HELD_RELEASE,
+	                             .later = request_later(r),
+	                             .tasks = attempts,
+	                             .note = json_incref(json_object_get(r->params, "team"))});
+	return 0;
+}
