@@ -48,10 +48,12 @@ json_t *plan_select(const json_t *plan, const json_t *keys)
 	size_t i;
 
 	read_tasks(plan, index, children);
-	want_all(selected, queue, keys);
-	if (!json_array_size(keys))
+	if (!json_array_size(keys)) {
 		json_object_foreach (index, key, item)
-			want(selected, queue, key);
+			json_object_set_new(selected, key, json_true());
+		return selected;
+	}
+	want_all(selected, queue, keys);
 	json_array_foreach (queue, i, item) {
 		const json_t *task = json_object_get(index, json_string_value(item));
 

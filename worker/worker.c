@@ -294,8 +294,11 @@ static int worker_files(const struct worker *w, struct error *err)
 
 static void before_waiting(uv_prepare_t *prepare)
 {
-	(void)prepare;
+	const struct worker *w = prepare->data;
+
 	rpc_peer_flush_deferred();
+	if (!w->attempt)
+		terminal_prepare();
 }
 
 static void start_timers(struct worker *w)
@@ -312,6 +315,7 @@ static void start_timers(struct worker *w)
 	uv_timer_start(&w->upkeep, upkeep, UPKEEP_MS, UPKEEP_MS);
 	uv_timer_start(&w->trim, idle_since_start, START_IDLE_MS, 0);
 	uv_prepare_init(&w->loop, &w->before_waiting);
+	w->before_waiting.data = w;
 	uv_prepare_start(&w->before_waiting, before_waiting);
 	uv_unref((uv_handle_t *)&w->before_waiting);
 	uv_signal_init(&w->loop, &w->terminate);

@@ -41,14 +41,33 @@ static int set_size(int fd, uint16_t columns, uint16_t rows)
 	return ioctl(fd, TIOCSWINSZ, &size);
 }
 
+static int open_ours(void)
+{
+	return open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+}
+
+/* Our end of the next one, which nobody had yet. -1: none, SPARE_NOT: could not be opened. */
+static int spare = -1;
+#define SPARE_NOT (-2)
+
+void terminal_prepare(void)
+{
+	if (spare != -1)
+		return;
+	spare = open_ours();
+	if (spare < 0)
+		spare = SPARE_NOT;
+}
+
 int terminal_open(uv_loop_t *loop, uint16_t columns, uint16_t rows,
                   const struct terminal_handler *handler, void *context, struct terminal **out,
                   struct error *err)
 {
-	_cleanup_close_ int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_close_ int fd = spare >= 0 ? spare : open_ours();
 	int unlock = 0, number;
 	struct terminal *t;
 
+	spare = -1;
 	if (fd < 0)
 		return error_errno(err, "cannot open a pseudo-terminal");
 	if (ioctl(fd, TIOCSPTLCK, &unlock) < 0 || ioctl(fd, TIOCGPTN, &number) < 0 ||

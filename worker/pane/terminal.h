@@ -23,6 +23,9 @@ struct terminal_handler {
 	void (*on_drained)(void *context);
 };
 
+/* Opens our end of the next one ahead, while there is nothing else to do: an agent waits for it. Once,
+ * until that was taken. */
+void terminal_prepare(void);
 /* Errors: EXTERNAL. Ended with terminal_close. */
 int terminal_open(uv_loop_t *loop, uint16_t columns, uint16_t rows,
                   const struct terminal_handler *handler, void *context, struct terminal **out,
