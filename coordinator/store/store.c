@@ -105,6 +105,8 @@ static void row_written(void *context, int op, const char *base, const char *tab
 	(void)base;
 	if (strcmp(table, "task") == 0)
 		known_task_changed(store->known, id);
+	else if (strcmp(table, "attempt") == 0)
+		known_attempt_changed(store->known, id);
 }
 
 static void *memory_take(int size)

@@ -266,6 +266,7 @@ struct attempt_row {
 	double seconds;
 };
 void attempt_row_finish(struct attempt_row *row);
+void attempt_row_copy(const struct attempt_row *from, struct attempt_row *to);
 void cleanup_attempt_row(struct attempt_row *row);
 #define _cleanup_attempt_ __attribute__((cleanup(cleanup_attempt_row)))
 

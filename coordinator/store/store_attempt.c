@@ -6,26 +6,40 @@
 #include "store_sql.h"
 #include "text.h"
 
+/* What of a row is its own memory: freed and copied. */
+#define ATTEMPT_ROW_TEXTS(X)                                                                       \
+	X(teammate)                                                                                \
+	X(branch)                                                                                  \
+	X(base)                                                                                    \
+	X(head)                                                                                    \
+	X(tree)                                                                                    \
+	X(agent)                                                                                   \
+	X(model)                                                                                   \
+	X(slot)                                                                                    \
+	X(verify)                                                                                  \
+	X(usage)                                                                                   \
+	X(changes)                                                                                 \
+	X(measures)                                                                                \
+	X(kept)                                                                                    \
+	X(session)                                                                                 \
+	X(continues)                                                                               \
+	X(rounds)                                                                                  \
+	X(error_message)
+
 void attempt_row_finish(struct attempt_row *row)
 {
-	free(row->teammate);
-	free(row->branch);
-	free(row->base);
-	free(row->head);
-	free(row->tree);
-	free(row->agent);
-	free(row->model);
-	free(row->slot);
-	free(row->verify);
-	free(row->usage);
-	free(row->changes);
-	free(row->measures);
-	free(row->kept);
-	free(row->session);
-	free(row->continues);
-	free(row->rounds);
-	free(row->error_message);
+#define X(field) free(row->field);
+	ATTEMPT_ROW_TEXTS(X)
+#undef X
 	*row = (struct attempt_row){0};
+}
+
+void attempt_row_copy(const struct attempt_row *from, struct attempt_row *to)
+{
+	*to = *from;
+#define X(field) to->field = xstrdup(from->field);
+	ATTEMPT_ROW_TEXTS(X)
+#undef X
 }
 
 void cleanup_attempt_row(struct attempt_row *row)
@@ -35,7 +49,14 @@ void cleanup_attempt_row(struct attempt_row *row)
 
 bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out)
 {
-	sqlite3_stmt *row = sql_bind(
+	const struct attempt_row *known = known_attempt(store_known(store), id);
+	sqlite3_stmt *row;
+
+	if (known) {
+		attempt_row_copy(known, out);
+		return true;
+	}
+	row = sql_bind(
 	    store,
 	    "SELECT id, task, teammate, branch, base, head, tree, slot, agent, model, outcome,"
 	    " unchanged, error_code, error_message, verify, usage, changes, kept,"
@@ -73,6 +94,7 @@ bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out)
 	    .rounds = sql_column_text(row, 24),
 	};
 	sql_done(row);
+	known_keep_attempt(store_known(store), out);
 	return true;
 }
 
@@ -86,6 +108,7 @@ int64_t store_attempt_insert(struct store *store, const struct attempt_row *row)
 	        "titt",
 	        row->task, row->teammate, row->branch, row->base, row->slot, row->agent, row->model,
 	        row->started_at, row->session, row->continues);
+	known_running_changed(store_known(store), row->teammate);
 	return store_failed(store, NULL) ? 0 : sql_last_id(store);
 }
 
@@ -137,10 +160,18 @@ bool store_session_in_use(struct store *store, const char *session)
 
 int64_t store_attempt_running_of(struct store *store, const char *teammate)
 {
-	return sql_int(
+	struct known *known = store_known(store);
+	int64_t id;
+
+	if (known_running(known, teammate, &id))
+		return id;
+	id = sql_int(
 	    store, 0,
 	    "SELECT id FROM attempt WHERE teammate = ?1 AND outcome = 0 ORDER BY id DESC LIMIT 1",
 	    "t", teammate);
+	if (!store_failed(store, NULL))
+		known_keep_running(known, teammate, id);
+	return id;
 }
 
 int64_t store_attempt_last_of(struct store *store, const char *teammate)

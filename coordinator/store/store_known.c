@@ -1,16 +1,21 @@
 /* What is read again and again, kept: the agents and limits of plans and specs, parsed; how many
- * tasks of a plan have which status; the rows of tasks that are at work. A row is dropped when
- * SQLite says that it was written, and everything when a turn is undone (a spec's number may then
- * belong to another text), so this never says anything that the store does not. */
+ * tasks of a plan have which status; the rows of tasks and attempts that are at work, and which
+ * attempt a teammate runs. A row is dropped when SQLite says that it was written, and everything
+ * when a turn is undone (a spec's number may then belong to another text), so this never says
+ * anything that the store does not. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "jsonl.h"
 #include "mem.h"
 #include "store_sql.h"
+#include "text.h"
 
-#define SPECS_MAX 32
-#define TASKS_MAX 32 /* rows, by their number */
+#define SPECS_MAX    32
+#define TASKS_MAX    32 /* rows, by their number */
+#define ATTEMPTS_MAX 16
+#define RUNNING_MAX  32 /* teammates */
 
 struct known_plan {
 	int64_t id;
@@ -30,6 +35,11 @@ struct known {
 	struct known_spec specs[SPECS_MAX];
 	size_t next_spec; /* the place that is taken next */
 	struct task_row tasks[TASKS_MAX];
+	struct attempt_row attempts[ATTEMPTS_MAX];
+	struct known_running {
+		char teammate[TEXT_TEAMMATE_MAX + 1]; /* "": a free place */
+		int64_t attempt;
+	} running[RUNNING_MAX];
 	json_t *last_spec; /* the one that was looked for last: our own copy */
 	int64_t last_id;
 };
@@ -73,6 +83,67 @@ const struct task_row *known_task(const struct known *known, int64_t id)
 	return id > 0 && row->id == id ? row : NULL;
 }
 
+void known_attempt_changed(struct known *known, int64_t id)
+{
+	struct attempt_row *row = &known->attempts[(size_t)id % ATTEMPTS_MAX];
+
+	if (row->id == id)
+		attempt_row_finish(row);
+	for (size_t i = 0; i < RUNNING_MAX; i++)
+		if (known->running[i].attempt == id)
+			known->running[i] = (struct known_running){0};
+}
+
+void known_keep_attempt(struct known *known, const struct attempt_row *attempt)
+{
+	struct attempt_row *row = &known->attempts[(size_t)attempt->id % ATTEMPTS_MAX];
+
+	attempt_row_finish(row);
+	attempt_row_copy(attempt, row);
+}
+
+const struct attempt_row *known_attempt(const struct known *known, int64_t id)
+{
+	const struct attempt_row *row = &known->attempts[(size_t)id % ATTEMPTS_MAX];
+
+	return id > 0 && row->id == id ? row : NULL;
+}
+
+static struct known_running *running_of(const struct known *known, const char *teammate)
+{
+	for (size_t i = 0; i < RUNNING_MAX; i++)
+		if (strcmp(known->running[i].teammate, teammate) == 0)
+			return (struct known_running *)&known->running[i];
+	return NULL;
+}
+
+void known_running_changed(struct known *known, const char *teammate)
+{
+	struct known_running *running = *teammate ? running_of(known, teammate) : NULL;
+
+	if (running)
+		*running = (struct known_running){0};
+}
+
+void known_keep_running(struct known *known, const char *teammate, int64_t attempt)
+{
+	struct known_running *place = running_of(known, "");
+
+	if (!place || !*teammate || strlen(teammate) > TEXT_TEAMMATE_MAX)
+		return;
+	snprintf(place->teammate, sizeof place->teammate, "%s", teammate);
+	place->attempt = attempt;
+}
+
+bool known_running(const struct known *known, const char *teammate, int64_t *attempt)
+{
+	const struct known_running *running = *teammate ? running_of(known, teammate) : NULL;
+
+	if (running)
+		*attempt = running->attempt;
+	return running != NULL;
+}
+
 void known_forget(struct known *known)
 {
 	known_forget_plans(known);
@@ -82,6 +153,9 @@ void known_forget(struct known *known)
 	}
 	for (size_t i = 0; i < TASKS_MAX; i++)
 		task_row_finish(&known->tasks[i]);
+	for (size_t i = 0; i < ATTEMPTS_MAX; i++)
+		attempt_row_finish(&known->attempts[i]);
+	memset(known->running, 0, sizeof known->running);
 	json_decref(known->last_spec);
 	known->last_spec = NULL;
 	known->last_id = 0;

@@ -38,6 +38,14 @@ void known_forget_plans(struct known *known); /* a plan was written */
 void known_task_changed(struct known *known, int64_t id);
 void known_keep_task(struct known *known, const struct task_row *task);
 const struct task_row *known_task(const struct known *known, int64_t id); /* NULL: not known */
+void known_attempt_changed(struct known *known, int64_t id);
+void known_keep_attempt(struct known *known, const struct attempt_row *attempt);
+const struct attempt_row *known_attempt(const struct known *known, int64_t id);
+/* What a teammate runs (0: nothing): changed when one of its attempts is added, and with that row.
+ */
+void known_running_changed(struct known *known, const char *teammate);
+void known_keep_running(struct known *known, const char *teammate, int64_t attempt);
+bool known_running(const struct known *known, const char *teammate, int64_t *attempt);
 /* More (or less) of a plan's tasks have this status. */
 void known_count(struct known *known, int64_t plan, enum task_status status, int64_t more);
 /* Adds those of one plan. */

@@ -94,6 +94,66 @@ static void what_was_undone_is_not_remembered(void **state)
 	assert_int_equal(store_event_last(f->store), events);
 }
 
+static int64_t begin_attempt(struct store_fixture *f, int64_t task, const char *teammate)
+{
+	const struct attempt_row row = {.task = task,
+	                                .teammate = (char *)teammate,
+	                                .branch = (char *)"b",
+	                                .started_at = 1};
+	int64_t id = store_attempt_insert(f->store, &row);
+
+	assert_true(id > 0);
+	return id;
+}
+
+static void end_attempt(struct store_fixture *f, int64_t id)
+{
+	_cleanup_attempt_ struct attempt_row row = {0};
+
+	assert_true(store_attempt_get(f->store, id, &row));
+	row.outcome = OUTCOME_COMPLETED;
+	store_attempt_end(f->store, &row);
+}
+
+static void what_a_teammate_runs_is_known(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t task = fixture_work(f, "a"), one, two;
+	_cleanup_attempt_ struct attempt_row row = {0};
+
+	assert_int_equal(store_attempt_running_of(f->store, "ash"), 0);
+	one = begin_attempt(f, task, "ash");
+	assert_int_equal(store_attempt_running_of(f->store, "ash"), one);
+	assert_int_equal(store_attempt_running_of(f->store, "birch"), 0);
+	end_attempt(f, one);
+	assert_int_equal(store_attempt_running_of(f->store, "ash"), 0);
+	assert_true(store_attempt_get(f->store, one, &row));
+	assert_int_equal(row.outcome, OUTCOME_COMPLETED);
+	attempt_row_finish(&row);
+	store_attempt_set_rounds(f->store, one, "[1]");
+	assert_true(store_attempt_get(f->store, one, &row));
+	assert_string_equal(row.rounds, "[1]");
+	attempt_row_finish(&row);
+	store_savepoint(f->store);
+	two = begin_attempt(f, task, "ash");
+	assert_int_equal(store_attempt_running_of(f->store, "ash"), two);
+	assert_true(store_attempt_get(f->store, two, &row));
+	store_rollback_to(f->store);
+	assert_int_equal(store_attempt_running_of(f->store, "ash"), 0);
+	attempt_row_finish(&row);
+	assert_false(store_attempt_get(f->store, two, &row));
+	/* more of them than are kept, and names that are too long to be */
+	for (int i = 0; i < 100; i++) {
+		char name[64];
+
+		snprintf(name, sizeof name, i % 2 ? "t%d" : "t%d-0123456789-0123456789-0123456789",
+		         i);
+		assert_int_equal(store_attempt_running_of(f->store, name), 0);
+		one = begin_attempt(f, task, name);
+		assert_int_equal(store_attempt_running_of(f->store, name), one);
+	}
+}
+
 static void counts_follow_every_status(void **state)
 {
 	struct store_fixture *f = *state;
@@ -134,6 +194,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_dependent_that_was_told_is_read_again, store_setup,
 	                                    store_teardown),
 	    cmocka_unit_test_setup_teardown(what_was_undone_is_not_remembered, store_setup,
+	                                    store_teardown),
+	    cmocka_unit_test_setup_teardown(what_a_teammate_runs_is_known, store_setup,
 	                                    store_teardown),
 	    cmocka_unit_test_setup_teardown(counts_follow_every_status, store_setup,
 	                                    store_teardown),
