@@ -8,7 +8,7 @@
 #include "text.h"
 
 enum detail {
-	DETAIL_LINE,  /* without title, edges and alternatives, as far as its line can do without */
+	DETAIL_LINE,  /* what is shown in a line of `run` */
 	DETAIL_BRIEF, /* without prompt and output */
 	DETAIL_WHOLE
 };
@@ -133,6 +133,7 @@ static json_t *waits_json(struct store *store, const struct task_row *task)
 	                 json_text_or_null(row.message));
 }
 
+/* Of its current attempt: what a line shows. */
 static void add_attempt(struct store *store, const struct task_row *task,
                         const struct attempt_row *attempt, json_t *json)
 {
@@ -145,24 +146,39 @@ static void add_attempt(struct store *store, const struct task_row *task,
 	json_object_set_new(json, "model",
 	                    json_text_or_null(attempt->model ? attempt->model : task->model));
 	json_object_set_new(json, "attempt", json_int_or_null(task->attempt, 0));
-	json_object_set_new(json, "attempts", json_integer(task->attempts));
-	json_object_set_new(json, "teammate", json_text_or_null(attempt->teammate));
 	json_object_set_new(json, "verify", json_of(attempt->verify));
 	json_object_set_new(json, "usage", usage_json(store, task));
 	json_object_set_new(json, "changes", json_of(attempt->changes));
+	json_object_set_new(json, "seconds", seconds_json(attempt));
+}
+
+static void add_evidence(const struct task_row *task, const struct attempt_row *attempt,
+                         json_t *json)
+{
+	json_object_set_new(json, "attempts", json_integer(task->attempts));
+	json_object_set_new(json, "teammate", json_text_or_null(attempt->teammate));
 	json_object_set_new(json, "measures", json_of(attempt->measures));
 	json_object_set_new(json, "kept", json_of(attempt->kept));
-	json_object_set_new(json, "seconds", seconds_json(attempt));
 	json_object_set_new(json, "session", json_text_or_null(attempt->session));
 	json_object_set_new(json, "continues", json_of(attempt->continues));
 	json_object_set_new(json, "rounds", json_of(attempt->rounds));
 }
 
-static void add_result(struct store *store, const struct task_row *task, enum detail detail,
-                       json_t *json)
+/* What it came to: what a line shows. */
+static void add_outcome(const struct task_row *task, enum detail detail, json_t *json)
 {
-	bool whole = detail == DETAIL_WHOLE;
-	_cleanup_free_ char *output = whole ? store_task_output(store, task->id) : NULL;
+	bool landing = task->landing != LANDING_NONE || task->landing_detail;
+
+	json_object_set_new(json, "unchanged", json_boolean(task->unchanged));
+	json_object_set_new(json, "input", json_of(task->input));
+	json_object_set_new(json, "error", error_json(task));
+	if (landing || detail != DETAIL_LINE)
+		json_object_set_new(json, "landing", landing_json(task));
+}
+
+static void add_result(struct store *store, const struct task_row *task, bool brief, json_t *json)
+{
+	_cleanup_free_ char *output = brief ? NULL : store_task_output(store, task->id);
 	_cleanup_free_ char *branch = NULL;
 
 	if (!task->slot_none && task->kind == KIND_WORK)
@@ -170,29 +186,43 @@ static void add_result(struct store *store, const struct task_row *task, enum de
 	json_object_set_new(json, "branch", json_text_or_null(branch));
 	json_object_set_new(json, "base", json_text_or_null(task->base));
 	json_object_set_new(json, "head", json_text_or_null(task->head));
-	json_object_set_new(json, "unchanged", json_boolean(task->unchanged));
-	if (whole)
+	if (!brief)
 		json_object_set_new(json, "output", json_text_or_null(output));
-	json_object_set_new(json, "input", json_of(task->input));
-	json_object_set_new(json, "error", error_json(task));
-	json_object_set_new(json, "landing", landing_json(task));
 	json_object_set_new(json, "created_at", time_json(task->created_at));
 	json_object_set_new(json, "started_at", time_json(task->started_at));
 	json_object_set_new(json, "finished_at", time_json(task->finished_at));
+}
+
+static json_t *member(const json_t *object, const char *key)
+{
+	json_t *value = json_object_get(object, key);
+
+	return value ? json_incref(value) : json_null();
+}
+
+/* What was written of it. */
+static void add_text(struct store *store, const struct task_row *task, bool brief, json_t *json)
+{
+	_cleanup_json_ json_t *text =
+	    brief ? store_task_title(store, task->id) : store_task_text(store, task->id);
+
+	json_object_set_new(json, "subject", member(text, "subject"));
+	if (!brief)
+		json_object_set_new(json, "prompt", member(text, "prompt"));
+	json_object_set_new(json, "priority", json_integer(task->priority));
+	json_object_set_new(json, "metadata", member(text, "metadata"));
+	json_object_set_new(json, "source",
+	                    json_text_or_null(text_is_adhoc(task->plan_name) ? "add" : "plan"));
 }
 
 static json_t *task_json(struct store *store, int64_t id, enum detail detail)
 {
 	_cleanup_attempt_ struct attempt_row attempt = {0};
 	_cleanup_task_ struct task_row task = {0};
-	_cleanup_json_ json_t *text = NULL;
 	json_t *json;
 
 	if (!store_task_get(store, id, &task))
 		return NULL;
-	if (detail != DETAIL_LINE)
-		text = detail == DETAIL_BRIEF ? store_task_title(store, id)
-		                              : store_task_text(store, id);
 	/* A choice shows the evidence of what was chosen. */
 	if (task.kind == KIND_CHOICE && task.chosen)
 		store_attempt_get(
@@ -201,19 +231,22 @@ static json_t *task_json(struct store *store, int64_t id, enum detail detail)
 		    &attempt);
 	else if (task.attempt)
 		store_attempt_get(store, task.attempt, &attempt);
-	json = json_pack("{s:I, s:s, s:s, s:s, s:O?, s:O*, s:s, s:I, s:O?}", "id",
-	                 (json_int_t)task.id, "key", task.key, "plan", task.plan_name, "kind",
-	                 task_kind_word(task.kind), "subject", json_object_get(text, "subject"),
-	                 "prompt", json_object_get(text, "prompt"), "status",
-	                 task_status_word(task.status), "priority", (json_int_t)task.priority,
-	                 "metadata", json_object_get(text, "metadata"));
-	json_object_set_new(json, "source",
-	                    json_text_or_null(text_is_adhoc(task.plan_name) ? "add" : "plan"));
-	json_object_set_new(json, "delay_seconds", json_real((double)task.delay_ms / 1000.0));
+	json = json_pack("{s:I, s:s, s:s, s:s, s:s}", "id", (json_int_t)task.id, "key", task.key,
+	                 "plan", task.plan_name, "kind", task_kind_word(task.kind), "status",
+	                 task_status_word(task.status));
+	if (detail != DETAIL_LINE)
+		add_text(store, &task, detail == DETAIL_BRIEF, json);
+	if (detail != DETAIL_LINE || task.delay_ms)
+		json_object_set_new(json, "delay_seconds",
+		                    json_real((double)task.delay_ms / 1000.0));
 	json_object_set_new(json, "waits", waits_json(store, &task));
 	add_graph(store, &task, detail, json);
 	add_attempt(store, &task, &attempt, json);
-	add_result(store, &task, detail, json);
+	add_outcome(&task, detail, json);
+	if (detail != DETAIL_LINE) {
+		add_evidence(&task, &attempt, json);
+		add_result(store, &task, detail == DETAIL_BRIEF, json);
+	}
 	return json;
 }
 
