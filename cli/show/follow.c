@@ -92,8 +92,9 @@ static json_t *ids_as_text(const json_t *ids)
 	return list;
 }
 
-/* On a screen or as lines: tasks are read as they change. Else the end alone is of interest. */
-static bool reads_tasks(const struct run *run)
+/* On a screen or as lines: tasks are read as they change. Else the end alone is of interest: what
+ * JSON says of it comes whole with the answer, and where nothing is shown it is read then. */
+static bool shows_tasks(const struct run *run)
 {
 	return run->show == SHOW_SCREEN || run->show == SHOW_LINES;
 }
@@ -103,7 +104,7 @@ static int ask_wait(struct run *run, struct error *err)
 	run->settled = false;
 	run->wait_id = ask(run, "task.wait",
 	                   json_pack("{s:o, s:b, s:b}", "tasks", ids_as_text(run->what->ids),
-	                             "brief", 1, "unlisted", reads_tasks(run)),
+	                             "brief", 1, "unlisted", run->show != SHOW_JSON),
 	                   err);
 	return run->wait_id > 0 ? 0 : -1;
 }
@@ -121,10 +122,11 @@ static int ask_changes(struct run *run, struct error *err)
 	return run->changes_id > 0 ? 0 : -1;
 }
 
-/* As lines nothing is said of what waits for its turn. */
+/* As lines nothing is said of what waits for its turn; for the end alone a line is enough. */
 static int ask_more_tasks(struct run *run, struct error *err)
 {
-	bool lean = run->show == SHOW_LINES && !run->settled;
+	bool lean =
+	    run->show == SHOW_NOTHING || (run->show == SHOW_LINES && !run->settled);
 	size_t to = run->at + (lean ? LEAN_LIMIT : TASKS_LIMIT);
 	json_t *ids = json_array();
 
@@ -236,7 +238,7 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 		if (json_flag(result, "stuck") || json_array_size(json_sub(result, "lands")) ||
 		    !run->last)
 			run->all_changed = true;
-		if (!reads_tasks(run))
+		if (run->show == SHOW_JSON)
 			follow_take_tasks(run, json_sub(result, "tasks"));
 	} else if (id == run->changes_id) {
 		run->changes_id = 0;
@@ -266,14 +268,14 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 
 static bool wants_tasks(const struct run *run)
 {
-	return reads_tasks(run) && !run->tasks_id &&
-	       (run->all_changed || json_object_size(run->changed));
+	return (shows_tasks(run) || (run->show == SHOW_NOTHING && run->settled)) &&
+	       !run->tasks_id && (run->all_changed || json_object_size(run->changed));
 }
 
 /* Not before all of it was read once: what changes since is taken into that. */
 static bool wants_changes(const struct run *run)
 {
-	return !run->changes_id && (run->show == SHOW_JSON || (reads_tasks(run) && run->tasks));
+	return !run->changes_id && (run->show == SHOW_JSON || (shows_tasks(run) && run->tasks));
 }
 
 /* All are settled, and how they came to be so is known. */
@@ -454,7 +456,7 @@ static int loop(struct run *run, struct error *err)
 			if (ask_wait(run, err) < 0)
 				return -1;
 		}
-		if (knows_the_end(run) && reads_tasks(run))
+		if (knows_the_end(run) && shows_tasks(run))
 			follow_want_name(run);
 	}
 	run->over = true;
