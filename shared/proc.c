@@ -217,7 +217,7 @@ int proc_spawn(const struct proc_spec *spec, struct proc *out, struct error *err
 		errno = saved;
 		return error_errno(err, "cannot watch %s", spec->argv[0]);
 	}
-	if (proc_start_time(proc.pid, &proc.start_time) < 0)
+	if (spec->child_only || proc_start_time(proc.pid, &proc.start_time) < 0)
 		proc.start_time = 0;
 	*out = proc;
 	return 0;
@@ -387,7 +387,7 @@ int proc_run(const struct proc_run *run, int *status, struct error *err)
 		if (theirs[2] >= 0)
 			spec.stderr_fd = theirs[2];
 		/* Its own session, so that a time limit can end all of it. */
-		spec.new_session = true;
+		spec.new_session = spec.child_only = true;
 		rc = proc_spawn(&spec, &state.proc, err);
 	}
 	for (int i = 0; i < 3; i++)

@@ -25,6 +25,7 @@ struct proc_spec {
 	                   * where the descriptors above are -1, stdin, stdout and stderr */
 	int pass_fd;      /* -1, or one more descriptor, which the child sees as 3 */
 	bool new_session; /* implied by tty */
+	bool child_only;  /* it is known by being our child: its start time is not read */
 };
 
 #define PROC_SPEC_INIT                                                                             \
@@ -35,7 +36,7 @@ struct proc_spec {
 struct proc {
 	pid_t pid;
 	int pidfd;           /* polls readable when it has ended; the caller closes it */
-	uint64_t start_time; /* field 22 of /proc/PID/stat; 0 if it could not be read */
+	uint64_t start_time; /* field 22 of /proc/PID/stat; 0 if it could not be, or need not be, read */
 };
 
 /* Starts a program. Signal mask and dispositions are reset in the child and no

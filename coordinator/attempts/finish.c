@@ -374,6 +374,22 @@ static void note_limit(struct coordinator *c, const struct attempt_row *row, con
 		limited_over(c, row);
 }
 
+/* Said once it is stored, when the worker has its next task. */
+static void say_effect(struct coordinator *c, void *context)
+{
+	_cleanup_free_ char *line = context;
+
+	(void)c;
+	log_info("finish", "%s", line);
+}
+
+static void say_drop(struct coordinator *c, void *context, const struct error *why)
+{
+	(void)c;
+	(void)why;
+	free(context);
+}
+
 int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
                  enum task_status *status, struct error *err)
 {
@@ -410,9 +426,10 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
 		return -1;
 	if (*accepted)
 		keep_output(c, row.task, finish);
-	log_info("finish", "task=%lld attempt=%lld teammate=%s %s%s", (long long)row.task,
-	         (long long)id, row.teammate, attempt_outcome_word(row.outcome),
-	         *accepted ? "" : " (stale)");
+	turn_inner_effect(c, say_effect, say_drop,
+	                  xasprintf("task=%lld attempt=%lld teammate=%s %s%s", (long long)row.task,
+	                            (long long)id, row.teammate, attempt_outcome_word(row.outcome),
+	                            *accepted ? "" : " (stale)"));
 	return 0;
 }
 

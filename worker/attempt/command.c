@@ -235,6 +235,7 @@ static int spawn(struct command *c, const struct command_spec *spec, struct erro
 	p.cwd = spec->cwd;
 	p.tty = spec->tty;
 	p.new_session = true;
+	p.child_only = true;
 	p.stdin_fd = spec->stdin_fd;
 	if (p.stdin_fd < 0 && spec->tty && !spec->tty_stdin)
 		p.stdin_fd = null_input();
