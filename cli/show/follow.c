@@ -24,7 +24,7 @@
 #include "text.h"
 
 #define REFRESH_MS   200  /* what changed is asked for at most five times a second, */
-#define NEAR_MS      100  /* as lines ten times: then there is less to be read at the end */
+#define NEAR_MS      30   /* as lines more often: a little at a time keeps nobody waiting */
 #define GATHER_MS    10   /* events are gathered for so long where each of them is printed */
 #define LINES_MS     1000 /* a teammate's last line, while a screen shows it */
 #define SECOND_MS    1000
