@@ -125,8 +125,7 @@ static int ask_changes(struct run *run, struct error *err)
 /* As lines nothing is said of what waits for its turn; for the end alone a line is enough. */
 static int ask_more_tasks(struct run *run, struct error *err)
 {
-	bool lean =
-	    run->show == SHOW_NOTHING || (run->show == SHOW_LINES && !run->settled);
+	bool lean = run->show == SHOW_NOTHING || (run->show == SHOW_LINES && !run->settled);
 	size_t to = run->at + (lean ? LEAN_LIMIT : TASKS_LIMIT);
 	json_t *ids = json_array();
 
