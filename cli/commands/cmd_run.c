@@ -38,16 +38,6 @@ struct run_job {
 	bool headless;
 };
 
-static void job_finish(struct run_job *job)
-{
-	json_decref(job->plan);
-	json_decref(job->secrets);
-	json_decref(job->keys);
-	json_decref(job->submitted);
-	json_decref(job->team);
-}
-#define _cleanup_job_ __attribute__((cleanup(job_finish)))
-
 /* The plan's file: the first argument when it looks like one, else pleach.yaml, here or at the
  * top of the repository. Caller frees. */
 static char *plan_file(const struct cli *cli, size_t *first_key)
@@ -293,12 +283,14 @@ static int tell_detached(const struct run_job *job, const char *again)
 
 static int run_exec(struct cli *cli, struct error *err)
 {
-	_cleanup_job_ struct run_job job = {.cli = cli};
+	/* The process ends with it: freeing a large plan takes longer than that. */
+	static struct run_job job;
 	_cleanup_json_ json_t *tasks = NULL;
 	_cleanup_free_ char *again = typed_again(cli);
 	struct follow follow = {.again = again, .go_on = from_stdin(cli) ? "up" : NULL};
 	int signals;
 
+	job.cli = cli;
 	job.headless = options_flag(&cli->options, "headless");
 	if (follow_read_options(cli, &follow, err) < 0 || read_plan(&job, err) < 0)
 		return -1;

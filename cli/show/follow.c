@@ -475,21 +475,6 @@ static json_t *set_of(const json_t *ids)
 	return set;
 }
 
-static void run_finish(struct run *run)
-{
-	json_decref(run->tasks);
-	json_decref(run->index);
-	json_decref(run->read);
-	json_decref(run->asked);
-	json_decref(run->got);
-	json_decref(run->teammates);
-	json_decref(run->ours);
-	json_decref(run->told);
-	json_decref(run->changed);
-	strv_free(run->frame);
-	free(run->notice);
-}
-
 /* What was to land by itself counts, too. */
 static int landing_status(const struct run *run, int status)
 {
@@ -504,10 +489,12 @@ static int landing_status(const struct run *run, int status)
 int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t **tasks,
                struct error *err)
 {
-	struct run run = {.cli = cli, .what = follow, .signals = signals, .since = follow->since};
+	/* The process ends with it: freeing thousands of tasks takes longer than that. */
+	static struct run run;
 	_cleanup_json_ json_t *index = NULL;
 	int status;
 
+	run = (struct run){.cli = cli, .what = follow, .signals = signals, .since = follow->since};
 	run.show = cli->json          ? SHOW_JSON
 	           : cli->quiet       ? SHOW_NOTHING
 	           : cli->on_terminal ? SHOW_SCREEN
@@ -529,6 +516,5 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
 		*tasks = json_incref(run.tasks);
 	}
 	screen_tty_release();
-	run_finish(&run);
 	return status;
 }
