@@ -103,10 +103,7 @@ static void row_written(void *context, int op, const char *base, const char *tab
 
 	(void)op;
 	(void)base;
-	if (strcmp(table, "task") == 0)
-		known_task_changed(store->known, id);
-	else if (strcmp(table, "attempt") == 0)
-		known_attempt_changed(store->known, id);
+	known_row_changed(store->known, table, id);
 }
 
 static void *memory_take(int size)

@@ -60,7 +60,7 @@ void known_forget_plans(struct known *known)
 	known->n_plans = 0;
 }
 
-void known_task_changed(struct known *known, int64_t id)
+static void task_changed(struct known *known, int64_t id)
 {
 	struct task_row *row = &known->tasks[(size_t)id % TASKS_MAX];
 
@@ -83,7 +83,7 @@ const struct task_row *known_task(const struct known *known, int64_t id)
 	return id > 0 && row->id == id ? row : NULL;
 }
 
-void known_attempt_changed(struct known *known, int64_t id)
+static void attempt_changed(struct known *known, int64_t id)
 {
 	struct attempt_row *row = &known->attempts[(size_t)id % ATTEMPTS_MAX];
 
@@ -142,6 +142,14 @@ bool known_running(const struct known *known, const char *teammate, int64_t *att
 	if (running)
 		*attempt = running->attempt;
 	return running != NULL;
+}
+
+void known_row_changed(struct known *known, const char *table, int64_t id)
+{
+	if (strcmp(table, "task") == 0)
+		task_changed(known, id);
+	else if (strcmp(table, "attempt") == 0)
+		attempt_changed(known, id);
 }
 
 void known_forget(struct known *known)

@@ -35,10 +35,9 @@ struct known *known_new(void);
 void known_free(struct known *known);
 void known_forget(struct known *known);       /* a turn was undone */
 void known_forget_plans(struct known *known); /* a plan was written */
-void known_task_changed(struct known *known, int64_t id);
+void known_row_changed(struct known *known, const char *table, int64_t id); /* or removed */
 void known_keep_task(struct known *known, const struct task_row *task);
 const struct task_row *known_task(const struct known *known, int64_t id); /* NULL: not known */
-void known_attempt_changed(struct known *known, int64_t id);
 void known_keep_attempt(struct known *known, const struct attempt_row *attempt);
 const struct attempt_row *known_attempt(const struct known *known, int64_t id);
 /* What a teammate runs (0: nothing): changed when one of its attempts is added, and with that row.
