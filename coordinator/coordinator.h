@@ -334,7 +334,8 @@ struct held {
 	json_t *note;  /* HELD_RELEASE: who leaves;
 	                * HELD_HOOK: {"event","nonce"}, and "output" once it is decided */
 	bool now;      /* HELD_DOWN: goes on without its caller */
-	bool brief;    /* HELD_TASKS: without prompts; HELD_CHANGES: what a line needs */
+	bool brief;    /* HELD_TASKS: without prompts */
+	bool lean;     /* HELD_CHANGES: what a line needs */
 	bool unlisted; /* HELD_TASKS: the answer without the tasks */
 	struct held *next;
 };
@@ -342,7 +343,7 @@ void held_add(struct coordinator *c, struct held held); /* takes later and tasks
 /* {"events","seq" of the last one here,"last" of the log}. New reference. */
 json_t *events_json(struct coordinator *c, int64_t since, int64_t limit);
 /* The encoded answer to run.changes, NULL while nothing changed (methods_run.c). New reference. */
-json_t *run_changes_text(struct coordinator *c, const struct held *h);
+json_t *run_changes_text(struct coordinator *c, const struct held *h, struct error *err);
 /* ---- hooks of agents (permissions.c) ---- */
 /* Its worker is asked what hooks wait for: new ones, and all of them when it is back. */
 void hooks_ask_again(struct coordinator *c, struct teammate *t);

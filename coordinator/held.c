@@ -199,7 +199,7 @@ static json_t *held_result(struct coordinator *c, struct held *h, struct events_
 	case HELD_EVENTS:
 		return events_if_any(c, h, last);
 	case HELD_CHANGES:
-		return run_changes_text(c, h);
+		return run_changes_text(c, h, err);
 	case HELD_ANSWER:
 		return answer_if_given(c, h->tasks[0], err);
 	case HELD_RELEASE:

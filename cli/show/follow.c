@@ -146,6 +146,7 @@ static int ask_tasks(struct run *run, struct error *err)
 	run->got = json_array();
 	run->at = 0;
 	json_object_clear(run->changed);
+	json_object_clear(run->fresh);
 	run->all_changed = false;
 	run->read_ms = time_mono_ms();
 	return ask_more_tasks(run, err);
@@ -193,6 +194,18 @@ static void tell_near(struct run *run, const json_t *event)
 		report_note(run->cli, "%s", story);
 }
 
+/* Why tasks that could start do not, or no longer: no event names them. */
+static bool moves_many(const json_t *event)
+{
+	static const char *const kinds[] = {"agent.limited", "agent.resumed", "budget.reached",
+	                                    "budget.free"};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (strcmp(json_text(event, "kind"), kinds[i]) == 0)
+			return true;
+	return false;
+}
+
 void follow_take_events(struct run *run, const json_t *result)
 {
 	json_t *events = json_sub(result, "events"), *event;
@@ -212,6 +225,8 @@ void follow_take_events(struct run *run, const json_t *result)
 			take_notice(run, event, "landing goes on");
 		else if (strcmp(json_text(event, "kind"), "budget.near") == 0)
 			tell_near(run, event);
+		else if (run->show == SHOW_SCREEN && moves_many(event))
+			run->all_changed = true;
 		run->team_changed = true;
 	}
 	if (json_int(result, "seq", 0) > run->since)
@@ -253,7 +268,7 @@ static int take_reply(struct run *run, const json_t *reply, struct error *err)
 		json_array_extend(run->got, json_sub(result, "tasks"));
 		if (run->at < json_array_size(run->asked))
 			return ask_more_tasks(run, err);
-		follow_take_tasks(run, run->got);
+		follow_take_read(run);
 		follow_show(run);
 	} else if (id == run->team_id) {
 		run->team_id = 0;
@@ -284,12 +299,9 @@ static bool knows_the_end(const struct run *run)
 	       !run->tasks_id && !wants_tasks(run);
 }
 
-/* A question waits for so long after the last one: with many changes, one for many. At the end none
- * waits. */
+/* A question for changes waits for so long after the last one: with many changes, one for many. */
 static int64_t gap_ms(const struct run *run)
 {
-	if (run->settled)
-		return 0;
 	return run->show == SHOW_JSON ? GATHER_MS : run->show == SHOW_LINES ? NEAR_MS : REFRESH_MS;
 }
 
@@ -299,14 +311,14 @@ static int due(struct run *run, struct error *err)
 	int64_t now = time_mono_ms(), wait = -1;
 
 	if (wants_changes(run)) {
-		wait = run->changes_ms + gap_ms(run) - now;
+		wait = run->settled ? 0 : run->changes_ms + gap_ms(run) - now;
 		if (wait <= 0 && ask_changes(run, err) < 0)
 			return -2;
 		if (wait <= 0)
 			wait = -1;
 	}
 	if (wants_tasks(run)) {
-		int64_t left = run->read_ms + gap_ms(run) - now;
+		int64_t left = run->settled ? 0 : run->read_ms + REFRESH_MS - now;
 
 		if (left <= 0) {
 			if (ask_tasks(run, err) < 0)
@@ -504,6 +516,7 @@ int follow_run(struct cli *cli, const struct follow *follow, int signals, json_t
 	run.began_ms = time_mono_ms();
 	run.told = json_object();
 	run.changed = json_object();
+	run.fresh = json_object();
 	run.ours = set_of(follow->ids);
 	status = loop(&run, err);
 	if (status == -2) {

@@ -26,6 +26,7 @@ struct run {
 	json_t *ours;       /* {id: true} of the run's tasks */
 	json_t *told;       /* {id: what was last told of it}, for lines */
 	json_t *changed;    /* {id: true} that another's change may have moved, to be read */
+	json_t *fresh;      /* {id: true} that changed while others are being read: they stand */
 	size_t key_columns; /* screen_key_columns of tasks */
 	bool all_changed, team_changed;
 	char *notice; /* why nothing starts, or NULL */
@@ -36,7 +37,8 @@ struct run {
 	bool over; /* and all of that was read */
 };
 
-/* Takes an answer to run.changes or event.list: what is said of no task, and as JSON everything. */
+/* Takes the events of an answer to run.changes or event.list: what no Task says; as JSON all of
+ * them. */
 void follow_take_events(struct run *run, const json_t *result);
 /* Takes the tasks of an answer to run.changes, and marks what else must be read: a change of one
  * moves what it blocks, and the choice it belongs to. Failures and questions may make anything
@@ -44,8 +46,11 @@ void follow_take_events(struct run *run, const json_t *result);
 void follow_take_changes(struct run *run, const json_t *tasks);
 /* The ids to read: all, those that may have become stuck, or what was moved. New reference. */
 json_t *follow_ids_to_read(const struct run *run);
-/* Takes tasks that were read; the first ones must be all of the run. */
+/* Takes tasks as they are now; the first ones must be all of the run. */
 void follow_take_tasks(struct run *run, json_t *tasks);
+/* Takes what was read, but for those that changed since that was asked for: they are known better.
+ */
+void follow_take_read(struct run *run);
 /* At the end: the hint names a task, whose name is read if it is not known. */
 void follow_want_name(struct run *run);
 /* A task that was read is at work again, or about to be. */

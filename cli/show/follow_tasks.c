@@ -6,9 +6,12 @@
 #include "follow_private.h"
 #include "jsonl.h"
 #include "mem.h"
+#include "outcome.h"
 #include "run_screen.h"
 #include "task_view.h"
 #include "text.h"
+
+#define WHOLE_MAX 50 /* on a screen all of so few are read again: also what no event tells of */
 
 static json_t *task_of(const struct run *run, json_int_t id, size_t *at)
 {
@@ -32,12 +35,12 @@ static json_t *task_of(const struct run *run, json_int_t id, size_t *at)
 	return NULL;
 }
 
-static void mark_changed(struct run *run, json_int_t id)
+static void mark(json_t *set, json_int_t id)
 {
 	char text[32];
 
 	snprintf(text, sizeof text, "%lld", (long long)id);
-	json_object_set_new(run->changed, text, json_true());
+	json_object_set_new(set, text, json_true());
 }
 
 /* A failure, a question, or that it is over, may make others stuck, or free them. */
@@ -57,10 +60,10 @@ static void mark_moved(struct run *run, const json_t *task)
 	json_array_foreach (run->show == SHOW_LINES ? NULL : json_object_get(task, "blocks"), i,
 	                    other) {
 		if (task_of(run, json_integer_value(other), NULL))
-			mark_changed(run, json_integer_value(other));
+			mark(run->changed, json_integer_value(other));
 	}
 	if (parent && task_of(run, parent, NULL))
-		mark_changed(run, parent);
+		mark(run->changed, parent);
 }
 
 void follow_take_changes(struct run *run, const json_t *tasks)
@@ -74,12 +77,31 @@ void follow_take_changes(struct run *run, const json_t *tasks)
 
 		if (!before)
 			continue;
-		run->all_changed = run->all_changed || shakes(before) || shakes(task);
+		run->all_changed =
+		    run->all_changed || shakes(before) || shakes(task) ||
+		    (run->show == SHOW_SCREEN && json_array_size(run->tasks) <= WHOLE_MAX);
 		mark_moved(run, task);
+		mark(run->fresh, json_int(task, "id", 0));
 		json_array_append(ours, task);
 		run->team_changed = true;
 	}
 	follow_take_tasks(run, ours);
+}
+
+void follow_take_read(struct run *run)
+{
+	_cleanup_json_ json_t *read = json_array();
+	json_t *task;
+	size_t i;
+
+	json_array_foreach (run->got, i, task) {
+		char id[32];
+
+		snprintf(id, sizeof id, "%lld", (long long)json_int(task, "id", 0));
+		if (!json_object_get(run->fresh, id))
+			json_array_append(read, task);
+	}
+	follow_take_tasks(run, read);
 }
 
 json_t *follow_ids_to_read(const struct run *run)
@@ -147,18 +169,25 @@ void follow_take_tasks(struct run *run, json_t *tasks)
 	}
 }
 
-void follow_want_name(struct run *run)
+/* As screen_hint does, where nobody waits and nothing failed: those have their names. */
+static const json_t *named_in_hint(const struct run *run)
 {
+	const json_t *unlanded = outcome_first_unlanded(run->tasks);
 	json_t *task;
 	size_t i;
 
-	json_array_foreach (run->tasks, i, task) {
-		if (!task_is(task, "completed") || task_is_choice(task))
-			continue;
-		if (!json_text(task, "name"))
-			mark_changed(run, json_int(task, "id", 0));
-		return;
-	}
+	json_array_foreach (run->tasks, i, task)
+		if (!unlanded && task_is(task, "completed") && !task_is_choice(task))
+			return task;
+	return unlanded;
+}
+
+void follow_want_name(struct run *run)
+{
+	const json_t *task = named_in_hint(run);
+
+	if (task && !json_text(task, "name"))
+		mark(run->changed, json_int(task, "id", 0));
 }
 
 bool follow_goes_on(const struct run *run)

@@ -374,20 +374,13 @@ static void note_limit(struct coordinator *c, const struct attempt_row *row, con
 		limited_over(c, row);
 }
 
-/* Said once it is stored, when the worker has its next task. */
+/* Said once it is stored: an answer that goes out before that does not wait for it. */
 static void say_effect(struct coordinator *c, void *context)
 {
 	_cleanup_free_ char *line = context;
 
 	(void)c;
 	log_info("finish", "%s", line);
-}
-
-static void say_drop(struct coordinator *c, void *context, const struct error *why)
-{
-	(void)c;
-	(void)why;
-	free(context);
 }
 
 int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
@@ -426,7 +419,7 @@ int finish_apply(struct coordinator *c, const json_t *finish, bool *accepted,
 		return -1;
 	if (*accepted)
 		keep_output(c, row.task, finish);
-	turn_inner_effect(c, say_effect, say_drop,
+	turn_inner_effect(c, say_effect, NULL,
 	                  xasprintf("task=%lld attempt=%lld teammate=%s %s%s", (long long)row.task,
 	                            (long long)id, row.teammate, attempt_outcome_word(row.outcome),
 	                            *accepted ? "" : " (stale)"));

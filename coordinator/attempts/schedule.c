@@ -12,7 +12,7 @@
 
 /* Ready tasks looked at in a turn: more when none of them fits, and where some are known to clash
  * with work under way, so that others can be found. */
-#define READY_FIRST 2
+#define READY_FIRST 8
 #define READY_PAGE  256
 
 char *task_branch(const char *plan, const char *key)

@@ -22,13 +22,13 @@ int method_run_changes(struct request *r, struct error *err)
 	plan_row_finish(&plan);
 	held.since = json_int(r->params, "since", 0);
 	held.limit = limit < 1 || limit > CHANGES_MAX ? CHANGES_MAX : limit;
-	held.brief = json_flag(r->params, "lean");
+	held.lean = json_flag(r->params, "lean");
 	held.later = request_later(r);
 	held_add(r->c, held);
 	return 0;
 }
 
-json_t *run_changes_text(struct coordinator *c, const struct held *h)
+json_t *run_changes_text(struct coordinator *c, const struct held *h, struct error *err)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
 	struct changes changes;
@@ -38,10 +38,15 @@ json_t *run_changes_text(struct coordinator *c, const struct held *h)
 	store_changes(c->store, h->plan, h->since, (size_t)h->limit, &changes);
 	buf_add_str(&out, "{\"tasks\":[");
 	for (size_t i = 0; changes.tasks[i]; i++) {
-		_cleanup_json_ json_t *task = h->brief
+		_cleanup_json_ json_t *task = h->lean
 		                                  ? store_task_line(c->store, changes.tasks[i])
 		                                  : store_task_brief(c->store, changes.tasks[i]);
 
+		if (!task) { /* what cannot be read now must not be passed over */
+			changes_finish(&changes);
+			error_set(err, ERROR_BUSY, "a task that changed cannot be read");
+			return NULL;
+		}
 		task_add_name_unsettled(c, task);
 		buf_add_str(&out, i ? "," : "");
 		jsonl_write_sparse(&out, task);

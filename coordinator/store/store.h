@@ -466,8 +466,9 @@ json_t *store_landed_on(struct store *store, const char *target, int64_t limit);
 json_t *store_task_json(struct store *store, int64_t id); /* Task; new reference, NULL: none */
 /* As that, without what only its own page shows and what may be large: prompt and output. */
 json_t *store_task_brief(struct store *store, int64_t id);
-/* What the line of a `run` needs of it: of a task that only waits for its turn no more than
- * {"id","key","kind","parent","status","ready"}, of others no title and no edges. */
+/* What the line of a `run` needs of it: of a task that was never begun and waits for its turn alone
+ * no more than {"id","key","kind","parent","status","ready"}, of others no title and no edges that
+ * it does not show. NULL: there is none, or the store failed. New reference. */
 json_t *store_task_line(struct store *store, int64_t id);
 json_t *store_status_counts(struct store *store, int64_t plan); /* 0: all; new reference */
 

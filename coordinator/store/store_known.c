@@ -40,7 +40,8 @@ struct known {
 		char teammate[TEXT_TEAMMATE_MAX + 1]; /* "": a free place */
 		int64_t attempt;
 	} running[RUNNING_MAX];
-	json_t *last_spec; /* the one that was looked for last: our own copy */
+	size_t next_running; /* the place that is taken next where none is free */
+	json_t *last_spec;   /* the one that was looked for last: our own copy */
 	int64_t last_id;
 };
 
@@ -129,8 +130,10 @@ void known_keep_running(struct known *known, const char *teammate, int64_t attem
 {
 	struct known_running *place = running_of(known, "");
 
-	if (!place || !*teammate || strlen(teammate) > TEXT_TEAMMATE_MAX)
+	if (!*teammate || strlen(teammate) > TEXT_TEAMMATE_MAX)
 		return;
+	if (!place)
+		place = &known->running[known->next_running++ % RUNNING_MAX];
 	snprintf(place->teammate, sizeof place->teammate, "%s", teammate);
 	place->attempt = attempt;
 }

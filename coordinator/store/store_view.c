@@ -77,7 +77,7 @@ static json_t *seconds_json(const struct attempt_row *attempt)
 static void add_graph(struct store *store, const struct task_row *task, enum detail detail,
                       json_t *json)
 {
-	bool edges = detail != DETAIL_LINE;
+	bool edges = detail != DETAIL_LINE, waits = task->status == TASK_PENDING;
 	bool ready = task->kind == KIND_WORK && task->status == TASK_PENDING && !task->unfinished &&
 	             !task->delay_ms;
 	int64_t *stuck = task->status == TASK_PENDING && !ready
@@ -86,11 +86,11 @@ static void add_graph(struct store *store, const struct task_row *task, enum det
 
 	json_object_set_new(json, "ready", json_boolean(ready));
 	json_object_set_new(json, "stuck_by", ids_json(stuck));
-	if (edges) {
+	if (edges || waits)
 		json_object_set_new(json, "blocked_by",
 		                    ids_json(store_task_blockers(store, task->id)));
+	if (edges)
 		json_object_set_new(json, "blocks", ids_json(store_task_blocks(store, task->id)));
-	}
 	json_object_set_new(json, "parent", json_int_or_null(task->parent, 0));
 	if (edges || task->kind == KIND_CHOICE)
 		json_object_set_new(json, "alternatives",
@@ -260,23 +260,25 @@ json_t *store_task_brief(struct store *store, int64_t id)
 	return task_json(store, id, DETAIL_BRIEF);
 }
 
-/* A task that only waits for its turn; NULL: it does not, or is stuck. */
+/* A task that was never begun and waits for its turn alone, of which no line says anything; NULL:
+ * it is another. */
 static json_t *task_waiting(struct store *store, int64_t id)
 {
-	sqlite3_stmt *row = sql_bind(store,
-	                             "SELECT key, kind, parent, kind = 0 AND unfinished = 0"
-	                             " AND delay_ms = 0 FROM task WHERE id = ?1 AND status = 0",
-	                             "i", id);
+	sqlite3_stmt *row =
+	    sql_bind(store,
+	             "SELECT key, parent, unfinished = 0 FROM task"
+	             " WHERE id = ?1 AND status = 0 AND kind = 0 AND attempt IS NULL"
+	             " AND delay_ms = 0 AND stopped = 0",
+	             "i", id);
 	_cleanup_free_ int64_t *stuck = NULL;
 	json_t *json;
 
 	if (!sql_step(store, row))
 		return NULL;
 	json = json_pack("{s:I, s:s, s:s, s:o, s:s, s:b}", "id", (json_int_t)id, "key",
-	                 sqlite3_column_text(row, 0), "kind",
-	                 task_kind_word((enum task_kind)sqlite3_column_int(row, 1)), "parent",
-	                 json_int_or_null(sqlite3_column_int64(row, 2), 0), "status",
-	                 task_status_word(TASK_PENDING), "ready", sqlite3_column_int(row, 3));
+	                 sqlite3_column_text(row, 0), "kind", task_kind_word(KIND_WORK), "parent",
+	                 json_int_or_null(sqlite3_column_int64(row, 1), 0), "status",
+	                 task_status_word(TASK_PENDING), "ready", sqlite3_column_int(row, 2));
 	sql_done(row);
 	stuck = store_task_stuck_by(store, id);
 	if (!stuck[0])

@@ -204,7 +204,8 @@ static void take(struct run *run, int seq, const char *event)
 static void test_notices(void **state)
 {
 	const struct follow what = {.plan = "p"};
-	struct run run = {.what = &what, .show = SHOW_SCREEN, .changed = json_object()};
+	struct run run = {
+	    .what = &what, .show = SHOW_SCREEN, .changed = json_object(), .fresh = json_object()};
 
 	(void)state;
 	take(&run, 1, "{'kind':'budget.near','data':{'of':'day','message':'nearly used up'}}");
@@ -216,6 +217,7 @@ static void test_notices(void **state)
 	assert_null(run.notice);
 	assert_int_equal(run.since, 4);
 	json_decref(run.changed);
+	json_decref(run.fresh);
 }
 
 static void change(struct run *run, const char *tasks)
@@ -246,7 +248,8 @@ static void test_changes(void **state)
 		          "{'id':2,'key':'b','status':'pending'},"
 		          "{'id':3,'key':'c','kind':'choice','status':'pending'},"
 		          "{'id':4,'key':'c.1','status':'completed','parent':3}]");
-		struct run run = {.what = &what, .show = show, .changed = json_object()};
+		struct run run = {
+		    .what = &what, .show = show, .changed = json_object(), .fresh = json_object()};
 		json_t *task;
 
 		follow_take_tasks(&run, all);
@@ -257,8 +260,12 @@ static void test_changes(void **state)
 		assert_true(task_is(task, "completed"));
 		assert_int_equal(json_array_size(run.tasks), 4);
 		assert_int_equal(json_array_size(run.read), 1);
+		/* so few are all read again on a screen */
+		assert_int_equal(run.all_changed, show == SHOW_SCREEN);
+		run.all_changed = false;
 		assert_int_equal(to_read(&run), show == SHOW_SCREEN ? 1 : 0);
 		change(&run, "[{'id':4,'key':'c.1','status':'completed','parent':3}]");
+		run.all_changed = false;
 		assert_int_equal(to_read(&run), show == SHOW_SCREEN ? 2 : 1);
 		json_object_clear(run.changed);
 		change(&run, "[{'id':1,'key':'a','status':'failed'}]");
@@ -271,17 +278,46 @@ static void test_changes(void **state)
 		json_decref(run.index);
 		json_decref(run.read);
 		json_decref(run.changed);
+		json_decref(run.fresh);
 	}
 }
 
-/* The hint names the first that is completed as it must be typed. */
+/* What is read in pieces is older than what changed meanwhile: that stands. */
+static void test_changes_while_reading(void **state)
+{
+	_cleanup_json_ json_t *ids = parse("[1,2]");
+	const struct follow what = {.plan = "p", .of = "p", .ids = ids};
+	struct run run = {
+	    .what = &what, .show = SHOW_LINES, .changed = json_object(), .fresh = json_object()};
+
+	(void)state;
+	run.got =
+	    parse("[{'id':1,'key':'a','status':'pending'},{'id':2,'key':'b','status':'pending'}]");
+	follow_take_read(&run);
+	change(&run, "[{'id':1,'key':'a','status':'completed'}]");
+	follow_take_read(&run);
+	assert_true(task_is(json_array_get(run.tasks, 0), "completed"));
+	assert_int_equal(json_array_size(run.read), 1);
+	json_object_clear(run.fresh); /* asked again */
+	follow_take_read(&run);
+	assert_true(task_is(json_array_get(run.tasks, 0), "pending"));
+	json_decref(run.tasks);
+	json_decref(run.index);
+	json_decref(run.read);
+	json_decref(run.got);
+	json_decref(run.changed);
+	json_decref(run.fresh);
+}
+
+/* The hint names the first that is completed as it must be typed, or what did not land. */
 static void test_name_of_hint(void **state)
 {
 	_cleanup_json_ json_t *all = parse("[{'id':1,'key':'a','status':'cancelled'},"
 	                                   "{'id':2,'key':'b','status':'completed'},"
 	                                   "{'id':3,'key':'c','status':'completed'}]");
 	const struct follow what = {.plan = "p", .of = "p"};
-	struct run run = {.what = &what, .show = SHOW_LINES, .changed = json_object()};
+	struct run run = {
+	    .what = &what, .show = SHOW_LINES, .changed = json_object(), .fresh = json_object()};
 
 	(void)state;
 	follow_take_tasks(&run, all);
@@ -292,10 +328,14 @@ static void test_name_of_hint(void **state)
 	change(&run, "[{'id':2,'key':'b','name':'p/b','status':'completed'}]");
 	follow_want_name(&run);
 	assert_int_equal(json_object_size(run.changed), 0);
+	change(&run, "[{'id':3,'key':'c','status':'completed','landing':{'state':'conflict'}}]");
+	follow_want_name(&run);
+	assert_non_null(json_object_get(run.changed, "3"));
 	json_decref(run.tasks);
 	json_decref(run.index);
 	json_decref(run.read);
 	json_decref(run.changed);
+	json_decref(run.fresh);
 }
 
 /* Only what changed is written, and what is too much is wiped. */
@@ -340,7 +380,7 @@ int main(void)
 	    cmocka_unit_test(test_colors),       cmocka_unit_test(test_hints),
 	    cmocka_unit_test(test_paint),        cmocka_unit_test(test_wipe),
 	    cmocka_unit_test(test_notices),      cmocka_unit_test(test_changes),
-	    cmocka_unit_test(test_name_of_hint),
+	    cmocka_unit_test(test_name_of_hint), cmocka_unit_test(test_changes_while_reading),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -384,6 +384,7 @@ static void test_lines_of_tasks(void **state)
 {
 	struct store_fixture *f = *state;
 	int64_t a = fixture_work(f, "a"), b = fixture_work(f, "b");
+	int64_t c = fixture_work(f, "c"), d = fixture_work(f, "d");
 	_cleanup_json_ json_t *waits = NULL, *stuck = NULL, *ready = store_task_line(f->store, a);
 
 	store_task_set_blockers(f->store, b, &a, 1);
@@ -397,8 +398,18 @@ static void test_lines_of_tasks(void **state)
 	stuck = store_task_line(f->store, b);
 	assert_int_equal(json_integer_value(json_array_get(json_object_get(stuck, "stuck_by"), 0)),
 	                 a);
-	assert_null(json_object_get(stuck, "blocked_by"));
+	assert_int_equal(json_array_size(json_object_get(stuck, "blocked_by")), 1);
+	assert_null(json_object_get(stuck, "blocks"));
 	assert_null(store_task_line(f->store, 4711));
+	/* there is something to be said of one that waits for more than its turn */
+	store_task_set_delay(f->store, c, 30000);
+	json_decref(ready);
+	ready = store_task_line(f->store, c);
+	assert_true(json_real_value(json_object_get(ready, "delay_seconds")) == 30);
+	store_task_stop(f->store, d);
+	json_decref(ready);
+	ready = store_task_line(f->store, d);
+	assert_string_equal(TEXT_OF(json_object_get(ready, "waits"), "for"), "run");
 }
 
 /* More than one statement takes, and what is there twice. */
