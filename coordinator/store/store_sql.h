@@ -33,8 +33,8 @@ json_t *sql_column_json(sqlite3_stmt *stmt, int column);
 struct known;
 struct known *known_new(void);
 void known_free(struct known *known);
-void known_forget(struct known *known);       /* a turn was undone */
-void known_forget_plans(struct known *known); /* a plan was written */
+void known_forget(struct known *known);                                     /* a turn was undone */
+void known_forget_plans(struct known *known);                               /* a plan was written */
 void known_row_changed(struct known *known, const char *table, int64_t id); /* or removed */
 void known_keep_task(struct known *known, const struct task_row *task);
 const struct task_row *known_task(const struct known *known, int64_t id); /* NULL: not known */
