@@ -35,8 +35,9 @@ struct proc_spec {
 
 struct proc {
 	pid_t pid;
-	int pidfd;           /* polls readable when it has ended; the caller closes it */
-	uint64_t start_time; /* field 22 of /proc/PID/stat; 0 if it could not be, or need not be, read */
+	int pidfd; /* polls readable when it has ended; the caller closes it */
+	uint64_t
+	    start_time; /* field 22 of /proc/PID/stat; 0 if it could not be, or need not be, read */
 };
 
 /* Starts a program. Signal mask and dispositions are reset in the child and no
