@@ -96,10 +96,8 @@ static void what_was_undone_is_not_remembered(void **state)
 
 static int64_t begin_attempt(struct store_fixture *f, int64_t task, const char *teammate)
 {
-	const struct attempt_row row = {.task = task,
-	                                .teammate = (char *)teammate,
-	                                .branch = (char *)"b",
-	                                .started_at = 1};
+	const struct attempt_row row = {
+	    .task = task, .teammate = (char *)teammate, .branch = (char *)"b", .started_at = 1};
 	int64_t id = store_attempt_insert(f->store, &row);
 
 	assert_true(id > 0);

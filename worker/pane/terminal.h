@@ -23,8 +23,8 @@ struct terminal_handler {
 	void (*on_drained)(void *context);
 };
 
-/* Opens our end of the next one ahead, while there is nothing else to do: an agent waits for it. Once,
- * until that was taken. */
+/* Opens our end of the next one ahead, while there is nothing else to do: an agent waits for it.
+ * Once, until that was taken. */
 void terminal_prepare(void);
 /* Errors: EXTERNAL. Ended with terminal_close. */
 int terminal_open(uv_loop_t *loop, uint16_t columns, uint16_t rows,
