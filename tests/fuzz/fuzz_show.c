@@ -38,8 +38,10 @@ static json_t *only_tasks(const json_t *given)
 
 	json_array_foreach (json_sub(given, "tasks"), i, task) {
 		if (json_is_object(task) && json_text(task, "key") && json_text(task, "status") &&
-		    json_is_integer(json_object_get(task, "id")))
+		    json_is_integer(json_object_get(task, "id"))) {
+			task_seen(task, 1000);
 			json_array_append(tasks, task);
+		}
 	}
 	return tasks;
 }
@@ -52,7 +54,6 @@ static void check_screen(const json_t *given, size_t width)
 	                        .index = index,
 	                        .teammates = json_object_get(given, "teammates"),
 	                        .key_columns = screen_key_columns(tasks, false),
-	                        .read_ms = 1000,
 	                        .now_ms = 9000,
 	                        .width = width,
 	                        .height = 24,
