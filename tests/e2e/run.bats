@@ -382,6 +382,16 @@ load helper
 	grep -q '^60 completed' "$W/lines"
 }
 
+@test "what waits is read again after each failure: nobody who has begun is told to wait" {
+	{
+		echo 'tasks:'
+		for i in {1..900}; do echo "  - {id: t$i, prompt: 'test $((i % 30)) -ne 1', slot: none}"; done
+	} | plan
+	expect 1 pleach run --headless --team 2 >"$W/lines"
+	is "870 30 0" "$(grep -c '^✓' "$W/lines") $(grep -c '^✗' "$W/lines") $(grep -c '^○' "$W/lines")"
+	grep -q '^870 completed, 30 failed$' "$W/lines"
+}
+
 @test "at the end of a run of many tasks it is known of each what it waits for" {
 	gate go
 	{
