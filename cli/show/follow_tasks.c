@@ -94,13 +94,9 @@ void follow_take_read(struct run *run)
 	json_t *task;
 	size_t i;
 
-	json_array_foreach (run->got, i, task) {
-		char id[32];
-
-		snprintf(id, sizeof id, "%lld", (long long)json_int(task, "id", 0));
-		if (!json_object_get(run->fresh, id))
+	json_array_foreach (run->got, i, task)
+		if (!task_indexed(run->fresh, json_int(task, "id", 0)))
 			json_array_append(read, task);
-	}
 	follow_take_tasks(run, read);
 }
 

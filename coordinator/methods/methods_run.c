@@ -5,7 +5,6 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "methods.h"
-#include "text.h"
 
 #define CHANGES_MAX 100 /* tasks of one answer */
 

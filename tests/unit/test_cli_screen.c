@@ -192,6 +192,16 @@ static void test_hints(void **state)
 	assert_string_equal(raise, "raise budget: in the plan, and pleach run it again");
 }
 
+static void forget(struct run *run)
+{
+	json_decref(run->tasks);
+	json_decref(run->index);
+	json_decref(run->read);
+	json_decref(run->got);
+	json_decref(run->changed);
+	json_decref(run->fresh);
+}
+
 static void take(struct run *run, int seq, const char *event)
 {
 	_cleanup_free_ char *text = xasprintf("{'events':[%s],'seq':%d}", event, seq);
@@ -216,8 +226,7 @@ static void test_notices(void **state)
 	take(&run, 4, "{'kind':'disk.changed','data':{}}");
 	assert_null(run.notice);
 	assert_int_equal(run.since, 4);
-	json_decref(run.changed);
-	json_decref(run.fresh);
+	forget(&run);
 }
 
 static void change(struct run *run, const char *tasks)
@@ -274,11 +283,7 @@ static void test_changes(void **state)
 		run.all_changed = false;
 		change(&run, "[{'id':1,'key':'a','status':'in_progress'}]");
 		assert_true(run.all_changed);
-		json_decref(run.tasks);
-		json_decref(run.index);
-		json_decref(run.read);
-		json_decref(run.changed);
-		json_decref(run.fresh);
+		forget(&run);
 	}
 }
 
@@ -301,12 +306,7 @@ static void test_changes_while_reading(void **state)
 	json_object_clear(run.fresh); /* asked again */
 	follow_take_read(&run);
 	assert_true(task_is(json_array_get(run.tasks, 0), "pending"));
-	json_decref(run.tasks);
-	json_decref(run.index);
-	json_decref(run.read);
-	json_decref(run.got);
-	json_decref(run.changed);
-	json_decref(run.fresh);
+	forget(&run);
 }
 
 /* The hint names the first that is completed as it must be typed, or what did not land. */
@@ -331,11 +331,7 @@ static void test_name_of_hint(void **state)
 	change(&run, "[{'id':3,'key':'c','status':'completed','landing':{'state':'conflict'}}]");
 	follow_want_name(&run);
 	assert_non_null(json_object_get(run.changed, "3"));
-	json_decref(run.tasks);
-	json_decref(run.index);
-	json_decref(run.read);
-	json_decref(run.changed);
-	json_decref(run.fresh);
+	forget(&run);
 }
 
 /* Only what changed is written, and what is too much is wiped. */

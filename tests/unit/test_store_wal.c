@@ -330,7 +330,7 @@ static void next_commit_that_fails(struct store_fixture *f)
 	store_commit(f->store, &err);
 }
 
-static void sync_beside_that_fails(struct store_fixture *f)
+static void begin_a_sync_that_fails(struct store_fixture *f)
 {
 	struct told told = {.f = f, .key = "k", .anybody = true};
 
@@ -339,19 +339,18 @@ static void sync_beside_that_fails(struct store_fixture *f)
 	commit_that_waits(f, &told, "v");
 	assert_true(store_sync_begin(f->store));
 	syncs_fail = true;
+}
+
+static void sync_beside_that_fails(struct store_fixture *f)
+{
+	begin_a_sync_that_fails(f);
 	store_sync_end(f->store, store_sync_beside(f->store));
 }
 
 /* Who dies before the loop hears of it. */
 static void sync_beside_that_nobody_hears_of(struct store_fixture *f)
 {
-	struct told told = {.f = f, .key = "k", .anybody = true};
-
-	f->store = fixture_open(f->file);
-	fixture_begin(f->store);
-	commit_that_waits(f, &told, "v");
-	assert_true(store_sync_begin(f->store));
-	syncs_fail = true;
+	begin_a_sync_that_fails(f);
 	assert_int_equal(store_sync_beside(f->store), EIO);
 	abort();
 }
