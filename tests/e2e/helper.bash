@@ -113,7 +113,7 @@ end_universe() {
 	until_gone $begun
 	for repo in "$BATS_TEST_TMPDIR"/*/.git "$BATS_TEST_TMPDIR"/*.git; do
 		[[ -e $repo/pleach/id ]] || continue
-		timeout -k 5 "$LIMIT" pleach -C "${repo%/.git}" down --now >"$BATS_TEST_TMPDIR/down.log" 2>&1 || {
+		timeout --foreground -k 5 "$LIMIT" pleach -C "${repo%/.git}" down --now >"$BATS_TEST_TMPDIR/down.log" 2>&1 || {
 			echo "down --now: exit $?: $(cat "$BATS_TEST_TMPDIR/down.log")"
 			status=1
 		}
@@ -229,7 +229,7 @@ holds() {
 # wait_event FILTER [SINCE]: the first event that the jq filter is true of
 wait_event() {
 	local fd pid line
-	exec {fd}< <(exec timeout -k 1 "$LIMIT" "$PLEACH_BUILD/pleach" --json events --since "${2:-0}" -f)
+	exec {fd}< <(exec timeout --foreground -k 1 "$LIMIT" "$PLEACH_BUILD/pleach" --json events --since "${2:-0}" -f)
 	pid=$!
 	line=$(jq -nc "first(inputs | select($1))" <&"$fd") || true
 	kill "$pid" 2>/dev/null || true
@@ -275,6 +275,29 @@ background() {
 	"$@" >"$BATS_TEST_TMPDIR/bg.out" 2>"$BATS_TEST_TMPDIR/bg.err" 3>&- 4>&- &
 	BG=$!
 	BACKGROUND="${BACKGROUND:-} $BG"
+}
+
+# on_terminal COMMAND: in the background, on a pseudo-terminal; what is written to $KEYS is typed,
+# and $W/typescript shows what came. A view is left by its key (leave_view), never to teardown: a
+# terminal that goes sends SIGCONT, and a process that just looks for leaks then waits for good for
+# the stop that this took back (`timeout` without --foreground sends it too).
+on_terminal() {
+	rm -f "$W/keys" && mkfifo "$W/keys"
+	script -qefc "$1" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
+	BG=$!
+	BACKGROUND="${BACKGROUND:-} $BG"
+	exec {KEYS}<>"$W/keys"
+}
+
+# leave_view [KEY]: types the key that detaches (C-q) until the view has it; its exit status in $STATUS
+leave_view() {
+	gone() {
+		printf '%b' "$1" >&"$KEYS"
+		! kill -0 "$BG"
+	}
+	eventually gone "${1:-\\021}"
+	finished "$BG"
+	exec {KEYS}>&-
 }
 
 # finished PID: its exit status, in $STATUS

@@ -63,7 +63,7 @@ load helper
 	S
 	gate gate
 	gate resolving
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
 	run=$BG
 	timeout "$LIMIT" cat "$W/resolving"
 	expect 0 pleach run --headless --detach >/dev/null
@@ -128,7 +128,7 @@ load helper
 	gate gate
 	git branch other
 	mkdir -p .git/refs/pleach && : >.git/refs/pleach/landing
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
 	run=$BG
 	held=$(wait_event '.kind == "landing.changed"')
 	holds "$held" '.data.target == "other" and .data.held and (.data.message | startswith("nothing lands on other: "))'
@@ -200,7 +200,7 @@ load helper
 	  - {id: c, prompt: 'touch third'}
 	Y
 	gate gate
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
 	run=$BG
 	# Where the target has not moved there is nothing to prove.
 	wait_event '.key == "c" and .data.landing.state == "landed"' >/dev/null
@@ -253,7 +253,7 @@ load helper
 	  - {id: two, prompt: 'touch 2', blocked_by: [one]}
 	Y
 	gate gate
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
 	run=$BG
 	wait_event '.kind == "target.moved"' >/dev/null
 	open_gate gate

@@ -316,7 +316,7 @@ clash() {
 	gate proving
 	expect 0 pleach run --headless >/dev/null
 	echo user >user && git add user && git commit -qm user
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" merge a b
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" merge a b
 	merge=$BG
 	timeout "$LIMIT" cat "$W/proving"
 	wait_event '.kind == "target.moved"' >/dev/null

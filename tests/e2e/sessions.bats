@@ -227,8 +227,9 @@ living_plan() {
 	sed -i 's/"false"/"test -s made"/' pleach.yaml
 	expect 1 pleach run --headless >/dev/null
 	since=$(last_seq)
-	background script -qefc "timeout -k 1 $LIMIT $PLEACH_BUILD/pleach attach a --resume" "$W/typescript" </dev/null
+	on_terminal "pleach attach a --resume"
 	wait_event '.kind == "attempt.ended"' "$since" >/dev/null
+	leave_view
 	is completed "$(task a .status)"
 	is "$(cat "$W/session")" "$(cat "$W/loaded")"
 	has "$(turns '.[1].prompt')" 'The check of your work failed: `false`'
@@ -250,7 +251,7 @@ $(for i in $all; do echo "  - {id: $i, prompt: 'Do it.', verify_retries: 3, veri
 	sleep 0.2
 	S
 	expect 0 pleach run --headless --detach >/dev/null
-	until ((n == kills)) || timeout "0.$((RANDOM % 8 + 1))" "$PLEACH_BUILD/pleach" task wait $all >/dev/null 2>&1; do
+	until ((n == kills)) || timeout --foreground "0.$((RANDOM % 8 + 1))" "$PLEACH_BUILD/pleach" task wait $all >/dev/null 2>&1; do
 		pid=$(team ".teammates[$((RANDOM % 2))].pid")
 		((RANDOM % 4)) || pid=$(serving_pid)
 		[[ $pid == null ]] || kill -KILL "$pid" 2>/dev/null || true

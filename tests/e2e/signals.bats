@@ -9,15 +9,6 @@ running() { # starts nothing; a plan whose agent waits
 	Y
 }
 
-# on_terminal COMMAND: under a pseudo-terminal; keys come from $KEYS; $BG is its pid
-on_terminal() {
-	mkfifo "$W/keys"
-	script -qefc "$1" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
-	BG=$!
-	BACKGROUND="${BACKGROUND:-} $BG"
-	exec {KEYS}<>"$W/keys"
-}
-
 @test "Ctrl-C on a terminal detaches, says how to return, and the work goes on" {
 	running
 	on_terminal "pleach run --headless"

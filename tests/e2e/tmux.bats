@@ -117,15 +117,9 @@ tui_plan() {
 	wait_event '.kind == "attempt.started"' >/dev/null
 	holds "$(pleach --json status)" '.coordinator.tmux == null'
 	holds "$(pleach --json team list)" 'all(.teammates[]; .pane == null)'
-	mkfifo "$W/keys"
-	script -qefc "pleach attach a" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
-	BG=$!
-	BACKGROUND="${BACKGROUND:-} $BG"
-	exec {keys}<>"$W/keys"
+	on_terminal "pleach attach a"
 	eventually grep -q seen-by-people "$W/typescript"
-	printf '\021' >&"$keys" # C-q
-	finished "$BG"
-	exec {keys}>&-
+	leave_view
 	is 0 "$STATUS"
 	is in_progress "$(task a .status)"
 	open_gate go
@@ -137,24 +131,16 @@ tui_plan() {
 	attach() { # KEYS OPTION…
 		local typed=$1
 		shift
-		rm -f "$W/keys" && mkfifo "$W/keys"
-		script -qefc "pleach attach parser $*" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
-		BG=$!
-		BACKGROUND="${BACKGROUND:-} $BG"
-		exec {keys}<>"$W/keys"
+		on_terminal "pleach attach parser $*"
 		eventually grep -q "ready parser" "$W/typescript"
-		printf '%s\r' "$typed" >&"$keys"
+		printf '%s\r' "$typed" >&"$KEYS"
 	}
 	attach "watching" --read-only
-	printf '\021' >&"$keys"
-	finished "$BG"
-	exec {keys}>&-
+	leave_view
 	attach "by-hand"
 	eventually grep -q 'got<by-hand>' "$W/typescript"
 	lacks "$(cat "$W/typescript")" 'got<watching>'
-	printf '\021' >&"$keys"
-	finished "$BG"
-	exec {keys}>&-
+	leave_view
 	expect 0 pleach send parser quit >/dev/null
 	expect 0 pleach task wait parser >/dev/null
 }
@@ -171,20 +157,14 @@ tui_plan() {
 		holds "$(pleach --json team list)" '[.teammates[] | select(.state == "working")] | length == 2'
 	}
 	eventually both_work
-	mkfifo "$W/keys"
-	script -qefc "pleach attach first" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
-	BG=$!
-	BACKGROUND="${BACKGROUND:-} $BG"
-	exec {keys}<>"$W/keys"
+	on_terminal "pleach attach first"
 	eventually grep -q "I am first" "$W/typescript"
 	place=$(pleach --json team list | jq '[.teammates[].key] | index("second") + 1')
-	printf '\033%s' "$place" >&"$keys"
+	printf '\033%s' "$place" >&"$KEYS"
 	eventually grep -q "I am second" "$W/typescript"
-	printf 'hello\r' >&"$keys"
+	printf 'hello\r' >&"$KEYS"
 	eventually grep -q 'got<second hello>' "$W/typescript"
-	printf '\021' >&"$keys"
-	finished "$BG"
-	exec {keys}>&-
+	leave_view
 	lacks "$(cat "$W/typescript")" 'got<first'
 	expect 0 pleach send --all quit >/dev/null
 	expect 0 pleach task wait first second >/dev/null
@@ -203,17 +183,11 @@ tui_plan() {
 	eventually bound 'C-n *display-message'
 	lacks "$(tm list-keys -T root)" 'root M-z'
 	lacks "$(tm list-keys -T root)" 'root M-1'
-	mkfifo "$W/keys"
-	script -qefc "pleach attach a" "$W/typescript" <"$W/keys" >/dev/null 2>&1 3>&- 4>&- &
-	BG=$!
-	BACKGROUND="${BACKGROUND:-} $BG"
-	exec {keys}<>"$W/keys"
+	on_terminal "pleach attach a"
 	eventually grep -q "I am a" "$W/typescript"
-	printf '\033n\0331\r' >&"$keys"
+	printf '\033n\0331\r' >&"$KEYS"
 	eventually grep -qF 'got<^[n^[1>' "$W/typescript"
-	printf '\033[24~' >&"$keys" # F12
-	finished "$BG"
-	exec {keys}>&-
+	leave_view '\033[24~' # F12
 	is 0 "$STATUS"
 	# Said anew, exchanged: neither takes the other's away.
 	printf 'keys: {detach: C-n, next: F12}\n' >pleach.yaml

@@ -99,7 +99,7 @@ moves() {
 	  - {id: after, prompt: 'echo after >fafter', blocked_by: [right]}
 	Y
 	gate gate
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
 	run=$BG
 	wait_event '.kind == "target.moved"' >/dev/null
 	open_gate gate
@@ -122,7 +122,7 @@ moves() {
 	Y
 	agent mender 'cp "$1" "$W/prompt"; cp file "$W/marked"; printf "left\nright\n" >file'
 	gate gate
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
 	run=$BG
 	wait_event '.kind == "target.moved"' >/dev/null
 	open_gate gate
@@ -165,7 +165,7 @@ moves() {
 	Y
 	agent late 'if mkdir "$W/first"; then echo done >note; else cp file "$W/marked"; printf "left\nright\n" >file; fi'
 	gate gate
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
 	run=$BG
 	wait_event '.kind == "target.moved"' >/dev/null
 	open_gate gate
@@ -312,7 +312,7 @@ moves() {
 	  - {id: three, prompt: 'echo 3 >other; echo >"$W/ready3"; read x <"$W/gate3"'}
 	Y
 	for n in 1 2 3; do gate gate$n; gate ready$n; done
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" run --headless
 	run=$BG
 	for n in 1 2 3; do timeout "$LIMIT" cat "$W/ready$n"; done
 	objects=$(git count-objects)
@@ -340,7 +340,7 @@ moves() {
 	gate gate
 	gate proving
 	expect 0 pleach run --headless >/dev/null
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" --json merge --all
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" --json merge --all
 	merge=$BG
 	timeout "$LIMIT" cat "$W/proving"
 	# b is proven beside the move to a.
@@ -368,7 +368,7 @@ moves() {
 	expect 0 pleach run --headless >/dev/null
 	echo user >user && git add user && git commit -qm user
 	before=$(git rev-parse main)
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" merge --all
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" merge --all
 	merge=$BG
 	read -r verify < <(timeout "$LIMIT" cat "$W/proving")
 	expect 0 pleach down --now >/dev/null
@@ -447,7 +447,7 @@ hook() { # hook NAME SCRIPT
 	} | plan
 	expect 0 pleach run --headless >/dev/null
 	before=$(git rev-parse main)
-	background timeout -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" --json merge --all
+	background timeout --foreground -k 5 "$LIMIT" "$PLEACH_BUILD/pleach" --json merge --all
 	merge=$BG
 	since=0
 	for n in 1 2 3 4 5; do
