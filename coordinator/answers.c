@@ -3,12 +3,14 @@
 #include <stdlib.h>
 
 #include "coordinator.h"
+#include "jsonl.h"
 #include "mem.h"
 #include "rpc.h"
 
 struct reply {
 	struct later *later;
 	json_t *result;
+	int64_t task;      /* the result is this task, as it is then: instead; 0: none */
 	json_t *text;      /* a result that is encoded: instead */
 	struct error *err; /* instead of a result */
 	bool own;          /* the request's own step: its failure is answered by who ran it */
@@ -54,12 +56,29 @@ static void reply_free(struct reply *reply)
 	free(reply);
 }
 
+/* Encodes it. */
+static void reply_prepare(struct coordinator *c, void *context)
+{
+	struct reply *reply = context;
+	_cleanup_free_ char *text = NULL;
+
+	if (!reply->later->conn || !reply->later->id || reply->err || reply->text)
+		return;
+	if (reply->task)
+		reply->result = task_named_json(c, reply->task);
+	text = jsonl_text(reply->result);
+	reply->text = json_string_nocheck(text);
+	json_decref(reply->result);
+	reply->result = NULL;
+}
+
 static void reply_send(struct coordinator *c, void *context)
 {
 	struct reply *reply = context;
 	struct later *later = reply->later;
 
-	(void)c;
+	if (reply->task)
+		reply_prepare(c, reply);
 	if (later->conn && later->id && reply->err)
 		rpc_peer_reply_error(later->conn->peer, later->id, reply->err);
 	else if (later->conn && later->id && reply->text)
@@ -102,7 +121,16 @@ static void reply_queue(struct coordinator *c, struct later *later, json_t *resu
 		reply->err = xcalloc(1, sizeof *reply->err);
 		*reply->err = *err;
 	}
-	turn_effect(c, reply_send, reply_drop, reply);
+	turn_prepared_effect(c, reply_prepare, reply_send, reply_drop, reply);
+}
+
+void request_reply_task(struct request *r, int64_t task)
+{
+	struct reply *reply = reply_new(request_later(r));
+
+	reply->task = task;
+	reply->own = true;
+	turn_prepared_effect(r->c, reply_prepare, reply_send, reply_drop, reply);
 }
 
 void request_reply(struct request *r, json_t *result)

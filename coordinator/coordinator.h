@@ -182,6 +182,8 @@ struct request {
 
 /* Sent after the commit. Takes result. */
 void request_reply(struct request *r, json_t *result);
+/* With that task, as this turn leaves it. */
+void request_reply_task(struct request *r, int64_t task);
 /* The result as JSON text: a large one is cheaper written as it is made. Takes what is in the
  * buffer. patient: see turn_patient_effect. */
 void request_reply_text(struct request *r, struct buf *result, bool patient);
@@ -331,6 +333,7 @@ struct held {
 	int64_t limit;
 	int64_t plan;  /* HELD_CHANGES */
 	size_t at;     /* HELD_TASKS: those before it were at rest when last looked at */
+	json_t *ready; /* HELD_EVENTS: its answer, encoded (held_prepare) */
 	json_t *note;  /* HELD_RELEASE: who leaves;
 	                * HELD_HOOK: {"event","nonce"}, and "output" once it is decided */
 	bool now;      /* HELD_DOWN: goes on without its caller */
@@ -352,6 +355,9 @@ void hook_gone(struct coordinator *c, const struct held *h);
 
 /* Answers what can be answered now: after each commit that changed something. */
 void held_check(struct coordinator *c);
+/* Makes answers that held_check will give, once what is committed is synced; not, after all. */
+void held_prepare(struct coordinator *c);
+void held_unprepare(struct coordinator *c);
 
 /* ---- deciding (schedule.c, base.c, choice.c, finish.c, stop.c) ---- */
 /* Before the commit of each turn: bases, assignments. */

@@ -116,6 +116,8 @@ struct events_text {
 /* New reference to the encoded answer, or NULL. */
 static json_t *events_if_any(struct coordinator *c, const struct held *h, struct events_text *last)
 {
+	if (h->ready)
+		return json_incref(h->ready);
 	if (store_event_last(c->store) <= h->since)
 		return NULL;
 	if (!last->text || last->since != h->since || last->limit != h->limit) {
@@ -214,6 +216,7 @@ static json_t *held_result(struct coordinator *c, struct held *h, struct events_
 
 static void held_free(struct held *h)
 {
+	json_decref(h->ready);
 	json_decref(h->note);
 	free(h->tasks);
 	free(h);
@@ -225,6 +228,25 @@ static bool down_is_wanted(const struct coordinator *c)
 		if (h->kind == HELD_DOWN && (h->now || h->later->conn))
 			return true;
 	return false;
+}
+
+void held_prepare(struct coordinator *c)
+{
+	struct events_text last = {0};
+
+	for (struct held *h = c->held; h; h = h->next)
+		if (h->kind == HELD_EVENTS && h->later->conn && !h->ready)
+			h->ready = events_if_any(c, h, &last);
+	json_decref(last.text);
+}
+
+/* The next events get the numbers of those that are undone. */
+void held_unprepare(struct coordinator *c)
+{
+	for (struct held *h = c->held; h; h = h->next) {
+		json_decref(h->ready);
+		h->ready = NULL;
+	}
 }
 
 void held_check(struct coordinator *c)

@@ -44,17 +44,25 @@ static void add_effect(struct coordinator *c, struct effect effect)
 
 void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
 {
-	add_effect(c, (struct effect){run, drop, context, EFFECT_SYNCED});
+	turn_prepared_effect(c, NULL, run, drop, context);
+}
+
+void turn_prepared_effect(struct coordinator *c, effect_fn prepare, effect_fn run,
+                          effect_drop_fn drop, void *context)
+{
+	add_effect(c, (struct effect){prepare, run, drop, context, EFFECT_SYNCED});
 }
 
 void turn_patient_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
 {
-	add_effect(c, (struct effect){run, drop, context, EFFECT_PATIENT});
+	add_effect(c, (struct effect){NULL, run, drop, context, EFFECT_PATIENT});
 }
 
 void turn_inner_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context)
 {
-	add_effect(c, (struct effect){run, drop, context, c->views ? EFFECT_SYNCED : EFFECT_INNER});
+	enum effect_kind kind = c->views ? EFFECT_SYNCED : EFFECT_INNER;
+
+	add_effect(c, (struct effect){NULL, run, drop, context, kind});
 }
 
 /* What is queued meanwhile is not dropped with them: a drop may open the next turn. */
@@ -104,7 +112,7 @@ void turn_alone(struct coordinator *c, effect_fn run, effect_drop_fn drop, void 
 {
 	struct effect *effect = xcalloc(1, sizeof *effect);
 
-	*effect = (struct effect){run, drop, context, EFFECT_SYNCED};
+	*effect = (struct effect){NULL, run, drop, context, EFFECT_SYNCED};
 	turn_effect(c, alone_run, alone_drop, effect);
 }
 
@@ -249,6 +257,30 @@ static bool may_wait(const struct turn *turn)
 	return true;
 }
 
+/* What needs no disk is done while that works: an idle one takes longer than all the rest. */
+static void prepare(struct coordinator *c)
+{
+	const struct turn *turn = &c->turn;
+
+	for (size_t i = 0; i < turn->n; i++)
+		if (turn->effects[i].prepare)
+			turn->effects[i].prepare(c, turn->effects[i].context);
+	held_prepare(c);
+}
+
+/* Nobody has heard of what is prepared while the sync may still fail. */
+static int commit_prepared(struct coordinator *c, struct error *err)
+{
+	if (store_commit_begin(c->store, err) < 0)
+		return -1;
+	if (store_commit_waits(c->store))
+		prepare(c);
+	if (store_commit_end(c->store, err) == 0)
+		return 0;
+	held_unprepare(c);
+	return -1;
+}
+
 static void commit(struct coordinator *c)
 {
 	struct error err = ERROR_INIT;
@@ -257,7 +289,7 @@ static void commit(struct coordinator *c)
 		log_error("turn", "scheduling: %s", err.text);
 	c->turn.open = false;
 	worker_tell_early(c, may_wait(&c->turn));
-	if (store_commit(c->store, &err) < 0) {
+	if (commit_prepared(c, &err) < 0) {
 		log_error("turn", "commit: %s", err.text);
 		err.code = ERROR_BUSY;
 		uv_timer_start(&c->turn.timer, look_again, AGAIN_MS, 0);

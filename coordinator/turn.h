@@ -26,6 +26,7 @@ enum effect_kind {
 };
 
 struct effect {
+	effect_fn prepare; /* may be NULL */
 	effect_fn run;
 	effect_drop_fn drop;
 	void *context;
@@ -67,6 +68,10 @@ int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct er
 
 /* After the commit; at once where no turn is open. */
 void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
+/* The same. prepare is called, or not, while the disk works on the commit: it makes what `run` will
+ * tell, of what is committed then, and tells nobody. */
+void turn_prepared_effect(struct coordinator *c, effect_fn prepare, effect_fn run,
+                          effect_drop_fn drop, void *context);
 /* The same, for what nobody sees outside of this process (and no pane): may be run before the
  * commit is on the disk. What it then tells others, in turn, is not. */
 void turn_inner_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);

@@ -221,7 +221,7 @@ int method_task_update(struct request *r, struct error *err)
 	}
 	if (rc == 0) {
 		store_event_add(c->store, "task.updated", id, 0, NULL, data);
-		reply_task(r, id);
+		request_reply_task(r, id);
 	}
 	json_decref(data);
 	return rc;

@@ -1,9 +1,8 @@
-/* The store's connection: opening, migrating, transactions, prepared statements. */
-#include "store.h"
+/* The store's transactions and prepared statements. */
+#include "store_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,25 +16,6 @@
 #include "place.h"
 #include "store_sql.h"
 #include "store_stuck.h"
-#include "store_wal.h"
-
-#define STATEMENTS_MAX 256
-
-struct store {
-	sqlite3 *db;
-	struct {
-		const char *sql;
-		sqlite3_stmt *stmt;
-	} cache[STATEMENTS_MAX];
-	sqlite3_stmt *nothing; /* yields no row: what a failed store answers */
-	bool failed;
-	struct error why;    /* the first failure since the savepoint */
-	struct stuck *stuck; /* NULL: to be found out anew */
-	struct known *known;
-	int64_t last_event; /* -1: to be asked for */
-	struct store_wal wal;
-	char *file;
-};
 
 static void store_fail(struct store *store)
 {
@@ -48,174 +28,6 @@ static void store_fail(struct store *store)
 	store->failed = true;
 	error_set(&store->why, ERROR_EXTERNAL, "the store: %s%s", sqlite3_errmsg(store->db),
 	          (rc & 0xff) == SQLITE_FULL ? " (free some disk space)" : "");
-}
-
-static int exec(struct store *store, const char *sql, struct error *err)
-{
-	if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK)
-		return error_set(err, ERROR_EXTERNAL, "the store: %s", sqlite3_errmsg(store->db));
-	return 0;
-}
-
-static int store_version(struct store *store)
-{
-	return (int)sql_int(store, -1, "PRAGMA user_version", "");
-}
-
-/* Each migration and its number are one transaction: a death between leaves either. */
-static int store_migrate(struct store *store, const char *file, struct error *err)
-{
-	int version = store_version(store);
-
-	if (version < 0)
-		return error_set(err, ERROR_EXTERNAL, "cannot read %s: %s", file, store->why.text);
-	if (version > STORE_SCHEMA)
-		return error_set(err, ERROR_EXTERNAL,
-		                 "%s was written by a newer pleach (schema %d, this one knows %d): "
-		                 "install that version",
-		                 file, version, STORE_SCHEMA);
-	for (int i = version; i < STORE_SCHEMA; i++) {
-		_cleanup_free_ char *sql =
-		    xasprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT;",
-		              store_migrations[i], i + 1);
-
-		if (exec(store, sql, err) < 0)
-			return error_wrap(err, "migrating %s to schema %d", file, i + 1);
-	}
-	return 0;
-}
-
-/* The file with the links of its folder resolved: a home may be one, the store itself must not
- * (SQLite refuses links anywhere on the way). Caller frees. */
-static char *real_file(const char *file)
-{
-	const char *slash = strrchr(file, '/');
-	_cleanup_free_ char *folder = slash ? xstrndup(file, (size_t)(slash - file) + 1) : NULL;
-	_cleanup_free_ char *real = folder ? realpath(folder, NULL) : NULL;
-
-	return real ? xasprintf("%s/%s", real, slash + 1) : xstrdup(file);
-}
-
-static void row_written(void *context, int op, const char *base, const char *table,
-                        sqlite3_int64 id)
-{
-	struct store *store = context;
-
-	(void)op;
-	(void)base;
-	known_row_changed(store->known, table, id);
-}
-
-static void *memory_take(int size)
-{
-	return xrealloc(NULL, (size_t)size);
-}
-
-static void *memory_change(void *at, int size)
-{
-	return xrealloc(at, (size_t)size);
-}
-
-static int memory_size(void *at)
-{
-	return (int)malloc_usable_size(at);
-}
-
-static int memory_round(int size)
-{
-	return (size + 7) & ~7;
-}
-
-static int memory_begin(void *context)
-{
-	(void)context;
-	return SQLITE_OK;
-}
-
-static void memory_end(void *context)
-{
-	(void)context;
-}
-
-/* For want of memory a column of text would be NULL, as if the row had none: we die of it, as
- * everywhere. Counting what it allocates takes a lock each time, and nobody asks. */
-static void configure(void)
-{
-	static const sqlite3_mem_methods memory = {memory_take, free,         memory_change,
-	                                           memory_size, memory_round, memory_begin,
-	                                           memory_end,  NULL};
-	static bool done;
-
-	if (!done) {
-		sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-		sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
-	}
-	done = true;
-}
-
-int store_open(const char *file, struct store **out, struct error *err)
-{
-	struct store *store = xcalloc(1, sizeof *store);
-	_cleanup_free_ char *real = real_file(file);
-
-	configure();
-	store->known = known_new();
-	store->last_event = -1;
-	store->wal.fd = -1;
-	store->file = xstrdup(real);
-	if (sqlite3_open_v2(real, &store->db,
-	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-	                        SQLITE_OPEN_NOFOLLOW,
-	                    NULL) != SQLITE_OK) {
-		error_set(err, ERROR_EXTERNAL, "cannot open %s: %s", file,
-		          sqlite3_errmsg(store->db));
-		goto fail;
-	}
-	chmod(file, 0600);
-	sqlite3_busy_timeout(store->db, 0);
-	sqlite3_update_hook(store->db, row_written, store);
-	if (exec(store,
-	         "PRAGMA locking_mode = EXCLUSIVE;"
-	         "PRAGMA journal_mode = WAL;"
-	         "PRAGMA synchronous = FULL;"
-	         "PRAGMA foreign_keys = ON;"
-	         "PRAGMA temp_store = MEMORY;",
-	         err) < 0)
-		goto fail;
-	if (control_off("fsync-store") && exec(store, "PRAGMA synchronous = NORMAL;", err) < 0)
-		goto fail;
-	if (sqlite3_prepare_v2(store->db, "SELECT 1 WHERE 0", -1, &store->nothing, NULL) !=
-	    SQLITE_OK) {
-		error_set(err, ERROR_EXTERNAL, "cannot read %s: %s", file,
-		          sqlite3_errmsg(store->db));
-		goto fail;
-	}
-	if (store_wal_mend(real, store->db, err) < 0)
-		goto fail;
-	if (store_migrate(store, file, err) < 0)
-		goto fail;
-	store_wal_watch(&store->wal, real, store->db);
-	*out = store;
-	return 0;
-fail:
-	store_close(store);
-	return -1;
-}
-
-void store_close(struct store *store)
-{
-	if (!store)
-		return;
-	store_settle(store);
-	store_wal_finish(&store->wal);
-	for (size_t i = 0; i < STATEMENTS_MAX; i++)
-		sqlite3_finalize(store->cache[i].stmt);
-	stuck_free(store->stuck);
-	known_free(store->known);
-	sqlite3_finalize(store->nothing);
-	sqlite3_close(store->db);
-	free(store->file);
-	free(store);
 }
 
 void store_graph_changed(struct store *store)
@@ -270,32 +82,77 @@ int64_t store_stuck_count(struct store *store, int64_t plan)
 int store_begin(struct store *store, struct error *err)
 {
 	store->failed = false;
+	store_wal_begin(&store->wal);
 	sql_run(store, "BEGIN IMMEDIATE", "");
 	return store_failed(store, err) ? -1 : 0;
 }
 
 /* The next process finds the change, and that it was not synced. */
-static _Noreturn void end_unsynced(struct store *store, const char *why)
+static _Noreturn void end_unsynced(struct store *store, const char *why, const char *when)
 {
 	if (store_wal_mark(store->file) < 0)
 		log_error("store", "cannot mark the log: %s", strerror(errno));
-	die("%s, after a worker was told", why);
+	die("%s, %s", why, when);
+}
+
+static const char after_told[] = "after a worker was told";
+
+static int commit(struct store *store, struct error *err)
+{
+	sql_run(store, "COMMIT", "");
+	if (store->wal.lost)
+		end_unsynced(store, "the log cannot be synced", after_told);
+	if (!store_failed(store, err))
+		return 0;
+	if (store_wal_told(&store->wal))
+		end_unsynced(store, store->why.text, after_told);
+	store_rollback(store);
+	return -1;
+}
+
+/* The last commit is as if it had never been; nobody was told of it. SQLite undoes none that is
+ * made: so what it wrote is cut off, and it reads the log anew. */
+static void take_back(struct store *store, const char *why)
+{
+	struct error err = ERROR_INIT;
+
+	if (store_disconnect(store) < 0)
+		end_unsynced(store, why, "and SQLite does not let go of the log");
+	if (store_wal_take_back(&store->wal, store->file) < 0)
+		end_unsynced(store, why, "and the log cannot be cut");
+	if (store_connect(store, &err) < 0)
+		end_unsynced(store, why, err.text);
+	store_wal_watch(&store->wal, store->file, store->db);
+	forget_all(store);
+}
+
+int store_commit_begin(struct store *store, struct error *err)
+{
+	store_wal_defer(&store->wal);
+	return commit(store, err);
+}
+
+bool store_commit_waits(const struct store *store)
+{
+	return store->wal.due;
+}
+
+int store_commit_end(struct store *store, struct error *err)
+{
+	int rc = store_wal_end(&store->wal);
+	bool told = store_wal_told(&store->wal);
+
+	if (rc == SQLITE_OK)
+		return 0;
+	if (told || store->wal.lost)
+		end_unsynced(store, sqlite3_errstr(rc), after_told);
+	take_back(store, sqlite3_errstr(rc));
+	return error_set(err, ERROR_EXTERNAL, "the store: %s", sqlite3_errstr(rc));
 }
 
 int store_commit(struct store *store, struct error *err)
 {
-	bool told;
-
-	sql_run(store, "COMMIT", "");
-	told = store_wal_told(&store->wal);
-	if (store->wal.lost)
-		end_unsynced(store, "the log cannot be synced");
-	if (!store_failed(store, err))
-		return 0;
-	if (told)
-		end_unsynced(store, store->why.text);
-	store_rollback(store);
-	return -1;
+	return store_commit_begin(store, err) < 0 ? -1 : store_commit_end(store, err);
 }
 
 void store_on_written(struct store *store, store_written_fn written, void *context, bool may_wait)
@@ -308,7 +165,7 @@ void store_settle(struct store *store)
 	int rc = store_wal_settle(&store->wal);
 
 	if (rc != SQLITE_OK)
-		end_unsynced(store, sqlite3_errstr(rc));
+		end_unsynced(store, sqlite3_errstr(rc), after_told);
 }
 
 bool store_sync_begin(struct store *store)
@@ -324,7 +181,7 @@ int store_sync_beside(const struct store *store)
 void store_sync_end(struct store *store, int error)
 {
 	if (error)
-		end_unsynced(store, strerror(error));
+		end_unsynced(store, strerror(error), after_told);
 	store_wal_sync_end(&store->wal);
 }
 

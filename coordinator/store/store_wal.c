@@ -74,6 +74,8 @@ static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int6
 	int rc = follows ? SQLITE_OK : write_pending(wal, file);
 
 	wal->written_at = at;
+	if (at > 0 && (!wal->begin || at < wal->begin))
+		wal->begin = at;
 	if (rc != SQLITE_OK)
 		return rc;
 	if (len > STORE_WAL_PENDING || control_off("fsync-store"))
@@ -124,17 +126,22 @@ static int sync_now(struct store_wal *wal, sqlite3_file *file, int flags)
 {
 	int rc = wal->real->xSync(file, flags);
 
+	/* A later sync would say that all is well. */
+	wal->failed = wal->due && rc != SQLITE_OK;
 	if (rc != SQLITE_OK && wal->unsynced)
-		wal->lost = true; /* a later sync would say that all is well */
+		wal->lost = true;
 	else if (rc != SQLITE_OK && wal->fd >= 0)
 		fdatasync(wal->fd); /* it would be told of this again, which is nobody's by then */
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK) {
 		wal->unsynced = wal->syncing = 0;
+		wal->due = false;
+	}
 	return rc;
 }
 
 /* A log that begins anew has its header synced first; behind that nothing is written yet. The one
- * sync of a commit may come later, not those of a checkpoint within it. */
+ * sync of a commit may come later, not those of a checkpoint within it. What the disk is told to
+ * begin with costs its time beside what is done until then, instead of behind it. */
 static int wal_sync(sqlite3_file *file, int flags)
 {
 	struct store_wal *wal = wal_of(file);
@@ -152,7 +159,41 @@ static int wal_sync(sqlite3_file *file, int flags)
 			return SQLITE_OK;
 		}
 	}
+	if (wal->deferred && wal->written_at > 0) {
+		wal->deferred = false;
+		wal->due = true;
+		if (wal->fd >= 0)
+			sync_file_range(wal->fd, wal->begin, 0, SYNC_FILE_RANGE_WRITE);
+		return SQLITE_OK;
+	}
 	return sync_now(wal, file, flags);
+}
+
+void store_wal_begin(struct store_wal *wal)
+{
+	wal->begin = 0;
+	wal->deferred = wal->due = wal->failed = false;
+}
+
+void store_wal_defer(struct store_wal *wal)
+{
+	wal->deferred = true;
+}
+
+int store_wal_end(struct store_wal *wal)
+{
+	wal->deferred = false;
+	if (wal->failed)
+		return SQLITE_IOERR_FSYNC;
+	return wal->due ? sync_now(wal, wal->file, SQLITE_SYNC_NORMAL) : SQLITE_OK;
+}
+
+int store_wal_take_back(const struct store_wal *wal, const char *db)
+{
+	_cleanup_free_ char *log = xasprintf("%s-wal", db);
+	_cleanup_close_ int fd = open(log, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? -1 : ftruncate(fd, wal->begin);
 }
 
 int store_wal_settle(struct store_wal *wal)
@@ -205,7 +246,8 @@ int store_wal_watch(struct store_wal *wal, const char *db_file, sqlite3 *db)
 	file->pMethods = &wal->methods;
 	/* A descriptor of its own: each is told of an error by itself. No lock is on this file that
 	 * its end could take away. */
-	wal->fd = open(log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (wal->fd < 0)
+		wal->fd = open(log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return 0;
 }
 

@@ -17,12 +17,16 @@ struct store_wal {
 	store_written_fn written; /* NULL: nobody is to be told */
 	void *context;
 	bool told;
-	bool may_wait; /* the sync of this commit, if somebody was told */
-	int unsynced;  /* commits whose sync did not happen yet */
-	int64_t later; /* commits whose sync came or comes later, ever */
-	int syncing;   /* of the unsynced, those that the sync beside us is for */
-	int fd;        /* of that sync; -1: none */
-	bool lost;     /* a sync failed that was theirs, too */
+	bool may_wait;       /* the sync of this commit, if somebody was told */
+	int unsynced;        /* commits whose sync did not happen yet */
+	int64_t later;       /* commits whose sync came or comes later, ever */
+	int syncing;         /* of the unsynced, those that the sync beside us is for */
+	int fd;              /* of that sync; -1: none */
+	bool lost;           /* a sync failed that was theirs, too */
+	bool deferred;       /* the sync of the next commit comes after it: store_wal_end */
+	bool due;            /* it has been put off; nothing else waits for it */
+	bool failed;         /* it was tried, for a checkpoint */
+	sqlite3_int64 begin; /* where the first write of this transaction began; 0: none yet */
 	sqlite3_file *file;
 	sqlite3_int64 pending_at; /* what is to be written here, in one piece */
 	int pending_len;
@@ -37,6 +41,16 @@ void store_wal_on_written(struct store_wal *wal, store_written_fn written, void 
                           bool may_wait);
 /* After the commit: whether somebody was told; forgets it. */
 bool store_wal_told(struct store_wal *wal);
+
+/* At the begin of each transaction. */
+void store_wal_begin(struct store_wal *wal);
+/* The disk is told to begin with what the next commit writes, which ends without its sync. */
+void store_wal_defer(struct store_wal *wal);
+/* After it: its sync, where that was put off. SQLite's result. */
+int store_wal_end(struct store_wal *wal);
+/* The last commit is no part of the log any more. While nobody has the database open. -1 with
+ * errno. */
+int store_wal_take_back(const struct store_wal *wal, const char *db);
 
 /* Syncs what waits for that. SQLite's result. */
 int store_wal_settle(struct store_wal *wal);

@@ -178,6 +178,36 @@ def store_each(world, error, most):
     return f"{calls} calls failed: {len(refused)} adds refused, {len(there)} done, none in between"
 
 
+def store_sync(world, error, rounds):
+    """The sync of each second change fails: it was never made, and who waits for events, for whom it
+    had been prepared, hears of the others alone, each as it is made."""
+    world.start("gate1")
+    world.waits("gate1")
+    changer, watcher = world.connect(), world.connect()
+    pid = changer.hello["pid"]
+    for n in range(1, rounds + 1):
+        watcher.send("event.list", {"since": changer.ask("event.list", since=0, limit=1)["last"],
+                                    "limit": 100, "wait": True})
+        time.sleep(0.01)  # it is held by then
+        if n % 2:
+            world.refuse.set("fsync", error, path="/store.db", count=1)
+            changer.send("task.update", {"task": "gate1", "priority": -n})
+            why = changer.receive().get("error", {}).get("message", "nothing")
+            check("store" in why, f"refused with {why}")
+            world.refuse.clear()
+        changer.ask("task.update", task="gate1", priority=n)
+        told = [event["data"].get("priority") for event in watcher.receive()["result"]["events"]]
+        check(told == [n], f"told of {told}, made was {n}")
+    check(world.task("gate1")["priority"] == rounds, "what was made last is not there")
+    world.go("gate1")
+    world.pleach("wait", "gate1")
+    check(world.serving() == pid, "the coordinator died of it")
+    changer.close()
+    watcher.close()
+    store_whole(world, ("gate1",))
+    return f"{(rounds + 1) // 2} changes refused, told of the other {rounds} alone"
+
+
 # ---- what a worker writes ----
 
 def state_full(world, error):
@@ -475,6 +505,7 @@ def scenarios(long):
     for error in ("ENOSPC", "EIO") if long else ("ENOSPC",):
         yield f"store {error}", store_full, (error,)
         yield f"store, each write {error}", store_each, (error, 40 if long else 8)
+        yield f"store, each second sync {error}", store_sync, (error, 200 if long else 20)
         yield f"state directory {error}", state_full, (error,)
         yield f"output log {error}", log_full, (error,)
         yield f"repository {error}", git_full, (error,)

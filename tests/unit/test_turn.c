@@ -62,7 +62,38 @@ static int alone_step(struct coordinator *c, void *context, struct error *err)
 	return 0;
 }
 
+static void prepare_word(struct coordinator *c, void *context)
+{
+	_cleanup_free_ char *text = xasprintf("(%s)", (char *)context);
+
+	assert_false(c->turn.open);
+	say(text);
+}
+
+static int prepared_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)err;
+	turn_prepared_effect(c, prepare_word, run_word, drop_word, xstrdup(context));
+	return 0;
+}
+
 /* ---- tests ---- */
+
+static void what_a_sync_is_waited_for_is_prepared_and_told_after_it(void **state)
+{
+	struct coordinator *c = *state;
+
+	assert_int_equal(in_step(c, prepared_step, "a"), 0);
+	turn_close(c); /* no sync: no time for it */
+	waits = true;
+	assert_int_equal(in_step(c, prepared_step, "b"), 0);
+	assert_int_equal(in_step(c, word_step, "c"), 0);
+	turn_close(c);
+	failing = 1;
+	assert_int_equal(in_step(c, prepared_step, "d"), 0);
+	turn_close(c);
+	assert_string_equal(said, "a (b) held b c (d) held not-held -d!");
+}
 
 static void alone_is_outside_of_every_transaction(void **state)
 {
@@ -161,6 +192,8 @@ int main(void)
 	                                    end),
 	    cmocka_unit_test_setup_teardown(after_a_failed_commit_a_turn_looks_again, world, end),
 	    cmocka_unit_test_setup_teardown(alone_is_outside_of_every_transaction, world, end),
+	    cmocka_unit_test_setup_teardown(what_a_sync_is_waited_for_is_prepared_and_told_after_it,
+	                                    world, end),
 	    cmocka_unit_test_setup_teardown(alone_is_dropped_with_its_turn, world, end),
 	};
 

@@ -39,7 +39,28 @@ int store_begin(struct store *store, struct error *err)
 	return 0;
 }
 
+/* Two parts of a commit, of which the second fails; it is waited for as `waits` says. */
+static bool waits;
+
 int store_commit(struct store *store, struct error *err)
+{
+	return store_commit_begin(store, err) < 0 ? -1 : store_commit_end(store, err);
+}
+
+int store_commit_begin(struct store *store, struct error *err)
+{
+	(void)store;
+	(void)err;
+	return 0;
+}
+
+bool store_commit_waits(const struct store *store)
+{
+	(void)store;
+	return waits;
+}
+
+int store_commit_end(struct store *store, struct error *err)
 {
 	(void)store;
 	commits++;
@@ -148,6 +169,19 @@ void schedule_turn(struct coordinator *c)
 	(void)c;
 }
 
+void held_prepare(struct coordinator *c)
+{
+	(void)c;
+	say("held");
+}
+
+void held_unprepare(struct coordinator *c)
+{
+	(void)c;
+	if (waits)
+		say("not-held");
+}
+
 void held_check(struct coordinator *c)
 {
 	(void)c;
@@ -219,7 +253,7 @@ static int world(void **state)
 	commits = failing = scheduled = 0;
 	unsynced = waited = beside = 0;
 	early = false;
-	has_log = false;
+	has_log = waits = false;
 	said[0] = '\0';
 	*state = c;
 	return 0;
