@@ -443,6 +443,40 @@ static void test_want_of_memory_is_the_end(void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
+/* The power took even the first one from the log. */
+static void test_numbers_before_the_first(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t task = fixture_work(f, "t");
+	const struct attempt_row row = {
+	    .task = task, .teammate = (char *)"ash", .branch = (char *)"b", .started_at = 1};
+
+	store_team_put(f->store, &(struct teammate_row){.name = (char *)"ash", .number = 1});
+	store_attempts_skip(f->store);
+	assert_int_equal(store_attempt_insert(f->store, &row), STORE_UNSYNCED_MAX + 2);
+}
+
+/* For each teammate as many as there are commits that may wait: it may have been told of one by
+ * each. */
+static void test_numbers_that_are_left_out(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t task = fixture_work(f, "t");
+	const struct attempt_row row = {
+	    .task = task, .teammate = (char *)"ash", .branch = (char *)"b", .started_at = 1};
+	int64_t first = store_attempt_insert(f->store, &row);
+
+	assert_true(first > 0);
+	for (int i = 0; i < 3; i++) {
+		_cleanup_free_ char *name = xasprintf("t%d", i);
+
+		store_team_put(f->store, &(struct teammate_row){.name = name, .number = i + 1});
+	}
+	store_attempts_skip(f->store);
+	assert_int_equal(store_attempt_insert(f->store, &row),
+	                 first + 3 * (STORE_UNSYNCED_MAX + 1) + 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
@@ -456,6 +490,8 @@ int main(void)
 	    TEST(test_a_file_that_may_not_grow),
 	    cmocka_unit_test(test_a_full_disk),
 	    TEST(test_killed),
+	    TEST(test_numbers_before_the_first),
+	    TEST(test_numbers_that_are_left_out),
 	    TEST(test_snapshot),
 	    TEST(test_snapshot_without_room),
 	    TEST(test_want_of_memory_is_the_end),

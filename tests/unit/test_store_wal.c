@@ -569,40 +569,6 @@ static void test_opened_is_synced(void **state)
 	fixture_begin(f->store);
 }
 
-/* The power took even the first one from the log. */
-static void test_numbers_before_the_first(void **state)
-{
-	struct store_fixture *f = *state;
-	int64_t task = fixture_work(f, "t");
-	const struct attempt_row row = {
-	    .task = task, .teammate = (char *)"ash", .branch = (char *)"b", .started_at = 1};
-
-	store_team_put(f->store, &(struct teammate_row){.name = (char *)"ash", .number = 1});
-	store_attempts_skip(f->store);
-	assert_int_equal(store_attempt_insert(f->store, &row), STORE_UNSYNCED_MAX + 2);
-}
-
-/* For each teammate as many as there are commits that may wait: it may have been told of one by
- * each. */
-static void test_numbers_that_are_left_out(void **state)
-{
-	struct store_fixture *f = *state;
-	int64_t task = fixture_work(f, "t");
-	const struct attempt_row row = {
-	    .task = task, .teammate = (char *)"ash", .branch = (char *)"b", .started_at = 1};
-	int64_t first = store_attempt_insert(f->store, &row);
-
-	assert_true(first > 0);
-	for (int i = 0; i < 3; i++) {
-		_cleanup_free_ char *name = xasprintf("t%d", i);
-
-		store_team_put(f->store, &(struct teammate_row){.name = name, .number = i + 1});
-	}
-	store_attempts_skip(f->store);
-	assert_int_equal(store_attempt_insert(f->store, &row),
-	                 first + 3 * (STORE_UNSYNCED_MAX + 1) + 1);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -617,8 +583,6 @@ int main(void)
 	    T(test_a_log_that_is_used_up),
 	    T(test_a_commit_is_taken_back),
 	    T(test_opened_is_synced),
-	    T(test_numbers_before_the_first),
-	    T(test_numbers_that_are_left_out),
 #undef T
 	};
 
