@@ -62,10 +62,12 @@ static void reply_prepare(struct coordinator *c, void *context)
 	struct reply *reply = context;
 	_cleanup_free_ char *text = NULL;
 
-	if (!reply->later->conn || !reply->later->id || reply->err || reply->text)
+	if (!reply->later->conn || !reply->later->id)
 		return;
-	if (reply->task)
+	if (reply->task && !reply->text)
 		reply->result = task_named_json(c, reply->task);
+	if (!reply->result)
+		return;
 	text = jsonl_text(reply->result);
 	reply->text = json_string_nocheck(text);
 	json_decref(reply->result);
