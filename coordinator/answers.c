@@ -10,7 +10,7 @@
 struct reply {
 	struct later *later;
 	json_t *result;
-	int64_t task;      /* the result is this task, as it is then: instead; 0: none */
+	int64_t task;      /* the result will be this task, as it is in reply_prepare; 0: not */
 	json_t *text;      /* a result that is encoded: instead */
 	struct error *err; /* instead of a result */
 	bool own;          /* the request's own step: its failure is answered by who ran it */
@@ -56,16 +56,22 @@ static void reply_free(struct reply *reply)
 	free(reply);
 }
 
-/* Encodes it. */
+/* Makes and encodes it. */
 static void reply_prepare(struct coordinator *c, void *context)
 {
 	struct reply *reply = context;
 	_cleanup_free_ char *text = NULL;
+	struct error why = ERROR_INIT;
 
 	if (!reply->later->conn || !reply->later->id)
 		return;
-	if (reply->task && !reply->text)
+	if (reply->task)
 		reply->result = task_named_json(c, reply->task);
+	if (reply->task && store_failed(c->store, &why)) {
+		reply->err = xcalloc(1, sizeof *reply->err);
+		*reply->err = why;
+		return;
+	}
 	if (!reply->result)
 		return;
 	text = jsonl_text(reply->result);
@@ -79,8 +85,7 @@ static void reply_send(struct coordinator *c, void *context)
 	struct reply *reply = context;
 	struct later *later = reply->later;
 
-	if (reply->task)
-		reply_prepare(c, reply);
+	(void)c;
 	if (later->conn && later->id && reply->err)
 		rpc_peer_reply_error(later->conn->peer, later->id, reply->err);
 	else if (later->conn && later->id && reply->text)

@@ -31,6 +31,8 @@ static void add_effect(struct coordinator *c, struct effect effect)
 {
 	struct turn *turn = &c->turn;
 
+	if (turn->preparing)
+		die("an effect of what is not synced");
 	if (!turn->open) { /* no commit is waited for */
 		run_effect(c, &effect);
 		return;
@@ -260,12 +262,14 @@ static bool may_wait(const struct turn *turn)
 /* What needs no disk is done while that works: an idle one takes longer than all the rest. */
 static void prepare(struct coordinator *c)
 {
-	const struct turn *turn = &c->turn;
+	struct turn *turn = &c->turn;
 
+	turn->preparing = true;
 	for (size_t i = 0; i < turn->n; i++)
 		if (turn->effects[i].prepare)
 			turn->effects[i].prepare(c, turn->effects[i].context);
 	held_prepare(c);
+	turn->preparing = false;
 }
 
 /* Nobody has heard of what is prepared while the sync may still fail. */
@@ -273,8 +277,7 @@ static int commit_prepared(struct coordinator *c, struct error *err)
 {
 	if (store_commit_begin(c->store, err) < 0)
 		return -1;
-	if (store_commit_waits(c->store))
-		prepare(c);
+	prepare(c);
 	if (store_commit_end(c->store, err) == 0)
 		return 0;
 	held_unprepare(c);

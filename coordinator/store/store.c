@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "controls.h"
 #include "jsonl.h"
 #include "log.h"
 #include "mem.h"
@@ -82,7 +81,7 @@ int64_t store_stuck_count(struct store *store, int64_t plan)
 int store_begin(struct store *store, struct error *err)
 {
 	store->failed = false;
-	store_wal_begin(&store->wal);
+	store_wal_reset(&store->wal);
 	sql_run(store, "BEGIN IMMEDIATE", "");
 	return store_failed(store, err) ? -1 : 0;
 }
@@ -116,25 +115,25 @@ static void take_back(struct store *store, const char *why)
 {
 	struct error err = ERROR_INIT;
 
+	if (store_has_moved(store))
+		end_unsynced(store, why, "and the store is not where it was");
+	if (store_wal_cut(&store->wal) != SQLITE_OK)
+		end_unsynced(store, why, "and the log cannot be cut");
 	if (store_disconnect(store) < 0)
 		end_unsynced(store, why, "and SQLite does not let go of the log");
-	if (store_wal_take_back(&store->wal, store->file) < 0)
-		end_unsynced(store, why, "and the log cannot be cut");
-	if (store_connect(store, &err) < 0)
+	if (store_connect(store, 0, &err) < 0)
 		end_unsynced(store, why, err.text);
-	store_wal_watch(&store->wal, store->file, store->db);
+	if (store_wal_watch(&store->wal, store->file, store->db) < 0)
+		end_unsynced(store, why, "and SQLite does not say which file the log is");
+	store_wal_reset(&store->wal);
 	forget_all(store);
+	store->failed = false;
 }
 
 int store_commit_begin(struct store *store, struct error *err)
 {
 	store_wal_defer(&store->wal);
 	return commit(store, err);
-}
-
-bool store_commit_waits(const struct store *store)
-{
-	return store->wal.due;
 }
 
 int store_commit_end(struct store *store, struct error *err)
@@ -180,7 +179,8 @@ int store_sync_beside(const struct store *store)
 
 void store_sync_end(struct store *store, int error)
 {
-	if (error)
+	/* Where that was synced meanwhile, the error is of a write whose own sync says so. */
+	if (error && store->wal.syncing)
 		end_unsynced(store, strerror(error), after_told);
 	store_wal_sync_end(&store->wal);
 }
@@ -199,6 +199,7 @@ void store_rollback(struct store *store)
 {
 	if (!sqlite3_get_autocommit(store->db))
 		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	store_wal_reset(&store->wal);
 	forget_all(store);
 	store->failed = false;
 }

@@ -25,10 +25,9 @@ void store_close(struct store *store); /* NULL is accepted */
 /* One transaction a turn, one savepoint a request. */
 int store_begin(struct store *store, struct error *err);
 int store_commit(struct store *store, struct error *err); /* on failure it is rolled back */
-/* The same in two: between them the disk works on what was written. Where it does (waits), what is
- * committed may be read, but must not be told to anybody. */
+/* The same in two: between them the disk works on what was written. What is committed may be read
+ * then, but must not be told to anybody. */
 int store_commit_begin(struct store *store, struct error *err);
-bool store_commit_waits(const struct store *store);
 int store_commit_end(struct store *store, struct error *err);
 void store_rollback(struct store *store);
 void store_savepoint(struct store *store);

@@ -115,11 +115,11 @@ static void configure(void)
 	done = true;
 }
 
-int store_connect(struct store *store, struct error *err)
+int store_connect(struct store *store, int flags, struct error *err)
 {
 	if (sqlite3_open_v2(store->file, &store->db,
-	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-	                        SQLITE_OPEN_NOFOLLOW,
+	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+	                        flags,
 	                    NULL) != SQLITE_OK)
 		return error_set(err, ERROR_EXTERNAL, "cannot open %s: %s", store->file,
 		                 sqlite3_errmsg(store->db));
@@ -152,6 +152,15 @@ static void finalize_all(struct store *store)
 	store->nothing = NULL;
 }
 
+bool store_has_moved(struct store *store)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) !=
+	           SQLITE_OK ||
+	       moved;
+}
+
 int store_disconnect(struct store *store)
 {
 	finalize_all(store);
@@ -171,7 +180,8 @@ int store_open(const char *file, struct store **out, struct error *err)
 	store->last_event = -1;
 	store->wal.fd = -1;
 	store->file = real_file(file);
-	if (store_connect(store, err) < 0 || store_wal_mend(store->file, store->db, err) < 0 ||
+	if (store_connect(store, SQLITE_OPEN_CREATE, err) < 0 ||
+	    store_wal_mend(store->file, store->db, err) < 0 ||
 	    store_migrate(store, file, err) < 0) {
 		store_close(store);
 		return -1;

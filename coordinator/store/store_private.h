@@ -25,9 +25,11 @@ struct store {
 	char *file;
 };
 
-/* Connects to store->file anew, as if all of this process's statements had never been; what is in
- * the log is read again. Syncs and migrates nothing. */
-int store_connect(struct store *store, struct error *err);
+/* Connects to store->file, as if no statement of this process had ever been; what is in the log is
+ * read again. Syncs and migrates nothing. flags: SQLITE_OPEN_CREATE, or none. */
+int store_connect(struct store *store, int flags, struct error *err);
+/* store->file is not the file that is open, or nobody knows. */
+bool store_has_moved(struct store *store);
 /* The log and the file stay as they are. -1: SQLite will not. */
 int store_disconnect(struct store *store);
 

@@ -2,9 +2,10 @@
  * synced yet, and room in it before it is needed.
  *
  * Owns a method table in front of the log's file, so that SQLite's own commit says when that is,
- * what is to be written there in one piece, how many commits wait for their sync, and the mark of a
- * log whose sync failed after somebody had been told. Must not be used to tell anybody who outlives
- * a power cut: what is told then is lost with it. */
+ * what is to be written there in one piece, how many commits wait for their sync, the one whose
+ * sync comes right after it and may take it back, and the mark of a log whose sync failed after
+ * somebody had been told. Must not be used to tell anybody who outlives a power cut: what is told
+ * then is lost with it. */
 #include "store_wal.h"
 
 #include <errno.h>
@@ -154,6 +155,7 @@ static int wal_sync(sqlite3_file *file, int flags)
 		wal->written = NULL;
 		wal->told = written(wal->context);
 		if (wal->told && wal->may_wait && wal->unsynced < STORE_UNSYNCED_MAX) {
+			wal->deferred = false; /* the next is that of a checkpoint */
 			wal->unsynced++;
 			wal->later++;
 			return SQLITE_OK;
@@ -169,15 +171,16 @@ static int wal_sync(sqlite3_file *file, int flags)
 	return sync_now(wal, file, flags);
 }
 
-void store_wal_begin(struct store_wal *wal)
+void store_wal_reset(struct store_wal *wal)
 {
+	wal->pending_len = 0;
 	wal->begin = 0;
 	wal->deferred = wal->due = wal->failed = false;
 }
 
 void store_wal_defer(struct store_wal *wal)
 {
-	wal->deferred = true;
+	wal->deferred = !control_off("fsync-store");
 }
 
 int store_wal_end(struct store_wal *wal)
@@ -188,12 +191,15 @@ int store_wal_end(struct store_wal *wal)
 	return wal->due ? sync_now(wal, wal->file, SQLITE_SYNC_NORMAL) : SQLITE_OK;
 }
 
-int store_wal_take_back(const struct store_wal *wal, const char *db)
+/* The sync is for the length: without it a power cut may bring back what was refused. It may fail
+ * like the one before it. */
+int store_wal_cut(struct store_wal *wal)
 {
-	_cleanup_free_ char *log = xasprintf("%s-wal", db);
-	_cleanup_close_ int fd = open(log, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	int rc = wal->begin > 0 ? wal->real->xTruncate(wal->file, wal->begin) : SQLITE_IOERR;
 
-	return fd < 0 ? -1 : ftruncate(fd, wal->begin);
+	if (rc == SQLITE_OK)
+		wal->real->xSync(wal->file, SQLITE_SYNC_NORMAL);
+	return rc;
 }
 
 int store_wal_settle(struct store_wal *wal)
@@ -229,6 +235,7 @@ int store_wal_watch(struct store_wal *wal, const char *db_file, sqlite3 *db)
 {
 	_cleanup_free_ char *log = xasprintf("%s-wal", db_file);
 	sqlite3_file *file = NULL;
+	int fd;
 
 	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) != SQLITE_OK ||
 	    !file || !file->pMethods)
@@ -245,9 +252,14 @@ int store_wal_watch(struct store_wal *wal, const char *db_file, sqlite3 *db)
 	wal->file = file;
 	file->pMethods = &wal->methods;
 	/* A descriptor of its own: each is told of an error by itself. No lock is on this file that
-	 * its end could take away. */
-	if (wal->fd < 0)
-		wal->fd = open(log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	 * its end could take away. It keeps its number, for a sync beside us may be using it. */
+	fd = open(log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (wal->fd < 0) {
+		wal->fd = fd;
+	} else if (fd >= 0) {
+		dup3(fd, wal->fd, O_CLOEXEC);
+		close(fd);
+	}
 	return 0;
 }
 

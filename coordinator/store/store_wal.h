@@ -21,12 +21,12 @@ struct store_wal {
 	int unsynced;        /* commits whose sync did not happen yet */
 	int64_t later;       /* commits whose sync came or comes later, ever */
 	int syncing;         /* of the unsynced, those that the sync beside us is for */
-	int fd;              /* of that sync; -1: none */
+	int fd;              /* of that sync, and to begin others; -1: none */
 	bool lost;           /* a sync failed that was theirs, too */
 	bool deferred;       /* the sync of the next commit comes after it: store_wal_end */
-	bool due;            /* it has been put off; nothing else waits for it */
-	bool failed;         /* it was tried, for a checkpoint */
-	sqlite3_int64 begin; /* where the first write of this transaction began; 0: none yet */
+	bool due;            /* it has been put off, and did not happen yet */
+	bool failed;         /* it was tried, by a checkpoint in that commit or in the end */
+	sqlite3_int64 begin; /* of what this transaction wrote; 0: nothing yet */
 	sqlite3_file *file;
 	sqlite3_int64 pending_at; /* what is to be written here, in one piece */
 	int pending_len;
@@ -42,15 +42,15 @@ void store_wal_on_written(struct store_wal *wal, store_written_fn written, void 
 /* After the commit: whether somebody was told; forgets it. */
 bool store_wal_told(struct store_wal *wal);
 
-/* At the begin of each transaction. */
-void store_wal_begin(struct store_wal *wal);
+/* Before each transaction, and when one is undone: nothing of it is left to be written. */
+void store_wal_reset(struct store_wal *wal);
 /* The disk is told to begin with what the next commit writes, which ends without its sync. */
 void store_wal_defer(struct store_wal *wal);
 /* After it: its sync, where that was put off. SQLite's result. */
 int store_wal_end(struct store_wal *wal);
-/* The last commit is no part of the log any more. While nobody has the database open. -1 with
- * errno. */
-int store_wal_take_back(const struct store_wal *wal, const char *db);
+/* The last commit is no part of the log any more; SQLite, which does not know, is to let go of it
+ * next. SQLite's result. */
+int store_wal_cut(struct store_wal *wal);
 
 /* Syncs what waits for that. SQLite's result. */
 int store_wal_settle(struct store_wal *wal);

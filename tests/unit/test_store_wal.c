@@ -13,30 +13,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "mem.h"
 #include "store_fixture.h"
 #include "store_sql.h"
-
-int fdatasync(int fd);
-
-static bool syncs_fail;
-static int syncs, failed_syncs;
-
-/* In front of libc's, for SQLite too. */
-int fdatasync(int fd)
-{
-	syncs++;
-	if (syncs_fail) {
-		failed_syncs++;
-		errno = EIO;
-		return -1;
-	}
-	return (int)syscall(SYS_fdatasync, fd);
-}
+#include "sync_fixture.h"
 
 struct told {
 	struct store_fixture *f;
@@ -47,18 +30,6 @@ struct told {
 	bool anybody;
 };
 
-static void copy_file(const char *from, const char *to)
-{
-	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	char chunk[65536];
-	ssize_t n;
-
-	assert_true(in >= 0 && out >= 0);
-	while ((n = read(in, chunk, sizeof chunk)) > 0)
-		assert_int_equal(write(out, chunk, (size_t)n), n);
-}
-
 /* What another process would find if this one died now. */
 static void look(struct told *told)
 {
@@ -67,7 +38,8 @@ static void look(struct told *told)
 	                    *copy_wal = xasprintf("%s-wal", copy);
 	_cleanup_free_ char *value = NULL;
 	const bool fail = syncs_fail;
-	const int counted = syncs;
+	const int counted = syncs, before = database_first;
+	const bool written = log_written;
 	struct store *store;
 
 	syncs_fail = false;
@@ -79,6 +51,8 @@ static void look(struct told *told)
 	store_close(store);
 	syncs_fail = fail;
 	syncs = counted;
+	database_first = before;
+	log_written = written;
 	told->looked++;
 }
 
@@ -91,6 +65,7 @@ static bool on_written(void *context)
 
 	told->times++;
 	told->synced = syncs;
+	log_written = true;
 	assert_int_equal(pread(fd, salt, sizeof salt, 16), sizeof salt);
 	if (memcmp(salt, told->salt, sizeof salt) != 0) {
 		told->begun_anew++;
@@ -272,6 +247,7 @@ static void test_a_log_that_is_used_up(void **state)
 	struct told told = {.f = f, .key = "k", .anybody = true};
 	int times = 0;
 
+	database_first = 0;
 	for (int i = 0; i < 400; i++) {
 		int begun_anew = told.begun_anew, before = syncs;
 
@@ -282,6 +258,7 @@ static void test_a_log_that_is_used_up(void **state)
 			assert_true(times >= told.begun_anew - 1);
 	}
 	assert_true(told.begun_anew > 1);
+	assert_int_equal(database_first, 0);
 }
 
 static void commit_that_fails(struct store_fixture *f, bool anybody)
@@ -446,94 +423,6 @@ static void test_a_sync_that_fails_before_anybody_knows(void **state)
 	fixture_begin(f->store);
 }
 
-#define KEYS 40
-
-/* expected: of each key the letter that its value begins with; 0: none. */
-static void assert_all(struct store *store, const char *expected)
-{
-	for (int k = 0; k < KEYS; k++) {
-		char key[16];
-		_cleanup_free_ char *value = NULL;
-
-		snprintf(key, sizeof key, "k%d", k);
-		value = store_setting(store, key);
-		assert_int_equal(value ? value[0] : 0, expected[k]);
-	}
-}
-
-/* What another process would find. */
-static void assert_found(struct store_fixture *f, const char *expected)
-{
-	_cleanup_free_ char *wal = xasprintf("%s-wal", f->file),
-	                    *copy = xasprintf("%s/found.db", f->dir),
-	                    *copy_wal = xasprintf("%s-wal", copy);
-	struct store *store;
-
-	copy_file(f->file, copy);
-	copy_file(wal, copy_wal);
-	store = fixture_open(copy);
-	assert_all(store, expected);
-	store_close(store);
-}
-
-/* The sync of a commit fails, in its end or for a checkpoint within it: nothing is left of it, and
- * all that was before, be it one page in the log, more than SQLite keeps in memory, or the first
- * that is written to a log that begins anew. */
-static void test_a_commit_is_taken_back(void **state)
-{
-	struct store_fixture *f = *state;
-	_cleanup_free_ char *text = xcalloc(1, 40001);
-	char before[KEYS] = "", after[KEYS];
-	int undone = 0, made = 0, in_a_checkpoint = 0, first = 0, spilled = 0;
-
-	fixture_commit(f->store);
-	srandom(11);
-	for (int i = 0; i < 400; i++) {
-		int n = random() % 10 == 0 ? KEYS : 1 + (int)random() % 3;
-		int times =
-		    n == KEYS && random() % 2 ? 4 : 1; /* more than SQLite keeps in memory */
-		int fails = (int)random() % 3;         /* 0: not, 1: all of it, 2: in the end */
-		struct error err = ERROR_INIT;
-		int rc, counted = failed_syncs;
-
-		memcpy(after, before, sizeof after);
-		fixture_begin(f->store);
-		for (int j = 0; j < n * times; j++) {
-			int k = n == KEYS ? j % KEYS : (int)random() % KEYS;
-			char key[16];
-
-			snprintf(key, sizeof key, "k%d", k);
-			memset(text, after[k] = (char)('a' + (i + j) % 26), 40000);
-			store_set_setting(f->store, key, text);
-		}
-		syncs_fail = fails == 1;
-		rc = store_commit_begin(f->store, &err);
-		first += rc < 0;
-		if (rc == 0) {
-			bool tried = failed_syncs > counted;
-
-			assert_all(f->store, after);
-			syncs_fail = fails != 0 && !tried; /* the kernel says it once */
-			in_a_checkpoint += tried;
-			rc = store_commit_end(f->store, &err);
-		}
-		syncs_fail = false;
-		assert_int_equal(rc, failed_syncs > counted ? -1 : 0);
-		assert_int_equal(err.code, rc < 0 ? ERROR_EXTERNAL : ERROR_NONE);
-		undone += rc < 0;
-		made += rc == 0;
-		spilled += rc < 0 && n * times > 100;
-		if (rc == 0)
-			memcpy(before, after, sizeof before);
-		assert_all(f->store, before);
-		if (i % 20 == 0)
-			assert_found(f, before);
-	}
-	assert_true(undone > 100 && made > 100 && in_a_checkpoint > 2 && first > 0 && spilled > 2);
-	assert_found(f, before);
-	fixture_begin(f->store);
-}
-
 /* Somebody wrote and died before the sync: what is read from the log is told to people. */
 static void test_opened_is_synced(void **state)
 {
@@ -581,7 +470,6 @@ int main(void)
 	    T(test_a_full_disk_in_the_midst_of_a_turn),
 	    T(test_a_sync_for_nobody),
 	    T(test_a_log_that_is_used_up),
-	    T(test_a_commit_is_taken_back),
 	    T(test_opened_is_synced),
 #undef T
 	};

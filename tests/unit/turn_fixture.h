@@ -18,11 +18,12 @@
 /* ---- what turn.c stands on ---- */
 
 static int commits, failing, scheduled;
-static int unsynced; /* commits that wait for their sync */
-static int waited;   /* commits that ever did */
-static int beside;   /* of the unsynced, those of the sync beside the loop */
-static bool has_log; /* that can be synced there */
-static bool early;   /* the next commit is one that may wait */
+static int unsynced;    /* commits that wait for their sync */
+static int waited;      /* commits that ever did */
+static int beside;      /* of the unsynced, those of the sync beside the loop */
+static bool has_log;    /* that can be synced there */
+static bool tells_held; /* what becomes of those who wait */
+static bool early;      /* the next commit is one that may wait */
 static char said[256];
 
 static void say(const char *word)
@@ -39,9 +40,6 @@ int store_begin(struct store *store, struct error *err)
 	return 0;
 }
 
-/* Two parts of a commit, of which the second fails; it is waited for as `waits` says. */
-static bool waits;
-
 int store_commit(struct store *store, struct error *err)
 {
 	return store_commit_begin(store, err) < 0 ? -1 : store_commit_end(store, err);
@@ -52,12 +50,6 @@ int store_commit_begin(struct store *store, struct error *err)
 	(void)store;
 	(void)err;
 	return 0;
-}
-
-bool store_commit_waits(const struct store *store)
-{
-	(void)store;
-	return waits;
 }
 
 int store_commit_end(struct store *store, struct error *err)
@@ -172,13 +164,14 @@ void schedule_turn(struct coordinator *c)
 void held_prepare(struct coordinator *c)
 {
 	(void)c;
-	say("held");
+	if (tells_held)
+		say("held");
 }
 
 void held_unprepare(struct coordinator *c)
 {
 	(void)c;
-	if (waits)
+	if (tells_held)
 		say("not-held");
 }
 
@@ -253,7 +246,7 @@ static int world(void **state)
 	commits = failing = scheduled = 0;
 	unsynced = waited = beside = 0;
 	early = false;
-	has_log = waits = false;
+	has_log = tells_held = false;
 	said[0] = '\0';
 	*state = c;
 	return 0;
