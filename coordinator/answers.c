@@ -56,6 +56,12 @@ static void reply_free(struct reply *reply)
 	free(reply);
 }
 
+static void reply_fails(struct reply *reply, const struct error *err)
+{
+	reply->err = xcalloc(1, sizeof *reply->err);
+	*reply->err = *err;
+}
+
 /* Makes and encodes it. */
 static void reply_prepare(struct coordinator *c, void *context)
 {
@@ -65,14 +71,12 @@ static void reply_prepare(struct coordinator *c, void *context)
 
 	if (!reply->later->conn || !reply->later->id)
 		return;
-	if (reply->task)
+	if (reply->task) {
 		reply->result = task_named_json(c, reply->task);
-	if (reply->task && store_failed(c->store, &why)) {
-		reply->err = xcalloc(1, sizeof *reply->err);
-		*reply->err = why;
-		return;
+		if (store_failed(c->store, &why)) /* what it read may be half of it */
+			reply_fails(reply, &why);
 	}
-	if (!reply->result)
+	if (!reply->result || reply->err)
 		return;
 	text = jsonl_text(reply->result);
 	reply->text = json_string_nocheck(text);
@@ -124,10 +128,8 @@ static void reply_queue(struct coordinator *c, struct later *later, json_t *resu
 
 	reply->result = result;
 	reply->own = own;
-	if (err) {
-		reply->err = xcalloc(1, sizeof *reply->err);
-		*reply->err = *err;
-	}
+	if (err)
+		reply_fails(reply, err);
 	turn_prepared_effect(c, reply_prepare, reply_send, reply_drop, reply);
 }
 

@@ -355,8 +355,9 @@ void hook_gone(struct coordinator *c, const struct held *h);
 
 /* Answers what can be answered now: after each commit that changed something. */
 void held_check(struct coordinator *c);
-/* Makes answers that held_check will give, once what is committed is synced; not, after all. */
+/* Makes answers that held_check will give, before what is committed is synced. */
 void held_prepare(struct coordinator *c);
+/* That sync failed: it never was, and those answers are thrown away. */
 void held_unprepare(struct coordinator *c);
 
 /* ---- deciding (schedule.c, base.c, choice.c, finish.c, stop.c) ---- */

@@ -141,8 +141,8 @@ static int sync_now(struct store_wal *wal, sqlite3_file *file, int flags)
 }
 
 /* A log that begins anew has its header synced first; behind that nothing is written yet. The one
- * sync of a commit may come later, not those of a checkpoint within it. What the disk is told to
- * begin with costs its time beside what is done until then, instead of behind it. */
+ * sync of a commit may come later, not those of a checkpoint within it. The disk is told to begin
+ * with it at once: until it is waited for, it takes its time beside what else is done. */
 static int wal_sync(sqlite3_file *file, int flags)
 {
 	struct store_wal *wal = wal_of(file);

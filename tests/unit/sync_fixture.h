@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "mem.h"
+#include "shared_fixture.h"
 
 int fdatasync(int fd);
 

@@ -170,11 +170,14 @@ static void test_a_sync_beside(void **state)
 
 static bool writes_fail;
 static int refused;
+static bool wrote_refused; /* later, what a full disk had kept out */
 
 static ssize_t write_or_not(int fd, const void *data, size_t len, off_t at)
 {
-	if (!writes_fail)
+	if (!writes_fail) {
+		wrote_refused |= memmem(data, len, "refused", 7) != NULL;
 		return pwrite(fd, data, len, at);
+	}
 	refused++;
 	errno = ENOSPC;
 	return -1;
@@ -222,6 +225,32 @@ static void test_a_full_disk_in_the_midst_of_a_turn(void **state)
 	                 1);
 	if (committed)
 		look(&told);
+}
+
+/* All of it was to be written in one piece, with its end: a whole commit, if that came later. */
+static void test_what_a_full_disk_refused_is_never_written(void **state)
+{
+	struct store_fixture *f = *state;
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	sqlite3_syscall_ptr real = vfs->xGetSystemCall(vfs, "pwrite64");
+	_cleanup_free_ char *value = NULL;
+	struct error err = ERROR_INIT;
+
+	fixture_commit(f->store);
+	vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)write_or_not);
+	fixture_begin(f->store);
+	store_set_setting(f->store, "k", "refused");
+	writes_fail = true;
+	assert_int_equal(store_commit(f->store, &err), -1);
+	writes_fail = wrote_refused = false;
+	fixture_begin(f->store);
+	store_set_setting(f->store, "other", "made");
+	fixture_commit(f->store);
+	vfs->xSetSystemCall(vfs, "pwrite64", real);
+	assert_false(wrote_refused);
+	value = store_setting(f->store, "k");
+	assert_null(value);
+	fixture_begin(f->store);
 }
 
 /* Nobody was told: nothing may wait. */
@@ -468,6 +497,7 @@ int main(void)
 	    T(test_a_sync_that_waits),
 	    T(test_a_sync_beside),
 	    T(test_a_full_disk_in_the_midst_of_a_turn),
+	    T(test_what_a_full_disk_refused_is_never_written),
 	    T(test_a_sync_for_nobody),
 	    T(test_a_log_that_is_used_up),
 	    T(test_opened_is_synced),
