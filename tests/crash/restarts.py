@@ -25,8 +25,16 @@ def start(world, agents, tasks, pause_us, slot):
               [{"id": f"later{i}", "prompt": "nothing", "blocked_by": [f"t{i % agents}"]}
                for i in range(tasks - agents)])
     world.pleach("run", "--headless", "--detach")
-    eventually("all agents talk", lambda: all(
-        os.path.exists(f"{world.meet}/t{i}.copy") for i in range(agents)))
+    eventually("all agents talk", lambda: all(first_line(world, f"t{i}") for i in range(agents)))
+
+
+def first_line(world, key):
+    """What its agent printed first; nothing before that (its file is made before its first line)."""
+    try:
+        with open(f"{world.meet}/{key}.copy") as file:
+            return file.readline()
+    except FileNotFoundError:
+        return ""
 
 
 def everybody(world, agents):
@@ -37,8 +45,7 @@ def everybody(world, agents):
     check(len(team) == agents, f"{len(team)} teammates, not {agents}")
     found = {}
     for teammate in team:
-        with open(f"{world.meet}/{teammate['key']}.copy") as file:
-            agent = int(file.readline().split()[2].rstrip(":"))
+        agent = int(first_line(world, teammate["key"]).split()[2].rstrip(":"))
         found[teammate["name"]] = (birth(teammate["pid"]), birth(agent), teammate["attempt"])
         check(None not in found[teammate["name"]], f"{teammate['name']} has died: {teammate}")
     return found
