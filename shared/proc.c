@@ -1,4 +1,4 @@
-/* Processes: spawn, wait, run to the end, find a program. */
+/* Processes: wait, run to the end, find a program. */
 #include "proc.h"
 
 #include <errno.h>
@@ -6,11 +6,9 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,18 +17,6 @@
 
 #define PROC_OUTPUT_MAX (64u << 20)
 #define RUN_CHUNK       (64u << 10)
-
-extern char **environ;
-
-static const char *env_get(const char *const *env, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (size_t i = 0; env && env[i]; i++)
-		if (strncmp(env[i], name, n) == 0 && env[i][n] == '=')
-			return env[i] + n + 1;
-	return NULL;
-}
 
 char *proc_find_program(const char *name, const char *path)
 {
@@ -104,123 +90,6 @@ void proc_guard_std(void)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
 		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
 			_exit(6);
-}
-
-static void spawn_fd(posix_spawn_file_actions_t *actions, int from, int to)
-{
-	if (from >= 0)
-		posix_spawn_file_actions_adddup2(actions, from, to);
-	else
-		posix_spawn_file_actions_addopen(actions, to, "/dev/null", to ? O_WRONLY : O_RDONLY,
-		                                 0);
-}
-
-/* The order matters: the terminal is opened by the new session's leader, as the first
- * thing, which makes it the controlling terminal without an ioctl. The four sources are
- * dup'ed above the targets first so that none is overwritten before it is used. */
-static int spawn_actions(const struct proc_spec *spec, posix_spawn_file_actions_t *actions,
-                         int moved[4])
-{
-	const int from[4] = {spec->stdin_fd, spec->stdout_fd, spec->stderr_fd, spec->pass_fd};
-
-	for (int i = 0; i < 4; i++) {
-		moved[i] = from[i];
-		if (from[i] >= 0 && from[i] < 16) {
-			moved[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16);
-			if (moved[i] < 0)
-				return -1;
-		}
-	}
-	if (spec->cwd)
-		posix_spawn_file_actions_addchdir_np(actions, spec->cwd);
-	if (spec->tty) {
-		posix_spawn_file_actions_addopen(actions, 0, spec->tty, O_RDWR, 0);
-		posix_spawn_file_actions_adddup2(actions, 0, 1);
-		posix_spawn_file_actions_adddup2(actions, 0, 2);
-		for (int i = 0; i < 3; i++)
-			if (moved[i] >= 0)
-				posix_spawn_file_actions_adddup2(actions, moved[i], i);
-	} else {
-		for (int i = 0; i < 3; i++)
-			spawn_fd(actions, moved[i], i);
-	}
-	if (moved[3] >= 0)
-		posix_spawn_file_actions_adddup2(actions, moved[3], 3);
-	posix_spawn_file_actions_addclosefrom_np(actions, moved[3] >= 0 ? 4 : 3);
-	return 0;
-}
-
-static void spawn_attributes(const struct proc_spec *spec, posix_spawnattr_t *attributes)
-{
-	short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-	sigset_t none, all;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_setsigmask(attributes, &none);
-	posix_spawnattr_setsigdefault(attributes, &all);
-	if (spec->new_session || spec->tty)
-		flags |= POSIX_SPAWN_SETSID;
-	posix_spawnattr_setflags(attributes, flags);
-}
-
-int proc_spawn(const struct proc_spec *spec, struct proc *out, struct error *err)
-{
-	const char *const *env = spec->env ? spec->env : (const char *const *)environ;
-	_cleanup_free_ char *program = NULL;
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	int moved[4] = {-1, -1, -1, -1}, rc;
-	struct proc proc = {.pidfd = -1};
-
-	/* A relative program with a slash is looked up in the child's directory. */
-	if (strchr(spec->argv[0], '/'))
-		program = xstrdup(spec->argv[0]);
-	else
-		program = proc_find_program(spec->argv[0], env_get(env, "PATH"));
-	if (!program)
-		return error_set(err, ERROR_NOT_FOUND, "%s: no such program on PATH",
-		                 spec->argv[0]);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	spawn_attributes(spec, &attributes);
-	rc = spawn_actions(spec, &actions, moved) < 0
-	         ? errno
-	         : posix_spawn(&proc.pid, program, &actions, &attributes, (char *const *)spec->argv,
-	                       (char *const *)env);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	for (int i = 0; i < 4; i++) {
-		const int from[4] = {spec->stdin_fd, spec->stdout_fd, spec->stderr_fd,
-		                     spec->pass_fd};
-
-		if (moved[i] >= 0 && moved[i] != from[i])
-			close(moved[i]);
-	}
-	if (rc) {
-		errno = rc;
-		/* Not the program's fault, and not to be told as if it were not installed. */
-		if (spec->cwd && access(spec->cwd, X_OK) < 0)
-			return error_errno(err, "cannot start %s in %s", spec->argv[0], spec->cwd);
-		errno = rc;
-		error_errno(err, "cannot start %s", spec->argv[0]);
-		if (err && (rc == ENOENT || rc == ENOTDIR || rc == EACCES))
-			err->code = ERROR_NOT_FOUND;
-		return -1;
-	}
-	proc.pidfd = (int)syscall(SYS_pidfd_open, proc.pid, 0);
-	if (proc.pidfd < 0) {
-		int saved = errno;
-
-		kill(proc.pid, SIGKILL);
-		waitpid(proc.pid, NULL, 0);
-		errno = saved;
-		return error_errno(err, "cannot watch %s", spec->argv[0]);
-	}
-	if (spec->child_only || proc_start_time(proc.pid, &proc.start_time) < 0)
-		proc.start_time = 0;
-	*out = proc;
-	return 0;
 }
 
 int proc_wait(const struct proc *proc, int *status, struct error *err)

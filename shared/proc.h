@@ -2,8 +2,8 @@
  * everything they left behind.
  *
  * A process is its pid *and* its start time: a pid alone may be somebody else's.
- * Children are started by posix_spawn, never by fork from a large process, and
- * their end is read from a pidfd. */
+ * Children borrow our memory until their exec (proc_spawn.c), never fork from a large
+ * process, and their end is read from a pidfd. */
 #ifndef PLEACH_PROC_H
 #define PLEACH_PROC_H
 
