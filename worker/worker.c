@@ -294,11 +294,11 @@ static int worker_files(const struct worker *w, struct error *err)
 
 static void before_waiting(uv_prepare_t *prepare)
 {
-	const struct worker *w = prepare->data;
+	struct worker *w = prepare->data;
 
 	rpc_peer_flush_deferred();
 	if (!w->attempt)
-		terminal_prepare();
+		terminal_prepare(&w->loop);
 }
 
 static void start_timers(struct worker *w)

@@ -354,7 +354,6 @@ int attempt_start_agent(struct attempt *a, struct error *err)
 		a->terminal = NULL;
 		return -1;
 	}
-	terminal_start(a->terminal);
 	attempt_turn_started(a);
 	attempt_usage_keep(a);
 	if (ours >= 0) {

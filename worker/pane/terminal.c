@@ -1,5 +1,7 @@
 /* A pseudo-terminal: our end on a poll handle, the other end opened by its path in the
- * child, which makes it the child's controlling terminal (facts: 13 % cheaper than forkpty). */
+ * child, which makes it the child's controlling terminal (facts: 13 % cheaper than forkpty). We
+ * hold the other end open as well: else our end hangs up when the agent ends, which is told apart
+ * from its end, wakes us once more, and makes a poll return for ever. */
 #include "terminal.h"
 
 #include <ctype.h>
@@ -10,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,67 +27,76 @@
 struct terminal {
 	uv_poll_t poll;
 	int fd;    /* our end */
-	int other; /* the children's end, once they had all closed theirs; else -1 */
+	int other; /* the children's end, held so that it never hangs up; -1: let go of */
 	char path[32];
 	int events;
-	bool started, closed;
-	const struct terminal_handler *handler;
+	bool closed, busy; /* busy: a handler is being called */
+	bool typed;
+	struct stat node; /* of the other end, and how it was set, when it was made */
+	struct termios modes;
+	const struct terminal_handler *handler; /* NULL: nobody's; what is read is dropped */
 	void *context;
 	struct buf queue;
 	size_t written; /* bytes of the queue that are gone already */
 };
 
-static int set_size(int fd, uint16_t columns, uint16_t rows)
-{
-	struct winsize size = {.ws_col = columns, .ws_row = rows};
+static void terminal_event(uv_poll_t *poll, int status, int events);
 
-	return ioctl(fd, TIOCSWINSZ, &size);
+static int open_other(const struct terminal *t)
+{
+	return open(t->path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 }
 
-static int open_ours(void)
+static int make(uv_loop_t *loop, struct terminal **out)
 {
-	return open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_close_ int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	int unlock = 0, number;
+	struct terminal *t;
+
+	if (fd < 0 || ioctl(fd, TIOCSPTLCK, &unlock) < 0 || ioctl(fd, TIOCGPTN, &number) < 0)
+		return -1;
+	t = xcalloc(1, sizeof *t);
+	snprintf(t->path, sizeof t->path, "/dev/pts/%d", number);
+	t->other = open_other(t);
+	if (t->other < 0 || fstat(t->other, &t->node) < 0 || tcgetattr(t->other, &t->modes) < 0 ||
+	    uv_poll_init(loop, &t->poll, fd) != 0) {
+		if (t->other >= 0)
+			close(t->other);
+		free(t);
+		return -1;
+	}
+	t->poll.data = t;
+	t->fd = fd;
+	fd = -1;
+	t->events = UV_READABLE;
+	uv_poll_start(&t->poll, UV_READABLE, terminal_event);
+	*out = t;
+	return 0;
 }
 
-/* Our end of the next one, which nobody had yet. -1: none, SPARE_NOT: could not be opened. */
-static int spare = -1;
-#define SPARE_NOT (-2)
+/* The next one, which nobody has yet. */
+static struct terminal *spare;
+static bool no_spare; /* it could not be made: not tried again and again */
 
-void terminal_prepare(void)
+void terminal_prepare(uv_loop_t *loop)
 {
-	if (spare != -1)
-		return;
-	spare = open_ours();
-	if (spare < 0)
-		spare = SPARE_NOT;
+	if (!spare && !no_spare)
+		no_spare = make(loop, &spare) != 0;
 }
 
 int terminal_open(uv_loop_t *loop, uint16_t columns, uint16_t rows,
                   const struct terminal_handler *handler, void *context, struct terminal **out,
                   struct error *err)
 {
-	_cleanup_close_ int fd = spare >= 0 ? spare : open_ours();
-	int unlock = 0, number;
-	struct terminal *t;
+	struct terminal *t = spare;
 
-	spare = -1;
-	if (fd < 0)
+	spare = NULL;
+	no_spare = false;
+	if (!t && make(loop, &t) != 0)
 		return error_errno(err, "cannot open a pseudo-terminal");
-	if (ioctl(fd, TIOCSPTLCK, &unlock) < 0 || ioctl(fd, TIOCGPTN, &number) < 0 ||
-	    set_size(fd, columns, rows) < 0)
-		return error_errno(err, "cannot set up a pseudo-terminal");
-	t = xcalloc(1, sizeof *t);
-	snprintf(t->path, sizeof t->path, "/dev/pts/%d", number);
-	t->other = -1;
+	terminal_resize(t, columns, rows);
 	t->handler = handler;
 	t->context = context;
-	if (uv_poll_init(loop, &t->poll, fd) != 0) {
-		free(t);
-		return error_set(err, ERROR_EXTERNAL, "cannot watch a pseudo-terminal");
-	}
-	t->poll.data = t;
-	t->fd = fd;
-	fd = -1;
 	*out = t;
 	return 0;
 }
@@ -97,10 +109,8 @@ static void terminal_free(uv_handle_t *handle)
 	free(t);
 }
 
-void terminal_close(struct terminal *t)
+static void dispose(struct terminal *t)
 {
-	if (!t || t->closed)
-		return;
 	t->closed = true;
 	uv_poll_stop(&t->poll);
 	close(t->fd);
@@ -109,25 +119,76 @@ void terminal_close(struct terminal *t)
 	uv_close((uv_handle_t *)&t->poll, terminal_free);
 }
 
+/* As it was made, for the next agent: to make another one is a fourteenth of a short process's whole
+ * life (docs/performance.md). False: not where somebody has it open, or as a controlling terminal,
+ * where something was typed, or where its rights or modes were changed. */
+static bool renew(struct terminal *t)
+{
+	struct termios now;
+	int discipline;
+	struct stat st;
+	char byte;
+
+	if (t->busy || t->typed || t->other >= 0 || read(t->fd, &byte, 1) >= 0 || errno != EIO ||
+	    tcgetsid(t->fd) >= 0)
+		return false;
+	t->other = open_other(t);
+	memset(&now, 0, sizeof now); /* what pads it too */
+	if (t->other < 0 || fstat(t->other, &st) < 0 || st.st_mode != t->node.st_mode ||
+	    st.st_uid != t->node.st_uid || st.st_gid != t->node.st_gid ||
+	    tcgetattr(t->other, &now) < 0 || memcmp(&now, &t->modes, sizeof now) != 0 ||
+	    ioctl(t->other, TIOCGETD, &discipline) < 0 || discipline != N_TTY)
+		return false;
+	/* What cannot be seen: exclusive use, stopped output (this starts it again whoever stopped
+	 * it), what waits to be read. */
+	return ioctl(t->other, TIOCNXCL) == 0 && tcflow(t->other, TCOOFF) == 0 &&
+	       tcflow(t->other, TCOON) == 0 && tcflush(t->other, TCIOFLUSH) == 0;
+}
+
+void terminal_close(struct terminal *t)
+{
+	if (!t || t->closed)
+		return;
+	if (!spare && renew(t)) {
+		t->handler = NULL;
+		spare = t;
+		return;
+	}
+	dispose(t);
+}
+
+void terminal_forget(void)
+{
+	if (spare)
+		dispose(spare);
+	spare = NULL;
+}
+
 const char *terminal_path(const struct terminal *t)
 {
 	return t->path;
 }
 
-/* EIO means that no child has the other end open at the moment. It may be opened again
- * (/dev/tty), and a poll would now report a hang-up for ever: so we hold it open ourselves
- * until the end. */
+/* EIO means that nobody has the other end open, not even we: it was drained, and is still
+ * somebody's. A poll would report the hang-up for ever. */
 static void hold_open(struct terminal *t)
 {
 	if (t->other >= 0)
 		return;
-	t->other = open(t->path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	t->other = open_other(t);
 	if (t->other < 0) {
 		log_warn("terminal", "cannot hold %s open: %s", t->path, strerror(errno));
 		uv_poll_stop(&t->poll);
 		t->events = 0;
-		t->started = false;
 	}
+}
+
+static void hear(struct terminal *t, const char *data, size_t len)
+{
+	t->busy = true;
+	if (t->handler)
+		t->handler->on_data(t->context, data, len);
+	t->busy = false;
 }
 
 /* Reads up to `reads` times. False: nothing more is there to be read yet. */
@@ -141,7 +202,7 @@ static bool read_some(struct terminal *t, int reads)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n > 0) {
-			t->handler->on_data(t->context, chunk, (size_t)n);
+			hear(t, chunk, (size_t)n);
 			continue;
 		}
 		if (n == 0 || errno != EAGAIN)
@@ -151,15 +212,11 @@ static bool read_some(struct terminal *t, int reads)
 	return true;
 }
 
-static void terminal_event(uv_poll_t *poll, int status, int events);
-
 static void watch(struct terminal *t)
 {
-	int events = t->started ? UV_READABLE : 0;
+	int events = UV_READABLE | (t->queue.len > t->written ? UV_WRITABLE : 0);
 
-	if (t->queue.len > t->written)
-		events |= UV_WRITABLE;
-	if (!t->started || events == t->events)
+	if (events == t->events || t->other < 0)
 		return;
 	t->events = events;
 	uv_poll_start(&t->poll, events, terminal_event);
@@ -210,12 +267,6 @@ static void terminal_event(uv_poll_t *poll, int status, int events)
 		write_some(t);
 }
 
-void terminal_start(struct terminal *t)
-{
-	t->started = true;
-	watch(t);
-}
-
 void terminal_drain(struct terminal *t)
 {
 	if (t->other >= 0) {
@@ -234,6 +285,7 @@ bool terminal_write(struct terminal *t, const void *data, size_t len)
 		t->written = 0;
 	}
 	buf_add(&t->queue, data, len);
+	t->typed = true;
 	watch(t);
 	return true;
 }
@@ -245,8 +297,10 @@ size_t terminal_queued(const struct terminal *t)
 
 void terminal_resize(struct terminal *t, uint16_t columns, uint16_t rows)
 {
+	struct winsize size = {.ws_col = columns, .ws_row = rows};
+
 	if (!t->closed)
-		set_size(t->fd, columns, rows);
+		ioctl(t->fd, TIOCSWINSZ, &size);
 }
 
 bool terminal_is_unread(const struct terminal *t)

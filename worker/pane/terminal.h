@@ -23,19 +23,22 @@ struct terminal_handler {
 	void (*on_drained)(void *context);
 };
 
-/* Opens our end of the next one ahead, while there is nothing else to do: an agent waits for it.
- * Once, until that was taken. */
-void terminal_prepare(void);
+/* Makes the next one ahead, while there is nothing else to do: an agent waits for it. Nothing where
+ * there is one already. */
+void terminal_prepare(uv_loop_t *loop);
+/* The next one is closed, where there is one: its loop ends. */
+void terminal_forget(void);
 /* Errors: EXTERNAL. Ended with terminal_close. */
 int terminal_open(uv_loop_t *loop, uint16_t columns, uint16_t rows,
                   const struct terminal_handler *handler, void *context, struct terminal **out,
                   struct error *err);
-/* Stops at once; what was not read is lost (terminal_drain first). NULL is accepted. */
+/* Stops at once; what was not read is lost (terminal_drain first). It is the next one to be opened
+ * where nobody else has it any more and it can be made as new. NULL is accepted. */
 void terminal_close(struct terminal *terminal);
 
 const char *terminal_path(const struct terminal *terminal); /* borrowed: for the child to open */
-void terminal_start(struct terminal *terminal);             /* begins to read */
-/* Reads everything that is there now, at most a few pseudo-terminal buffers. */
+/* When its programs have ended: reads everything that is there, at most a few pseudo-terminal
+ * buffers. */
 void terminal_drain(struct terminal *terminal);
 /* Queues bytes; false when the queue is full (nothing was taken). */
 bool terminal_write(struct terminal *terminal, const void *data, size_t len);
