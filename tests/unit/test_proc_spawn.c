@@ -126,14 +126,14 @@ static void test_threads_start_at_once(void **state)
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-static void refused(struct proc_spec *spec, enum error_code code)
+static void refused(struct proc_spec spec, enum error_code code)
 {
 	const char *argv[] = {"/bin/true", NULL};
 	struct error err = ERROR_INIT;
 	struct proc proc;
 
-	spec->argv = argv;
-	assert_int_equal(proc_spawn(spec, &proc, &err), -1);
+	spec.argv = argv;
+	assert_int_equal(proc_spawn(&spec, &proc, &err), -1);
 	assert_int_equal(err.code, code);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
@@ -145,11 +145,11 @@ static void test_what_cannot_be_given(void **state)
 
 	(void)state;
 	no_terminal.tty = "/dev/pts/no-such";
-	refused(&no_terminal, ERROR_EXTERNAL);
+	refused(no_terminal, ERROR_EXTERNAL);
 	no_output.stdout_fd = 1000; /* open nowhere */
-	refused(&no_output, ERROR_EXTERNAL);
+	refused(no_output, ERROR_EXTERNAL);
 	no_fourth.pass_fd = 12;
-	refused(&no_fourth, ERROR_EXTERNAL);
+	refused(no_fourth, ERROR_EXTERNAL);
 }
 
 int main(void)

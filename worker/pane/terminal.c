@@ -119,9 +119,15 @@ static void dispose(struct terminal *t)
 	uv_close((uv_handle_t *)&t->poll, terminal_free);
 }
 
-/* As it was made, for the next agent: to make another one is a fourteenth of a short process's whole
- * life (docs/performance.md). False: not where somebody has it open, or as a controlling terminal,
- * where something was typed, or where its rights or modes were changed. */
+static bool same_modes(const struct termios *a, const struct termios *b)
+{
+	return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
+	       a->c_lflag == b->c_lflag && memcmp(a->c_cc, b->c_cc, sizeof a->c_cc) == 0;
+}
+
+/* As it was made, for the next agent: to make another one is a fourteenth of a short process's
+ * whole life (docs/performance.md). False: not where somebody has it open, or as a controlling
+ * terminal, where something was typed, or where its rights or modes were changed. */
 static bool renew(struct terminal *t)
 {
 	struct termios now;
@@ -133,10 +139,9 @@ static bool renew(struct terminal *t)
 	    tcgetsid(t->fd) >= 0)
 		return false;
 	t->other = open_other(t);
-	memset(&now, 0, sizeof now); /* what pads it too */
 	if (t->other < 0 || fstat(t->other, &st) < 0 || st.st_mode != t->node.st_mode ||
 	    st.st_uid != t->node.st_uid || st.st_gid != t->node.st_gid ||
-	    tcgetattr(t->other, &now) < 0 || memcmp(&now, &t->modes, sizeof now) != 0 ||
+	    tcgetattr(t->other, &now) < 0 || !same_modes(&now, &t->modes) ||
 	    ioctl(t->other, TIOCGETD, &discipline) < 0 || discipline != N_TTY)
 		return false;
 	/* What cannot be seen: exclusive use, stopped output (this starts it again whoever stopped
