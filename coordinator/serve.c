@@ -465,6 +465,7 @@ int serve(struct place *place, int listen_fd, int64_t supervisor, void (*ready)(
 	if (start(c, listen_fd, err) < 0)
 		return -1;
 	ready();
+	store_make_room(c->store);
 	log_info("serve", "serving %s", c->place.root);
 	uv_run(&c->loop, UV_RUN_DEFAULT);
 	turn_close(c);

@@ -167,6 +167,11 @@ void store_settle(struct store *store)
 		end_unsynced(store, sqlite3_errstr(rc), after_told);
 }
 
+void store_make_room(struct store *store)
+{
+	store_wal_make_room(&store->wal, store->file);
+}
+
 bool store_sync_begin(struct store *store)
 {
 	return store_wal_sync_begin(&store->wal);

@@ -58,6 +58,11 @@ bool store_sync_begin(struct store *store);
 int store_sync_beside(const struct store *store);
 void store_sync_end(struct store *store, int error);
 
+/* For who will commit much: a thread of its own makes the log as large as it ever gets by commits
+ * of usual size, beside whatever else is done. Where there is no space for that it grows with each.
+ */
+void store_make_room(struct store *store);
+
 /* VACUUM INTO a new file, synced; outside a transaction. CONFLICT where there is one; nothing is
  * left of a copy that failed. */
 int store_snapshot(struct store *store, const char *file, struct error *err);

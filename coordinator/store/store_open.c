@@ -179,6 +179,7 @@ int store_open(const char *file, struct store **out, struct error *err)
 	store->known = known_new();
 	store->last_event = -1;
 	store->wal.fd = -1;
+	store_room_init(&store->wal.room);
 	store->file = real_file(file);
 	if (store_connect(store, SQLITE_OPEN_CREATE, err) < 0 ||
 	    store_wal_mend(store->file, store->db, err) < 0 ||

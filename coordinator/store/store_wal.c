@@ -1,5 +1,5 @@
 /* The file of the write-ahead log: the moment inside a commit when the change is in it and not
- * synced yet, and room in it before it is needed.
+ * synced yet.
  *
  * Owns a method table in front of the log's file, so that SQLite's own commit says when that is,
  * what is to be written there in one piece, how many commits wait for their sync, the one whose
@@ -19,37 +19,19 @@
 #include "controls.h"
 #include "mem.h"
 
-#define GROW_PIECE  (64 << 10)
-#define GROW_PIECES 4
-
 static struct store_wal *wal_of(sqlite3_file *file)
 {
 	return (struct store_wal *)((char *)file->pMethods - offsetof(struct store_wal, methods));
 }
 
-/* A sync of a file that grew writes its inode as well, and waits for it: twice the time and more.
- * So the log grows by many pages at once. Behind its last frame SQLite reads whatever is there as
- * the end. Where there is no room the log grows as it did. */
-static void grow(struct store_wal *wal, sqlite3_file *file)
-{
-	static const char zeros[GROW_PIECE];
-
-	for (int i = 0; i < GROW_PIECES; i++) {
-		if (wal->real->xWrite(file, zeros, sizeof zeros, wal->end) != SQLITE_OK)
-			return;
-		wal->end += (sqlite3_int64)sizeof zeros;
-	}
-}
-
 static int write_through(struct store_wal *wal, sqlite3_file *file, const void *data, int len,
                          sqlite3_int64 at)
 {
-	int rc = wal->real->xWrite(file, data, len, at);
+	int rc;
 
-	if (rc == SQLITE_OK && at + len > wal->end) {
-		wal->end = at + len;
-		grow(wal, file);
-	}
+	store_room_enter(&wal->room);
+	rc = wal->real->xWrite(file, data, len, at);
+	store_room_leave(&wal->room, rc == SQLITE_OK ? at + len : 0);
 	return rc;
 }
 
@@ -75,6 +57,7 @@ static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int6
 	int rc = follows ? SQLITE_OK : write_pending(wal, file);
 
 	wal->written_at = at;
+	wal->written_end = at + len;
 	if (at > 0 && (!wal->begin || at < wal->begin))
 		wal->begin = at;
 	if (rc != SQLITE_OK)
@@ -109,10 +92,7 @@ static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
 	struct store_wal *wal = wal_of(file);
 	int rc = write_pending(wal, file);
 
-	if (rc != SQLITE_OK)
-		return rc;
-	wal->end = size;
-	return wal->real->xTruncate(file, size);
+	return rc == SQLITE_OK ? wal->real->xTruncate(file, size) : rc;
 }
 
 static int wal_size(sqlite3_file *file, sqlite3_int64 *size)
@@ -165,7 +145,8 @@ static int wal_sync(sqlite3_file *file, int flags)
 		wal->deferred = false;
 		wal->due = true;
 		if (wal->fd >= 0)
-			sync_file_range(wal->fd, wal->begin, 0, SYNC_FILE_RANGE_WRITE);
+			sync_file_range(wal->fd, wal->begin, wal->written_end - wal->begin,
+			                SYNC_FILE_RANGE_WRITE);
 		return SQLITE_OK;
 	}
 	return sync_now(wal, file, flags);
@@ -235,6 +216,7 @@ int store_wal_watch(struct store_wal *wal, const char *db_file, sqlite3 *db)
 {
 	_cleanup_free_ char *log = xasprintf("%s-wal", db_file);
 	sqlite3_file *file = NULL;
+	sqlite3_int64 size = 0;
 	int fd;
 
 	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) != SQLITE_OK ||
@@ -247,8 +229,8 @@ int store_wal_watch(struct store_wal *wal, const char *db_file, sqlite3 *db)
 	wal->methods.xTruncate = wal_truncate;
 	wal->methods.xSync = wal_sync;
 	wal->methods.xFileSize = wal_size;
-	if (wal->real->xFileSize(file, &wal->end) != SQLITE_OK)
-		wal->end = 0;
+	wal->real->xFileSize(file, &size);
+	store_room_is(&wal->room, size);
 	wal->file = file;
 	file->pMethods = &wal->methods;
 	/* A descriptor of its own: each is told of an error by itself. No lock is on this file that
@@ -263,8 +245,17 @@ int store_wal_watch(struct store_wal *wal, const char *db_file, sqlite3 *db)
 	return 0;
 }
 
+void store_wal_make_room(struct store_wal *wal, const char *db)
+{
+	_cleanup_free_ char *log = xasprintf("%s-wal", db);
+
+	if (wal->file)
+		store_room_make(&wal->room, log);
+}
+
 void store_wal_finish(struct store_wal *wal)
 {
+	store_room_finish(&wal->room);
 	if (wal->fd >= 0)
 		close(wal->fd);
 	wal->fd = -1;

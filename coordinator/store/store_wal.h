@@ -6,14 +6,15 @@
 #include <stdbool.h>
 
 #include "store.h"
+#include "store_room.h"
 
 #define STORE_WAL_PENDING (64 << 10)
 
 struct store_wal {
 	sqlite3_io_methods methods; /* in front of `real` */
 	const sqlite3_io_methods *real;
-	sqlite3_int64 written_at; /* where the last write began */
-	sqlite3_int64 end;        /* of the file */
+	sqlite3_int64 written_at, written_end; /* the last write */
+	struct store_room room;
 	store_written_fn written; /* NULL: nobody is to be told */
 	void *context;
 	bool told;
@@ -36,6 +37,8 @@ struct store_wal {
 /* Once the log of that database is open. The structure must outlive the connection. -1: SQLite does
  * not say which file it is; nobody is told early then. */
 int store_wal_watch(struct store_wal *wal, const char *db_file, sqlite3 *db);
+/* See store_make_room. */
+void store_wal_make_room(struct store_wal *wal, const char *db);
 void store_wal_finish(struct store_wal *wal);
 void store_wal_on_written(struct store_wal *wal, store_written_fn written, void *context,
                           bool may_wait);

@@ -26,6 +26,8 @@ int fdatasync(int fd)
 	char link[64], name[512];
 	ssize_t n;
 
+	if (gettid() != getpid()) /* of room in the log: nobody's commit */
+		return (int)syscall(SYS_fdatasync, fd);
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
 	n = readlink(link, name, sizeof name);
 	if (n > 4 && strncmp(name + n - 4, "-wal", 4) == 0)
