@@ -176,25 +176,39 @@ void landing_completed(struct coordinator *c, const struct task_row *task)
 		look_at_refused(c, task->plan);
 }
 
-static void forget_effect(struct coordinator *c, void *context)
+static void forgotten(struct coordinator *c, void *context)
 {
-	_cleanup_free_ int64_t *task = context;
+	json_t *told = context;
 
-	lane_drop(c, *task);
+	lane_drop(c, json_int(json_array_get(told, 0), "task", 0));
+	landing_tell(c, told);
+	json_decref(told);
+}
+
+static void not_forgotten(struct coordinator *c, void *context, const struct error *why)
+{
+	(void)c;
+	(void)why;
+	json_decref(context);
 }
 
 void landing_forget(struct coordinator *c, int64_t task)
 {
-	struct queue_row row = {0};
-	int64_t *context;
+	_cleanup_task_ struct task_row row = {0};
+	struct queue_row queued = {0};
 
-	if (store_queue_get(c->store, task, &row)) {
-		context = xcalloc(1, sizeof *context);
-		*context = task;
+	if (store_queue_get(c->store, task, &queued) && store_task_get(c->store, task, &row)) {
+		json_t *entry =
+		    json_pack("{s:I, s:s, s:s, s:s}", "task", (json_int_t)task, "key", row.key,
+		              "message", "it is being done again: what there was does not land",
+		              "code", error_code_word(ERROR_STALE));
+
 		store_queue_remove(c->store, task);
-		turn_effect(c, forget_effect, NULL, context);
-		queue_row_finish(&row);
+		turn_effect(c, forgotten, not_forgotten,
+		            json_pack("[{s:I, s:i, s:o}]", "task", (json_int_t)task, "fate",
+		                      (int)FATE_REFUSED, "entry", entry));
 	}
+	queue_row_finish(&queued);
 	store_task_set_landing(c->store, task, LANDING_NONE, NULL);
 }
 

@@ -210,9 +210,10 @@ static void watch_usual_files(struct pinned_watch *watch, const char *git_dir)
 	}
 }
 
-/* What git itself reads for this git directory, includes followed. */
-static int read_settings(const char *git_dir, struct settings *out, struct pinned_watch *watch,
-                         struct error *err)
+/* What git itself reads for this git directory, includes followed. common_dir: of a linked
+ * worktree's, whose own word for that is not taken; else NULL. */
+static int read_settings(const char *git_dir, const char *common_dir, struct settings *out,
+                         struct pinned_watch *watch, struct error *err)
 {
 	static const char *const argv[] = {"git",           "config",       "--list", "-z",
 	                                   "--show-origin", "--show-scope", NULL};
@@ -225,6 +226,8 @@ static int read_settings(const char *git_dir, struct settings *out, struct pinne
 	if (watch)
 		watch_usual_files(watch, git_dir);
 	strv_push(&env, xasprintf("GIT_DIR=%s", git_dir));
+	if (common_dir)
+		strv_push(&env, xasprintf("GIT_COMMON_DIR=%s", common_dir));
 	run.spec.argv = argv;
 	run.spec.env = (const char *const *)env;
 	run.spec.cwd = git_dir;
@@ -426,8 +429,8 @@ static const char *allowed_protocols(const struct settings *pins)
 }
 
 /* What a linked worktree's own file says (extensions.worktreeConfig), where it has one. */
-static int read_also(const char *also, struct settings *now, struct pinned_watch *seen,
-                     struct error *err)
+static int read_also(const char *also, const char *git_dir, struct settings *now,
+                     struct pinned_watch *seen, struct error *err)
 {
 	_cleanup_free_ char *file = also ? xasprintf("%s/config.worktree", also) : NULL;
 
@@ -435,7 +438,7 @@ static int read_also(const char *also, struct settings *now, struct pinned_watch
 		return 0;
 	if (seen)
 		watch_add(seen, file);
-	return access(file, F_OK) == 0 ? read_settings(also, now, seen, err) : 0;
+	return access(file, F_OK) == 0 ? read_settings(also, git_dir, now, seen, err) : 0;
 }
 
 char **pinned_environment_at(const char *git_dir, const char *also, const char *pinned_file,
@@ -448,7 +451,8 @@ char **pinned_environment_at(const char *git_dir, const char *also, const char *
 
 	if (seen && pinned_file)
 		watch_add(seen, pinned_file);
-	if (read_settings(git_dir, &now, seen, err) < 0 || read_also(also, &now, seen, err) < 0 ||
+	if (read_settings(git_dir, NULL, &now, seen, err) < 0 ||
+	    read_also(also, git_dir, &now, seen, err) < 0 ||
 	    read_pins(pinned_file, &now, &pins, err) < 0 ||
 	    add_rules(&now, &pins, &list, &names, err) < 0) {
 		strv_free(list.env);
@@ -522,7 +526,7 @@ int pinned_write(const char *root, const char *pinned_file, struct error *err)
 		return -1;
 	rc = place_check_owner(&place, err);
 	if (rc == 0)
-		rc = read_settings(place.common_dir, &now, NULL, err);
+		rc = read_settings(place.common_dir, NULL, &now, NULL, err);
 	place_finish(&place);
 	if (rc < 0)
 		return -1;

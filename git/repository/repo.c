@@ -144,6 +144,9 @@ char **git_run_environment(const struct repo *repo, const struct git_run *run, s
 		return NULL;
 	env = strv_copy((const char *const *)repo->env);
 	env_set(&env, "GIT_DIR", run->git_dir ? run->git_dir : repo->place.common_dir);
+	/* Whatever an agent wrote into a worktree's entry: this repository, its pinned settings. */
+	if (run->git_dir)
+		env_set(&env, "GIT_COMMON_DIR", repo->place.common_dir);
 	if (run->work_tree)
 		env_set(&env, "GIT_WORK_TREE", run->work_tree);
 	if (run->index)

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +22,16 @@
 static void read_head(const char *git_dir, struct worktree *tree)
 {
 	_cleanup_free_ char *file = repo_path(git_dir, "HEAD");
-	_cleanup_free_ char *line = file_line(file);
+	_cleanup_free_ char *line = NULL;
+	char to[PATH_MAX];
+	ssize_t n = readlink(file, to, sizeof to - 1);
 
+	if (n > 0) { /* core.preferSymlinkRefs */
+		to[n] = '\0';
+		tree->branch = strncmp(to, "refs/", 5) == 0 ? xstrdup(to) : NULL;
+		return;
+	}
+	line = file_line(file);
 	if (line && strncmp(line, "ref: ", 5) == 0)
 		tree->branch = xstrdup(line + 5);
 	else if (line && hex_is_id(line))
@@ -161,14 +170,14 @@ char *worktree_git_dir(const struct repo *repo, const char *dir)
 bool worktree_link_is_right(const char *dir, const char *git_dir)
 {
 	_cleanup_free_ char *link = repo_path(dir, ".git");
-	_cleanup_free_ char *line = file_line(link), *real = NULL, *want = NULL;
+	_cleanup_free_ char *line = file_line(link), *to = NULL, *real = NULL, *want = NULL;
 
 	if (!line || strncmp(line, "gitdir: ", 8) != 0)
 		return false;
 	if (strcmp(line + 8, git_dir) == 0)
 		return true;
-	if (line[8] == '/')
-		real = realpath(line + 8, NULL);
+	to = line[8] == '/' ? xstrdup(line + 8) : repo_path(dir, line + 8); /* git 2.48 */
+	real = realpath(to, NULL);
 	want = realpath(git_dir, NULL);
 	return real && want && strcmp(real, want) == 0;
 }

@@ -65,9 +65,7 @@ int opened_leave_branch(const struct repo *repo, const struct worktree *tree, st
 	const char *doing = doing_in(tree->git_dir);
 	_cleanup_free_ char *now = NULL;
 	char hex[HEX_SIZE];
-	/* Whatever an agent wrote into the entry: this repository, with its pinned settings. */
-	const char *const set[] = {"GIT_COMMON_DIR", repo->place.common_dir, NULL};
-	const struct git_run run = {.git_dir = tree->git_dir, .set = set};
+	const struct git_run run = {.git_dir = tree->git_dir};
 	int found;
 
 	if (doing)

@@ -19,6 +19,7 @@
 #include "stat.h"
 
 #define MARK_MAX   4096
+#define NEW_INDEX  "pleach-moving.new" /* beside the user's index, until it takes its place */
 #define SWEEPS_MAX 100
 #define FILE_MAX   (64u << 20) /* a longer file that is half written stays as it is */
 
@@ -48,15 +49,53 @@ static bool is_older(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
 }
 
+/* The user's index is changed by git in a copy of ours, and locked by us: so a lock of it that does
+ * not say so is another git's, which may wait for somebody in an editor. */
+#define INDEX_LOCK_TEXT "pleach\n"
+
+static bool is_our_index_lock(const char *path)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	size_t n = strlen(INDEX_LOCK_TEXT);
+
+	return file_read(path, n + 1, &text, NULL) == 1 && text.len == n &&
+	       memcmp(text.data, INDEX_LOCK_TEXT, n) == 0;
+}
+
+char *moving_lock_index(const struct moving *moving, struct error *err)
+{
+	char *path = repo_path(moving->tree->git_dir, "index.lock");
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+	if (fd >= 0 && write_all(fd, INDEX_LOCK_TEXT, strlen(INDEX_LOCK_TEXT)) == 0)
+		return path;
+	if (fd < 0 && errno == EEXIST)
+		error_set(err, ERROR_BUSY, "another git is at work in %s", moving->tree->dir);
+	else
+		error_errno(err, "cannot write %s", path);
+	if (fd >= 0)
+		unlink(path);
+	free(path);
+	return NULL;
+}
+
+void moving_unlock_index(char **lock)
+{
+	if (*lock)
+		unlink(*lock);
+	free(*lock);
+	*lock = NULL;
+}
+
 /* Only what is not older than our move: another git's lock would have kept ours from working. */
 static void remove_locks(const struct moving *moving, const struct stat *mark)
 {
 	const char *common = moving->repo->place.common_dir;
 	const char *own = moving->tree ? moving->tree->git_dir : common;
 	_cleanup_free_ char *held = moving_held_ref(moving->ref);
-	const char *const dirs[] = {common, common, common, own, own, own};
-	const char *const names[] = {moving->ref, held,   "packed-refs",
-	                             "index",     "HEAD", "ORIG_HEAD"};
+	const char *const dirs[] = {common, common, common, own, own};
+	const char *const names[] = {moving->ref, held, "packed-refs", "HEAD", NEW_INDEX};
+	_cleanup_free_ char *index = repo_path(own, "index.lock");
 	size_t n = moving->tree ? ARRAY_LEN(names) : 3;
 	struct stat st;
 
@@ -66,6 +105,8 @@ static void remove_locks(const struct moving *moving, const struct stat *mark)
 		if (lstat(lock, &st) == 0 && !is_older(&st.st_mtim, &mark->st_mtim))
 			unlink(lock);
 	}
+	if (moving->tree && is_our_index_lock(index))
+		unlink(index);
 }
 
 /* ---- files ---- */
@@ -84,17 +125,15 @@ static bool has(char *const *paths, const char *path)
 	return false;
 }
 
-/* The paths of an index that the working tree has otherwise. */
+/* The paths of an index of ours that the working tree has otherwise. */
 static int differing(const struct moving *moving, const char *index, char ***out, struct error *err)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	const char *const set[] = {MOVING_SYNC, NULL};
 	int status;
 	struct git_run run = {
 	    .git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir, .index = index};
 	struct git_run refresh = run;
 
-	refresh.set = set;
 	refresh.exit_code = &status; /* 1: something differs */
 	run.out = &text;
 	if (git_run(moving->repo, &refresh, GIT_ARGS("update-index", "-q", "--refresh"), err) < 0 ||
@@ -105,14 +144,20 @@ static int differing(const struct moving *moving, const char *index, char ***out
 	return 0;
 }
 
-/* As differing, against the index as it is when all of `to` is checked out. */
-static int differing_from_target(const struct moving *moving, char ***out, struct error *err)
+/* From the user's own index, or (`all`) as it is when all of `to` is checked out. */
+static int read_differing(const struct moving *moving, bool all, char ***out, struct error *err)
 {
 	_cleanup_free_ char *index = repo_path(moving->tree->git_dir, "pleach-moving.index");
+	_cleanup_free_ char *own = repo_path(moving->tree->git_dir, "index");
 	struct git_run run = {
 	    .git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir, .index = index};
-	int rc = git_run(moving->repo, &run, GIT_ARGS("read-tree", moving->to), err);
+	int rc;
 
+	unlink(index);
+	if (all)
+		rc = git_run(moving->repo, &run, GIT_ARGS("read-tree", moving->to), err);
+	else
+		rc = file_copy(own, index, err) < 0 ? -1 : 0;
 	if (rc == 0)
 		rc = differing(moving, index, out, err);
 	unlink(index);
@@ -157,14 +202,48 @@ static bool is_at(const struct moving *moving, const char *commit)
 	return ref_read(moving->repo, moving->ref, now, NULL) == 1 && strcmp(now, commit) == 0;
 }
 
-/* All files and the index were written, the branch was not. What somebody changed since is not
- * lost: then it stays as it is, and is found in the way. */
-static void take_back(const struct moving *moving)
+int moving_read_tree(const struct moving *moving, const char *from, const char *to, bool *killed,
+                     struct error *err)
 {
-	struct git_run run = {.git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir};
+	const struct worktree *tree = moving->tree;
+	_cleanup_free_ char *own = repo_path(tree->git_dir, "index"),
+	                    *changed = repo_path(tree->git_dir, NEW_INDEX);
+	const char *const set[] = {MOVING_VARIABLE, moving->repo->place.common_dir, MOVING_SYNC,
+	                           NULL};
+	struct git_run run = {.git_dir = tree->git_dir,
+	                      .work_tree = tree->dir,
+	                      .index = changed,
+	                      .set = set,
+	                      .killed = killed};
+	struct git_run refresh = run;
+	int rc, status;
 
-	git_run(moving->repo, &run, GIT_ARGS("read-tree", "-m", "-u", moving->to, moving->from),
-	        NULL);
+	refresh.exit_code = &status; /* 1: something differs */
+	unlink(changed);
+	rc = file_copy(own, changed, err) < 0 ? -1 : 0;
+	/* What was only touched is not taken for a change. */
+	if (rc == 0)
+		rc = git_run(moving->repo, &refresh, GIT_ARGS("update-index", "-q", "--refresh"),
+		             err);
+	if (rc == 0)
+		rc = git_run(moving->repo, &run, GIT_ARGS("read-tree", "-m", "-u", from, to), err);
+	if (rc == 0 && rename(changed, own) < 0)
+		rc = error_errno(err, "cannot write %s", own);
+	if (rc < 0)
+		unlink(changed);
+	return rc;
+}
+
+/* What somebody changed since is not lost: then it stays as it is, and is found in the way. */
+int moving_leave(const struct moving *moving, struct error *err)
+{
+	char head[HEX_SIZE];
+	bool killed = false;
+	int found = worktree_head(moving->repo, moving->tree->git_dir, head, NULL, err);
+
+	if (found == 0)
+		return error_set(err, ERROR_BUSY, "%s is on no commit", moving->tree->dir);
+	return found < 0 ? -1 : moving_read_tree(moving, moving->to, head, &killed, err);
 }
 
 static bool any_has(const struct changes *changes, char *const *paths)
@@ -175,7 +254,7 @@ static bool any_has(const struct changes *changes, char *const *paths)
 	return false;
 }
 
-static int restore_files(const struct moving *moving, struct error *err)
+int moving_restore(const struct moving *moving, struct error *err)
 {
 	_cleanup_changes_ struct changes changes = CHANGES_INIT;
 	_cleanup_strv_ char **dirty = NULL, **not_there = NULL, **in_index = NULL;
@@ -183,12 +262,11 @@ static int restore_files(const struct moving *moving, struct error *err)
 	struct git_run run = {.git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir};
 
 	if (changes_read(moving->repo, moving->from, moving->to, &changes, err) < 0 ||
-	    differing(moving, NULL, &dirty, err) < 0 ||
-	    differing_from_target(moving, &not_there, err) < 0 ||
-	    staged(moving, &in_index, err) < 0)
+	    read_differing(moving, false, &dirty, err) < 0 ||
+	    read_differing(moving, true, &not_there, err) < 0 || staged(moving, &in_index, err) < 0)
 		return -1;
 	if (any_has(&changes, in_index) && is_at(moving, moving->from)) {
-		take_back(moving);
+		moving_leave(moving, NULL);
 		return 0;
 	}
 	for (size_t i = 0; i < changes.count; i++) {
@@ -224,12 +302,19 @@ int moving_undo(const struct moving *moving, struct error *err)
 	_cleanup_free_ char *marker =
 	    xasprintf(MOVING_VARIABLE "=%s", moving->repo->place.common_dir);
 	struct stat mark;
+	char *lock;
+	int rc;
 
 	if (lstat(path, &mark) < 0)
 		return 0;
 	proc_kill_survivors(marker, NULL, 0, SWEEPS_MAX);
 	remove_locks(moving, &mark);
-	return !moving->tree || is_at(moving, moving->to) ? 0 : restore_files(moving, err);
+	if (!moving->tree || is_at(moving, moving->to))
+		return 0;
+	lock = moving_lock_index(moving, err);
+	rc = lock ? moving_restore(moving, err) : -1;
+	moving_unlock_index(&lock);
+	return rc;
 }
 
 /* What was under way when a process of ours died here. */

@@ -23,10 +23,25 @@ int moving_recover(const struct repo *repo, const struct worktree *tree, struct 
 /* With the lock: says in the worktree's git directory that a git of ours is about to go from one
  * commit to the other; first undoes what an earlier one, whose process died with it, left. */
 int moving_begin(const struct moving *moving, struct error *err);
+/* Locks the index of the worktree as git does: no other git changes it, nor what is checked out
+ * there, until moving_unlock_index, which takes NULL too. NULL: BUSY where another git has it. */
+char *moving_lock_index(const struct moving *moving, struct error *err);
+void moving_unlock_index(char **lock);
+/* With that lock: files and index from one commit to the other, as `git checkout` goes. What git
+ * has changed when it fails is put back by moving_undo (where it was killed) or moving_restore. */
+int moving_read_tree(const struct moving *moving, const char *from, const char *to, bool *killed,
+                     struct error *err);
 /* Our git was killed: ends what is left of it, removes its locks, and puts the files that it
  * has written already, or was about to write, back to what the index says. What the user
  * has changed is not among them: git would not have begun. */
 int moving_undo(const struct moving *moving, struct error *err);
+/* The last part of that, with the lock of the index: our git ended by itself and halfway, for want
+ * of space or of a filter. Only where none of the user's changes were in the way before, and no
+ * other git had the index. */
+int moving_restore(const struct moving *moving, struct error *err);
+/* With that lock: the files are at `to`, where the worktree's HEAD is not, whatever it is by now:
+ * back to HEAD. */
+int moving_leave(const struct moving *moving, struct error *err);
 /* It ended by itself, and what was held for it was let go of. */
 void moving_end(const struct moving *moving);
 

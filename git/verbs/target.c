@@ -15,14 +15,50 @@
 
 #define NAMES_MAX 5 /* paths named in an error */
 
+/* What git takes for its way to the repository and back: an agent can write both, and whoever goes
+ * another way runs programs of its choice and moves branches of another repository. */
+static bool leads_there_and_back(const struct repo *repo, const struct worktree *tree)
+{
+	_cleanup_free_ char *file = repo_path(tree->git_dir, "commondir"), *line = NULL;
+
+	if (strcmp(tree->git_dir, repo->place.common_dir) == 0)
+		return true;
+	line = file_line(file);
+	return line && strcmp(line, "../..") == 0 &&
+	       worktree_link_is_right(tree->dir, tree->git_dir);
+}
+
+/* On a disk that its user will plug in again. Where a slot is missing it is made anew. */
+static bool is_away(const struct worktree *tree)
+{
+	return tree->missing && tree->lock_reason && strncmp(tree->lock_reason, "pleach", 6) != 0;
+}
+
+static int refuse_unsafe(const struct target *target, const struct worktree *tree,
+                         struct error *err)
+{
+	if (tree->missing)
+		return error_set(
+		    err, ERROR_BUSY,
+		    "%s is checked out in %s, which is locked and not there now (bring "
+		    "it back, or `git worktree unlock` it)",
+		    target->name, tree->dir);
+	if (!leads_there_and_back(target->repo, tree))
+		return error_set(err, ERROR_BUSY,
+		                 "%s is checked out in %s, which is not as git made it (`git "
+		                 "worktree repair`, or remove it)",
+		                 target->name, tree->dir);
+	return 0;
+}
+
 static int find_worktree(struct target *target, struct error *err)
 {
 	for (size_t i = 0; i < target->list.count; i++) {
 		const struct worktree *tree = &target->list.items[i];
 
-		if (!tree->dir || tree->missing)
+		if (!tree->dir || (tree->missing && !is_away(tree)))
 			continue;
-		if (tree->in_use && strcmp(tree->in_use, target->ref) == 0)
+		if (!tree->missing && tree->in_use && strcmp(tree->in_use, target->ref) == 0)
 			return error_set(err, ERROR_BUSY,
 			                 "%s is in a %s in %s (finish it there first)",
 			                 target->name, tree->doing, tree->dir);
@@ -32,19 +68,39 @@ static int find_worktree(struct target *target, struct error *err)
 			return error_set(err, ERROR_BUSY,
 			                 "%s is checked out in two worktrees, %s and %s",
 			                 target->name, target->tree->dir, tree->dir);
+		if (refuse_unsafe(target, tree, err) < 0)
+			return -1;
 		target->tree = tree;
 	}
 	return 0;
 }
 
-int target_open(const struct repo *repo, const json_t *request, struct target *out,
-                struct error *err)
+int target_open(struct repo *repo, const json_t *request, struct target *out, struct error *err)
 {
 	out->repo = repo;
 	out->name = json_text(request, "target");
 	out->ref = verb_branch(request, "target", err);
-	return out->ref && worktrees_read(repo, &out->list, err) == 0 ? find_worktree(out, err)
-	                                                              : -1;
+	if (!out->ref || worktrees_read(repo, &out->list, err) < 0 || find_worktree(out, err) < 0)
+		return -1;
+	if (!out->tree || strcmp(out->tree->git_dir, repo->place.common_dir) == 0)
+		return 0;
+	return repo_look_at(repo, out->tree->git_dir, err) < 0 || repo_refresh(repo, err) < 0 ? -1
+	                                                                                      : 0;
+}
+
+int target_look_again(struct target *target, const json_t *request, struct error *err)
+{
+	_cleanup_target_ struct target now = TARGET_INIT;
+	const struct target before = *target;
+	bool same;
+
+	if (target_open(target->repo, request, &now, err) < 0)
+		return -1;
+	same = now.tree && before.tree ? strcmp(now.tree->git_dir, before.tree->git_dir) == 0
+	                               : now.tree == before.tree;
+	*target = now;
+	now = before; /* to be released */
+	return same;
 }
 
 void target_finish(struct target *target)
@@ -64,6 +120,13 @@ int target_tip(const struct target *target, char hex[HEX_SIZE], struct error *er
 	if (!found)
 		return error_set(err, ERROR_NOT_FOUND, "branch %s: no such branch", target->name);
 	return 0;
+}
+
+void target_forget_dirty(struct target *target)
+{
+	strv_free(target->dirty);
+	target->dirty = NULL;
+	target->dirty_read = false;
 }
 
 /* As `status` lists them: whole directories of what git does not know end in a slash. The
@@ -113,6 +176,32 @@ static bool meets(const struct target *target, const char *path, const char *dir
 	return path_is_below(path, bare) && (!whole || is_taken(target, path));
 }
 
+/* What is added stands there already, since status was asked: git would write over what it ignores.
+ * Not a directory, nor what is below something that goes away. */
+static bool is_overtaken(const struct target *target, const struct changes *changes,
+                         const struct change *change)
+{
+	_cleanup_free_ char *file = repo_path(target->tree->dir, change->path);
+	struct stat st;
+
+	if (change->status != 'A' || lstat(file, &st) < 0 || S_ISDIR(st.st_mode))
+		return false;
+	for (size_t i = 0; i < changes->count; i++)
+		if (&changes->items[i] != change &&
+		    path_is_below(change->path, changes->items[i].path))
+			return false;
+	return true;
+}
+
+static bool is_in_way(const struct target *target, const struct changes *changes,
+                      const struct change *change)
+{
+	for (size_t k = 0; target->dirty && target->dirty[k]; k++)
+		if (meets(target, change->path, target->dirty[k]))
+			return true;
+	return is_overtaken(target, changes, change);
+}
+
 int target_in_way(struct target *target, const struct changes *changes, char ***paths,
                   struct error *err)
 {
@@ -125,11 +214,8 @@ int target_in_way(struct target *target, const struct changes *changes, char ***
 	if (!target->dirty_read && read_dirty(target, err) < 0)
 		return -1;
 	for (size_t i = 0; i < changes->count; i++)
-		for (size_t k = 0; target->dirty && target->dirty[k]; k++)
-			if (meets(target, changes->items[i].path, target->dirty[k])) {
-				strv_push(&found, xstrdup(changes->items[i].path));
-				break;
-			}
+		if (is_in_way(target, changes, &changes->items[i]))
+			strv_push(&found, xstrdup(changes->items[i].path));
 	*paths = found;
 	return 0;
 }

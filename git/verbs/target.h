@@ -10,7 +10,7 @@
 #include "worktree.h"
 
 struct target {
-	const struct repo *repo;
+	struct repo *repo;
 	char *ref;        /* refs/heads/NAME */
 	const char *name; /* borrowed from the request */
 	struct worktrees list;
@@ -23,10 +23,14 @@ struct target {
 	{                                                                                          \
 		.list = WORKTREES_INIT                                                             \
 	}
-/* Reads "target" of a request. Errors: INVALID (no name for a branch), BUSY (a rebase or bisect
- * of it is under way, or two worktrees are on it). Release with target_finish. */
-int target_open(const struct repo *repo, const json_t *request, struct target *out,
-                struct error *err);
+/* Reads "target" of a request; the settings of the worktree that is on it count from then on.
+ * Errors: INVALID (no name for a branch), BUSY (a rebase or bisect of it is under way, two
+ * worktrees are on it, or one that is not there now and locked, or one whose files do not lead to
+ * it and back). Release with target_finish. */
+int target_open(struct repo *repo, const json_t *request, struct target *out, struct error *err);
+/* Reads again who is on it. 1: still the same, 0: another one, or nobody. Errors: as target_open.
+ */
+int target_look_again(struct target *target, const json_t *request, struct error *err);
 void target_finish(struct target *target);
 #define _cleanup_target_ __attribute__((cleanup(target_finish)))
 /* The commit it is at. Errors: NOT_FOUND (no such branch). */
@@ -35,6 +39,8 @@ int target_tip(const struct target *target, char hex[HEX_SIZE], struct error *er
  * overwrite a file git does not know: NULL when none. Caller frees with strv_free. */
 int target_in_way(struct target *target, const struct changes *changes, char ***paths,
                   struct error *err);
+/* What the user has changed is read anew by the next question. */
+void target_forget_dirty(struct target *target);
 /* Names a few of the paths: "a, b, …". Caller frees. */
 char *target_name_paths(char *const *paths);
 

@@ -37,20 +37,29 @@ struct clash {
 	json_t *pairs, *target;
 };
 
+static int divert_environment(struct clash *clash, struct error *err)
+{
+	_cleanup_free_ char *objects = repo_path(clash->scratch, "objects");
+	_cleanup_free_ char *own = repo_path(clash->repo->place.common_dir, "objects");
+
+	if (repo_environment(clash->repo, err) < 0)
+		return -1;
+	env_set(&clash->repo->env, "GIT_OBJECT_DIRECTORY", objects);
+	env_set(&clash->repo->env, "GIT_ALTERNATE_OBJECT_DIRECTORIES", own);
+	return 0;
+}
+
 /* From here on git programs write their objects to the scratch, and read both; libgit2, which
  * would not see them, is not asked. */
 static int divert(struct clash *clash, struct error *err)
 {
 	_cleanup_free_ char *objects = repo_path(clash->scratch, "objects");
-	_cleanup_free_ char *own = repo_path(clash->repo->place.common_dir, "objects");
 
-	if (repo_environment(clash->repo, err) < 0 || place_make_private_dir(objects, err) < 0)
+	if (place_make_private_dir(objects, err) < 0)
 		return -1;
-	env_set(&clash->repo->env, "GIT_OBJECT_DIRECTORY", objects);
-	env_set(&clash->repo->env, "GIT_ALTERNATE_OBJECT_DIRECTORIES", own);
 	git_repository_free(clash->repo->git);
 	clash->repo->git = NULL;
-	return 0;
+	return divert_environment(clash, err);
 }
 
 static bool is_private(const struct marker *marker, const char *path)
@@ -128,7 +137,9 @@ static int slot_tree(struct clash *clash, const char *dir, char tree[HEX_SIZE], 
 		return error_set(err, ERROR_NOT_FOUND, "%s is no slot of this repository", dir);
 	own = repo_path(git_dir, "index");
 	unlink(index);
-	if (file_copy(own, index, err) < 0)
+	/* The settings of each slot count for it, and its environment is made anew. */
+	if (repo_look_at(clash->repo, git_dir, err) < 0 || repo_refresh(clash->repo, err) < 0 ||
+	    divert_environment(clash, err) < 0 || file_copy(own, index, err) < 0)
 		return -1;
 	run.git_dir = git_dir;
 	marker_read(git_dir, &marker, NULL);

@@ -99,8 +99,8 @@ static int announce(const struct repo *repo, const struct git_run *slot, const c
 	return git_run(repo, &run, (const char *const *)args, err);
 }
 
-static int diff_slot(const struct repo *repo, const json_t *request, const char *base,
-                     const char *dir, struct error *err)
+static int diff_slot(struct repo *repo, const json_t *request, const char *base, const char *dir,
+                     struct error *err)
 {
 	_cleanup_free_ char *settled = path_settle(dir), *git_dir = NULL, *index = NULL;
 	_cleanup_strv_ char **args = NULL;
@@ -118,7 +118,9 @@ static int diff_slot(const struct repo *repo, const json_t *request, const char 
 	run.git_dir = git_dir;
 	run.index = index;
 	marker_read(git_dir, &marker, NULL);
-	rc = announce(repo, &run, git_dir, marker.private_paths, err);
+	rc = repo_look_at(repo, git_dir, err) < 0 || repo_refresh(repo, err) < 0
+	         ? -1
+	         : announce(repo, &run, git_dir, marker.private_paths, err);
 	add_options(&args, request);
 	strv_push(&args, xstrdup(base));
 	add_pathspecs(&args, marker.private_paths);

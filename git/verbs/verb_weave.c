@@ -28,7 +28,7 @@ struct item {
 };
 
 struct weave {
-	const struct repo *repo;
+	struct repo *repo;
 	const json_t *request;
 	struct target target;
 	struct item *items;

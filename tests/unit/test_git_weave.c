@@ -277,7 +277,7 @@ static void leave_half_moved(struct universe *u, const char *from, const char *t
 	run_sh(u->root,
 	       "printf '{\"ref\":\"refs/heads/main\",\"from\":\"%s\",\"to\":\"%s\"}\n' "
 	       ">.git/pleach-moving; git show %s:one >one; printf 'chan' >a.txt; "
-	       ": >.git/index.lock; echo mine >>src/code.c",
+	       "echo pleach >.git/index.lock; echo mine >>src/code.c",
 	       from, to, to);
 }
 
