@@ -96,6 +96,7 @@ static int become_daemon(struct place *place)
 	dup2(fd >= 0 ? fd : null, 2);
 
 	signal(SIGHUP, SIG_IGN);
+	proc_reset_realtime();
 	if (supervise(place, say_ready, &err) == 0)
 		return 0;
 	log_error("main", "%s", err.text);

@@ -92,6 +92,12 @@ void proc_guard_std(void)
 			_exit(6);
 }
 
+void proc_reset_realtime(void)
+{
+	for (int n = SIGRTMIN; n <= SIGRTMAX; n++)
+		signal(n, SIG_DFL);
+}
+
 int proc_wait(const struct proc *proc, int *status, struct error *err)
 {
 	pid_t pid;

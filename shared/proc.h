@@ -40,10 +40,14 @@ struct proc {
 	    start_time; /* field 22 of /proc/PID/stat; 0 if it could not be, or need not be, read */
 };
 
-/* Starts a program. Signal mask and dispositions are reset in the child and no
- * descriptor but 0..2 (and pass_fd as 3) is inherited.
- * Errors: NOT_FOUND (no such program), EXTERNAL (no such directory, too many processes). */
+/* Starts a program. The signal mask and what is done at the standard signals are reset in the child
+ * (not at real-time ones: proc_reset_realtime, once), and no descriptor but 0..2 (and pass_fd as 3)
+ * is inherited. Errors: NOT_FOUND (no such program), EXTERNAL (no such directory, too many
+ * processes). */
 int proc_spawn(const struct proc_spec *spec, struct proc *out, struct error *err);
+/* At the start of a program whose children are to have nothing of its parent's: real-time signals
+ * that it was told to ignore are not. */
+void proc_reset_realtime(void);
 
 /* Reaps the child. `status` is as of waitpid. Blocks unless it has ended. */
 int proc_wait(const struct proc *proc, int *status, struct error *err);

@@ -32,6 +32,7 @@ struct terminal {
 	int events;
 	bool closed, busy; /* busy: a handler is being called */
 	bool typed;
+	bool in_line;     /* the last that was heard is no end of a line */
 	struct stat node; /* of the other end, and how it was set, when it was made */
 	struct termios modes;
 	const struct terminal_handler *handler; /* NULL: nobody's; what is read is dropped */
@@ -47,19 +48,27 @@ static int open_other(const struct terminal *t)
 	return open(t->path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 }
 
+/* While it is nobody's, none but we can open it by its path. */
+static int lock(int fd, bool locked)
+{
+	int on = locked;
+
+	return ioctl(fd, TIOCSPTLCK, &on);
+}
+
 static int make(uv_loop_t *loop, struct terminal **out)
 {
 	_cleanup_close_ int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	int unlock = 0, number;
 	struct terminal *t;
+	int number;
 
-	if (fd < 0 || ioctl(fd, TIOCSPTLCK, &unlock) < 0 || ioctl(fd, TIOCGPTN, &number) < 0)
+	if (fd < 0 || lock(fd, false) < 0 || ioctl(fd, TIOCGPTN, &number) < 0)
 		return -1;
 	t = xcalloc(1, sizeof *t);
 	snprintf(t->path, sizeof t->path, "/dev/pts/%d", number);
 	t->other = open_other(t);
 	if (t->other < 0 || fstat(t->other, &t->node) < 0 || tcgetattr(t->other, &t->modes) < 0 ||
-	    uv_poll_init(loop, &t->poll, fd) != 0) {
+	    lock(fd, true) < 0 || uv_poll_init(loop, &t->poll, fd) != 0) {
 		if (t->other >= 0)
 			close(t->other);
 		free(t);
@@ -84,23 +93,6 @@ void terminal_prepare(uv_loop_t *loop)
 		no_spare = make(loop, &spare) != 0;
 }
 
-int terminal_open(uv_loop_t *loop, uint16_t columns, uint16_t rows,
-                  const struct terminal_handler *handler, void *context, struct terminal **out,
-                  struct error *err)
-{
-	struct terminal *t = spare;
-
-	spare = NULL;
-	no_spare = false;
-	if (!t && make(loop, &t) != 0)
-		return error_errno(err, "cannot open a pseudo-terminal");
-	terminal_resize(t, columns, rows);
-	t->handler = handler;
-	t->context = context;
-	*out = t;
-	return 0;
-}
-
 static void terminal_free(uv_handle_t *handle)
 {
 	struct terminal *t = handle->data;
@@ -119,10 +111,55 @@ static void dispose(struct terminal *t)
 	uv_close((uv_handle_t *)&t->poll, terminal_free);
 }
 
+int terminal_open(uv_loop_t *loop, uint16_t columns, uint16_t rows,
+                  const struct terminal_handler *handler, void *context, struct terminal **out,
+                  struct error *err)
+{
+	struct terminal *t = spare;
+
+	spare = NULL;
+	no_spare = false;
+	if (!t && make(loop, &t) != 0)
+		return error_errno(err, "cannot open a pseudo-terminal");
+	if (lock(t->fd, false) < 0) {
+		error_errno(err, "cannot open a pseudo-terminal");
+		dispose(t);
+		return -1;
+	}
+	terminal_resize(t, columns, rows);
+	t->handler = handler;
+	t->context = context;
+	*out = t;
+	return 0;
+}
+
 static bool same_modes(const struct termios *a, const struct termios *b)
 {
 	return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
-	       a->c_lflag == b->c_lflag && memcmp(a->c_cc, b->c_cc, sizeof a->c_cc) == 0;
+	       a->c_lflag == b->c_lflag && a->c_line == b->c_line &&
+	       memcmp(a->c_cc, b->c_cc, sizeof a->c_cc) == 0;
+}
+
+/* Root can forbid whoever comes next to change them. */
+static bool modes_are_locked(int fd)
+{
+	static const struct termios free_modes;
+	struct termios locked = free_modes;
+
+	return ioctl(fd, TIOCGLCKTRMIOS, &locked) < 0 || !same_modes(&locked, &free_modes);
+}
+
+/* What cannot be seen: exclusive use, stopped output (this starts it again whoever stopped it), a
+ * key that takes the next one literally (gone with a change of ICANON), and what waits to be read.
+ */
+static bool forget_unseen(struct terminal *t)
+{
+	struct termios other = t->modes;
+
+	other.c_lflag ^= ICANON;
+	return ioctl(t->other, TIOCNXCL) == 0 && tcflow(t->other, TCOOFF) == 0 &&
+	       tcflow(t->other, TCOON) == 0 && tcsetattr(t->other, TCSANOW, &other) == 0 &&
+	       tcsetattr(t->other, TCSANOW, &t->modes) == 0 && tcflush(t->other, TCIOFLUSH) == 0;
 }
 
 /* As it was made, for the next agent: to make another one is a fourteenth of a short process's
@@ -135,19 +172,18 @@ static bool renew(struct terminal *t)
 	struct stat st;
 	char byte;
 
-	if (t->busy || t->typed || t->other >= 0 || read(t->fd, &byte, 1) >= 0 || errno != EIO ||
-	    tcgetsid(t->fd) >= 0)
+	if (t->busy || t->typed || t->in_line || t->other >= 0 || read(t->fd, &byte, 1) >= 0 ||
+	    errno != EIO || tcgetsid(t->fd) >= 0)
 		return false;
 	t->other = open_other(t);
 	if (t->other < 0 || fstat(t->other, &st) < 0 || st.st_mode != t->node.st_mode ||
 	    st.st_uid != t->node.st_uid || st.st_gid != t->node.st_gid ||
 	    tcgetattr(t->other, &now) < 0 || !same_modes(&now, &t->modes) ||
-	    ioctl(t->other, TIOCGETD, &discipline) < 0 || discipline != N_TTY)
+	    ioctl(t->other, TIOCGETD, &discipline) < 0 || discipline != N_TTY ||
+	    modes_are_locked(t->other) || !forget_unseen(t))
 		return false;
-	/* What cannot be seen: exclusive use, stopped output (this starts it again whoever stopped
-	 * it), what waits to be read. */
-	return ioctl(t->other, TIOCNXCL) == 0 && tcflow(t->other, TCOOFF) == 0 &&
-	       tcflow(t->other, TCOON) == 0 && tcflush(t->other, TCIOFLUSH) == 0;
+	/* Somebody may have come meanwhile, and have it as their controlling terminal. */
+	return lock(t->fd, true) == 0 && tcgetsid(t->fd) < 0;
 }
 
 void terminal_close(struct terminal *t)
@@ -190,6 +226,7 @@ static void hold_open(struct terminal *t)
 
 static void hear(struct terminal *t, const char *data, size_t len)
 {
+	t->in_line = data[len - 1] != '\n' && data[len - 1] != '\r';
 	t->busy = true;
 	if (t->handler)
 		t->handler->on_data(t->context, data, len);
@@ -311,14 +348,16 @@ void terminal_resize(struct terminal *t, uint16_t columns, uint16_t rows)
 bool terminal_is_unread(const struct terminal *t)
 {
 	_cleanup_close_ int opened = -1;
-	int fd = t->other, bytes = 0;
+	int bytes = 0;
 
 	if (t->closed)
 		return false;
-	/* Only the other end knows, and closing it again changes nothing while a program has it. */
-	if (fd < 0)
-		fd = opened = open(t->path, O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	return fd >= 0 && ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0;
+	if (t->other >= 0 && ioctl(t->other, FIONREAD, &bytes) == 0)
+		return bytes > 0;
+	/* Let go of, or hung up by root. To close it again changes nothing while a program has it.
+	 */
+	opened = open(t->path, O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	return opened >= 0 && ioctl(opened, FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
 int terminal_modes(const struct terminal *t, struct termios *out)
