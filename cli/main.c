@@ -86,8 +86,8 @@ static int read_command_line(struct cli *cli, char **argv, struct error *err)
 	}
 	if (options_flag(&cli->options, "help") || options_flag(&cli->options, "version"))
 		return 0;
-	if (cli->options.rest && !command->takes_rest)
-		return error_set(err, ERROR_INVALID, "%s: nothing may follow --", command->name);
+	if (!command->takes_rest)
+		options_take_rest(&cli->options);
 	if ((int)cli->options.arg_count < command->least_args)
 		return error_set(err, ERROR_INVALID,
 		                 "%s: an argument is missing (usage: pleach %s %s)", command->name,

@@ -193,6 +193,13 @@ int options_parse(const struct option *const *tables, char **argv, bool stop_at_
 	return check_words(out, before, err);
 }
 
+void options_take_rest(struct options *options)
+{
+	for (; options->rest && *options->rest; options->rest++)
+		add_arg(options, *options->rest);
+	options->rest = NULL;
+}
+
 bool options_flag(const struct options *options, const char *name)
 {
 	for (size_t i = 0; i < options->count; i++)

@@ -51,6 +51,8 @@ void options_finish(struct options *options);
  * Adds to what is there. Errors: INVALID. */
 int options_parse(const struct option *const *tables, char **argv, bool stop_at_word,
                   struct options *out, size_t *used, struct error *err);
+/* What stands after "--" are arguments like the others, whatever they begin with. */
+void options_take_rest(struct options *options);
 
 bool options_flag(const struct options *options, const char *name);
 /* The last value given, or NULL. Borrowed. */

@@ -263,6 +263,12 @@ void task_add_name_unsettled(struct coordinator *c, json_t *task);
 json_t *task_named_json(struct coordinator *c, int64_t id);
 /* WHO → teammate: its name, or the one on a task. */
 int resolve_who(struct request *r, const char *who, struct teammate **out, struct error *err);
+/* Of a WHO that is no teammate: the task. */
+int resolve_who_task(struct request *r, const char *who, int64_t *out, struct error *err);
+/* By their names. Errors: NOT_FOUND with the nearest one. */
+int resolve_teammate(struct coordinator *c, const char *name, struct teammate **out,
+                     struct error *err);
+int resolve_plan(struct coordinator *c, const char *name, int64_t *out, struct error *err);
 
 /* ---- what lies on the disk (places.c) ---- */
 /* From now on it is looked after: every 10 s, and when SIGUSR1 asks. */

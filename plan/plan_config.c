@@ -316,8 +316,11 @@ static int read_fields(struct plan_reader *r)
 	                                     "measure", "paths", "setup_when", "permissions"};
 	const struct yaml_node *defaults = yaml_get(r->at->root, "defaults");
 	_cleanup_json_ json_t *all = NULL, *top = json_object(), *nearer = NULL;
-	if (plan_fields_read(r, r->at->root, &all))
+	/* What defaults says of the agent is not read then: that none stands in is no news. */
+	if (plan_fields_read(r, r->at->root, &all)) {
+		r->agents_doubted = r->agents_doubted || yaml_get(defaults, "agent");
 		return -1;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(shared); i++) {
 		json_t *value = json_object_get(all, shared[i]);
 		if (value)
@@ -328,8 +331,10 @@ static int read_fields(struct plan_reader *r)
 	r->fields = merged;
 	if (!defaults || defaults->type != YAML_MAP)
 		return 0; /* none, or its mistake was told */
-	if (plan_fields_read(r, defaults, &nearer))
+	if (plan_fields_read(r, defaults, &nearer)) {
+		r->agents_doubted = r->agents_doubted || yaml_get(defaults, "agent");
 		return -1;
+	}
 	merged = plan_fields_merge(nearer, r->fields);
 	json_decref(r->fields);
 	r->fields = merged;

@@ -208,6 +208,7 @@ static const struct option send_options[] = {{.name = "all", .help = "to every t
 static const char *told(const char *when)
 {
 	static const char *const words[][2] = {
+	    {"now", "sent"},
 	    {"turn", "queued: its agent is told when its run ends, as the next turn"},
 	    {"start", "queued: its agent is told when it starts"},
 	    {"read",

@@ -39,6 +39,8 @@ struct logs {
 	int64_t since;
 	int64_t request;
 	struct safe_stream safe;
+	bool plain;    /* no terminal reads it: a line ends as the agent's program ended it */
+	bool returned; /* a carriage return is held back, until it is known what follows */
 };
 
 /* Offset of the last n lines. */
@@ -88,6 +90,20 @@ static int open_log(struct logs *logs, struct error *err)
 	return 0;
 }
 
+/* The agent's terminal made CR LF of each LF. */
+static void write_text(struct logs *logs, const struct buf *text)
+{
+	if (!logs->plain)
+		fwrite(text->data ? text->data : "", 1, text->len, stdout);
+	for (size_t i = 0; logs->plain && i < text->len; i++) {
+		if (logs->returned && text->data[i] != '\n')
+			putchar('\r');
+		logs->returned = text->data[i] == '\r';
+		if (!logs->returned)
+			putchar(text->data[i]);
+	}
+}
+
 /* What the file has grown by, to stdout. */
 static int copy_new(struct logs *logs, struct error *err)
 {
@@ -104,7 +120,7 @@ static int copy_new(struct logs *logs, struct error *err)
 		lseek(logs->fd, 0, SEEK_END);
 	while ((n = buf_read(&in, logs->fd, CHUNK)) > 0) {
 		safe_stream_add(&logs->safe, in.data, in.len, &out);
-		fwrite(out.data ? out.data : "", 1, out.len, stdout);
+		write_text(logs, &out);
 		in.len = out.len = 0;
 	}
 	if (n < 0)
@@ -245,7 +261,9 @@ static int show(struct logs *logs, long lines, bool go_on, struct error *err)
 	if (rc == 0 && go_on)
 		rc = follow(logs, err);
 	safe_stream_end(&logs->safe, &rest);
-	fwrite(rest.data ? rest.data : "", 1, rest.len, stdout);
+	write_text(logs, &rest);
+	if (logs->returned)
+		putchar('\r');
 	return rc;
 }
 
@@ -261,7 +279,10 @@ static void logs_finish(struct logs *logs)
 
 static int logs_exec(struct cli *cli, struct error *err)
 {
-	struct logs logs = {.cli = cli, .fd = -1, .watch = -1};
+	struct logs logs = {.cli = cli,
+	                    .fd = -1,
+	                    .watch = -1,
+	                    .plain = !isatty(STDOUT_FILENO) && !options_flag(&cli->options, "raw")};
 	bool running = false, go_on;
 	int rc = -1;
 	long lines;

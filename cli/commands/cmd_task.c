@@ -9,11 +9,13 @@
 #include "kept.h"
 #include "mem.h"
 #include "names.h"
+#include "plan.h"
 #include "print.h"
 #include "prompt.h"
 #include "report.h"
 #include "table.h"
 #include "task_view.h"
+#include "team_start.h"
 #include "text.h"
 #include "words.h"
 
@@ -431,9 +433,33 @@ static int update_priority(const struct cli *cli, json_t *params, struct error *
 	return json_object_set_new(params, "priority", json_integer(n));
 }
 
-static int update_params(const struct cli *cli, json_t *params, struct error *err)
+/* The plan's own agents are known to the coordinator, those of the configuration are not. */
+static int update_agent(struct cli *cli, json_t *params, struct error *err)
 {
 	const char *agent = options_text(&cli->options, "agent");
+	_cleanup_json_ json_t *profile = NULL, *secrets = NULL;
+	struct plan_context context;
+	struct error why = ERROR_INIT;
+
+	if (!agent)
+		return 0;
+	json_object_set_new(params, "agent", json_text_or_null(agent));
+	if (team_plan_context(cli, &context, err) < 0)
+		return -1;
+	if (plan_profile_read(&context, agent, &profile, &secrets, &why) < 0) {
+		if (why.code == ERROR_NOT_FOUND)
+			return 0;
+		*err = why;
+		return -1;
+	}
+	json_object_set_new(params, "profiles",
+	                    json_pack("{s%:O}", agent, strcspn(agent, "/"), profile));
+	json_object_set_new(params, "secrets", json_incref(secrets));
+	return 0;
+}
+
+static int update_params(struct cli *cli, json_t *params, struct error *err)
+{
 	const char *prompt = options_text(&cli->options, "prompt");
 	_cleanup_free_ char *text = NULL;
 
@@ -447,10 +473,8 @@ static int update_params(const struct cli *cli, json_t *params, struct error *er
 			                 "task update: the prompt is not UTF-8 text");
 		json_object_set_new(params, "prompt", json_string(prompt));
 	}
-	if (update_priority(cli, params, err) < 0)
+	if (update_priority(cli, params, err) < 0 || update_agent(cli, params, err) < 0)
 		return -1;
-	if (agent)
-		json_object_set_new(params, "agent", json_text_or_null(agent));
 	update_blockers(cli, params);
 	if (update_metadata(cli, params, err) < 0 || update_budget(cli, params, err) < 0)
 		return -1;

@@ -4,6 +4,7 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "plan_select.h"
+#include "text.h"
 
 json_t *submit_keys_closure(const json_t *plan, const json_t *keys)
 {
@@ -26,13 +27,23 @@ int submit_keys_check(const json_t *plan, const json_t *keys, struct error *err)
 	size_t i, j;
 
 	json_array_foreach (keys, i, key) {
+		const char *name = json_string_value(key), *nearest;
+		_cleanup_free_ const char **names =
+		    xcalloc(json_array_size(json_sub(plan, "tasks")) + 1, sizeof *names);
+		size_t n = 0;
 		bool found = false;
 
-		json_array_foreach (json_sub(plan, "tasks"), j, task)
+		json_array_foreach (json_sub(plan, "tasks"), j, task) {
 			found = found || json_equal(json_object_get(task, "key"), key);
-		if (!found)
-			return error_set(err, ERROR_NOT_FOUND, "the plan has no task %.80s",
-			                 json_string_value(key) ? json_string_value(key) : "?");
+			if (json_text(task, "key"))
+				names[n++] = json_text(task, "key");
+		}
+		if (found)
+			continue;
+		nearest = name ? text_nearest(name, names) : NULL;
+		return error_set(err, ERROR_NOT_FOUND, "the plan has no task %.80s%s%s%s",
+		                 name ? name : "?", nearest ? " (did you mean " : "",
+		                 nearest ? nearest : "", nearest ? "?)" : "");
 	}
 	return 0;
 }

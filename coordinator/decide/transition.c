@@ -234,8 +234,11 @@ int task_transition(struct store *store, const struct transition *t, enum task_s
 		                 "attempt %lld of %s is no longer the current one",
 		                 (long long)t->attempt, row.key);
 	if (!transition_allowed(row.status, t->verb, row.kind))
-		return error_set(err, ERROR_CONFLICT, "%s is %s: cannot %s it", row.key,
-		                 task_status_word(row.status), task_verb_word(t->verb));
+		return error_set(err, ERROR_CONFLICT, "%s is %s: cannot %s it%s", row.key,
+		                 task_status_word(row.status), task_verb_word(t->verb),
+		                 row.kind == KIND_CHOICE && row.status == TASK_FAILED
+		                     ? " (pleach retry opens it again)"
+		                     : "");
 	change.error_code = t->error_code;
 	change.error_message = t->error_message;
 	change.status = decide(store, &row, t, &change);

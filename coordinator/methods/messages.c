@@ -325,7 +325,7 @@ static int send_to_task(struct request *r, const char *who, struct message_new m
 	_cleanup_task_ struct task_row row = {0};
 	int64_t id;
 
-	if (resolve_task(r, who, &m.task, err) < 0 || check_room(r, &m, err) < 0)
+	if (resolve_who_task(r, who, &m.task, err) < 0 || check_room(r, &m, err) < 0)
 		return -1;
 	store_task_get(r->c->store, m.task, &row);
 	if (task_status_is_terminal(row.status))

@@ -100,7 +100,7 @@ static int find_attempt(struct request *r, int64_t *out, struct error *err)
 		id = n ? attempt_of_teammate(store, t->name, n)
 		       : store_attempt_newest_of(store, t->name);
 	} else if (who || !n) {
-		if (resolve_task(r, who, &id, err) < 0)
+		if (resolve_who_task(r, who, &id, err) < 0)
 			return -1;
 		get_work(r->c, id, &row);
 		id = n ? attempt_of_task(store, row.id, n) : row.attempt;

@@ -10,15 +10,11 @@
 
 int method_run_changes(struct request *r, struct error *err)
 {
-	const char *name = json_text(r->params, "plan");
 	int64_t limit = json_int(r->params, "limit", CHANGES_MAX);
-	struct plan_row plan = {0};
 	struct held held = {.kind = HELD_CHANGES};
 
-	if (!name || !store_plan_find(r->c->store, name, &plan))
-		return error_set(err, ERROR_NOT_FOUND, "there is no plan %.80s", name ? name : "");
-	held.plan = plan.id;
-	plan_row_finish(&plan);
+	if (resolve_plan(r->c, json_text(r->params, "plan"), &held.plan, err) < 0)
+		return -1;
 	held.since = json_int(r->params, "since", 0);
 	held.limit = limit < 1 || limit > CHANGES_MAX ? CHANGES_MAX : limit;
 	held.lean = json_flag(r->params, "lean");

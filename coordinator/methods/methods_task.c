@@ -67,7 +67,7 @@ int method_task_list(struct request *r, struct error *err)
 	const char *plan = json_text(r->params, "plan");
 	const json_t *only = json_sub(r->params, "ids"), *statuses = json_sub(r->params, "status");
 	_cleanup_free_ int64_t *ids = NULL;
-	struct plan_row row = {0};
+	int64_t of = 0;
 	struct buf tasks = BUF_INIT;
 	json_t *status, *id;
 	size_t i;
@@ -81,11 +81,10 @@ int method_task_list(struct request *r, struct error *err)
 			    "no such status (pending in_progress needs_input completed failed "
 			    "cancelled)");
 	}
-	if (plan && !store_plan_find(r->c->store, plan, &row))
-		return error_set(err, ERROR_NOT_FOUND, "there is no plan %.80s", plan);
+	if (plan && resolve_plan(r->c, plan, &of, err) < 0)
+		return -1;
 	ids = only ? xcalloc(json_array_size(only) + 1, sizeof *ids)
-	           : store_task_ids(r->c->store, row.id);
-	plan_row_finish(&row);
+	           : store_task_ids(r->c->store, of);
 	json_array_foreach (only, i, id) {
 		ids[i] = json_integer_value(id);
 		if (json_is_string(id) && resolve_task(r, json_string_value(id), &ids[i], err) < 0)
@@ -160,13 +159,41 @@ static int update_blockers(struct request *r, int64_t id, const json_t *refs, st
 	return 0;
 }
 
-static void update_agent(struct coordinator *c, int64_t id, const char *agent)
+/* Its plan must know how to start it, or nobody could. */
+static int update_agent(struct request *r, int64_t id, const char *agent, struct error *err)
 {
 	const char *slash = strchr(agent, '/');
 	_cleanup_free_ char *name =
 	    xstrndup(agent, slash ? (size_t)(slash - agent) : strlen(agent));
+	_cleanup_json_ json_t *secrets = json_pack(
+	    "{s:O?, s:{}}", "agents", json_sub(json_sub(r->params, "secrets"), "agents"), "tasks");
+	_cleanup_task_ struct task_row row = {0};
+	struct store *store = r->c->store;
 
-	store_task_set_agent(c->store, id, name, slash ? slash + 1 : NULL);
+	store_task_get(store, id, &row);
+	if (!json_object_get(store_plan_agents(store, row.plan), name)) {
+		store_plan_add_agents(store, row.plan, json_sub(r->params, "profiles"));
+		if (environment_set_plan(r->c, row.plan_name, secrets, true, err) < 0)
+			return -1;
+	}
+	if (!json_object_get(store_plan_agents(store, row.plan), name)) {
+		_cleanup_free_ const char **names = xcalloc(
+		    json_object_size(store_plan_agents(store, row.plan)) + 1, sizeof *names);
+		const char *known, *nearest;
+		json_t *profile;
+		size_t n = 0;
+
+		json_object_foreach ((json_t *)store_plan_agents(store, row.plan), known, profile)
+			names[n++] = known;
+		nearest = text_nearest(name, names);
+		return error_set(err, ERROR_INVALID,
+		                 "unknown agent %.80s%s%s%s (pleach agents lists them; one of a "
+		                 "plan's own must be a task's there)",
+		                 name, nearest ? " (did you mean " : "", nearest ? nearest : "",
+		                 nearest ? "?)" : "");
+	}
+	store_task_set_agent(store, id, name, slash ? slash + 1 : NULL);
+	return 0;
 }
 
 /* As plans are checked: what schedules counts with it. */
@@ -202,7 +229,7 @@ int method_task_update(struct request *r, struct error *err)
 		json_object_set_new(data, "subject", json_text_or_null(subject));
 	}
 	if (rc == 0 && agent) {
-		update_agent(c, id, agent);
+		rc = update_agent(r, id, agent, err);
 		json_object_set_new(data, "agent", json_string(agent));
 	}
 	if (rc == 0 && json_is_integer(priority)) {

@@ -237,13 +237,11 @@ int method_team_add(struct request *r, struct error *err)
 
 int method_team_remove(struct request *r, struct error *err)
 {
-	const char *name = json_text(r->params, "name");
-	struct teammate *t = name ? team_find(r->c, name) : NULL;
+	struct teammate *t;
 	json_t *before;
 
-	if (!t)
-		return error_set(err, ERROR_NOT_FOUND, "there is no teammate %.40s (pleach ps)",
-		                 name ? name : "?");
+	if (resolve_teammate(r->c, json_text(r->params, "name"), &t, err) < 0)
+		return -1;
 	before = teammate_json(r->c, t);
 	team_remove(r->c, t, json_flag(r->params, "now"));
 	request_reply(r, before);
@@ -253,10 +251,10 @@ int method_team_remove(struct request *r, struct error *err)
 static int set_paused(struct request *r, bool paused, struct error *err)
 {
 	const char *name = json_text(r->params, "name");
+	struct teammate *named;
 
-	if (name && !team_find(r->c, name))
-		return error_set(err, ERROR_NOT_FOUND, "there is no teammate %.40s (pleach ps)",
-		                 name);
+	if (name && resolve_teammate(r->c, name, &named, err) < 0)
+		return -1;
 	for (struct teammate *t = r->c->team.first; t; t = t->next) {
 		if (name && strcmp(t->name, name) != 0)
 			continue;

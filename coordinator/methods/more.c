@@ -175,26 +175,6 @@ static int add_one(struct more *m, const json_t *agent, const char *prompt, cons
 	return 0;
 }
 
-/* Profiles that the plan does not have yet join it; one of a name that it has stays as it is. */
-static void add_profiles(struct more *m, const json_t *profiles)
-{
-	struct plan_row plan = {0}, row;
-	_cleanup_json_ json_t *agents = NULL;
-	_cleanup_free_ char *text = NULL;
-
-	if (!json_object_size(profiles) || !store_plan_get(m->c->store, m->parent.plan, &plan))
-		return;
-	agents = jsonl_parse(plan.agents, strlen(plan.agents), NULL);
-	if (json_is_object(agents)) {
-		json_object_update_missing(agents, (json_t *)profiles);
-		text = jsonl_text(agents);
-		row = plan;
-		row.agents = text;
-		store_plan_put(m->c->store, &row);
-	}
-	plan_row_finish(&plan);
-}
-
 /* There is something to choose from again. What started from the one that was chosen keeps that;
  * what waits for the choice waits again. */
 static int reopen(struct more *m, struct error *err)
@@ -288,7 +268,7 @@ static int more_now(struct coordinator *c, int64_t task, const json_t *params, c
 	if (read_others(&m, err) < 0 || add_all(&m, nonce, err) < 0 || reopen(&m, err) < 0 ||
 	    environment_set_plan(c, m.parent.plan_name, m.secrets, true, err) < 0)
 		return -1;
-	add_profiles(&m, json_sub(params, "profiles"));
+	store_plan_add_agents(c->store, m.parent.plan, json_sub(params, "profiles"));
 	return 0;
 }
 

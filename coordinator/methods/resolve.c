@@ -12,16 +12,61 @@
 #define NAMED_MAX     200  /* tasks of a list that all have a name */
 #define NAMES_OFFERED 2000 /* keys that are compared for "did you mean" */
 
+/* With the nearest of these names, or else `where` they are listed. */
+static int no_such(const char *what, const char *ref, char *const *names, const char *where,
+                   struct error *err)
+{
+	_cleanup_free_ char *shown = text_safe(ref, 80);
+	const char *nearest = names ? text_nearest(ref, (const char *const *)names) : NULL;
+
+	if (nearest)
+		return error_set(err, ERROR_NOT_FOUND, "there is no %s %s (did you mean %s?)", what,
+		                 shown, nearest);
+	return error_set(err, ERROR_NOT_FOUND, "there is no %s %s (%s)", what, shown, where);
+}
+
 static int not_found(struct coordinator *c, const char *ref, struct error *err)
 {
 	_cleanup_strv_ char **keys = store_task_keys(c->store, NAMES_OFFERED);
-	_cleanup_free_ char *shown = text_safe(ref, 80);
-	const char *nearest = text_nearest(ref, (const char *const *)keys);
 
-	if (nearest)
-		return error_set(err, ERROR_NOT_FOUND, "there is no task %s (did you mean %s?)",
-		                 shown, nearest);
-	return error_set(err, ERROR_NOT_FOUND, "there is no task %s (pleach ls lists them)", shown);
+	return no_such("task", ref, keys, "pleach ls lists them", err);
+}
+
+static void add_teammates(const struct coordinator *c, char ***names)
+{
+	for (const struct teammate *t = c->team.first; t; t = t->next)
+		strv_push(names, xstrdup(t->name));
+}
+
+int resolve_teammate(struct coordinator *c, const char *name, struct teammate **out,
+                     struct error *err)
+{
+	_cleanup_strv_ char **names = NULL;
+
+	*out = name ? team_find(c, name) : NULL;
+	if (*out)
+		return 0;
+	add_teammates(c, &names);
+	return no_such("teammate", name ? name : "?", names, "pleach ps lists them", err);
+}
+
+int resolve_plan(struct coordinator *c, const char *name, int64_t *out, struct error *err)
+{
+	_cleanup_json_ json_t *plans = NULL;
+	_cleanup_strv_ char **names = NULL;
+	struct plan_row row = {0};
+	json_t *plan;
+	size_t i;
+
+	if (name && store_plan_find(c->store, name, &row)) {
+		*out = row.id;
+		plan_row_finish(&row);
+		return 0;
+	}
+	plans = store_plan_list(c->store);
+	json_array_foreach (plans, i, plan)
+		strv_push(&names, xstrdup(json_text(plan, "name")));
+	return no_such("plan", name ? name : "?", names, "pleach status lists them", err);
 }
 
 int resolve_task_text(struct coordinator *c, const char *ref, int64_t *out, struct error *err)
@@ -111,29 +156,35 @@ int resolve_task(struct request *r, const char *ref, int64_t *out, struct error 
 	return ref ? resolve_task_text(r->c, ref, out, err) : own_task(r, out, err);
 }
 
+int resolve_who_task(struct request *r, const char *who, int64_t *out, struct error *err)
+{
+	_cleanup_strv_ char **names = NULL;
+	struct error why = ERROR_INIT;
+
+	if (resolve_task(r, who, out, &why) == 0)
+		return 0;
+	if (!who || why.code != ERROR_NOT_FOUND) {
+		*err = why;
+		return -1;
+	}
+	names = store_task_keys(r->c->store, NAMES_OFFERED);
+	add_teammates(r->c, &names);
+	return no_such("teammate or task", who, names, "pleach ps, pleach ls", err);
+}
+
 int resolve_who(struct request *r, const char *who, struct teammate **out, struct error *err)
 {
 	struct coordinator *c = r->c;
 	struct teammate *t = who ? team_find(c, who) : NULL;
 	_cleanup_task_ struct task_row row = {0};
-	struct error why = ERROR_INIT;
 	int64_t task = 0;
 
 	if (t) {
 		*out = t;
 		return 0;
 	}
-	if (resolve_task(r, who, &task, &why) < 0) {
-		if (who && why.code == ERROR_NOT_FOUND) {
-			_cleanup_free_ char *shown = text_safe(who, 80);
-
-			return error_set(err, ERROR_NOT_FOUND,
-			                 "there is no teammate or task %s (pleach ps, pleach ls)",
-			                 shown);
-		}
-		*err = why;
+	if (resolve_who_task(r, who, &task, err) < 0)
 		return -1;
-	}
 	for (t = c->team.first; t; t = t->next) {
 		if (t->task == task && t->attempt) {
 			*out = t;

@@ -70,21 +70,20 @@ static json_t *today(struct coordinator *c)
 int method_usage(struct request *r, struct error *err)
 {
 	const char *name = json_text(r->params, "plan");
-	struct plan_row plan = {0};
 	struct usage_sum spent;
+	int64_t plan = 0;
 	enum usage_by by;
 	json_t *rows;
 
 	if (read_by(json_text(r->params, "by"), &by, err) < 0)
 		return -1;
-	if (name && !store_plan_find(r->c->store, name, &plan))
-		return error_set(err, ERROR_NOT_FOUND, "there is no plan %.80s", name);
-	rows = store_usage_list(r->c->store, by, plan.id, json_int(r->params, "since", 0));
-	spent = store_usage_of_plan(r->c->store, plan.id);
+	if (name && resolve_plan(r->c, name, &plan, err) < 0)
+		return -1;
+	rows = store_usage_list(r->c->store, by, plan, json_int(r->params, "since", 0));
+	spent = store_usage_of_plan(r->c->store, plan);
 	request_reply(r, json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "by", by_words[by],
 	                           "plan", name, "rows", rows, "total", total_of(rows), "budget",
-	                           plan_budget(r->c, plan.id), "spent", store_usage_json(&spent),
+	                           plan_budget(r->c, plan), "spent", store_usage_json(&spent),
 	                           "today", today(r->c)));
-	plan_row_finish(&plan);
 	return 0;
 }

@@ -91,6 +91,9 @@ bool store_plan_get(struct store *store, int64_t id, struct plan_row *out);
 /* Of a plan, parsed: name -> profile, and how many at once. Borrowed until anything is written or
  * undone; NULL: no such plan. */
 const json_t *store_plan_agents(struct store *store, int64_t id);
+/* Profiles ({name: profile}) that the plan does not have yet join it; one of a name that it has
+ * stays as it is. */
+void store_plan_add_agents(struct store *store, int64_t id, const json_t *profiles);
 const json_t *store_plan_limits(struct store *store, int64_t id);
 bool store_plan_is_empty(struct store *store, int64_t id);
 /* Inserts or updates by name; returns its id. */

@@ -1,6 +1,8 @@
 /* Plans in the store. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "jsonl.h"
 #include "mem.h"
 #include "store_sql.h"
 #include "text.h"
@@ -67,6 +69,25 @@ int64_t store_plan_put(struct store *store, const struct plan_row *row)
 	               " agents = ?5, limits = ?6, policy = ?8, lands = ?9 RETURNING id",
 	               "ttttttiti", row->name, row->source, row->base, row->target, row->agents,
 	               row->limits, time_now_ms(), row->landing, (int64_t)row->lands);
+}
+
+void store_plan_add_agents(struct store *store, int64_t id, const json_t *profiles)
+{
+	struct plan_row plan = {0}, row;
+	_cleanup_json_ json_t *agents = NULL;
+	_cleanup_free_ char *text = NULL;
+
+	if (!json_object_size(profiles) || !store_plan_get(store, id, &plan))
+		return;
+	agents = jsonl_parse(plan.agents, strlen(plan.agents), NULL);
+	if (json_is_object(agents)) {
+		json_object_update_missing(agents, (json_t *)profiles);
+		text = jsonl_text(agents);
+		row = plan;
+		row.agents = text;
+		store_plan_put(store, &row);
+	}
+	plan_row_finish(&plan);
 }
 
 unsigned store_plan_lands(struct store *store, int64_t plan)

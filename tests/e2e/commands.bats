@@ -191,6 +191,59 @@ print(json.loads(f.readline())["id"], json.loads(f.readline())["id"])' "$PLEACH_
 	expect 5 pleach retry b
 }
 
+@test "task update --agent: one of the configuration's joins the plan, one that nobody knows is refused" {
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'exit 1'}
+	Y
+	mkdir -p "$XDG_CONFIG_HOME/pleach"
+	printf 'agents: {fixer: {command: [sh, -c, "echo fixed $FIXES >fixed"], env: {FIXES: secretly}}}\n' >"$XDG_CONFIG_HOME/pleach/config.yaml"
+	expect 1 pleach run --headless >/dev/null
+	expect 2 pleach update a --agent fixr
+	has "$(stderr)" "unknown agent fixr"
+	expect 2 pleach update a --agent shh
+	has "$(stderr)" "did you mean sh?"
+	is sh "$(task a .agent)"
+	expect 0 pleach update a --agent fixer/small >/dev/null
+	expect 0 pleach retry a >/dev/null
+	expect 0 pleach wait a >/dev/null
+	is "fixer small" "$(task a '"\(.agent) \(.model)"')"
+	is "fixed secretly" "$(git show "$(task a .head):fixed")"
+	lacks "$(sqlite3 "$(echo "$XDG_STATE_HOME"/pleach/repo-*)/store.db" .dump)" secretly
+}
+
+@test "what stands behind -- is an argument, whatever it begins with" {
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'true'}]
+	Y
+	expect 0 pleach run --headless >/dev/null
+	expect 0 pleach add --agent sh --key b -- '- a list' >/dev/null
+	is "- a list" "$(task b .prompt)"
+	holds "$(expect 0 pleach --json send ash -- '-x')" '.sent[0].teammate == "ash"'
+	holds "$(expect 0 pleach --json task show -- a)" '.key == "a"'
+	expect 2 pleach task update -- a b
+	has "$(stderr)" "one argument too many"
+}
+
+@test "what there is not is refused with the nearest name: teammates, plans, tasks of either" {
+	plan <<-'Y'
+	tasks: [{id: parser, prompt: 'true'}]
+	Y
+	expect 0 pleach run --headless --team 1 >/dev/null
+	for command in "send ahs hi" "logs ahs" "attach ahs" "team pause ahs" "team remove ahs"; do
+		expect 4 pleach $command
+		has "$(stderr)" "did you mean ash?"
+	done
+	for command in "send parsr hi" "logs parsr" "run --headless --redo parsr"; do
+		expect 4 pleach $command
+		has "$(stderr)" "did you mean parser?"
+	done
+	for command in "ls --plan q" "usage --plan q"; do
+		expect 4 pleach $command
+		has "$(stderr)" "there is no plan q (did you mean p?)"
+	done
+}
+
 @test "task wait: time limit 124, stuck behind a failed one 1, for a person 3" {
 	gate go
 	plan <<-'Y'
@@ -302,7 +355,11 @@ print(json.loads(f.readline())["id"], json.loads(f.readline())["id"])' "$PLEACH_
 	finished "$BG"
 	is 0 "$STATUS"
 	has "$(cat "$BATS_TEST_TMPDIR/bg.out")" behind
-	is behind "$(pleach logs late -n 1 | tr -d '\r')"
+	# Lines end as the agent's program ended them, not as its terminal shows them.
+	is behind "$(pleach logs late -n 1)"
+	expect 0 pleach add --key odd --agent sh 'printf "one\rtwo\r\nthree\r"; sleep 0.2; printf "\nend\r"' >/dev/null
+	expect 0 pleach wait odd >/dev/null
+	is "$(printf 'one\rtwo\r\nthree\r\nend\r' | od -c)" "$(pleach logs odd | od -c)"
 }
 
 @test "diff, path, open" {

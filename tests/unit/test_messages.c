@@ -87,7 +87,7 @@ char *task_typed(struct coordinator *c, const struct task_row *row)
 	return xstrdup(row->key);
 }
 
-int resolve_task(struct request *r, const char *ref, int64_t *out, struct error *err)
+int resolve_who_task(struct request *r, const char *ref, int64_t *out, struct error *err)
 {
 	(void)r;
 	(void)ref;
