@@ -309,6 +309,13 @@ static int check_defaults(struct plan_reader *r, const struct yaml_node *n)
 	return plan_check_keys(r, n, plan_field_names, "defaults");
 }
 
+/* What defaults says of the agent is not read then: that none stands in is no news. */
+static void doubt_agent(struct plan_reader *r, const struct yaml_node *defaults)
+{
+	if (defaults && defaults->type == YAML_MAP && yaml_get(defaults, "agent"))
+		r->agents_doubted = true;
+}
+
 /* The task keys at the top of a file, and nearer, its `defaults`. */
 static int read_fields(struct plan_reader *r)
 {
@@ -316,9 +323,8 @@ static int read_fields(struct plan_reader *r)
 	                                     "measure", "paths", "setup_when", "permissions"};
 	const struct yaml_node *defaults = yaml_get(r->at->root, "defaults");
 	_cleanup_json_ json_t *all = NULL, *top = json_object(), *nearer = NULL;
-	/* What defaults says of the agent is not read then: that none stands in is no news. */
 	if (plan_fields_read(r, r->at->root, &all)) {
-		r->agents_doubted = r->agents_doubted || yaml_get(defaults, "agent");
+		doubt_agent(r, defaults);
 		return -1;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(shared); i++) {
@@ -332,7 +338,7 @@ static int read_fields(struct plan_reader *r)
 	if (!defaults || defaults->type != YAML_MAP)
 		return 0; /* none, or its mistake was told */
 	if (plan_fields_read(r, defaults, &nearer)) {
-		r->agents_doubted = r->agents_doubted || yaml_get(defaults, "agent");
+		doubt_agent(r, defaults);
 		return -1;
 	}
 	merged = plan_fields_merge(nearer, r->fields);

@@ -454,7 +454,7 @@ static int update_agent(struct cli *cli, json_t *params, struct error *err)
 	}
 	json_object_set_new(params, "profiles",
 	                    json_pack("{s%:O}", agent, strcspn(agent, "/"), profile));
-	json_object_set_new(params, "secrets", json_incref(secrets));
+	json_object_set_new(params, "secrets", json_pack("{s:O}", "agents", secrets));
 	return 0;
 }
 
