@@ -308,3 +308,22 @@ load helper
 	expect 0 pleach gc --yes >/dev/null
 	[[ ! -e $state/open/p-a ]]
 }
+
+@test "an agent that checks out another task's branch keeps nobody's result from its branch" {
+	gate go
+	plan <<-'Y'
+	team: 2
+	tasks:
+	  - {id: x, prompt: 'echo x >fx; : >"$W/ready"; read go <"$W/go"'}
+	  - {id: y, prompt: 'until [ -e "$W/ready" ]; do sleep 0.02; done; git checkout -q --ignore-other-worktrees -B pleach/p/x; : >"$W/on"; until [ -e "$W/over" ]; do sleep 0.02; done; echo y >fy'}
+	Y
+	expect 0 pleach run --headless --detach >/dev/null
+	eventually test -e "$W/on"
+	open_gate go
+	expect 0 pleach wait x >/dev/null
+	is x "$(git show pleach/p/x:fx)"
+	: >"$W/over"
+	expect 0 pleach wait y >/dev/null
+	is y "$(git show pleach/p/y:fy)"
+	is x "$(git show pleach/p/x:fx)"
+}

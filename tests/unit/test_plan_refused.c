@@ -119,6 +119,18 @@ static void test_wrong_types(void **state)
 	/* Without a name that is one there is the file's, and no word of another. */
 	read_bad(f, "name: [x]\n" TASK, "plan.yaml:1:7: ", "name must be text");
 	assert_null(strchr(f->err.text, '\n'));
+	/* What was not read for another mistake is not missed. */
+	f->ctx.default_agent = NULL; /* none is installed */
+	read_bad(f,
+	         "defaults: {agent: sh}\nverify: 5\nagents: {sh: {command: [/bin/sh]}}\n"
+	         "tasks: [{id: v, prompt: x}]\n",
+	         "plan.yaml:2:9: ", "verify must be a command");
+	assert_null(strchr(f->err.text, '\n'));
+	read_bad(f,
+	         "defaults: {agent: sh, verify: 5}\nagents: {sh: {command: [/bin/sh]}}\n"
+	         "tasks: [{id: v, prompt: x}]\n",
+	         "plan.yaml:1:", "verify must be a command");
+	assert_null(strchr(f->err.text, '\n'));
 }
 
 static void test_cycles(void **state)
