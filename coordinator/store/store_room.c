@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "mem.h"
@@ -33,6 +34,14 @@ void store_room_is(struct store_room *room, int64_t end)
 	pthread_mutex_unlock(&room->turn);
 }
 
+/* What is not needed yet takes nobody's last space. */
+static bool disk_has_room(int fd)
+{
+	struct statvfs st;
+
+	return fstatvfs(fd, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize >= STORE_ROOM_SPARE;
+}
+
 /* False: that was the last one. */
 static bool make_piece(struct store_room *room)
 {
@@ -55,7 +64,7 @@ static void *make_all(void *context)
 {
 	struct store_room *room = context;
 
-	while (make_piece(room))
+	while (disk_has_room(room->fd) && make_piece(room))
 		fdatasync(room->fd);
 	close(room->fd);
 	return NULL;

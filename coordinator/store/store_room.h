@@ -14,6 +14,8 @@
 
 /* What the log has when it begins anew: 1,000 pages (SQLite's own limit) and their headers. */
 #define STORE_ROOM_BYTES (4 << 20)
+/* And none is made where less than this is free. */
+#define STORE_ROOM_SPARE (64u << 20)
 
 struct store_room {
 	pthread_mutex_t turn;

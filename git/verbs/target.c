@@ -131,12 +131,14 @@ void target_forget_dirty(struct target *target)
 
 /* As `status` lists them: whole directories of what git does not know end in a slash. The
  * user's index is not even refreshed. */
-static int read_dirty(struct target *target, struct error *err)
+int target_read_dirty(struct target *target, struct error *err)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	struct git_run run = {
 	    .git_dir = target->tree->git_dir, .work_tree = target->tree->dir, .out = &text};
 
+	if (target->dirty_read)
+		return 0;
 	if (git_run(target->repo, &run,
 	            GIT_ARGS("status", "--porcelain", "-z", "--no-renames",
 	                     "--untracked-files=normal", "--ignored=traditional",
@@ -211,7 +213,7 @@ int target_in_way(struct target *target, const struct changes *changes, char ***
 		*paths = NULL;
 		return 0;
 	}
-	if (!target->dirty_read && read_dirty(target, err) < 0)
+	if (target_read_dirty(target, err) < 0)
 		return -1;
 	for (size_t i = 0; i < changes->count; i++)
 		if (is_in_way(target, changes, &changes->items[i]))

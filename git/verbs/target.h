@@ -39,7 +39,10 @@ int target_tip(const struct target *target, char hex[HEX_SIZE], struct error *er
  * overwrite a file git does not know: NULL when none. Caller frees with strv_free. */
 int target_in_way(struct target *target, const struct changes *changes, char ***paths,
                   struct error *err);
-/* What the user has changed is read anew by the next question. */
+/* What the user has changed and what git does not know: read once, for it takes long in a large
+ * repository; a file that is added since is seen by target_in_way. */
+int target_read_dirty(struct target *target, struct error *err);
+/* It is read anew by the next question. */
 void target_forget_dirty(struct target *target);
 /* Names a few of the paths: "a, b, …". Caller frees. */
 char *target_name_paths(char *const *paths);

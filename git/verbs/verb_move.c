@@ -134,6 +134,8 @@ static int move_tree(struct move *move, const struct moving *moving, struct erro
 
 	for (int i = 0; i < KILLED_TRIES; i++) {
 		move->killed = false;
+		if (target_read_dirty(&move->target, err) < 0)
+			return -1;
 		move->lock = moving_lock_index(moving, err);
 		move->left = move->lock && !is_on_target(move, moving->tree);
 		if (!move->lock || move->left)

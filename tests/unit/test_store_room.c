@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #include "store_fixture.h"
@@ -16,7 +17,7 @@
 
 ssize_t pwrite(int fd, const void *data, size_t len, off_t at);
 
-static atomic_int pieces, piece_ms, room_errno;
+static atomic_int pieces, piece_ms, room_errno, free_mb;
 
 /* In front of libc's. SQLite calls pwrite64: these are the pieces of the room. */
 ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
@@ -30,9 +31,17 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
 	return syscall(SYS_pwrite64, fd, data, len, at);
 }
 
+int fstatvfs(int fd, struct statvfs *st)
+{
+	(void)fd;
+	*st = (struct statvfs){.f_bavail = atomic_load(&free_mb), .f_frsize = 1 << 20};
+	return 0;
+}
+
 static int setup(void **state)
 {
 	pieces = piece_ms = room_errno = 0;
+	free_mb = 100;
 	return store_setup(state);
 }
 
@@ -161,10 +170,10 @@ static void test_a_log_that_has_it(void **state)
 		await_room(f);
 		fixture_begin(f->store);
 		commit_one(f, 1, 'a');
-		_exit(0);
+		raise(SIGKILL);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	assert_int_equal(log_size(f), STORE_ROOM_BYTES);
 	made = pieces;
 	f->store = fixture_open(f->file);
@@ -173,6 +182,20 @@ static void test_a_log_that_has_it(void **state)
 	usleep(20000);
 	assert_int_equal(pieces, made);
 	fixture_begin(f->store);
+}
+
+static void test_the_last_space_is_not_for_it(void **state)
+{
+	struct store_fixture *f = *state;
+
+	free_mb = 63;
+	fixture_commit(f->store);
+	store_make_room(f->store);
+	usleep(20000);
+	fixture_begin(f->store);
+	commit_one(f, 0, 'a');
+	assert_int_equal(pieces, 0);
+	assert_true(log_size(f) < STORE_ROOM_BYTES / 2);
 }
 
 static void test_no_space_for_it(void **state)
@@ -211,10 +234,10 @@ static void test_a_limit_of_the_file_ends_nobody(void **state)
 		usleep(20000); /* it has gone on and met the limit */
 		fixture_begin(f->store);
 		commit_one(f, 0, 'a');
-		_exit(log_size(f) == 1 << 20 ? 0 : 1);
+		raise(log_size(f) == 1 << 20 ? SIGKILL : SIGTERM);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* by itself */
 	f->store = fixture_open(f->file);
 	assert_int_equal(count(f->store, 'a'), 1);
 	fixture_begin(f->store);
@@ -279,6 +302,7 @@ int main(void)
 	    TEST(test_commits_are_not_written_over),
 	    TEST(test_it_is_made_once),
 	    TEST(test_a_log_that_has_it),
+	    TEST(test_the_last_space_is_not_for_it),
 	    TEST(test_no_space_for_it),
 	    TEST(test_a_limit_of_the_file_ends_nobody),
 	    TEST(test_commits_are_taken_back_meanwhile),
