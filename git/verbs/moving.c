@@ -18,8 +18,11 @@
 #include "refs.h"
 #include "stat.h"
 
-#define MARK_MAX   4096
-#define NEW_INDEX  "pleach-moving.new" /* beside the user's index, until it takes its place */
+#define MARK_MAX 4096
+/* Beside the user's index, until they take their places; and one to look with. */
+#define NEW_INDEX  "pleach-moving.new"
+#define NEW_LOCK   "pleach-moving.lock"
+#define LOOK_INDEX "pleach-moving.index"
 #define SWEEPS_MAX 100
 #define FILE_MAX   (64u << 20) /* a longer file that is half written stays as it is */
 
@@ -62,19 +65,46 @@ static bool is_our_index_lock(const char *path)
 	       memcmp(text.data, INDEX_LOCK_TEXT, n) == 0;
 }
 
-char *moving_lock_index(const struct moving *moving, struct error *err)
+static int write_lock(const char *path)
 {
-	char *path = repo_path(moving->tree->git_dir, "index.lock");
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 
-	if (fd >= 0 && write_all(fd, INDEX_LOCK_TEXT, strlen(INDEX_LOCK_TEXT)) == 0)
+	if (fd < 0)
+		return -1;
+	if (write_all(fd, INDEX_LOCK_TEXT, strlen(INDEX_LOCK_TEXT)) == 0)
+		return 0;
+	unlink(path);
+	return -1;
+}
+
+/* With its text from the start, where the file system has links: an empty one that we died with
+ * would be nobody's. */
+static int make_lock(const char *fresh, const char *path)
+{
+	int rc, saved;
+
+	unlink(fresh);
+	if (write_lock(fresh) < 0)
+		return -1;
+	rc = link(fresh, path);
+	saved = errno;
+	unlink(fresh);
+	errno = saved;
+	return rc < 0 && (saved == EPERM || saved == ENOTSUP || saved == EMLINK) ? write_lock(path)
+	                                                                         : rc;
+}
+
+char *moving_lock_index(const struct moving *moving, struct error *err)
+{
+	_cleanup_free_ char *fresh = repo_path(moving->tree->git_dir, NEW_LOCK);
+	char *path = repo_path(moving->tree->git_dir, "index.lock");
+
+	if (make_lock(fresh, path) == 0)
 		return path;
-	if (fd < 0 && errno == EEXIST)
+	if (errno == EEXIST)
 		error_set(err, ERROR_BUSY, "another git is at work in %s", moving->tree->dir);
 	else
 		error_errno(err, "cannot write %s", path);
-	if (fd >= 0)
-		unlink(path);
 	free(path);
 	return NULL;
 }
@@ -95,6 +125,7 @@ static void remove_locks(const struct moving *moving, const struct stat *mark)
 	_cleanup_free_ char *held = moving_held_ref(moving->ref);
 	const char *const dirs[] = {common, common, common, own, own};
 	const char *const names[] = {moving->ref, held, "packed-refs", "HEAD", NEW_INDEX};
+	static const char *const ours[] = {NEW_INDEX, NEW_LOCK, LOOK_INDEX};
 	_cleanup_free_ char *index = repo_path(own, "index.lock");
 	size_t n = moving->tree ? ARRAY_LEN(names) : 3;
 	struct stat st;
@@ -105,7 +136,14 @@ static void remove_locks(const struct moving *moving, const struct stat *mark)
 		if (lstat(lock, &st) == 0 && !is_older(&st.st_mtim, &mark->st_mtim))
 			unlink(lock);
 	}
-	if (moving->tree && is_our_index_lock(index))
+	if (!moving->tree)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+		_cleanup_free_ char *file = repo_path(own, ours[i]);
+
+		unlink(file);
+	}
+	if (is_our_index_lock(index))
 		unlink(index);
 }
 
@@ -147,7 +185,7 @@ static int differing(const struct moving *moving, const char *index, char ***out
 /* From the user's own index, or (`all`) as it is when all of `to` is checked out. */
 static int read_differing(const struct moving *moving, bool all, char ***out, struct error *err)
 {
-	_cleanup_free_ char *index = repo_path(moving->tree->git_dir, "pleach-moving.index");
+	_cleanup_free_ char *index = repo_path(moving->tree->git_dir, LOOK_INDEX);
 	_cleanup_free_ char *own = repo_path(moving->tree->git_dir, "index");
 	struct git_run run = {
 	    .git_dir = moving->tree->git_dir, .work_tree = moving->tree->dir, .index = index};
