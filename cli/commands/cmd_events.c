@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "connect.h"
 #include "jsonl.h"
 #include "mem.h"
@@ -20,21 +21,23 @@ static void print_event(const struct cli *cli, const json_t *event)
 {
 	const char *key = json_text(event, "key"), *who = json_text(event, "teammate");
 	const json_t *data = json_object_get(event, "data");
-	_cleanup_free_ char *text = NULL;
+	_cleanup_buf_ struct buf text = BUF_INIT;
 	struct line line;
 
 	if (cli->json) {
 		print_json(event);
 		return;
 	}
-	text = json_object_size(data) ? jsonl_text(data) : xstrdup("");
+	if (json_object_size(data))
+		jsonl_add_shown(&text, data);
 	line_begin(&line, print_width(cli), cli->colored);
 	line_addf(&line, STYLE_DIM, "%6lld  ", (long long)json_int(event, "seq", 0));
 	line_addf(&line, STYLE_DIM, "%s  ", json_text(event, "at"));
 	line_cell(&line, STYLE_BOLD, json_text(event, "kind"), 16);
 	line_add(&line, STYLE_PLAIN, key ? key : "");
 	line_addf(&line, STYLE_DIM, "%s%s", who ? " " : "", who ? who : "");
-	line_addf(&line, STYLE_PLAIN, "  %s", text);
+	if (text.len) /* without its newline */
+		line_addf(&line, STYLE_PLAIN, "  %.*s", (int)text.len - 1, text.data);
 	line_print(&line);
 	line_finish(&line);
 }

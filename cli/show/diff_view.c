@@ -167,7 +167,7 @@ int diff_show(struct cli *cli, json_t *request, bool page, struct error *err)
 	fflush(stdout);
 	if (spawn_git(cli, taken, &proc, &from, err) < 0)
 		return -1;
-	if (page && isatty(STDOUT_FILENO) && cli->on_terminal)
+	if (page && isatty(STDOUT_FILENO) && cli->on_terminal && !cli->no_input)
 		pager_start(&sink.pager);
 	if (sink.pager.fd >= 0)
 		sink.fd = sink.pager.fd;

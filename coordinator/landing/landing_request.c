@@ -60,12 +60,12 @@ static json_t *result_json(const struct merge_request *request, bool dry_run)
 
 	json_array_foreach (request->merged, i, item)
 		json_array_append(keys, json_object_get(item, "key"));
-	return json_pack("{s:s, s:s?, s:s?, s:o, s:O, s:O, s:O, s:O, s:O, s:O?, s:b}", "target",
-	                 request->target, "before", request->before, "after", request->after,
-	                 "merged", keys, "landed", request->merged, "conflicts", request->conflicts,
-	                 "verify_failed", request->verify_failed, "refused", request->refused,
-	                 "stopped", request->stopped, "verify", request->verify, "dry_run",
-	                 dry_run);
+	return json_pack("{s:s?, s:s?, s:s?, s:o, s:O, s:O, s:O, s:O, s:O, s:O?, s:b}", "target",
+	                 *request->target ? request->target : NULL, "before", request->before,
+	                 "after", request->after, "merged", keys, "landed", request->merged,
+	                 "conflicts", request->conflicts, "verify_failed", request->verify_failed,
+	                 "refused", request->refused, "stopped", request->stopped, "verify",
+	                 request->verify, "dry_run", dry_run);
 }
 
 /* When nothing else came of it, why the target could not be touched is the whole answer. */

@@ -159,6 +159,8 @@ clash() {
 	expect 4 pleach merge --all --into nosuch
 	has "$(stderr)" "branch nosuch: no such branch"
 	expect 0 pleach merge --all >/dev/null
+	holds "$(expect 0 pleach --json merge --all)" '.merged == [] and .target == null'
+	[[ ! $(pleach events) =~ [0-9]\.[0-9]{10} ]]
 	for dry in "" --dry-run; do
 		expect 4 pleach merge --all --into nosuch $dry
 		has "$(stderr)" "branch nosuch: no such branch"
