@@ -35,6 +35,16 @@ released() {
 	is "$1" "$got"
 }
 
+# Of *.big; it fails while $W/offline is there.
+filter_that_may_fail() {
+	printf '#!/bin/sh\n[ ! -e "$W/offline" ] && exec cat\nexit 1\n' >"$W/smudge"
+	chmod +x "$W/smudge"
+	git config filter.f.clean cat
+	git config filter.f.smudge "$W/smudge"
+	git config filter.f.required true
+	echo '*.big filter=f' >.gitattributes
+}
+
 @test "a user who switches to a new branch while a landing waits keeps it as it was" {
 	two_tasks
 	before=$(git rev-parse main)
@@ -84,7 +94,7 @@ released() {
 	tip=$(git rev-parse stable)
 	{ printf 'merge: auto\nbase: main\ntarget: main\ntasks:\n'; for i in $(seq 30); do
 		echo "  - {id: t$i, prompt: 'mkdir d$i; for k in 1 2 3 4; do echo $i >d$i/f\$k; done'}"; done; } | plan
-	(run_status=0; pleach run --headless --team 2 >"$W/run" 2>&1 || run_status=$?; echo $run_status >"$W/done") 3>&- &
+	(status=0; pleach run --headless --team 2 >"$W/run" 2>&1 || status=$?; echo $status >"$W/done") 3>&- &
 	while [[ ! -e $W/done ]]; do
 		git switch -q main 2>/dev/null || true
 		sleep 0.05
@@ -98,12 +108,7 @@ released() {
 }
 
 @test "a filter of the user's that fails halfway leaves no file changed, and tells why" {
-	printf '#!/bin/sh\n[ ! -e "$W/offline" ] && exec cat\nexit 1\n' >"$W/smudge"
-	chmod +x "$W/smudge"
-	git config filter.f.clean cat
-	git config filter.f.smudge "$W/smudge"
-	git config filter.f.required true
-	echo '*.big filter=f' >.gitattributes
+	filter_that_may_fail
 	echo old >old
 	git add -A
 	git commit -qm filter
@@ -124,12 +129,7 @@ released() {
 }
 
 @test "so does undo" {
-	printf '#!/bin/sh\n[ ! -e "$W/offline" ] && exec cat\nexit 1\n' >"$W/smudge"
-	chmod +x "$W/smudge"
-	git config filter.f.clean cat
-	git config filter.f.smudge "$W/smudge"
-	git config filter.f.required true
-	echo '*.big filter=f' >.gitattributes
+	filter_that_may_fail
 	echo large >m.big
 	git add -A
 	git commit -qm filter
@@ -156,7 +156,7 @@ released() {
 	before=$(git rev-parse main)
 	echo theirs >.git/index.lock
 	expect 5 pleach merge b
-	has "$(cat "$W/stdout" 2>/dev/null; stderr)$(pleach status)" "another git is at work"
+	has "$(stderr)" "another git is at work"
 	is "theirs $before" "$(cat .git/index.lock) $(git rev-parse main)"
 	# Nor is it taken away by who finds the mark of a move that died.
 	printf '{"ref":"refs/heads/main","from":"%s","to":"%s"}\n' "$before" "$before" >.git/pleach-moving
