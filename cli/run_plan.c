@@ -55,9 +55,9 @@ int run_check_keys(const json_t *plan, const json_t *keys, struct error *err)
 		json_object_foreach (index, name, task)
 			names[n++] = name;
 		_cleanup_free_ char *shown = text_safe(json_string_value(key), 64);
-		name = text_nearest(json_string_value(key), names);
-		return error_set(err, ERROR_NOT_FOUND, "run: the plan has no task %s%s%s%s", shown,
-		                 name ? " (did you mean " : "", name ? name : "", name ? "?)" : "");
+		_cleanup_free_ char *instead = text_did_you_mean(json_string_value(key), names);
+		return error_set(err, ERROR_NOT_FOUND, "run: the plan has no task %s%s", shown,
+		                 instead);
 	}
 	return 0;
 }

@@ -400,6 +400,13 @@ const char *text_nearest(const char *word, const char *const *names)
 	return nearest;
 }
 
+char *text_did_you_mean(const char *word, const char *const *names)
+{
+	const char *nearest = text_nearest(word, names);
+
+	return nearest ? xasprintf(" (did you mean %s?)", nearest) : xstrdup("");
+}
+
 void text_random_hex(char *out, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";

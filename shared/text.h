@@ -47,6 +47,8 @@ int64_t time_mono_ms(void); /* CLOCK_MONOTONIC: awake time */
 
 /* The nearest of `names` (NULL-terminated) within a sensible edit distance, or NULL. */
 const char *text_nearest(const char *word, const char *const *names);
+/* " (did you mean NAME?)" of that, or "". Caller frees. */
+char *text_did_you_mean(const char *word, const char *const *names);
 
 /* n random bytes as 2n hex characters and a NUL. */
 void text_random_hex(char *out, size_t n);

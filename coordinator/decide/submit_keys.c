@@ -21,29 +21,33 @@ json_t *submit_keys_closure(const json_t *plan, const json_t *keys)
 	return chosen;
 }
 
+static int no_such_task(const json_t *plan, const char *key, struct error *err)
+{
+	const json_t *tasks = json_sub(plan, "tasks"), *task;
+	_cleanup_free_ const char **names = xcalloc(json_array_size(tasks) + 1, sizeof *names);
+	_cleanup_free_ char *instead = NULL;
+	size_t i, n = 0;
+
+	json_array_foreach ((json_t *)tasks, i, task)
+		if (json_text(task, "key"))
+			names[n++] = json_text(task, "key");
+	instead = text_did_you_mean(key ? key : "", names);
+	return error_set(err, ERROR_NOT_FOUND, "the plan has no task %.80s%s", key ? key : "?",
+	                 instead);
+}
+
 int submit_keys_check(const json_t *plan, const json_t *keys, struct error *err)
 {
 	json_t *task, *key;
 	size_t i, j;
 
 	json_array_foreach (keys, i, key) {
-		const char *name = json_string_value(key), *nearest;
-		_cleanup_free_ const char **names =
-		    xcalloc(json_array_size(json_sub(plan, "tasks")) + 1, sizeof *names);
-		size_t n = 0;
 		bool found = false;
 
-		json_array_foreach (json_sub(plan, "tasks"), j, task) {
+		json_array_foreach (json_sub(plan, "tasks"), j, task)
 			found = found || json_equal(json_object_get(task, "key"), key);
-			if (json_text(task, "key"))
-				names[n++] = json_text(task, "key");
-		}
-		if (found)
-			continue;
-		nearest = name ? text_nearest(name, names) : NULL;
-		return error_set(err, ERROR_NOT_FOUND, "the plan has no task %.80s%s%s%s",
-		                 name ? name : "?", nearest ? " (did you mean " : "",
-		                 nearest ? nearest : "", nearest ? "?)" : "");
+		if (!found)
+			return no_such_task(plan, json_string_value(key), err);
 	}
 	return 0;
 }

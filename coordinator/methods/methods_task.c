@@ -159,9 +159,27 @@ static int update_blockers(struct request *r, int64_t id, const json_t *refs, st
 	return 0;
 }
 
-/* Its plan must know how to start it, or nobody could. */
+static int refuse_agent(const json_t *agents, const char *name, struct error *err)
+{
+	_cleanup_free_ const char **names = xcalloc(json_object_size(agents) + 1, sizeof *names);
+	_cleanup_free_ char *instead = NULL;
+	const char *known;
+	json_t *profile;
+	size_t n = 0;
+
+	json_object_foreach ((json_t *)agents, known, profile)
+		names[n++] = known;
+	instead = text_did_you_mean(name, names);
+	return error_set(err, ERROR_INVALID,
+	                 "unknown agent %.80s%s (pleach agents lists them; one of a plan's own "
+	                 "must be a task's there)",
+	                 name, instead);
+}
+
+/* Its plan must know how to start it, or nobody could: one of the configuration joins it. */
 static int update_agent(struct request *r, int64_t id, const char *agent, struct error *err)
 {
+	const json_t *profiles = json_sub(r->params, "profiles");
 	const char *slash = strchr(agent, '/');
 	_cleanup_free_ char *name =
 	    xstrndup(agent, slash ? (size_t)(slash - agent) : strlen(agent));
@@ -172,25 +190,11 @@ static int update_agent(struct request *r, int64_t id, const char *agent, struct
 
 	store_task_get(store, id, &row);
 	if (!json_object_get(store_plan_agents(store, row.plan), name)) {
-		store_plan_add_agents(store, row.plan, json_sub(r->params, "profiles"));
+		if (!json_object_get(profiles, name))
+			return refuse_agent(store_plan_agents(store, row.plan), name, err);
+		store_plan_add_agents(store, row.plan, profiles);
 		if (environment_set_plan(r->c, row.plan_name, secrets, true, err) < 0)
 			return -1;
-	}
-	if (!json_object_get(store_plan_agents(store, row.plan), name)) {
-		_cleanup_free_ const char **names = xcalloc(
-		    json_object_size(store_plan_agents(store, row.plan)) + 1, sizeof *names);
-		const char *known, *nearest;
-		json_t *profile;
-		size_t n = 0;
-
-		json_object_foreach ((json_t *)store_plan_agents(store, row.plan), known, profile)
-			names[n++] = known;
-		nearest = text_nearest(name, names);
-		return error_set(err, ERROR_INVALID,
-		                 "unknown agent %.80s%s%s%s (pleach agents lists them; one of a "
-		                 "plan's own must be a task's there)",
-		                 name, nearest ? " (did you mean " : "", nearest ? nearest : "",
-		                 nearest ? "?)" : "");
 	}
 	store_task_set_agent(store, id, name, slash ? slash + 1 : NULL);
 	return 0;

@@ -102,6 +102,16 @@ static char *entry_dir(const char *git_dir)
 	return line;
 }
 
+static bool is_our_reason(const char *reason)
+{
+	return reason && strncmp(reason, "pleach", 6) == 0;
+}
+
+bool worktree_is_ours(const struct worktree *tree)
+{
+	return is_our_reason(tree->lock_reason);
+}
+
 int worktrees_read(const struct repo *repo, struct worktrees *out, struct error *err)
 {
 	_cleanup_free_ char *base = repo_path(repo->place.common_dir, "worktrees");
@@ -274,7 +284,7 @@ static void remove_half(const char *entry)
 
 	if (where)
 		return;
-	if (reason && (strncmp(reason, "pleach", 6) == 0 || strcmp(reason, BEING_MADE) == 0)) {
+	if (is_our_reason(reason) || (reason && strcmp(reason, BEING_MADE) == 0)) {
 		file_remove_all(entry, NULL);
 		return;
 	}

@@ -26,6 +26,8 @@ struct worktrees {
 	{                                                                                          \
 		NULL, 0                                                                            \
 	}
+/* Locked by us: a slot, or one that is being made. Its teammate looks after it. */
+bool worktree_is_ours(const struct worktree *tree);
 int worktrees_read(const struct repo *repo, struct worktrees *out, struct error *err);
 void worktrees_finish(struct worktrees *list);
 #define _cleanup_worktrees_ __attribute__((cleanup(worktrees_finish)))

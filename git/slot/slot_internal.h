@@ -26,9 +26,6 @@ struct slot {
 	char *proof_tree; /* what verify was given, while a proof is under way */
 };
 
-/* Why the entry of a slot is locked: whose it is, behind this. */
-#define SLOT_REASON "pleach: teammate "
-
 /* As slot_open; with `any`, any worktree of the repository, not only those that we made. */
 int slot_open_any(const char *root, const char *dir, const char *teammate, const char *pinned_file,
                   const char *base, const char *const *paths, bool any, struct slot **out,

@@ -35,13 +35,6 @@ int commit_path_id(const struct repo *repo, const char *commit, const char *path
 	return git_find_id(repo, spec, hex, err);
 }
 
-/* An agent may check out whatever it likes: no other task waits for that. */
-static bool is_teammates(const struct worktree *tree)
-{
-	return tree->lock_reason &&
-	       strncmp(tree->lock_reason, SLOT_REASON, strlen(SLOT_REASON)) == 0;
-}
-
 int slot_branch_free(struct slot *slot, const char *branch, struct error *err)
 {
 	_cleanup_worktrees_ struct worktrees list = WORKTREES_INIT;
@@ -55,7 +48,8 @@ int slot_branch_free(struct slot *slot, const char *branch, struct error *err)
 		if (tree->missing || strcmp(tree->git_dir, slot->git_dir) == 0)
 			continue;
 		on = tree->dir && tree->branch && strcmp(tree->branch, branch) == 0;
-		if (on && (opened_is(&slot->repo, tree) || is_teammates(tree))) {
+		/* An agent may check out whatever it likes: no other task waits for that. */
+		if (on && (opened_is(&slot->repo, tree) || worktree_is_ours(tree))) {
 			if (opened_leave_branch(&slot->repo, tree, err) < 0)
 				return -1;
 			slot->unsynced = true;

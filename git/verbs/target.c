@@ -31,7 +31,7 @@ static bool leads_there_and_back(const struct repo *repo, const struct worktree 
 /* On a disk that its user will plug in again. Where a slot is missing it is made anew. */
 static bool is_away(const struct worktree *tree)
 {
-	return tree->missing && tree->lock_reason && strncmp(tree->lock_reason, "pleach", 6) != 0;
+	return tree->missing && tree->lock_reason && !worktree_is_ours(tree);
 }
 
 static int refuse_unsafe(const struct target *target, const struct worktree *tree,

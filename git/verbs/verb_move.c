@@ -168,7 +168,7 @@ static void await_others(const struct worktree *tree, int64_t until)
 	const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000L};
 	_cleanup_free_ char *lock = repo_path(tree->git_dir, "index.lock");
 
-	if (tree->lock_reason && strncmp(tree->lock_reason, "pleach", 6) == 0)
+	if (worktree_is_ours(tree))
 		return;
 	while (file_exists(lock) && time_mono_ms() < until)
 		nanosleep(&step, NULL);

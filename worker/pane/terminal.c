@@ -354,8 +354,7 @@ bool terminal_is_unread(const struct terminal *t)
 		return false;
 	if (t->other >= 0 && ioctl(t->other, FIONREAD, &bytes) == 0)
 		return bytes > 0;
-	/* Let go of, or hung up by root. To close it again changes nothing while a program has it.
-	 */
+	/* Let go of, or hung up. To close it again changes nothing while a program has it. */
 	opened = open(t->path, O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	return opened >= 0 && ioctl(opened, FIONREAD, &bytes) == 0 && bytes > 0;
 }
