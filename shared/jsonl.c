@@ -59,8 +59,10 @@ static bool jsonl_depth_ok(const char *text, size_t len)
 json_t *jsonl_parse(const char *text, size_t len, struct error *err)
 {
 	json_error_t why;
-	json_t *value;
+	json_t *value = jsonl_read(text, len);
 
+	if (value)
+		return value;
 	if (!jsonl_depth_ok(text, len)) {
 		error_set(err, ERROR_INVALID, "JSON nested deeper than %d", JSONL_DEPTH_MAX);
 		return NULL;

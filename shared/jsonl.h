@@ -28,6 +28,8 @@ int jsonl_next(struct jsonl_reader *reader, json_t **out, struct error *err);
 
 /* Parses one JSON text with the same depth limit. New reference, or NULL. */
 json_t *jsonl_parse(const char *text, size_t len, struct error *err);
+/* The same of a plain text, fast (jsonl_read.c); NULL: jansson has to look at it. */
+json_t *jsonl_read(const char *from, size_t len);
 /* Appends compact JSON (jsonl_write.c): keys in order of insertion. */
 void jsonl_write(struct buf *out, const json_t *value);
 /* The same without members of objects that are null, false or empty, at any depth. */

@@ -1,5 +1,5 @@
 /* The reader of JSON lines: the same lines and the same refusals however the bytes are cut,
- * and what is taken is written and read again as the same. */
+ * what is taken is written and read again as the same, and read fast it is what jansson reads. */
 #include <string.h>
 
 #include "fuzz.h"
@@ -72,10 +72,26 @@ static void read_it(const uint8_t *data, size_t size, unsigned seed, struct buf 
 	jsonl_reader_finish(&reader);
 }
 
+/* What the fast reader takes is what jansson makes of it. */
+static void read_beside_jansson(const char *text, size_t len)
+{
+	_cleanup_json_ json_t *fast = jsonl_read(text, len), *slow = NULL;
+	_cleanup_free_ char *got = NULL, *wanted = NULL;
+
+	if (!fast)
+		return;
+	slow = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	promise(slow && json_equal(fast, slow));
+	got = jsonl_text(fast);
+	wanted = jsonl_text(slow);
+	promise(strcmp(got, wanted) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct buf whole = BUF_INIT, pieces = BUF_INIT;
 
+	read_beside_jansson((const char *)data, size);
 	read_it(data, size, 0, &whole);
 	read_it(data, size, 1 + (unsigned)size, &pieces);
 	promise(whole.len == pieces.len);

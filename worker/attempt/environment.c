@@ -125,7 +125,8 @@ static void reload(struct environment *e)
 static size_t vector_find(const struct vector *v, const char *name, size_t len)
 {
 	for (size_t i = 0; i < v->n; i++)
-		if (strncmp(v->items[i], name, len) == 0 && v->items[i][len] == '=')
+		if (*v->items[i] == *name && strncmp(v->items[i], name, len) == 0 &&
+		    v->items[i][len] == '=')
 			return i;
 	return v->n;
 }
