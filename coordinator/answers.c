@@ -147,6 +147,14 @@ void request_reply(struct request *r, json_t *result)
 	reply_queue(r->c, request_later(r), result, NULL, true);
 }
 
+static void reply_queue_text(struct coordinator *c, struct reply *reply, bool patient)
+{
+	if (patient)
+		turn_patient_effect(c, reply_send, reply_drop, reply);
+	else
+		turn_effect(c, reply_send, reply_drop, reply);
+}
+
 void request_reply_text(struct request *r, struct buf *result, bool patient)
 {
 	struct reply *reply = reply_new(request_later(r));
@@ -154,10 +162,7 @@ void request_reply_text(struct request *r, struct buf *result, bool patient)
 	reply->text = json_stringn_nocheck(result->data, result->len);
 	reply->own = true;
 	buf_finish(result);
-	if (patient)
-		turn_patient_effect(r->c, reply_send, reply_drop, reply);
-	else
-		turn_effect(r->c, reply_send, reply_drop, reply);
+	reply_queue_text(r->c, reply, patient);
 }
 
 void later_reply(struct coordinator *c, struct later *later, json_t *result)
@@ -165,12 +170,12 @@ void later_reply(struct coordinator *c, struct later *later, json_t *result)
 	reply_queue(c, later, result, NULL, false);
 }
 
-void later_reply_text(struct coordinator *c, struct later *later, json_t *text)
+void later_reply_text(struct coordinator *c, struct later *later, json_t *text, bool patient)
 {
 	struct reply *reply = reply_new(later);
 
 	reply->text = text;
-	turn_patient_effect(c, reply_send, reply_drop, reply);
+	reply_queue_text(c, reply, patient);
 }
 
 void later_fail(struct coordinator *c, struct later *later, const struct error *err)

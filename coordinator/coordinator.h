@@ -198,8 +198,9 @@ struct later {
 };
 struct later *request_later(struct request *r);
 void later_reply(struct coordinator *c, struct later *later, json_t *result); /* takes both */
-/* The same of a result that is encoded, patiently: text is a string that holds it. Takes both. */
-void later_reply_text(struct coordinator *c, struct later *later, json_t *text);
+/* The same of a result that is encoded: text is a string that holds it. Takes both. patient: see
+ * turn_patient_effect. */
+void later_reply_text(struct coordinator *c, struct later *later, json_t *text, bool patient);
 void later_fail(struct coordinator *c, struct later *later, const struct error *err);
 void later_done(struct later *later); /* it was answered by other means; takes it */
 
@@ -373,8 +374,17 @@ void schedule_turn(struct coordinator *c);
  * reference or NULL. */
 json_t *attempt_profile(struct coordinator *c, const struct task_row *task, const char *agent,
                         const struct teammate *t);
-/* The assignment of a running attempt as its worker gets it. New reference. */
-json_t *assignment_json(struct coordinator *c, int64_t attempt);
+/* The assignment of a running attempt as its worker gets it. */
+struct assignment {
+	struct buf text; /* encoded */
+	int64_t task;
+	char *key;
+	bool has_slot;
+};
+/* finish: what became of its worker's last one, or NULL. False: there is none. */
+bool assignment_make(struct coordinator *c, int64_t attempt, const json_t *finish,
+                     struct assignment *out);
+void assignment_finish(struct assignment *assignment);
 /* Finds or starts to compute what ready tasks start from. */
 void base_turn(struct coordinator *c);
 /* Why tasks wait for what they start from: the disk; NULL: none does. Caller frees. */

@@ -268,7 +268,7 @@ void held_check(struct coordinator *c)
 		if (err.code != ERROR_NONE)
 			later_fail(c, h->later, &err);
 		else if ((h->kind == HELD_EVENTS || h->kind == HELD_CHANGES) && result)
-			later_reply_text(c, h->later, result);
+			later_reply_text(c, h->later, result, true);
 		else
 			later_reply(c, h->later, result);
 		if (h->kind == HELD_HOOK && !wanted)

@@ -46,6 +46,15 @@ char *jsonl_text(const json_t *value);
  * the end). */
 void jsonl_write_sorted(struct buf *out, const json_t *object, const char *const *without);
 
+/* JSON written as it is made, where a tree would only be made to be written: appended with the
+ * comma that it needs. A key is plain ASCII; NULL: an item of an array, or the whole. */
+void jsonl_open(struct buf *out, const char *key, char bracket);
+void jsonl_close(struct buf *out, char bracket);
+void jsonl_put(struct buf *out, const char *key, const json_t *value); /* NULL: null */
+void jsonl_put_int(struct buf *out, const char *key, int64_t number);
+/* null for NULL and for what is not UTF-8. */
+void jsonl_put_text(struct buf *out, const char *key, const char *text);
+
 /* Reading fields: NULL or the default when absent, null or of another type. Borrowed. */
 const char *json_text(const json_t *object, const char *key);
 int64_t json_int(const json_t *object, const char *key, int64_t otherwise);

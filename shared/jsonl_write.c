@@ -239,3 +239,76 @@ void jsonl_write_sorted(struct buf *out, const json_t *object, const char *const
 	if (json_is_object(object))
 		write_sorted(out, object, without);
 }
+
+/* Behind what begins a line, an object, an array or a member there is no comma. */
+static bool needs_comma(const struct buf *out)
+{
+	return out->len && !strchr("\n{[:", out->data[out->len - 1]);
+}
+
+static void put_key(struct buf *out, const char *key)
+{
+	size_t len = key ? strlen(key) : 0;
+	char *to;
+
+	buf_reserve(out, len + 4);
+	to = out->data + out->len;
+	if (needs_comma(out))
+		*to++ = ',';
+	if (key) {
+		*to++ = '"';
+		memcpy(to, key, len);
+		to += len;
+		*to++ = '"';
+		*to++ = ':';
+	}
+	out->len = (size_t)(to - out->data);
+}
+
+void jsonl_open(struct buf *out, const char *key, char bracket)
+{
+	put_key(out, key);
+	buf_add(out, &bracket, 1);
+}
+
+void jsonl_close(struct buf *out, char bracket)
+{
+	buf_add(out, &bracket, 1);
+}
+
+void jsonl_put(struct buf *out, const char *key, const json_t *value)
+{
+	put_key(out, key);
+	if (value)
+		write_value(out, value, FORM_PLAIN);
+	else
+		buf_add(out, "null", 4);
+}
+
+void jsonl_put_int(struct buf *out, const char *key, int64_t number)
+{
+	put_key(out, key);
+	write_integer(out, number);
+}
+
+static bool is_ascii(const char *text, size_t len)
+{
+	unsigned char all = 0;
+
+	for (size_t i = 0; i < len; i++)
+		all |= (unsigned char)text[i];
+	return all < 0x80;
+}
+
+void jsonl_put_text(struct buf *out, const char *key, const char *text)
+{
+	size_t len = text ? strlen(text) : 0;
+
+	_cleanup_json_ json_t *odd = NULL;
+
+	put_key(out, key);
+	if (text && is_ascii(text, len) && write_text(out, text, len))
+		return;
+	odd = json_text_or_null(text);
+	write_value(out, odd, FORM_PLAIN);
+}

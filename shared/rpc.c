@@ -47,6 +47,16 @@ json_t *rpc_result(const json_t *id, json_t *result)
 	return message;
 }
 
+void rpc_write_result(struct buf *out, const json_t *id, const char *result, size_t len)
+{
+	jsonl_open(out, NULL, '{');
+	jsonl_put_text(out, "jsonrpc", "2.0");
+	jsonl_put(out, "id", id);
+	buf_add_str(out, ",\"result\":");
+	buf_add(out, result, len);
+	buf_add_str(out, "}\n");
+}
+
 json_t *rpc_error(const json_t *id, const struct error *err)
 {
 	json_t *message = rpc_reply(id);

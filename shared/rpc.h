@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "buf.h"
 #include "error.h"
 
 #define RPC_PROTOCOL        1
@@ -14,6 +15,8 @@ json_t *rpc_request(int64_t id, const char *method, json_t *params);
 json_t *rpc_notification(const char *method, json_t *params);
 json_t *rpc_result(const json_t *id, json_t *result);
 json_t *rpc_error(const json_t *id, const struct error *err);
+/* Appends the line of a result that is encoded. */
+void rpc_write_result(struct buf *out, const json_t *id, const char *result, size_t len);
 
 /* Reads an error reply into err (code from data.code). Returns -1. */
 int rpc_error_read(const json_t *reply, struct error *err);

@@ -366,11 +366,7 @@ void rpc_peer_reply_text(struct rpc_peer *peer, const json_t *id, const json_t *
 {
 	if (peer->closed)
 		return;
-	buf_add_str(&peer->out, "{\"jsonrpc\":\"2.0\",\"id\":");
-	jsonl_write(&peer->out, id);
-	buf_add_str(&peer->out, ",\"result\":");
-	buf_add(&peer->out, json_string_value(text), json_string_length(text));
-	buf_add_str(&peer->out, "}\n");
+	rpc_write_result(&peer->out, id, json_string_value(text), json_string_length(text));
 	peer_has_more(peer);
 }
 

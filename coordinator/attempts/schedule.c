@@ -248,34 +248,85 @@ static char *previous_head(struct coordinator *c, const struct attempt_row *atte
 	return id && store_attempt_get(c->store, id, &row) ? xstrdup(row.head) : NULL;
 }
 
-json_t *assignment_json(struct coordinator *c, int64_t id)
+/* What is null is not said: the agent starts once its worker has read it all. */
+static void put_known(struct buf *out, const char *key, const char *text)
+{
+	if (text)
+		jsonl_put_text(out, key, text);
+}
+
+static void put_secrets(struct coordinator *c, int64_t attempt, struct buf *out)
+{
+	char token[TOKEN_TEXT_MAX], session[37];
+
+	token_of_attempt(&c->secret, attempt, token);
+	token_session(&c->secret, attempt, session);
+	jsonl_put_text(out, "token", token);
+	jsonl_put_text(out, "session", session);
+}
+
+static void put_profile(struct coordinator *c, const struct task_row *task,
+                        const struct attempt_row *attempt, struct buf *out)
+{
+	_cleanup_json_ json_t *profile =
+	    attempt_profile(c, task, attempt->agent, team_find(c, attempt->teammate));
+
+	if (profile)
+		jsonl_put(out, "profile", profile);
+}
+
+/* What went before: earlier attempts, an answer, a session to go on with. */
+static void put_past(struct coordinator *c, const struct task_row *task,
+                     const struct attempt_row *attempt, struct buf *out)
+{
+	_cleanup_free_ char *previous = previous_head(c, attempt, task->attempts <= 1);
+	_cleanup_json_ json_t *resume = session_resume_json(c, attempt);
+
+	put_known(out, "previous_head", previous);
+	put_known(out, "answer", task->answer);
+	if (!json_is_null(resume))
+		jsonl_put(out, "resume", resume);
+}
+
+bool assignment_make(struct coordinator *c, int64_t id, const json_t *finish,
+                     struct assignment *out)
 {
 	_cleanup_attempt_ struct attempt_row attempt = {0};
 	_cleanup_task_ struct task_row task = {0};
-	_cleanup_json_ json_t *text = NULL;
-	_cleanup_free_ char *previous = NULL;
-	char token[TOKEN_TEXT_MAX], session[37];
-	json_t *profile, *resume;
+	_cleanup_json_ json_t *spec = NULL;
+	struct buf *text = &out->text;
 
 	if (!store_attempt_get(c->store, id, &attempt) ||
 	    !store_task_get(c->store, attempt.task, &task))
-		return NULL;
-	text = store_task_text(c->store, task.id);
-	previous = previous_head(c, &attempt, task.attempts <= 1);
-	profile = attempt_profile(c, &task, attempt.agent, team_find(c, attempt.teammate));
-	token_of_attempt(&c->secret, id, token);
-	token_session(&c->secret, id, session);
-	resume = session_resume_json(c, &attempt);
-	/* What is null is not said: the agent starts once its worker has read it all. */
-	return json_pack(
-	    "{s:I, s:I, s:s, s:s, s:O*, s:O*, s:s*, s:s, s:s*, s:s*, s:o*, s:O*, s:s, s:o,"
-	    " s:i, s:s*, s:s*, s:s, s:o*}",
-	    "attempt", (json_int_t)id, "task", (json_int_t)task.id, "key", task.key, "plan",
-	    task.plan_name, "subject", json_object_get(text, "subject"), "prompt",
-	    json_object_get(text, "prompt"), "base", attempt.base, "branch", attempt.branch,
-	    "agent", attempt.agent, "model", attempt.model, "profile", profile, "spec",
-	    json_object_get(text, "spec"), "token", token, "inputs",
-	    store_task_inputs(c->store, task.id), "stop_grace", STOP_GRACE_S, "previous_head",
-	    previous, "answer", task.answer, "session", session, "resume",
-	    json_is_null(resume) ? NULL : resume);
+		return false;
+	jsonl_open(text, NULL, '{');
+	jsonl_put_int(text, "attempt", id);
+	jsonl_put_int(text, "task", task.id);
+	jsonl_put_text(text, "key", task.key);
+	jsonl_put_text(text, "plan", task.plan_name);
+	spec = store_task_put_text(c->store, task.id, text);
+	put_known(text, "base", attempt.base);
+	put_known(text, "branch", attempt.branch);
+	put_known(text, "agent", attempt.agent);
+	put_known(text, "model", attempt.model);
+	put_profile(c, &task, &attempt, text);
+	jsonl_put(text, "spec", spec);
+	put_secrets(c, id, text);
+	store_task_put_inputs(c->store, task.id, "inputs", text);
+	jsonl_put_int(text, "stop_grace", STOP_GRACE_S);
+	put_past(c, &task, &attempt, text);
+	if (finish)
+		jsonl_put(text, "finish", finish);
+	jsonl_close(text, '}');
+	out->task = task.id;
+	out->key = xstrdup(task.key);
+	out->has_slot = !task.slot_none;
+	return true;
+}
+
+void assignment_finish(struct assignment *assignment)
+{
+	buf_finish(&assignment->text);
+	free(assignment->key);
+	*assignment = (struct assignment){.text = BUF_INIT};
 }

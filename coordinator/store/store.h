@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "error.h"
 #include "schema.h"
 #include "words.h"
@@ -141,6 +142,8 @@ int64_t store_task_find_adhoc(struct store *store, const char *key);
 /* What a person wrote: prompt and the rest. Borrowed-free: new reference
  * {"subject","prompt","metadata","spec","definition"}. */
 json_t *store_task_text(struct store *store, int64_t id);
+/* Appends the members "subject" and "prompt" of that; with its spec, a new reference. */
+json_t *store_task_put_text(struct store *store, int64_t id, struct buf *out);
 json_t *store_task_title(struct store *store, int64_t id); /* {"subject","metadata"} of it */
 json_t *store_task_spec(struct store *store, int64_t id);  /* new reference */
 void store_task_set_spec(struct store *store, int64_t id, const json_t *spec);
@@ -182,9 +185,9 @@ void store_edges_add(struct store *store, const struct edge *edges, size_t n);
 bool store_task_reaches(struct store *store, int64_t from, int64_t to);
 /* Vectors of ids end with 0; caller frees. */
 int64_t *store_task_blockers(struct store *store, int64_t id);
-/* [{"id","key","status","head","output"}]: what an agent gets to know of its blockers. New
- * reference. */
-json_t *store_task_inputs(struct store *store, int64_t id);
+/* Appends [{"id","key","status","head","output"}] under the key: what an agent gets to know of its
+ * blockers. */
+void store_task_put_inputs(struct store *store, int64_t id, const char *key, struct buf *out);
 int64_t *store_task_blocks(struct store *store, int64_t id);
 int64_t *store_task_alternatives(struct store *store, int64_t id);
 int64_t *store_task_ids(struct store *store, int64_t plan); /* 0: of all plans; in id order */

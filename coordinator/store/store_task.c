@@ -166,6 +166,24 @@ json_t *store_task_text(struct store *store, int64_t id)
 	return text;
 }
 
+json_t *store_task_put_text(struct store *store, int64_t id, struct buf *out)
+{
+	sqlite3_stmt *row = sql_bind(store,
+	                             "SELECT subject, prompt, spec.id, spec.text FROM task_text"
+	                             " JOIN spec ON spec.id = task_text.spec WHERE task = ?1",
+	                             "i", id);
+	json_t *spec;
+
+	if (!sql_step(store, row))
+		return NULL;
+	jsonl_put_text(out, "subject", (const char *)sqlite3_column_text(row, 0));
+	jsonl_put_text(out, "prompt", (const char *)sqlite3_column_text(row, 1));
+	spec = store_spec(store, sqlite3_column_int64(row, 2),
+	                  (const char *)sqlite3_column_text(row, 3));
+	sql_done(row);
+	return spec;
+}
+
 json_t *store_task_title(struct store *store, int64_t id)
 {
 	sqlite3_stmt *row =
@@ -336,7 +354,7 @@ int64_t *store_task_blockers(struct store *store, int64_t id)
 	                "i", id);
 }
 
-json_t *store_task_inputs(struct store *store, int64_t id)
+void store_task_put_inputs(struct store *store, int64_t id, const char *key, struct buf *out)
 {
 	sqlite3_stmt *row = sql_bind(store,
 	                             "SELECT task.id, key, status, head, output FROM dependency"
@@ -344,18 +362,19 @@ json_t *store_task_inputs(struct store *store, int64_t id)
 	                             " JOIN task_text ON task_text.task = coalesce(chosen, task.id)"
 	                             " WHERE dependency.task = ?1 ORDER BY blocker",
 	                             "i", id);
-	json_t *inputs = json_array();
 
-	while (sql_step(store, row))
-		json_array_append_new(
-		    inputs,
-		    json_pack("{s:I, s:s?, s:s, s:s?, s:o}", "id",
-		              (json_int_t)sqlite3_column_int64(row, 0), "key",
-		              sqlite3_column_text(row, 1), "status",
-		              task_status_word((enum task_status)sqlite3_column_int(row, 2)),
-		              "head", sqlite3_column_text(row, 3), "output",
-		              json_text_or_null((const char *)sqlite3_column_text(row, 4))));
-	return inputs;
+	jsonl_open(out, key, '[');
+	while (sql_step(store, row)) {
+		jsonl_open(out, NULL, '{');
+		jsonl_put_int(out, "id", sqlite3_column_int64(row, 0));
+		jsonl_put_text(out, "key", (const char *)sqlite3_column_text(row, 1));
+		jsonl_put_text(out, "status",
+		               task_status_word((enum task_status)sqlite3_column_int(row, 2)));
+		jsonl_put_text(out, "head", (const char *)sqlite3_column_text(row, 3));
+		jsonl_put_text(out, "output", (const char *)sqlite3_column_text(row, 4));
+		jsonl_close(out, '}');
+	}
+	jsonl_close(out, ']');
 }
 
 int64_t *store_task_blocks(struct store *store, int64_t id)

@@ -17,8 +17,8 @@
 struct deliver {
 	char *name;
 	int64_t attempt;
-	json_t *assignment; /* NULL: not made yet */
-	struct buf line;    /* of the answer, when it may go early */
+	struct assignment assignment; /* without text: not made yet */
+	struct buf line;              /* of the answer, when it may go early */
 	bool sent;
 	struct deliver *next;
 };
@@ -37,7 +37,7 @@ static void deliver_drop(struct coordinator *c, void *context, const struct erro
 			break;
 		}
 	}
-	json_decref(deliver->assignment);
+	assignment_finish(&deliver->assignment);
 	buf_finish(&deliver->line);
 	free(deliver->name);
 	free(deliver);
@@ -46,16 +46,13 @@ static void deliver_drop(struct coordinator *c, void *context, const struct erro
 /* Whether there is one to hand over; with what became of the worker's last result. */
 static bool make(struct coordinator *c, const struct teammate *t, struct deliver *deliver)
 {
-	if (!deliver->assignment) {
-		deliver->assignment = assignment_json(c, deliver->attempt);
-		if (deliver->assignment && t->finished)
-			json_object_set(deliver->assignment, "finish", t->finished);
-	}
-	return deliver->assignment != NULL;
+	return deliver->assignment.text.len ||
+	       assignment_make(c, deliver->attempt, t->finished, &deliver->assignment);
 }
 
 static void hand_over(struct coordinator *c, struct teammate *t, struct deliver *deliver)
 {
+	const struct assignment *assignment = &deliver->assignment;
 	struct later *later = t->idle;
 
 	if (!later || !make(c, t, deliver))
@@ -63,14 +60,15 @@ static void hand_over(struct coordinator *c, struct teammate *t, struct deliver 
 	t->idle = NULL;
 	json_decref(t->finished);
 	t->finished = NULL;
-	teammate_set_task(t, deliver->attempt, json_int(deliver->assignment, "task", 0),
-	                  json_text(deliver->assignment, "key"));
+	teammate_set_task(t, deliver->attempt, assignment->task, assignment->key);
 	free(t->phase);
 	t->phase = xstrdup("preparing");
 	if (deliver->sent)
 		later_done(later);
 	else
-		later_reply(c, later, json_incref(deliver->assignment));
+		later_reply_text(c, later,
+		                 json_stringn_nocheck(assignment->text.data, assignment->text.len),
+		                 false);
 	messages_deliver(c, t);
 	teammate_changed(c, t);
 }
@@ -124,16 +122,11 @@ void worker_tell_early(struct coordinator *c, bool may_wait)
 
 	for (struct deliver *deliver = delivers; deliver; deliver = deliver->next) {
 		const struct teammate *t = team_find(c, deliver->name);
-		_cleanup_json_ json_t *answer = NULL;
-		const char *slot;
+		const struct buf *text = &deliver->assignment.text;
 
-		if (!may_go_early(t) || !make(c, t, deliver))
+		if (!may_go_early(t) || !make(c, t, deliver) || deliver->assignment.has_slot)
 			continue;
-		slot = json_text(json_object_get(deliver->assignment, "spec"), "slot");
-		if (!slot || strcmp(slot, "none") != 0)
-			continue;
-		answer = rpc_result(t->idle->id, json_incref(deliver->assignment));
-		jsonl_add(&deliver->line, answer);
+		rpc_write_result(&deliver->line, t->idle->id, text->data, text->len);
 		any = true;
 	}
 	if (any)

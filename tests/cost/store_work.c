@@ -63,7 +63,8 @@ static void do_task(struct store *store)
 	struct transition t = {.verb = VERB_ASSIGN};
 	struct attempt_row attempt = {
 	    .teammate = (char *)"ash", .branch = (char *)"b", .started_at = 1};
-	_cleanup_json_ json_t *text = NULL, *inputs = NULL;
+	_cleanup_json_ json_t *spec = NULL;
+	_cleanup_buf_ struct buf text = BUF_INIT;
 	struct ready_row *ready;
 	struct error err = ERROR_INIT;
 
@@ -74,8 +75,8 @@ static void do_task(struct store *store)
 	ready_rows_free(ready, 1);
 	t.attempt = store_attempt_insert(store, &attempt);
 	must(task_transition(store, &t, NULL, &err), &err);
-	text = store_task_text(store, t.task);
-	inputs = store_task_inputs(store, t.task);
+	spec = store_task_put_text(store, t.task, &text);
+	store_task_put_inputs(store, t.task, "inputs", &text);
 	attempt =
 	    (struct attempt_row){.id = t.attempt, .outcome = OUTCOME_COMPLETED, .ended_at = 2};
 	store_attempt_end(store, &attempt);

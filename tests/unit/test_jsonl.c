@@ -438,6 +438,43 @@ static void test_what_says_nothing_is_left_out(void **state)
 	                    "{\"e\":\"\",\"f\":0,\"g\":true,\"h\":[null,{\"j\":1}],\"k\":{}}");
 }
 
+static void test_written_member_by_member(void **state)
+{
+	_cleanup_json_ json_t *value = json_pack("{s:[i, n]}", "x", 1), *read = NULL;
+	_cleanup_buf_ struct buf out = BUF_INIT;
+
+	(void)state;
+	buf_add_str(&out, "a line before\n");
+	jsonl_open(&out, NULL, '{');
+	jsonl_put_int(&out, "i", INT64_MIN);
+	jsonl_put_text(&out, "plain", "text, [with{ all:");
+	jsonl_put_text(&out, "quoted", "\"\\\n\x01");
+	jsonl_put_text(&out, "wide", "\xc3\xa4\n");
+	jsonl_put_text(&out, "no text", "\xff");
+	jsonl_put_text(&out, "none", NULL);
+	jsonl_put_text(&out, "empty", "");
+	jsonl_put(&out, "value", value);
+	jsonl_put(&out, "no value", NULL);
+	jsonl_open(&out, "list", '[');
+	jsonl_put_int(&out, NULL, 1);
+	jsonl_put_text(&out, NULL, "{");
+	jsonl_open(&out, NULL, '[');
+	jsonl_close(&out, ']');
+	jsonl_open(&out, NULL, '{');
+	jsonl_close(&out, '}');
+	jsonl_close(&out, ']');
+	jsonl_put_int(&out, "last", 0);
+	jsonl_close(&out, '}');
+	assert_string_equal(out.data,
+	                    "a line before\n{\"i\":-9223372036854775808,"
+	                    "\"plain\":\"text, [with{ all:\",\"quoted\":\"\\\"\\\\\\n\\u0001\","
+	                    "\"wide\":\"\xc3\xa4\\n\",\"no text\":null,\"none\":null,"
+	                    "\"empty\":\"\",\"value\":{\"x\":[1,null]},\"no value\":null,"
+	                    "\"list\":[1,\"{\",[],{}],\"last\":0}");
+	read = json_loads(strchr(out.data, '{'), 0, NULL);
+	assert_non_null(read);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, reader_setup, reader_teardown)
@@ -455,6 +492,7 @@ int main(void)
 	    cmocka_unit_test(test_what_says_nothing_is_left_out),
 	    cmocka_unit_test(test_the_text_is_that_of_jansson),
 	    cmocka_unit_test(test_keys_left_out),
+	    cmocka_unit_test(test_written_member_by_member),
 	    cmocka_unit_test(test_fields_of_the_wrong_type),
 	    TEST(test_any_bytes),
 	};

@@ -466,7 +466,8 @@ static void test_an_older_store(void **state)
 	struct store_fixture *f = *state;
 	_cleanup_free_ char *file = xasprintf("%s/old.db", f->dir);
 	_cleanup_free_ int64_t *blockers = NULL;
-	_cleanup_json_ json_t *text = NULL, *inputs = NULL;
+	_cleanup_json_ json_t *text = NULL;
+	_cleanup_buf_ struct buf inputs = BUF_INIT;
 	struct store *store;
 
 	make_old(file);
@@ -478,8 +479,9 @@ static void test_an_older_store(void **state)
 	text = store_task_text(store, 2);
 	assert_string_equal(TEXT_OF(text, "prompt"), "two");
 	assert_int_equal(store_task_by_nonce(store, "n1"), 1);
-	inputs = store_task_inputs(store, 2);
-	assert_string_equal(TEXT_OF(json_array_get(inputs, 0), "output"), "last words");
+	store_task_put_inputs(store, 2, NULL, &inputs);
+	assert_string_equal(inputs.data, "[{\"id\":1,\"key\":\"a\",\"status\":\"pending\","
+	                                 "\"head\":null,\"output\":\"last words\"}]");
 	store_rollback(store);
 	store_close(store);
 }
