@@ -72,7 +72,7 @@ static void reply_prepare(struct coordinator *c, void *context)
 	if (!reply->later->conn || !reply->later->id)
 		return;
 	if (reply->task) {
-		reply->result = task_named_json(c, reply->task);
+		reply->text = task_encoded(c, reply->task);
 		if (store_failed(c->store, &why)) /* what it read may be half of it */
 			reply_fails(reply, &why);
 	}
@@ -155,13 +155,12 @@ static void reply_queue_text(struct coordinator *c, struct reply *reply, bool pa
 		turn_effect(c, reply_send, reply_drop, reply);
 }
 
-void request_reply_text(struct request *r, struct buf *result, bool patient)
+void request_reply_text(struct request *r, json_t *text, bool patient)
 {
 	struct reply *reply = reply_new(request_later(r));
 
-	reply->text = json_stringn_nocheck(result->data, result->len);
+	reply->text = text;
 	reply->own = true;
-	buf_finish(result);
 	reply_queue_text(r->c, reply, patient);
 }
 

@@ -184,9 +184,9 @@ struct request {
 void request_reply(struct request *r, json_t *result);
 /* With that task, as this turn leaves it. */
 void request_reply_task(struct request *r, int64_t task);
-/* The result as JSON text: a large one is cheaper written as it is made. Takes what is in the
- * buffer. patient: see turn_patient_effect. */
-void request_reply_text(struct request *r, struct buf *result, bool patient);
+/* With a result that is encoded: text is a string that holds it, and is taken. patient: see
+ * turn_patient_effect. */
+void request_reply_text(struct request *r, json_t *text, bool patient);
 
 /* A request that is answered later. Freed by the two that answer; when its caller is gone
  * they only free. */
@@ -198,8 +198,7 @@ struct later {
 };
 struct later *request_later(struct request *r);
 void later_reply(struct coordinator *c, struct later *later, json_t *result); /* takes both */
-/* The same of a result that is encoded: text is a string that holds it. Takes both. patient: see
- * turn_patient_effect. */
+/* As request_reply_text; takes both. */
 void later_reply_text(struct coordinator *c, struct later *later, json_t *text, bool patient);
 void later_fail(struct coordinator *c, struct later *later, const struct error *err);
 void later_done(struct later *later); /* it was answered by other means; takes it */
@@ -254,14 +253,14 @@ int resolve_task_text(struct coordinator *c, const char *ref, int64_t *out, stru
 /* What to type for a task, in hints: its KEY, or PLAN/KEY where two plans have that. Caller frees.
  */
 char *task_typed(struct coordinator *c, const struct task_row *row);
-/* That as "name" of a Task. */
-void task_add_name(struct coordinator *c, json_t *task);
-/* Of a list of so many: of a long one only what may need somebody has it. */
-void task_add_name_among(struct coordinator *c, json_t *task, size_t count);
-/* Where that may be asked again and again: of those that neither wait nor are completed. */
-void task_add_name_unsettled(struct coordinator *c, json_t *task);
-/* A Task with it. New reference. */
-json_t *task_named_json(struct coordinator *c, int64_t id);
+/* Appends a Task with that as its "name"; of a list of many (`among`) only what may need somebody
+ * has one. False: there is none, or the store failed. */
+bool task_put(struct coordinator *c, int64_t id, enum task_view of, bool sparse, size_t among,
+              struct buf *out);
+/* All of one, as a string that holds it; of none that holds null. New reference. */
+json_t *task_encoded(struct coordinator *c, int64_t id);
+/* One as a value, for who reads it here. New reference, or NULL. */
+json_t *task_tree(struct coordinator *c, int64_t id, enum task_view of);
 /* WHO → teammate: its name, or the one on a task. */
 int resolve_who(struct request *r, const char *who, struct teammate **out, struct error *err);
 /* Of a WHO that is no teammate: the task. */

@@ -57,27 +57,21 @@ static bool all_rest(struct coordinator *c, struct held *h, struct rest *rest)
 	return true;
 }
 
-/* [Task]. New reference. */
-static json_t *tasks_of(struct coordinator *c, const struct held *h)
+static void put_tasks(struct coordinator *c, const struct held *h, struct buf *out)
 {
-	json_t *list = json_array(), *task;
 	size_t count = 0;
 
 	while (h->tasks[count])
 		count++;
-	for (size_t i = 0; i < count; i++) {
-		task = h->brief ? store_task_brief(c->store, h->tasks[i])
-		                : store_task_json(c->store, h->tasks[i]);
-		if (task)
-			task_add_name_among(c, task, count);
-		json_array_append_new(list, task);
-	}
-	return list;
+	for (size_t i = 0; i < count; i++)
+		task_put(c, h->tasks[i], h->brief ? TASK_BRIEF : TASK_WHOLE, false, count, out);
 }
 
+/* New reference to the encoded answer, or NULL. */
 static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 {
 	_cleanup_json_ json_t *lands = json_array();
+	_cleanup_buf_ struct buf out = BUF_INIT;
 	struct rest rest = {.lands = lands};
 	size_t from = h->at;
 
@@ -91,9 +85,16 @@ static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 		if (!all_rest(c, h, &rest))
 			return NULL;
 	}
-	return json_pack("{s:o, s:b, s:O, s:I}", "tasks",
-	                 h->unlisted ? json_array() : tasks_of(c, h), "stuck", rest.stuck, "lands",
-	                 lands, "last", (json_int_t)store_event_last(c->store));
+	jsonl_open(&out, NULL, '{');
+	jsonl_open(&out, "tasks", '[');
+	if (!h->unlisted)
+		put_tasks(c, h, &out);
+	jsonl_close(&out, ']');
+	jsonl_put(&out, "stuck", json_boolean(rest.stuck));
+	jsonl_put(&out, "lands", lands);
+	jsonl_put_int(&out, "last", store_event_last(c->store));
+	jsonl_close(&out, '}');
+	return json_stringn_nocheck(out.data, out.len);
 }
 
 json_t *events_json(struct coordinator *c, int64_t since, int64_t limit)
@@ -249,6 +250,11 @@ void held_unprepare(struct coordinator *c)
 	}
 }
 
+static bool is_encoded(enum held_kind kind)
+{
+	return kind == HELD_TASKS || kind == HELD_EVENTS || kind == HELD_CHANGES;
+}
+
 void held_check(struct coordinator *c)
 {
 	bool was_draining = c->draining;
@@ -267,8 +273,8 @@ void held_check(struct coordinator *c)
 		*at = h->next;
 		if (err.code != ERROR_NONE)
 			later_fail(c, h->later, &err);
-		else if ((h->kind == HELD_EVENTS || h->kind == HELD_CHANGES) && result)
-			later_reply_text(c, h->later, result, true);
+		else if (result && is_encoded(h->kind))
+			later_reply_text(c, h->later, result, h->kind != HELD_TASKS);
 		else
 			later_reply(c, h->later, result);
 		if (h->kind == HELD_HOOK && !wanted)

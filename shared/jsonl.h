@@ -51,6 +51,8 @@ void jsonl_write_sorted(struct buf *out, const json_t *object, const char *const
 void jsonl_open(struct buf *out, const char *key, char bracket);
 void jsonl_close(struct buf *out, char bracket);
 void jsonl_put(struct buf *out, const char *key, const json_t *value); /* NULL: null */
+/* Nothing where it is null, false or empty, and without such members. */
+void jsonl_put_sparse(struct buf *out, const char *key, const json_t *value);
 void jsonl_put_int(struct buf *out, const char *key, int64_t number);
 /* null for NULL and for what is not UTF-8. */
 void jsonl_put_text(struct buf *out, const char *key, const char *text);

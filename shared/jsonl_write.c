@@ -285,6 +285,14 @@ void jsonl_put(struct buf *out, const char *key, const json_t *value)
 		buf_add(out, "null", 4);
 }
 
+void jsonl_put_sparse(struct buf *out, const char *key, const json_t *value)
+{
+	if (!value || says_nothing(value))
+		return;
+	put_key(out, key);
+	write_value(out, value, FORM_SPARSE);
+}
+
 void jsonl_put_int(struct buf *out, const char *key, int64_t number)
 {
 	put_key(out, key);

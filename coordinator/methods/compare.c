@@ -56,7 +56,7 @@ json_t *compare_row(struct coordinator *c, int64_t id, const json_t *git)
 	    "tree",          "files",      "tests_edited", "tests",   "source",    "protected",
 	    "tests_added",   NULL};
 	static const char *const more[] = {"patch", "patch_cut"};
-	_cleanup_json_ json_t *task = task_named_json(c, id);
+	_cleanup_json_ json_t *task = task_tree(c, id, TASK_WHOLE);
 	const json_t *verify = json_sub(task, "verify"), *changes = json_sub(task, "changes");
 	json_t *row = json_object();
 
@@ -80,7 +80,7 @@ json_t *compare_row(struct coordinator *c, int64_t id, const json_t *git)
 static json_t *comparison_json(struct coordinator *c, const struct comparison *cmp,
                                const json_t *result)
 {
-	_cleanup_json_ json_t *parent = cmp->parent ? task_named_json(c, cmp->parent) : NULL;
+	_cleanup_json_ json_t *parent = cmp->parent ? task_tree(c, cmp->parent, TASK_WHOLE) : NULL;
 	_cleanup_json_ json_t *verdict = cmp->parent ? store_verdict(c->store, cmp->parent) : NULL;
 	_cleanup_task_ struct task_row first = {0}, choice = {0};
 	_cleanup_json_ json_t *spec = NULL, *rule = NULL;

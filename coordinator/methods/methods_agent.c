@@ -48,7 +48,7 @@ int method_agent_done(struct request *r, struct error *err)
 	id = xcalloc(1, sizeof *id);
 	*id = attempt.id;
 	turn_effect(r->c, done_effect, NULL, id);
-	request_reply(r, store_task_json(r->c->store, task.id));
+	request_reply_task(r, task.id);
 	return 0;
 }
 

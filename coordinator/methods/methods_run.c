@@ -25,31 +25,28 @@ int method_run_changes(struct request *r, struct error *err)
 
 json_t *run_changes_text(struct coordinator *c, const struct held *h, struct error *err)
 {
+	enum task_view of = h->lean ? TASK_LINE : TASK_BRIEF;
 	_cleanup_buf_ struct buf out = BUF_INIT;
 	struct changes changes;
 
 	if (store_event_last(c->store) <= h->since)
 		return NULL;
 	store_changes(c->store, h->plan, h->since, (size_t)h->limit, &changes);
-	buf_add_str(&out, "{\"tasks\":[");
+	jsonl_open(&out, NULL, '{');
+	jsonl_open(&out, "tasks", '[');
 	for (size_t i = 0; changes.tasks[i]; i++) {
-		_cleanup_json_ json_t *task = h->lean
-		                                  ? store_task_line(c->store, changes.tasks[i])
-		                                  : store_task_brief(c->store, changes.tasks[i]);
-
-		if (!task) { /* what cannot be read now must not be passed over */
-			changes_finish(&changes);
-			error_set(err, ERROR_BUSY, "a task that changed cannot be read");
-			return NULL;
-		}
-		task_add_name_unsettled(c, task);
-		buf_add_str(&out, i ? "," : "");
-		jsonl_write_sparse(&out, task);
+		if (task_put(c, changes.tasks[i], of, true, SIZE_MAX, &out))
+			continue;
+		/* what cannot be read now must not be passed over */
+		changes_finish(&changes);
+		error_set(err, ERROR_BUSY, "a task that changed cannot be read");
+		return NULL;
 	}
-	buf_add_str(&out, "],\"events\":");
-	jsonl_write(&out, changes.events);
-	buf_printf(&out, ",\"seq\":%lld,\"last\":%lld}", (long long)changes.seq,
-	           (long long)store_event_last(c->store));
+	jsonl_close(&out, ']');
+	jsonl_put(&out, "events", changes.events);
+	jsonl_put_int(&out, "seq", changes.seq);
+	jsonl_put_int(&out, "last", store_event_last(c->store));
+	jsonl_close(&out, '}');
 	changes_finish(&changes);
 	return json_stringn_nocheck(out.data, out.len);
 }

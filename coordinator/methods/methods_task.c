@@ -15,45 +15,47 @@
 
 static int reply_task(struct request *r, int64_t id)
 {
-	request_reply(r, task_named_json(r->c, id));
+	request_reply_text(r, task_encoded(r->c, id), false);
 	return 0;
 }
 
-static bool wanted(const json_t *task, const json_t *statuses)
+static bool wanted(struct coordinator *c, int64_t id, const json_t *statuses)
 {
+	_cleanup_task_ struct task_row row = {0};
 	json_t *status;
 	size_t i;
 
 	if (!json_array_size(statuses))
 		return true;
+	if (!store_task_get(c->store, id, &row))
+		return false;
 	json_array_foreach (statuses, i, status)
-		if (json_equal(status, json_object_get(task, "status")))
+		if (strcmp(json_string_value(status), task_status_word(row.status)) == 0)
 			return true;
 	return false;
 }
 
-/* Writes those of `ids` that are wanted, each as it is read: a tree of thousands costs more to make
- * and to free than to write. Last the ids that one answer has no room for. */
+static enum task_view view_of(const json_t *params)
+{
+	if (json_flag(params, "lean"))
+		return TASK_LINE;
+	return json_flag(params, "brief") ? TASK_BRIEF : TASK_WHOLE;
+}
+
+/* Writes those of `ids` that are wanted, last the ids that one answer has no room for. */
 static void write_tasks(struct request *r, const int64_t *ids, struct buf *out)
 {
 	const json_t *statuses = json_sub(r->params, "status");
-	bool brief = json_flag(r->params, "brief"), sparse = json_flag(r->params, "sparse");
-	bool lean = json_flag(r->params, "lean");
+	bool sparse = json_flag(r->params, "sparse");
+	enum task_view of = view_of(r->params);
 	size_t count = 0;
 
 	while (ids[count])
 		count++;
 	buf_add_str(out, "{\"tasks\":[");
 	for (; *ids && out->len < LIST_MAX; ids++) {
-		_cleanup_json_ json_t *task = lean    ? store_task_line(r->c->store, *ids)
-		                              : brief ? store_task_brief(r->c->store, *ids)
-		                                      : store_task_json(r->c->store, *ids);
-
-		if (!task || !wanted(task, statuses))
-			continue;
-		task_add_name_among(r->c, task, count);
-		buf_add_str(out, out->data[out->len - 1] == '[' ? "" : ",");
-		(sparse ? jsonl_write_sparse : jsonl_write)(out, task);
+		if (wanted(r->c, *ids, statuses))
+			task_put(r->c, *ids, of, sparse, count, out);
 		if (out->len > LIST_LARGE) /* hello's answer goes: it is waited for only so long */
 			rpc_peer_flush(r->conn->peer);
 	}
@@ -68,7 +70,7 @@ int method_task_list(struct request *r, struct error *err)
 	const json_t *only = json_sub(r->params, "ids"), *statuses = json_sub(r->params, "status");
 	_cleanup_free_ int64_t *ids = NULL;
 	int64_t of = 0;
-	struct buf tasks = BUF_INIT;
+	_cleanup_buf_ struct buf tasks = BUF_INIT;
 	json_t *status, *id;
 	size_t i;
 
@@ -94,7 +96,8 @@ int method_task_list(struct request *r, struct error *err)
 	if (tasks.len > LIST_LARGE)
 		r->c->turn.trim = true;
 	/* Who follows a run asks like that, again and again. */
-	request_reply_text(r, &tasks, json_flag(r->params, "sparse"));
+	request_reply_text(r, json_stringn_nocheck(tasks.data, tasks.len),
+	                   json_flag(r->params, "sparse"));
 	return 0;
 }
 
@@ -416,7 +419,7 @@ int method_task_waiting(struct request *r, struct error *err)
 		n++;
 	sorted = xcalloc(n, sizeof(json_t *));
 	for (size_t i = 0; i < n; i++)
-		sorted[i] = task_named_json(r->c, ids[i]);
+		sorted[i] = task_tree(r->c, ids[i], TASK_WHOLE);
 	qsort(sorted, n, sizeof(json_t *), since_compare);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(tasks, sorted[i]);

@@ -105,39 +105,64 @@ char *task_typed(struct coordinator *c, const struct task_row *row)
 	return typed(c, row->plan_name, row->key);
 }
 
-void task_add_name(struct coordinator *c, json_t *task)
-{
-	const char *plan = json_text(task, "plan"), *key = json_text(task, "key");
-	_cleanup_free_ char *name = plan && key ? typed(c, plan, key) : NULL;
-
-	json_object_set_new(task, "name", json_text_or_null(name));
-}
-
 /* Each costs a look into every plan. */
-void task_add_name_among(struct coordinator *c, json_t *task, size_t count)
+static bool is_named(const struct task_row *row, size_t among)
 {
-	if (count <= NAMED_MAX)
-		task_add_name(c, task);
-	else
-		task_add_name_unsettled(c, task);
+	return among <= NAMED_MAX || (row->status != TASK_PENDING && row->status != TASK_COMPLETED);
 }
 
-void task_add_name_unsettled(struct coordinator *c, json_t *task)
+static void put_row(struct coordinator *c, const struct task_row *row, enum task_view of,
+                    bool sparse, size_t among, struct buf *out)
 {
-	enum task_status is;
+	_cleanup_free_ char *name = is_named(row, among) ? task_typed(c, row) : NULL;
 
-	if (task_status_from_word(json_text(task, "status"), &is) && is != TASK_PENDING &&
-	    is != TASK_COMPLETED)
-		task_add_name(c, task);
+	jsonl_open(out, NULL, '{');
+	store_task_put(c->store, row, of, sparse, out);
+	if (name)
+		jsonl_put_text(out, "name", name);
+	jsonl_close(out, '}');
 }
 
-json_t *task_named_json(struct coordinator *c, int64_t id)
+static bool put_waiting(struct coordinator *c, int64_t id, struct buf *out)
 {
-	json_t *task = store_task_json(c->store, id);
+	size_t before = out->len;
 
-	if (task)
-		task_add_name(c, task);
-	return task;
+	jsonl_open(out, NULL, '{');
+	if (!store_task_put_waiting(c->store, id, out)) {
+		out->len = before;
+		return false;
+	}
+	jsonl_close(out, '}');
+	return true;
+}
+
+bool task_put(struct coordinator *c, int64_t id, enum task_view of, bool sparse, size_t among,
+              struct buf *out)
+{
+	_cleanup_task_ struct task_row row = {0};
+
+	if (of == TASK_LINE && put_waiting(c, id, out))
+		return true;
+	if (!store_task_get(c->store, id, &row))
+		return false;
+	put_row(c, &row, of, sparse, among, out);
+	return true;
+}
+
+json_t *task_encoded(struct coordinator *c, int64_t id)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	if (!task_put(c, id, TASK_WHOLE, false, 1, &text))
+		buf_add_str(&text, "null");
+	return json_stringn_nocheck(text.data, text.len);
+}
+
+json_t *task_tree(struct coordinator *c, int64_t id, enum task_view of)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	return task_put(c, id, of, false, 1, &text) ? jsonl_parse(text.data, text.len, NULL) : NULL;
 }
 
 static int own_task(struct request *r, int64_t *out, struct error *err)

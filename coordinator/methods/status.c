@@ -16,17 +16,8 @@ static json_t *waiting_tasks(struct coordinator *c)
 	json_t *tasks = json_array();
 
 	for (size_t i = 0; ids[i]; i++)
-		json_array_append_new(tasks, task_named_json(c, ids[i]));
+		json_array_append_new(tasks, task_tree(c, ids[i], TASK_WHOLE));
 	return tasks;
-}
-
-/* As a list of tasks has it. New reference. */
-static json_t *brief_task(struct coordinator *c, int64_t id)
-{
-	json_t *task = store_task_brief(c->store, id);
-
-	task_add_name(c, task);
-	return task;
 }
 
 /* What a person has to look at before it can land: nobody is at work to resolve it. */
@@ -39,7 +30,7 @@ static json_t *unlanded_tasks(struct coordinator *c)
 		_cleanup_task_ struct task_row row = {0};
 
 		if (store_task_get(c->store, ids[i], &row) && !landing_is_under_way(c, &row))
-			json_array_append_new(tasks, brief_task(c, ids[i]));
+			json_array_append_new(tasks, task_tree(c, ids[i], TASK_BRIEF));
 	}
 	return tasks;
 }
@@ -51,7 +42,7 @@ static json_t *failures(struct coordinator *c)
 	json_t *tasks = json_array();
 
 	for (size_t i = 0; ids[i]; i++)
-		json_array_append_new(tasks, brief_task(c, ids[i]));
+		json_array_append_new(tasks, task_tree(c, ids[i], TASK_BRIEF));
 	return json_pack("{s:o, s:I}", "tasks", tasks, "count",
 	                 (json_int_t)store_tasks_failed_count(c->store));
 }

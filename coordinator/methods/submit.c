@@ -251,15 +251,15 @@ static int submit_step(struct coordinator *c, void *context, struct error *err)
 	return rc;
 }
 
-static json_t *answer_of(struct coordinator *c, const struct submission *sub)
+static void answer(struct coordinator *c, const struct submission *sub)
 {
 	const json_t *ids = json_object_get(sub->result, "ids");
+	int64_t added = sub->known ? sub->known : json_integer_value(json_array_get(ids, 0));
 
-	if (!sub->add)
-		return json_incref(sub->result);
-	if (sub->known)
-		return task_named_json(c, sub->known);
-	return task_named_json(c, json_integer_value(json_array_get(ids, 0)));
+	if (sub->add)
+		later_reply_text(c, sub->later, task_encoded(c, added), false);
+	else
+		later_reply(c, sub->later, json_incref(sub->result));
 }
 
 static void store_submission(struct coordinator *c, struct submission *sub)
@@ -269,7 +269,7 @@ static void store_submission(struct coordinator *c, struct submission *sub)
 	if (turn_step(c, submit_step, sub, &err) < 0 && !sub->rehearsed)
 		later_fail(c, sub->later, &err);
 	else
-		later_reply(c, sub->later, answer_of(c, sub));
+		answer(c, sub);
 	submission_free(c, sub);
 }
 
@@ -439,7 +439,7 @@ static int store_at_once(struct coordinator *c, struct submission *sub, struct e
 	if (rc < 0)
 		later_done(sub->later);
 	else
-		later_reply(c, sub->later, answer_of(c, sub));
+		answer(c, sub);
 	submission_free(c, sub);
 	return rc;
 }

@@ -144,8 +144,7 @@ int64_t store_task_find_adhoc(struct store *store, const char *key);
 json_t *store_task_text(struct store *store, int64_t id);
 /* Appends the members "subject" and "prompt" of that; with its spec, a new reference. */
 json_t *store_task_put_text(struct store *store, int64_t id, struct buf *out);
-json_t *store_task_title(struct store *store, int64_t id); /* {"subject","metadata"} of it */
-json_t *store_task_spec(struct store *store, int64_t id);  /* new reference */
+json_t *store_task_spec(struct store *store, int64_t id); /* new reference */
 void store_task_set_spec(struct store *store, int64_t id, const json_t *spec);
 /* What the judge of a choice said: {"order":[{"id","reason"}]}. New reference, NULL: nothing. */
 json_t *store_verdict(struct store *store, int64_t choice);
@@ -478,13 +477,18 @@ unsigned store_plan_lands(struct store *store, int64_t plan);
 json_t *store_landed_on(struct store *store, const char *target, int64_t limit);
 
 /* ---- views of it all for people (store_view.c) ---- */
-json_t *store_task_json(struct store *store, int64_t id); /* Task; new reference, NULL: none */
-/* As that, without what only its own page shows and what may be large: prompt and output. */
-json_t *store_task_brief(struct store *store, int64_t id);
-/* What the line of a `run` needs of it: of a task that was never begun and waits for its turn alone
- * no more than {"id","key","kind","parent","status","ready"}, of others no title and no edges that
- * it does not show. NULL: there is none, or the store failed. New reference. */
-json_t *store_task_line(struct store *store, int64_t id);
+enum task_view {
+	TASK_LINE,  /* what a line of `run` shows: no title, and no edges that it does not show */
+	TASK_BRIEF, /* without what may be large: prompt and output */
+	TASK_WHOLE
+};
+/* Appends the members of its Task but "name". sparse: without those that are null, false or empty.
+ */
+void store_task_put(struct store *store, const struct task_row *task, enum task_view of,
+                    bool sparse, struct buf *out);
+/* Of a task that was never begun and waits for its turn alone what its line needs, the cheap way:
+ * id, key, kind, parent, status, ready. False, and nothing: it is another, or none. */
+bool store_task_put_waiting(struct store *store, int64_t id, struct buf *out);
 json_t *store_status_counts(struct store *store, int64_t plan); /* 0: all; new reference */
 
 #endif

@@ -184,20 +184,6 @@ json_t *store_task_put_text(struct store *store, int64_t id, struct buf *out)
 	return spec;
 }
 
-json_t *store_task_title(struct store *store, int64_t id)
-{
-	sqlite3_stmt *row =
-	    sql_bind(store, "SELECT subject, metadata FROM task_text WHERE task = ?1", "i", id);
-	json_t *text;
-
-	if (!sql_step(store, row))
-		return NULL;
-	text = json_pack("{s:s?, s:o}", "subject", sqlite3_column_text(row, 0), "metadata",
-	                 sql_column_json(row, 1));
-	sql_done(row);
-	return text;
-}
-
 json_t *store_task_spec(struct store *store, int64_t id)
 {
 	sqlite3_stmt *row = sql_bind(store,

@@ -1,4 +1,6 @@
-/* What people see of the store: the Task of the interface, and counts. */
+/* What people see of the store: the Task of the interface, and counts.
+ *
+ * A Task is written as it is read: a tree of it is more work to make and to free than to write. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,262 +9,308 @@
 #include "store_sql.h"
 #include "text.h"
 
-enum detail {
-	DETAIL_LINE,  /* what is shown in a line of `run` */
-	DETAIL_BRIEF, /* without prompt and output */
-	DETAIL_WHOLE
+/* Of one Task. */
+struct view {
+	struct store *store;
+	const struct task_row *task;
+	struct attempt_row attempt; /* its current one: a choice shows that of what was chosen */
+	enum task_view of;
+	bool sparse; /* members that say nothing are left out */
+	struct buf *out;
 };
 
-static json_t *ids_json(int64_t *ids)
+static void put_text(struct view *v, const char *key, const char *text)
 {
-	json_t *array = json_array();
-
-	for (size_t i = 0; ids[i]; i++)
-		json_array_append_new(array, json_integer(ids[i]));
-	free(ids);
-	return array;
+	if (text || !v->sparse)
+		jsonl_put_text(v->out, key, text);
 }
 
-static json_t *time_json(int64_t ms)
+/* 0: null. */
+static void put_id(struct view *v, const char *key, int64_t id)
+{
+	if (id)
+		jsonl_put_int(v->out, key, id);
+	else if (!v->sparse)
+		jsonl_put(v->out, key, NULL);
+}
+
+static void put_flag(struct view *v, const char *key, bool flag)
+{
+	if (flag || !v->sparse)
+		jsonl_put(v->out, key, json_boolean(flag));
+}
+
+/* Takes the value; NULL: null. */
+static void put_json(struct view *v, const char *key, json_t *value)
+{
+	if (v->sparse)
+		jsonl_put_sparse(v->out, key, value);
+	else
+		jsonl_put(v->out, key, value);
+	json_decref(value);
+}
+
+/* Takes them. */
+static void put_ids(struct view *v, const char *key, int64_t *ids)
+{
+	if (ids[0] || !v->sparse) {
+		jsonl_open(v->out, key, '[');
+		for (size_t i = 0; ids[i]; i++)
+			jsonl_put_int(v->out, NULL, ids[i]);
+		jsonl_close(v->out, ']');
+	}
+	free(ids);
+}
+
+static void put_time(struct view *v, const char *key, int64_t ms)
 {
 	char text[32];
 
-	if (!ms)
-		return json_null();
-	text_format_time(ms, text);
-	return json_string(text);
+	if (ms)
+		text_format_time(ms, text);
+	put_text(v, key, ms ? text : NULL);
 }
 
+/* Text of the store that is JSON. */
 static json_t *json_of(const char *text)
 {
-	json_t *value = text ? jsonl_parse(text, strlen(text), NULL) : NULL;
-
-	return value ? value : json_null();
+	return text ? jsonl_parse(text, strlen(text), NULL) : NULL;
 }
 
-static json_t *landing_json(const struct task_row *task)
+static void put_stored(struct view *v, const char *key, const char *text)
 {
-	_cleanup_json_ json_t *detail = json_of(task->landing_detail);
-	json_t *paths = json_object_get(detail, "paths");
-
-	return json_pack(
-	    "{s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?}", "state",
-	    landing_state_word(task->landing), "commit", json_object_get(detail, "commit"), "at",
-	    json_object_get(detail, "at"), "paths", paths, "with", json_object_get(detail, "with"),
-	    "target", json_object_get(detail, "target"), "resolve",
-	    json_object_get(detail, "resolve"), "message", json_object_get(detail, "message"),
-	    "verify", json_object_get(detail, "verify"), "after", json_object_get(detail, "after"),
-	    "head", json_object_get(detail, "head"));
+	put_json(v, key, json_of(text));
 }
 
-static json_t *error_json(const struct task_row *task)
+static void put_landing(struct view *v)
 {
-	if (task->error_code == TASK_ERROR_NONE)
-		return json_null();
-	return json_pack("{s:s, s:o}", "code", task_error_word(task->error_code), "message",
-	                 json_text_or_null(task->error_message));
+	static const char *const told[] = {"commit",  "at",      "paths",  "with",  "target",
+	                                   "resolve", "message", "verify", "after", "head"};
+	_cleanup_json_ json_t *detail = json_of(v->task->landing_detail);
+
+	jsonl_open(v->out, "landing", '{');
+	put_text(v, "state", landing_state_word(v->task->landing));
+	for (size_t i = 0; i < ARRAY_LEN(told); i++)
+		put_json(v, told[i], json_incref(json_object_get(detail, told[i])));
+	jsonl_close(v->out, '}');
+}
+
+static void put_error(struct view *v)
+{
+	if (v->task->error_code == TASK_ERROR_NONE) {
+		put_json(v, "error", NULL);
+		return;
+	}
+	jsonl_open(v->out, "error", '{');
+	put_text(v, "code", task_error_word(v->task->error_code));
+	put_text(v, "message", v->task->error_message);
+	jsonl_close(v->out, '}');
 }
 
 /* Seconds of work: of the attempt that ended, or since the running one began. */
 static json_t *seconds_json(const struct attempt_row *attempt)
 {
 	if (!attempt->id)
-		return json_null();
+		return NULL;
 	if (attempt->outcome != OUTCOME_NONE)
 		return json_real(attempt->seconds);
 	return json_real((double)(time_now_ms() - attempt->started_at) / 1000.0);
 }
 
 /* What the graph says: edges, alternatives, ready, stuck. */
-static void add_graph(struct store *store, const struct task_row *task, enum detail detail,
-                      json_t *json)
+static void put_graph(struct view *v)
 {
-	bool edges = detail != DETAIL_LINE, waits = task->status == TASK_PENDING;
-	bool ready = task->kind == KIND_WORK && task->status == TASK_PENDING && !task->unfinished &&
-	             !task->delay_ms;
-	int64_t *stuck = task->status == TASK_PENDING && !ready
-	                     ? store_task_stuck_by(store, task->id)
-	                     : xcalloc(1, sizeof *stuck);
+	const struct task_row *task = v->task;
+	bool edges = v->of != TASK_LINE, waits = task->status == TASK_PENDING;
+	bool ready = task->kind == KIND_WORK && waits && !task->unfinished && !task->delay_ms;
 
-	json_object_set_new(json, "ready", json_boolean(ready));
-	json_object_set_new(json, "stuck_by", ids_json(stuck));
+	put_flag(v, "ready", ready);
+	put_ids(v, "stuck_by",
+	        waits && !ready ? store_task_stuck_by(v->store, task->id)
+	                        : xcalloc(1, sizeof(int64_t)));
 	if (edges || waits)
-		json_object_set_new(json, "blocked_by",
-		                    ids_json(store_task_blockers(store, task->id)));
+		put_ids(v, "blocked_by", store_task_blockers(v->store, task->id));
 	if (edges)
-		json_object_set_new(json, "blocks", ids_json(store_task_blocks(store, task->id)));
-	json_object_set_new(json, "parent", json_int_or_null(task->parent, 0));
+		put_ids(v, "blocks", store_task_blocks(v->store, task->id));
+	put_id(v, "parent", task->parent);
 	if (edges || task->kind == KIND_CHOICE)
-		json_object_set_new(json, "alternatives",
-		                    ids_json(store_task_alternatives(store, task->id)));
-	json_object_set_new(json, "chosen", json_int_or_null(task->chosen, 0));
+		put_ids(v, "alternatives", store_task_alternatives(v->store, task->id));
+	put_id(v, "chosen", task->chosen);
 }
 
 /* Of all its attempts; a choice shows that of what was chosen. */
-static json_t *usage_json(struct store *store, const struct task_row *task)
+static void put_usage(struct view *v)
 {
+	const struct task_row *task = v->task;
 	struct usage_sum sum = {0};
 
 	if (task->kind == KIND_WORK ? task->attempt : task->chosen)
-		sum = store_usage_of_task(store, task->chosen ? task->chosen : task->id);
-	return store_usage_json(&sum);
+		sum = store_usage_of_task(v->store, task->chosen ? task->chosen : task->id);
+	put_json(v, "usage", store_usage_json(&sum));
+}
+
+static void put_waiting_for(struct view *v, const char *what, const char *agent, int64_t until,
+                            const char *message)
+{
+	jsonl_open(v->out, "waits", '{');
+	put_text(v, "for", what);
+	put_text(v, "agent", agent);
+	put_time(v, "until", until);
+	put_text(v, "message", message);
+	jsonl_close(v->out, '}');
 }
 
 /* Why a ready task does not start: its run was stopped, its agent is not served, or the day's
- * budget is used up. */
-static json_t *waits_json(struct store *store, const struct task_row *task)
+ * budget is used up. False: it does. */
+static bool put_waits(struct view *v)
 {
+	const struct task_row *task = v->task;
 	_cleanup_hold_ struct hold_row row = {0};
 	const char *what = "budget";
 
 	if (task->kind != KIND_WORK || task->status != TASK_PENDING || task->unfinished)
-		return json_null();
-	if (task->stopped)
-		return json_pack("{s:s, s:n, s:n, s:s}", "for", "run", "agent", "until", "message",
-		                 "its run was stopped: pleach run, or pleach up, goes on");
-	if (!store_hold_any(store))
-		return json_null();
-	if (!store_hold_get(store, "", &row) || !row.until) {
+		return false;
+	if (task->stopped) {
+		put_waiting_for(v, "run", NULL, 0,
+		                "its run was stopped: pleach run, or pleach up, goes on");
+		return true;
+	}
+	if (!store_hold_any(v->store))
+		return false;
+	if (!store_hold_get(v->store, "", &row) || !row.until) {
 		hold_row_finish(&row);
 		what = "limit";
-		if (!task->agent || !store_hold_get(store, task->agent, &row) || !row.until)
-			return json_null();
+		if (!task->agent || !store_hold_get(v->store, task->agent, &row) || !row.until)
+			return false;
 	}
-	return json_pack("{s:s, s:s?, s:o, s:o}", "for", what, "agent",
-	                 *row.agent ? row.agent : NULL, "until", time_json(row.until), "message",
-	                 json_text_or_null(row.message));
+	put_waiting_for(v, what, *row.agent ? row.agent : NULL, row.until, row.message);
+	return true;
 }
 
 /* Of its current attempt: what a line shows. */
-static void add_attempt(struct store *store, const struct task_row *task,
-                        const struct attempt_row *attempt, json_t *json)
+static void put_attempt(struct view *v)
 {
+	const struct attempt_row *attempt = &v->attempt;
+	const struct task_row *task = v->task;
 	bool live = attempt->id && attempt->outcome == OUTCOME_NONE &&
 	            (task->status == TASK_IN_PROGRESS || task->status == TASK_NEEDS_INPUT);
 
-	json_object_set_new(json, "owner", json_text_or_null(live ? attempt->teammate : NULL));
-	json_object_set_new(json, "agent",
-	                    json_text_or_null(attempt->agent ? attempt->agent : task->agent));
-	json_object_set_new(json, "model",
-	                    json_text_or_null(attempt->model ? attempt->model : task->model));
-	json_object_set_new(json, "attempt", json_int_or_null(task->attempt, 0));
-	json_object_set_new(json, "verify", json_of(attempt->verify));
-	json_object_set_new(json, "usage", usage_json(store, task));
-	json_object_set_new(json, "changes", json_of(attempt->changes));
-	json_object_set_new(json, "seconds", seconds_json(attempt));
-}
-
-static void add_evidence(const struct task_row *task, const struct attempt_row *attempt,
-                         json_t *json)
-{
-	json_object_set_new(json, "attempts", json_integer(task->attempts));
-	json_object_set_new(json, "teammate", json_text_or_null(attempt->teammate));
-	json_object_set_new(json, "measures", json_of(attempt->measures));
-	json_object_set_new(json, "kept", json_of(attempt->kept));
-	json_object_set_new(json, "session", json_text_or_null(attempt->session));
-	json_object_set_new(json, "continues", json_of(attempt->continues));
-	json_object_set_new(json, "rounds", json_of(attempt->rounds));
+	put_text(v, "owner", live ? attempt->teammate : NULL);
+	put_text(v, "agent", attempt->agent ? attempt->agent : task->agent);
+	put_text(v, "model", attempt->model ? attempt->model : task->model);
+	put_id(v, "attempt", task->attempt);
+	put_stored(v, "verify", attempt->verify);
+	put_usage(v);
+	put_stored(v, "changes", attempt->changes);
+	put_json(v, "seconds", seconds_json(attempt));
 }
 
 /* What it came to: what a line shows. */
-static void add_outcome(const struct task_row *task, enum detail detail, json_t *json)
+static void put_outcome(struct view *v)
 {
-	bool landing = task->landing != LANDING_NONE || task->landing_detail;
+	const struct task_row *task = v->task;
 
-	json_object_set_new(json, "unchanged", json_boolean(task->unchanged));
-	json_object_set_new(json, "input", json_of(task->input));
-	json_object_set_new(json, "error", error_json(task));
-	if (landing || detail != DETAIL_LINE)
-		json_object_set_new(json, "landing", landing_json(task));
+	put_flag(v, "unchanged", task->unchanged);
+	put_stored(v, "input", task->input);
+	put_error(v);
+	if (task->landing != LANDING_NONE || task->landing_detail || v->of != TASK_LINE)
+		put_landing(v);
 }
 
-static void add_result(struct store *store, const struct task_row *task, bool brief, json_t *json)
+static void put_evidence(struct view *v)
 {
-	_cleanup_free_ char *output = brief ? NULL : store_task_output(store, task->id);
-	_cleanup_free_ char *branch = NULL;
+	const struct attempt_row *attempt = &v->attempt;
+
+	jsonl_put_int(v->out, "attempts", v->task->attempts);
+	put_text(v, "teammate", attempt->teammate);
+	put_stored(v, "measures", attempt->measures);
+	put_stored(v, "kept", attempt->kept);
+	put_text(v, "session", attempt->session);
+	put_stored(v, "continues", attempt->continues);
+	put_stored(v, "rounds", attempt->rounds);
+}
+
+static void put_result(struct view *v)
+{
+	const struct task_row *task = v->task;
+	_cleanup_free_ char *branch = NULL, *output = NULL;
 
 	if (!task->slot_none && task->kind == KIND_WORK)
 		branch = xasprintf("pleach/%s/%s", task->plan_name, task->key);
-	json_object_set_new(json, "branch", json_text_or_null(branch));
-	json_object_set_new(json, "base", json_text_or_null(task->base));
-	json_object_set_new(json, "head", json_text_or_null(task->head));
-	if (!brief)
-		json_object_set_new(json, "output", json_text_or_null(output));
-	json_object_set_new(json, "created_at", time_json(task->created_at));
-	json_object_set_new(json, "started_at", time_json(task->started_at));
-	json_object_set_new(json, "finished_at", time_json(task->finished_at));
-}
-
-static json_t *member(const json_t *object, const char *key)
-{
-	json_t *value = json_object_get(object, key);
-
-	return value ? json_incref(value) : json_null();
+	put_text(v, "branch", branch);
+	put_text(v, "base", task->base);
+	put_text(v, "head", task->head);
+	if (v->of == TASK_WHOLE) {
+		output = store_task_output(v->store, task->id);
+		put_text(v, "output", output);
+	}
+	put_time(v, "created_at", task->created_at);
+	put_time(v, "started_at", task->started_at);
+	put_time(v, "finished_at", task->finished_at);
 }
 
 /* What was written of it. */
-static void add_text(struct store *store, const struct task_row *task, bool brief, json_t *json)
+static void put_written(struct view *v)
 {
-	_cleanup_json_ json_t *text =
-	    brief ? store_task_title(store, task->id) : store_task_text(store, task->id);
+	const struct task_row *task = v->task;
+	bool whole = v->of == TASK_WHOLE;
+	sqlite3_stmt *row =
+	    sql_bind(v->store,
+	             whole ? "SELECT subject, metadata, prompt FROM task_text WHERE task = ?1"
+	                   : "SELECT subject, metadata FROM task_text WHERE task = ?1",
+	             "i", task->id);
 
-	json_object_set_new(json, "subject", member(text, "subject"));
-	if (!brief)
-		json_object_set_new(json, "prompt", member(text, "prompt"));
-	json_object_set_new(json, "priority", json_integer(task->priority));
-	json_object_set_new(json, "metadata", member(text, "metadata"));
-	json_object_set_new(json, "source",
-	                    json_text_or_null(text_is_adhoc(task->plan_name) ? "add" : "plan"));
+	if (!sql_step(v->store, row))
+		return;
+	put_text(v, "subject", (const char *)sqlite3_column_text(row, 0));
+	if (whole)
+		put_text(v, "prompt", (const char *)sqlite3_column_text(row, 2));
+	jsonl_put_int(v->out, "priority", task->priority);
+	put_json(v, "metadata", sql_column_json(row, 1));
+	put_text(v, "source", text_is_adhoc(task->plan_name) ? "add" : "plan");
+	sql_done(row);
 }
 
-static json_t *task_json(struct store *store, int64_t id, enum detail detail)
+static void read_attempt(struct view *v)
 {
-	_cleanup_attempt_ struct attempt_row attempt = {0};
-	_cleanup_task_ struct task_row task = {0};
-	json_t *json;
+	const struct task_row *task = v->task;
+	int64_t id = task->attempt;
 
-	if (!store_task_get(store, id, &task))
-		return NULL;
-	/* A choice shows the evidence of what was chosen. */
-	if (task.kind == KIND_CHOICE && task.chosen)
-		store_attempt_get(
-		    store,
-		    sql_int(store, 0, "SELECT attempt FROM task WHERE id = ?1", "i", task.chosen),
-		    &attempt);
-	else if (task.attempt)
-		store_attempt_get(store, task.attempt, &attempt);
-	json = json_pack("{s:I, s:s, s:s, s:s, s:s}", "id", (json_int_t)task.id, "key", task.key,
-	                 "plan", task.plan_name, "kind", task_kind_word(task.kind), "status",
-	                 task_status_word(task.status));
-	if (detail != DETAIL_LINE)
-		add_text(store, &task, detail == DETAIL_BRIEF, json);
-	if (detail != DETAIL_LINE || task.delay_ms)
-		json_object_set_new(json, "delay_seconds",
-		                    json_real((double)task.delay_ms / 1000.0));
-	json_object_set_new(json, "waits", waits_json(store, &task));
-	add_graph(store, &task, detail, json);
-	add_attempt(store, &task, &attempt, json);
-	add_outcome(&task, detail, json);
-	if (detail != DETAIL_LINE) {
-		add_evidence(&task, &attempt, json);
-		add_result(store, &task, detail == DETAIL_BRIEF, json);
+	if (task->kind == KIND_CHOICE && task->chosen)
+		id = sql_int(v->store, 0, "SELECT attempt FROM task WHERE id = ?1", "i",
+		             task->chosen);
+	if (id)
+		store_attempt_get(v->store, id, &v->attempt);
+}
+
+void store_task_put(struct store *store, const struct task_row *task, enum task_view of,
+                    bool sparse, struct buf *out)
+{
+	struct view v = {.store = store, .task = task, .of = of, .sparse = sparse, .out = out};
+
+	read_attempt(&v);
+	jsonl_put_int(out, "id", task->id);
+	put_text(&v, "key", task->key);
+	put_text(&v, "plan", task->plan_name);
+	put_text(&v, "kind", task_kind_word(task->kind));
+	put_text(&v, "status", task_status_word(task->status));
+	if (of != TASK_LINE)
+		put_written(&v);
+	if (of != TASK_LINE || task->delay_ms)
+		put_json(&v, "delay_seconds", json_real((double)task->delay_ms / 1000.0));
+	if (!put_waits(&v))
+		put_json(&v, "waits", NULL);
+	put_graph(&v);
+	put_attempt(&v);
+	put_outcome(&v);
+	if (of != TASK_LINE) {
+		put_evidence(&v);
+		put_result(&v);
 	}
-	return json;
+	attempt_row_finish(&v.attempt);
 }
 
-json_t *store_task_json(struct store *store, int64_t id)
-{
-	return task_json(store, id, DETAIL_WHOLE);
-}
-
-json_t *store_task_brief(struct store *store, int64_t id)
-{
-	return task_json(store, id, DETAIL_BRIEF);
-}
-
-/* A task that was never begun and waits for its turn alone, of which no line says anything; NULL:
- * it is another. */
-static json_t *task_waiting(struct store *store, int64_t id)
+bool store_task_put_waiting(struct store *store, int64_t id, struct buf *out)
 {
 	sqlite3_stmt *row =
 	    sql_bind(store,
@@ -271,27 +319,25 @@ static json_t *task_waiting(struct store *store, int64_t id)
 	             " AND delay_ms = 0 AND stopped = 0",
 	             "i", id);
 	_cleanup_free_ int64_t *stuck = NULL;
-	json_t *json;
+	size_t before = out->len;
+	int64_t parent;
 
 	if (!sql_step(store, row))
-		return NULL;
-	json = json_pack("{s:I, s:s, s:s, s:o, s:s, s:b}", "id", (json_int_t)id, "key",
-	                 sqlite3_column_text(row, 0), "kind", task_kind_word(KIND_WORK), "parent",
-	                 json_int_or_null(sqlite3_column_int64(row, 1), 0), "status",
-	                 task_status_word(TASK_PENDING), "ready", sqlite3_column_int(row, 2));
+		return false;
+	jsonl_put_int(out, "id", id);
+	jsonl_put_text(out, "key", (const char *)sqlite3_column_text(row, 0));
+	jsonl_put_text(out, "kind", task_kind_word(KIND_WORK));
+	parent = sqlite3_column_int64(row, 1);
+	if (parent)
+		jsonl_put_int(out, "parent", parent);
+	jsonl_put_text(out, "status", task_status_word(TASK_PENDING));
+	if (sqlite3_column_int(row, 2))
+		jsonl_put(out, "ready", json_true());
 	sql_done(row);
 	stuck = store_task_stuck_by(store, id);
-	if (!stuck[0])
-		return json;
-	json_decref(json);
-	return NULL;
-}
-
-json_t *store_task_line(struct store *store, int64_t id)
-{
-	json_t *json = task_waiting(store, id);
-
-	return json ? json : task_json(store, id, DETAIL_LINE);
+	if (stuck[0])
+		out->len = before;
+	return !stuck[0];
 }
 
 /* By way of what is ready, which is little, not of all tasks of the plan: hence +plan. */

@@ -30,10 +30,10 @@ struct later *request_later(struct request *r)
 	return &later;
 }
 
-void later_reply(struct coordinator *c, struct later *to, json_t *result)
+void later_reply_text(struct coordinator *c, struct later *to, json_t *text, bool patient)
 {
-	(void)c, (void)to;
-	json_decref(result);
+	(void)c, (void)patient, (void)to;
+	json_decref(text);
 	replies++;
 }
 
@@ -43,10 +43,10 @@ void later_fail(struct coordinator *c, struct later *to, const struct error *err
 	failure = *err;
 }
 
-void request_reply(struct request *r, json_t *result)
+void request_reply_text(struct request *r, json_t *text, bool patient)
 {
-	(void)r;
-	json_decref(result);
+	(void)r, (void)patient;
+	json_decref(text);
 	replies++;
 }
 
@@ -73,7 +73,7 @@ char *task_typed(struct coordinator *c, const struct task_row *row)
 	return xstrdup(row->key);
 }
 
-json_t *task_named_json(struct coordinator *c, int64_t id)
+json_t *task_encoded(struct coordinator *c, int64_t id)
 {
 	(void)c;
 	return json_integer((json_int_t)id);
