@@ -349,8 +349,9 @@ struct held {
 	struct held *next;
 };
 void held_add(struct coordinator *c, struct held held); /* takes later and tasks */
-/* {"events","seq" of the last one here,"last" of the log}. New reference. */
-json_t *events_json(struct coordinator *c, int64_t since, int64_t limit);
+/* {"events","seq" of the last one here,"last" of the log}, as a string that holds it. New
+ * reference. */
+json_t *events_encoded(struct coordinator *c, int64_t since, int64_t limit);
 /* The encoded answer to run.changes, NULL while nothing changed (methods_run.c). New reference. */
 json_t *run_changes_text(struct coordinator *c, const struct held *h, struct error *err);
 /* ---- hooks of agents (permissions.c) ---- */

@@ -97,15 +97,19 @@ static json_t *tasks_if_rest(struct coordinator *c, struct held *h)
 	return json_stringn_nocheck(out.data, out.len);
 }
 
-json_t *events_json(struct coordinator *c, int64_t since, int64_t limit)
+json_t *events_encoded(struct coordinator *c, int64_t since, int64_t limit)
 {
-	json_t *events = store_event_list(c->store, since, limit);
-	size_t n = json_array_size(events);
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	int64_t seq;
 
-	return json_pack("{s:o, s:I, s:I}", "events", events, "seq",
-	                 n ? (json_int_t)json_int(json_array_get(events, n - 1), "seq", since)
-	                   : (json_int_t)since,
-	                 "last", (json_int_t)store_event_last(c->store));
+	jsonl_open(&out, NULL, '{');
+	jsonl_open(&out, "events", '[');
+	seq = store_events_put(c->store, since, limit, &out);
+	jsonl_close(&out, ']');
+	jsonl_put_int(&out, "seq", seq);
+	jsonl_put_int(&out, "last", store_event_last(c->store));
+	jsonl_close(&out, '}');
+	return json_stringn_nocheck(out.data, out.len);
 }
 
 /* Of one look at those who wait: what was encoded last. Many wait for the same events. */
@@ -122,11 +126,9 @@ static json_t *events_if_any(struct coordinator *c, const struct held *h, struct
 	if (store_event_last(c->store) <= h->since)
 		return NULL;
 	if (!last->text || last->since != h->since || last->limit != h->limit) {
-		_cleanup_json_ json_t *events = events_json(c, h->since, h->limit);
-		_cleanup_free_ char *text = jsonl_text(events);
-
 		json_decref(last->text);
-		*last = (struct events_text){h->since, h->limit, json_string_nocheck(text)};
+		*last =
+		    (struct events_text){h->since, h->limit, events_encoded(c, h->since, h->limit)};
 	}
 	return json_incref(last->text);
 }

@@ -191,10 +191,20 @@ static int schedule_step(struct coordinator *c, void *context, struct error *err
 	return 0;
 }
 
+static void publish(void *context, int64_t seq, const char *kind, const struct buf *event)
+{
+	_cleanup_buf_ struct buf message = BUF_INIT;
+	struct coordinator *c = context;
+
+	buf_printf(&message, "%s\n", kind);
+	buf_add(&message, event->data, event->len);
+	bus_pub_send(c->bus, message.data, message.len);
+	c->published = seq;
+}
+
 void turn_publish(struct coordinator *c)
 {
-	json_t *events, *event;
-	size_t i, n;
+	int64_t n;
 
 	if (!c->bus || c->published == store_event_last(c->store))
 		return;
@@ -205,18 +215,7 @@ void turn_publish(struct coordinator *c)
 	}
 	store_settle(c->store);
 	do {
-		events = store_event_list(c->store, c->published, PUBLISH_MAX);
-		n = json_array_size(events);
-		json_array_foreach (events, i, event) {
-			struct buf message = BUF_INIT;
-
-			buf_printf(&message, "%s\n", json_text(event, "kind"));
-			jsonl_add(&message, event);
-			bus_pub_send(c->bus, message.data, message.len - 1);
-			buf_finish(&message);
-			c->published = json_int(event, "seq", c->published);
-		}
-		json_decref(events);
+		n = store_events(c->store, c->published, PUBLISH_MAX, publish, c);
 		if (n)
 			serve_published(c);
 	} while (n == PUBLISH_MAX);

@@ -53,7 +53,10 @@ void jsonl_close(struct buf *out, char bracket);
 void jsonl_put(struct buf *out, const char *key, const json_t *value); /* NULL: null */
 /* Nothing where it is null, false or empty, and without such members. */
 void jsonl_put_sparse(struct buf *out, const char *key, const json_t *value);
+/* What is encoded already. */
+void jsonl_put_encoded(struct buf *out, const char *key, const char *text, size_t len);
 void jsonl_put_int(struct buf *out, const char *key, int64_t number);
+void jsonl_put_id(struct buf *out, const char *key, int64_t id); /* 0: null */
 /* null for NULL and for what is not UTF-8. */
 void jsonl_put_text(struct buf *out, const char *key, const char *text);
 

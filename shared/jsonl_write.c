@@ -285,6 +285,12 @@ void jsonl_put(struct buf *out, const char *key, const json_t *value)
 		buf_add(out, "null", 4);
 }
 
+void jsonl_put_encoded(struct buf *out, const char *key, const char *text, size_t len)
+{
+	put_key(out, key);
+	buf_add(out, text, len);
+}
+
 void jsonl_put_sparse(struct buf *out, const char *key, const json_t *value)
 {
 	if (!value || says_nothing(value))
@@ -297,6 +303,14 @@ void jsonl_put_int(struct buf *out, const char *key, int64_t number)
 {
 	put_key(out, key);
 	write_integer(out, number);
+}
+
+void jsonl_put_id(struct buf *out, const char *key, int64_t id)
+{
+	if (id)
+		jsonl_put_int(out, key, id);
+	else
+		jsonl_put(out, key, NULL);
 }
 
 static bool is_ascii(const char *text, size_t len)

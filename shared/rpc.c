@@ -52,8 +52,7 @@ void rpc_write_result(struct buf *out, const json_t *id, const char *result, siz
 	jsonl_open(out, NULL, '{');
 	jsonl_put_text(out, "jsonrpc", "2.0");
 	jsonl_put(out, "id", id);
-	buf_add_str(out, ",\"result\":");
-	buf_add(out, result, len);
+	jsonl_put_encoded(out, "result", result, len);
 	buf_add_str(out, "}\n");
 }
 

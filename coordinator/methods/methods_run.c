@@ -43,7 +43,9 @@ json_t *run_changes_text(struct coordinator *c, const struct held *h, struct err
 		return NULL;
 	}
 	jsonl_close(&out, ']');
-	jsonl_put(&out, "events", changes.events);
+	jsonl_open(&out, "events", '[');
+	buf_add(&out, changes.events.data, changes.events.len);
+	jsonl_close(&out, ']');
 	jsonl_put_int(&out, "seq", changes.seq);
 	jsonl_put_int(&out, "last", store_event_last(c->store));
 	jsonl_close(&out, '}');

@@ -22,7 +22,7 @@ int method_event_list(struct request *r, struct error *err)
 		held_add(r->c, held);
 		return 0;
 	}
-	request_reply(r, events_json(r->c, held.since, held.limit));
+	request_reply_text(r, events_encoded(r->c, held.since, held.limit), false);
 	return 0;
 }
 

@@ -347,14 +347,21 @@ int64_t store_event_add(struct store *store, const char *kind, int64_t task, int
                         const char *teammate, const json_t *data);
 /* task.created, for each of the tasks with these ids. */
 void store_event_created(struct store *store, int64_t first, int64_t last);
-/* [Event] with seq > since, at most limit. New reference. */
-json_t *store_event_list(struct store *store, int64_t since, int64_t limit);
+/* Gives those with seq > since, at most limit, to `take`: what each is, and the Event, encoded.
+ * Returns how many. */
+typedef void (*store_event_fn)(void *context, int64_t seq, const char *kind,
+                               const struct buf *event);
+int64_t store_events(struct store *store, int64_t since, int64_t limit, store_event_fn take,
+                     void *context);
+/* Appends them to an array. Returns the seq of the last, or since. */
+int64_t store_events_put(struct store *store, int64_t since, int64_t limit, struct buf *out);
 int64_t store_event_last(struct store *store);
 /* What became of the tasks of a plan since then, for who follows them. */
 struct changes {
-	int64_t *tasks; /* that changed, once each; 0 at the end */
-	json_t *events; /* [Event] of no task, and those that say more than the Task does */
-	int64_t seq;    /* everything up to this one is in it */
+	int64_t *tasks;    /* that changed, once each; 0 at the end */
+	struct buf events; /* encoded, without the brackets of their array: of no task, and those
+	                    * that say more than the Task does */
+	int64_t seq;       /* everything up to this one is in it */
 };
 /* At most `limit` tasks, and not too many events, of which other plans' may be most: there is more
  * where seq is not that of the last event. */

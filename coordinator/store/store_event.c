@@ -33,21 +33,27 @@ void store_event_created(struct store *store, int64_t first, int64_t last)
 	store_event_is_last(store, sql_last_id(store));
 }
 
-static json_t *event_json(sqlite3_stmt *row)
+static void put_event(sqlite3_stmt *row, struct buf *out)
 {
+	_cleanup_json_ json_t *data = sql_column_json(row, 7);
+	int64_t task = sqlite3_column_int64(row, 3), attempt = sqlite3_column_int64(row, 5);
 	char at[32];
 
 	text_format_time(sqlite3_column_int64(row, 1), at);
-	return json_pack("{s:I, s:s, s:s, s:o, s:s?, s:o, s:s?, s:o}", "seq",
-	                 (json_int_t)sqlite3_column_int64(row, 0), "at", at, "kind",
-	                 sqlite3_column_text(row, 2), "task",
-	                 json_int_or_null(sqlite3_column_int64(row, 3), 0), "key",
-	                 sqlite3_column_text(row, 4), "attempt",
-	                 json_int_or_null(sqlite3_column_int64(row, 5), 0), "teammate",
-	                 sqlite3_column_text(row, 6), "data", sql_column_json(row, 7));
+	jsonl_open(out, NULL, '{');
+	jsonl_put_int(out, "seq", sqlite3_column_int64(row, 0));
+	jsonl_put_text(out, "at", at);
+	jsonl_put_text(out, "kind", (const char *)sqlite3_column_text(row, 2));
+	jsonl_put_id(out, "task", task);
+	jsonl_put_text(out, "key", (const char *)sqlite3_column_text(row, 4));
+	jsonl_put_id(out, "attempt", attempt);
+	jsonl_put_text(out, "teammate", (const char *)sqlite3_column_text(row, 6));
+	jsonl_put(out, "data", data);
+	jsonl_close(out, '}');
 }
 
-json_t *store_event_list(struct store *store, int64_t since, int64_t limit)
+int64_t store_events(struct store *store, int64_t since, int64_t limit, store_event_fn take,
+                     void *context)
 {
 	sqlite3_stmt *row =
 	    sql_bind(store,
@@ -55,11 +61,38 @@ json_t *store_event_list(struct store *store, int64_t since, int64_t limit)
 	             " teammate, data FROM event LEFT JOIN task ON task.id = event.task"
 	             " WHERE seq > ?1 ORDER BY seq LIMIT ?2",
 	             "ii", since, limit);
-	json_t *events = json_array();
+	_cleanup_buf_ struct buf event = BUF_INIT;
+	int64_t n;
 
-	while (sql_step(store, row))
-		json_array_append_new(events, event_json(row));
-	return events;
+	for (n = 0; sql_step(store, row); n++) {
+		event.len = 0;
+		put_event(row, &event);
+		take(context, sqlite3_column_int64(row, 0),
+		     (const char *)sqlite3_column_text(row, 2), &event);
+	}
+	return n;
+}
+
+struct listing {
+	struct buf *out;
+	int64_t last;
+};
+
+static void list_event(void *context, int64_t seq, const char *kind, const struct buf *event)
+{
+	struct listing *listing = context;
+
+	(void)kind;
+	jsonl_put_encoded(listing->out, NULL, event->data, event->len);
+	listing->last = seq;
+}
+
+int64_t store_events_put(struct store *store, int64_t since, int64_t limit, struct buf *out)
+{
+	struct listing listing = {out, since};
+
+	store_events(store, since, limit, list_event, &listing);
+	return listing.last;
 }
 
 static bool contains(const int64_t *ids, size_t n, int64_t id)
@@ -88,7 +121,7 @@ void store_changes(struct store *store, int64_t plan, int64_t since, size_t limi
 	size_t n = 0, n_told = 0;
 
 	*out = (struct changes){
-	    .tasks = xcalloc(limit + 1, sizeof *out->tasks), .events = json_array(), .seq = since};
+	    .tasks = xcalloc(limit + 1, sizeof *out->tasks), .events = BUF_INIT, .seq = since};
 	while (sql_step(store, row)) {
 		int64_t seq = sqlite3_column_int64(row, 0), task = sqlite3_column_int64(row, 2);
 		bool ours = !task || sqlite3_column_int64(row, 3) == plan;
@@ -103,17 +136,14 @@ void store_changes(struct store *store, int64_t plan, int64_t since, size_t limi
 		out->seq = seq;
 	}
 	sql_done(row);
-	for (size_t i = 0; i < n_told; i++) {
-		_cleanup_json_ json_t *event = store_event_list(store, told[i] - 1, 1);
-
-		json_array_extend(out->events, event);
-	}
+	for (size_t i = 0; i < n_told; i++)
+		store_events_put(store, told[i] - 1, 1, &out->events);
 }
 
 void changes_finish(struct changes *changes)
 {
 	free(changes->tasks);
-	json_decref(changes->events);
+	buf_finish(&changes->events);
 }
 
 void store_event_forget(struct store *store, int64_t seq)

@@ -25,13 +25,10 @@ static void put_text(struct view *v, const char *key, const char *text)
 		jsonl_put_text(v->out, key, text);
 }
 
-/* 0: null. */
 static void put_id(struct view *v, const char *key, int64_t id)
 {
-	if (id)
-		jsonl_put_int(v->out, key, id);
-	else if (!v->sparse)
-		jsonl_put(v->out, key, NULL);
+	if (id || !v->sparse)
+		jsonl_put_id(v->out, key, id);
 }
 
 static void put_flag(struct view *v, const char *key, bool flag)

@@ -297,6 +297,25 @@ static void test_a_task_as_json(void **state)
 	assert_true(json_is_null(json_object_get(task, "head")));
 }
 
+/* New reference to what these items make. */
+static json_t *array_of(const struct buf *items)
+{
+	_cleanup_free_ char *text = xasprintf("[%s]", items->len ? items->data : "");
+
+	return jsonl_parse(text, strlen(text), NULL);
+}
+
+static json_t *events_of(struct store *store, int64_t since, int64_t limit)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	int64_t last = store_events_put(store, since, limit, &out);
+	json_t *events = array_of(&out);
+	size_t n = json_array_size(events);
+
+	assert_int_equal(last, n ? json_int(json_array_get(events, n - 1), "seq", 0) : since);
+	return events;
+}
+
 static void test_events(void **state)
 {
 	struct store_fixture *f = *state;
@@ -307,22 +326,22 @@ static void test_events(void **state)
 	one = store_event_add(f->store, "task.progress", task, 7, "ash", data);
 	two = store_event_add(f->store, "target.moved", 0, 0, NULL, NULL);
 	assert_true(one > before && two == one + 1);
-	events = store_event_list(f->store, before, 100);
+	events = events_of(f->store, before, 100);
 	assert_int_equal(json_array_size(events), 2);
 	assert_true(json_equal(json_object_get(json_array_get(events, 0), "data"), data));
 	assert_string_equal(TEXT_OF(json_array_get(events, 0), "key"), "t");
 	assert_true(json_is_null(json_object_get(json_array_get(events, 1), "task")));
 	assert_true(json_is_null(json_object_get(json_array_get(events, 1), "data")));
-	limited = store_event_list(f->store, before, 1);
+	limited = events_of(f->store, before, 1);
 	assert_int_equal(json_array_size(limited), 1);
-	none = store_event_list(f->store, two, 100);
+	none = events_of(f->store, two, 100);
 	assert_int_equal(json_array_size(none), 0);
 	json_decref(data);
 	/* only progress is ever forgotten, and numbers never come again */
 	store_event_forget(f->store, one);
 	store_event_forget(f->store, two);
 	json_decref(events);
-	events = store_event_list(f->store, before, 100);
+	events = events_of(f->store, before, 100);
 	assert_int_equal(json_array_size(events), 1);
 	assert_int_equal(store_event_add(f->store, "target.moved", 0, 0, NULL, NULL), two + 1);
 }
@@ -336,7 +355,7 @@ static void test_events_of_new_tasks(void **state)
 	fixture_work(f, "b");
 	last = fixture_work(f, "c");
 	store_event_created(f->store, first, last);
-	events = store_event_list(f->store, before, 100);
+	events = events_of(f->store, before, 100);
 	assert_int_equal(json_array_size(events), 3);
 	assert_string_equal(TEXT_OF(json_array_get(events, 0), "key"), "a");
 	assert_string_equal(TEXT_OF(json_array_get(events, 2), "key"), "c");
@@ -351,13 +370,15 @@ static void expect_changes(struct store *store, int64_t plan, int64_t since, siz
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	struct changes changes;
+	_cleanup_json_ json_t *events = NULL;
 	json_t *event;
 	size_t i;
 
 	store_changes(store, plan, since, limit, &changes);
 	for (i = 0; changes.tasks[i]; i++)
 		buf_printf(&text, "%lld ", (long long)changes.tasks[i]);
-	json_array_foreach (changes.events, i, event)
+	events = array_of(&changes.events);
+	json_array_foreach (events, i, event)
 		buf_printf(&text, "%s ", TEXT_OF(event, "kind"));
 	buf_printf(&text, "+%lld", (long long)(changes.seq - since));
 	assert_string_equal(text.data, expected);
