@@ -337,9 +337,10 @@ struct held {
 	                 * HELD_RELEASE, HELD_DOWN: the attempts that are released */
 	int64_t since;  /* HELD_EVENTS, HELD_CHANGES; HELD_HOOK: its number */
 	int64_t limit;
-	int64_t plan;  /* HELD_CHANGES */
-	size_t at;     /* HELD_TASKS: those before it were at rest when last looked at */
-	json_t *ready; /* HELD_EVENTS: its answer, encoded (held_prepare) */
+	int64_t plan; /* HELD_CHANGES */
+	size_t at;    /* HELD_TASKS: those before it were at rest when last looked at */
+	size_t
+	    ready; /* HELD_EVENTS: bytes of its answer, which only has to be sent (held_prepare) */
 	json_t *note;  /* HELD_RELEASE: who leaves;
 	                * HELD_HOOK: {"event","nonce"}, and "output" once it is decided */
 	bool now;      /* HELD_DOWN: goes on without its caller */

@@ -121,8 +121,6 @@ struct events_text {
 /* New reference to the encoded answer, or NULL. */
 static json_t *events_if_any(struct coordinator *c, const struct held *h, struct events_text *last)
 {
-	if (h->ready)
-		return json_incref(h->ready);
 	if (store_event_last(c->store) <= h->since)
 		return NULL;
 	if (!last->text || last->since != h->since || last->limit != h->limit) {
@@ -219,7 +217,6 @@ static json_t *held_result(struct coordinator *c, struct held *h, struct events_
 
 static void held_free(struct held *h)
 {
-	json_decref(h->ready);
 	json_decref(h->note);
 	free(h->tasks);
 	free(h);
@@ -237,9 +234,15 @@ void held_prepare(struct coordinator *c)
 {
 	struct events_text last = {0};
 
-	for (struct held *h = c->held; h; h = h->next)
-		if (h->kind == HELD_EVENTS && h->later->conn && !h->ready)
-			h->ready = events_if_any(c, h, &last);
+	for (struct held *h = c->held; h; h = h->next) {
+		json_t *text = h->kind == HELD_EVENTS && h->later->conn && h->later->id
+		                   ? events_if_any(c, h, &last)
+		                   : NULL;
+
+		if (text)
+			h->ready = rpc_peer_prepare_text(h->later->conn->peer, h->later->id, text);
+		json_decref(text);
+	}
 	json_decref(last.text);
 }
 
@@ -247,9 +250,17 @@ void held_prepare(struct coordinator *c)
 void held_unprepare(struct coordinator *c)
 {
 	for (struct held *h = c->held; h; h = h->next) {
-		json_decref(h->ready);
-		h->ready = NULL;
+		if (h->ready)
+			rpc_peer_take_back(h->later->conn->peer, h->ready);
+		h->ready = 0;
 	}
+}
+
+static void send_prepared(struct held *h)
+{
+	rpc_peer_send_prepared(h->later->conn->peer);
+	later_done(h->later);
+	held_free(h);
 }
 
 static bool is_encoded(enum held_kind kind)
@@ -266,8 +277,14 @@ void held_check(struct coordinator *c)
 		struct held *h = *at;
 		struct error err = ERROR_INIT;
 		bool wanted = h->later->conn || (h->kind == HELD_DOWN && h->now);
-		json_t *result = wanted ? held_result(c, h, &last, &err) : NULL;
+		json_t *result;
 
+		if (h->ready && h->later->conn) {
+			*at = h->next;
+			send_prepared(h);
+			continue;
+		}
+		result = wanted ? held_result(c, h, &last, &err) : NULL;
 		if (!result && err.code == ERROR_NONE && wanted) {
 			at = &h->next;
 			continue;

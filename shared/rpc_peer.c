@@ -362,11 +362,30 @@ void rpc_peer_reply(struct rpc_peer *peer, const json_t *id, json_t *result)
 	rpc_peer_send(peer, rpc_result(id, result));
 }
 
+size_t rpc_peer_prepare_text(struct rpc_peer *peer, const json_t *id, const json_t *text)
+{
+	size_t before = peer->out.len;
+
+	rpc_write_result(&peer->out, id, json_string_value(text), json_string_length(text));
+	return peer->out.len - before;
+}
+
+void rpc_peer_send_prepared(struct rpc_peer *peer)
+{
+	if (!peer->closed)
+		peer_has_more(peer);
+}
+
+void rpc_peer_take_back(struct rpc_peer *peer, size_t len)
+{
+	peer->out.len -= len;
+}
+
 void rpc_peer_reply_text(struct rpc_peer *peer, const json_t *id, const json_t *text)
 {
 	if (peer->closed)
 		return;
-	rpc_write_result(&peer->out, id, json_string_value(text), json_string_length(text));
+	rpc_peer_prepare_text(peer, id, text);
 	peer_has_more(peer);
 }
 

@@ -54,6 +54,11 @@ bool rpc_peer_send_first(struct rpc_peer *peer, const char *line, size_t len);
 void rpc_peer_reply(struct rpc_peer *peer, const json_t *id, json_t *result); /* takes result */
 /* The same of a result that was encoded before, for many: text is a string that holds it. */
 void rpc_peer_reply_text(struct rpc_peer *peer, const json_t *id, const json_t *text);
+/* The same in two steps: the line is made, and then sent, or taken back by its length, which the
+ * first returns. Nothing may be sent to that peer in between. */
+size_t rpc_peer_prepare_text(struct rpc_peer *peer, const json_t *id, const json_t *text);
+void rpc_peer_send_prepared(struct rpc_peer *peer);
+void rpc_peer_take_back(struct rpc_peer *peer, size_t len);
 void rpc_peer_reply_error(struct rpc_peer *peer, const json_t *id, const struct error *err);
 void rpc_peer_notify(struct rpc_peer *peer, const char *method, json_t *params); /* takes params */
 /* Asks; `on_reply` gets the result (borrowed) or NULL with the error; it is called with an

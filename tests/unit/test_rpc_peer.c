@@ -127,6 +127,30 @@ static void test_peers_ask_each_other(void **state)
 	assert_string_equal(p->a.last, "stale");
 }
 
+/* One that is prepared is not sent with anything else, and may be taken back. */
+static void test_a_reply_in_two_steps(void **state)
+{
+	_cleanup_json_ json_t *text = json_string("{\"n\":7}"), *id = json_integer(1);
+	struct pair *p = *state;
+	size_t len;
+
+	rpc_peer_defer(p->a.peer);
+	rpc_peer_ask(p->b.peer, "hold", NULL, end_answer, &p->b);
+	turn_until(p, p->a.calls == 1);
+	rpc_peer_take_back(p->a.peer, rpc_peer_prepare_text(p->a.peer, id, text));
+	len = rpc_peer_prepare_text(p->a.peer, id, text);
+	assert_int_equal(len, strlen("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"n\":7}}\n"));
+	rpc_peer_flush_deferred();
+	for (int i = 0; i < 100; i++)
+		uv_run(&p->loop, UV_RUN_NOWAIT);
+	assert_int_equal(p->b.answers, 0);
+	rpc_peer_send_prepared(p->a.peer);
+	rpc_peer_flush_deferred();
+	turn_until(p, p->b.answers == 1);
+	assert_int_equal(json_int(p->b.got, "n", 0), 7);
+	assert_int_equal(p->a.calls, 1); /* and once */
+}
+
 static void test_peers_notify(void **state)
 {
 	struct pair *p = *state;
@@ -376,6 +400,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_connecting, temp_setup, temp_teardown),
 	    PAIR(test_peers_ask_each_other),
+	    PAIR(test_a_reply_in_two_steps),
 	    PAIR(test_peers_notify),
 	    PAIR(test_connection_loss_answers_everything),
 	    PAIR(test_asking_a_connection_that_ended),
