@@ -133,13 +133,23 @@ static void reply_queue(struct coordinator *c, struct later *later, json_t *resu
 	turn_prepared_effect(c, reply_prepare, reply_send, reply_drop, reply);
 }
 
-void request_reply_task(struct request *r, int64_t task)
+static void reply_queue_task(struct coordinator *c, struct later *later, int64_t task, bool own)
 {
-	struct reply *reply = reply_new(request_later(r));
+	struct reply *reply = reply_new(later);
 
 	reply->task = task;
-	reply->own = true;
-	turn_prepared_effect(r->c, reply_prepare, reply_send, reply_drop, reply);
+	reply->own = own;
+	turn_prepared_effect(c, reply_prepare, reply_send, reply_drop, reply);
+}
+
+void request_reply_task(struct request *r, int64_t task)
+{
+	reply_queue_task(r->c, request_later(r), task, true);
+}
+
+void later_reply_task(struct coordinator *c, struct later *later, int64_t task)
+{
+	reply_queue_task(c, later, task, false);
 }
 
 void request_reply(struct request *r, json_t *result)

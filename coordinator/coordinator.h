@@ -198,6 +198,8 @@ struct later {
 };
 struct later *request_later(struct request *r);
 void later_reply(struct coordinator *c, struct later *later, json_t *result); /* takes both */
+/* After a step of this turn: as request_reply_task. */
+void later_reply_task(struct coordinator *c, struct later *later, int64_t task);
 /* As request_reply_text; takes both. */
 void later_reply_text(struct coordinator *c, struct later *later, json_t *text, bool patient);
 void later_fail(struct coordinator *c, struct later *later, const struct error *err);

@@ -300,7 +300,7 @@ static void named(struct coordinator *c, const json_t *result, const struct erro
 	else if (turn_step(c, named_step, naming, &err) < 0)
 		later_fail(c, naming->later, &err);
 	else
-		later_reply_text(c, naming->later, task_encoded(c, naming->choice), false);
+		later_reply_task(c, naming->later, naming->choice);
 	json_decref(naming->params);
 	free(naming->head);
 	free(naming);
@@ -355,6 +355,6 @@ int method_task_more(struct request *r, struct error *err)
 	}
 	if (more_now(r->c, task, r->params, NULL, &choice, err) < 0)
 		return -1;
-	request_reply_text(r, task_encoded(r->c, choice), false);
+	request_reply_task(r, choice);
 	return 0;
 }

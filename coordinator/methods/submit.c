@@ -80,7 +80,8 @@ static int put_plan(struct coordinator *c, const struct submission *sub, const j
 		row.lands = old.lands;
 	if (!row.source)
 		row.source = old.source;
-	*id = store_plan_put(c->store, &row);
+	/* A task more leaves it as it is: what is known of it stays. */
+	*id = known && plan_row_same(&old, &row) ? old.id : store_plan_put(c->store, &row);
 	if (!known) {
 		json_t *data = json_pack("{s:s, s:s?, s:s?}", "plan", name, "base", row.base,
 		                         "target", row.target);
@@ -257,7 +258,7 @@ static void answer(struct coordinator *c, const struct submission *sub)
 	int64_t added = sub->known ? sub->known : json_integer_value(json_array_get(ids, 0));
 
 	if (sub->add)
-		later_reply_text(c, sub->later, task_encoded(c, added), false);
+		later_reply_task(c, sub->later, added);
 	else
 		later_reply(c, sub->later, json_incref(sub->result));
 }

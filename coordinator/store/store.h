@@ -87,6 +87,7 @@ struct plan_row {
 	unsigned lands; /* what its tasks do by themselves when completed: PLAN_LANDS */
 };
 void plan_row_finish(struct plan_row *row);
+bool plan_row_same(const struct plan_row *a, const struct plan_row *b); /* but for the id */
 bool store_plan_find(struct store *store, const char *name, struct plan_row *out);
 bool store_plan_get(struct store *store, int64_t id, struct plan_row *out);
 /* Of a plan, parsed: name -> profile, and how many at once. Borrowed until anything is written or

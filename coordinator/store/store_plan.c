@@ -59,6 +59,14 @@ bool store_plan_is_empty(struct store *store, int64_t id)
 	return !sql_int(store, 0, "SELECT 1 FROM task WHERE plan = ?1 LIMIT 1", "i", id);
 }
 
+bool plan_row_same(const struct plan_row *a, const struct plan_row *b)
+{
+	return text_is_same(a->name, b->name) && text_is_same(a->source, b->source) &&
+	       text_is_same(a->base, b->base) && text_is_same(a->target, b->target) &&
+	       text_is_same(a->agents, b->agents) && text_is_same(a->limits, b->limits) &&
+	       text_is_same(a->landing, b->landing) && a->lands == b->lands;
+}
+
 int64_t store_plan_put(struct store *store, const struct plan_row *row)
 {
 	known_forget_plans(store_known(store));

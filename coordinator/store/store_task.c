@@ -310,8 +310,11 @@ void store_edges_add(struct store *store, const struct edge *edges, size_t n)
 
 void store_task_set_blockers(struct store *store, int64_t id, const int64_t *blockers, size_t n)
 {
-	_cleanup_free_ struct edge *edges = xcalloc(n + 1, sizeof *edges);
+	_cleanup_free_ struct edge *edges = NULL;
 
+	if (!n && !sql_int(store, 0, "SELECT 1 FROM dependency WHERE task = ?1 LIMIT 1", "i", id))
+		return;
+	edges = xcalloc(n + 1, sizeof *edges);
 	for (size_t i = 0; i < n; i++)
 		edges[i] = (struct edge){id, blockers[i]};
 	store_graph_changed(store);

@@ -30,10 +30,9 @@ struct later *request_later(struct request *r)
 	return &later;
 }
 
-void later_reply_text(struct coordinator *c, struct later *to, json_t *text, bool patient)
+void later_reply_task(struct coordinator *c, struct later *to, int64_t task)
 {
-	(void)c, (void)patient, (void)to;
-	json_decref(text);
+	(void)c, (void)to, (void)task;
 	replies++;
 }
 
@@ -43,10 +42,9 @@ void later_fail(struct coordinator *c, struct later *to, const struct error *err
 	failure = *err;
 }
 
-void request_reply_text(struct request *r, json_t *text, bool patient)
+void request_reply_task(struct request *r, int64_t task)
 {
-	(void)r, (void)patient;
-	json_decref(text);
+	(void)r, (void)task;
 	replies++;
 }
 
@@ -71,12 +69,6 @@ char *task_typed(struct coordinator *c, const struct task_row *row)
 {
 	(void)c;
 	return xstrdup(row->key);
-}
-
-json_t *task_encoded(struct coordinator *c, int64_t id)
-{
-	(void)c;
-	return json_integer((json_int_t)id);
 }
 
 char *task_branch(const char *plan, const char *key)
