@@ -15,6 +15,7 @@
 #include "yaml_kept.h"
 
 #define ARENA_CHUNK      (64u << 10)
+#define ARENA_FIRST      (4u << 10) /* most files need no more, and each page costs a fault */
 #define YAML_ANCHORS_MAX 1000
 #define YAML_SHOWN       60 /* columns of a foreign word in a message */
 
@@ -62,7 +63,8 @@ void *yaml_alloc(struct yaml_doc *doc, size_t size)
 	size = (size + 7) & ~(size_t)7;
 	struct chunk *chunk = doc->chunks;
 	if (!chunk || chunk->size - chunk->used < size) {
-		size_t room = size > ARENA_CHUNK ? size : ARENA_CHUNK;
+		size_t room = doc->chunks ? ARENA_CHUNK : ARENA_FIRST;
+		room = size > room ? size : room;
 		chunk = xcalloc(1, sizeof(*chunk) + room);
 		chunk->size = room;
 		chunk->next = doc->chunks;

@@ -30,7 +30,7 @@ TASKS = LAYERS * WIDTH
 # may on a busy machine, costs two messages more: calls and messages have room for them. {what: ceiling}
 PER_TASK = {
     "coordinator: syncs": 1.0,
-    "coordinator: bytes written": 82000,  # half of it the zeros that a new log grows by (store_wal.c), once
+    "coordinator: bytes written": 82000,  # half of it the zeros of a new log's room (store_room.c), if they are made meanwhile
     "coordinator: bytes sent": 2200,
     "coordinator: messages read": 3.6,
     "coordinator: messages sent": 1.4,
@@ -52,8 +52,8 @@ SYNCS = {"fsync", "fdatasync", "sync_file_range", "syncfs"}
 
 INSTRUCTIONS = {
     "pleach version": 215_000,
-    "pleach status": 760_000,
-    "the store, a task": 390_000,
+    "pleach status": 520_000,
+    "the store, a task": 370_000,
     "pleach-git, a question": 16_500_000,  # three quarters of it the loading of libgit2's libraries
 }
 STORE_TASKS = 20
