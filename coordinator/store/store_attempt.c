@@ -98,18 +98,34 @@ bool store_attempt_get(struct store *store, int64_t id, struct attempt_row *out)
 	return true;
 }
 
+/* It is read again for its assignment, at once. */
 int64_t store_attempt_insert(struct store *store, const struct attempt_row *row)
 {
+	struct attempt_row stored = {.task = row->task,
+	                             .teammate = row->teammate,
+	                             .branch = row->branch,
+	                             .base = row->base,
+	                             .slot = row->slot,
+	                             .agent = row->agent,
+	                             .model = row->model,
+	                             .started_at = row->started_at,
+	                             .session = row->session,
+	                             .continues = row->continues};
+
 	sql_run(store,
 	        "INSERT INTO attempt(task, teammate, branch, base, slot, agent, model, started_at,"
 	        " session, continues)"
 	        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	        "ittttt"
 	        "titt",
-	        row->task, row->teammate, row->branch, row->base, row->slot, row->agent, row->model,
-	        row->started_at, row->session, row->continues);
+	        stored.task, stored.teammate, stored.branch, stored.base, stored.slot, stored.agent,
+	        stored.model, stored.started_at, stored.session, stored.continues);
 	known_running_changed(store_known(store), row->teammate);
-	return store_failed(store, NULL) ? 0 : sql_last_id(store);
+	if (store_failed(store, NULL))
+		return 0;
+	stored.id = sql_last_id(store);
+	known_keep_attempt(store_known(store), &stored);
+	return stored.id;
 }
 
 void store_attempts_skip(struct store *store)

@@ -152,6 +152,46 @@ static void what_a_teammate_runs_is_known(void **state)
 	}
 }
 
+/* What is kept of a new one is what is stored of it. */
+static void a_new_attempt_is_known(void **state)
+{
+	struct store_fixture *f = *state;
+	const struct attempt_row given = {.task = fixture_work(f, "a"),
+	                                  .teammate = (char *)"ash",
+	                                  .branch = (char *)"pleach/p/a",
+	                                  .base = (char *)"1234",
+	                                  .slot = (char *)"/slot",
+	                                  .agent = (char *)"agent",
+	                                  .model = (char *)"model",
+	                                  .started_at = 77,
+	                                  .session = (char *)"s",
+	                                  .continues = (char *)"{}",
+	                                  .head = (char *)"not stored"};
+	_cleanup_attempt_ struct attempt_row kept = {0}, stored = {0};
+	int64_t id = store_attempt_insert(f->store, &given);
+
+	assert_true(store_attempt_get(f->store, id, &kept));
+	store_attempt_set_session(f->store, id, given.session, given.continues);
+	assert_true(store_attempt_get(f->store, id, &stored));
+	assert_int_equal(kept.id, stored.id);
+	assert_int_equal(kept.task, stored.task);
+	assert_string_equal(kept.teammate, stored.teammate);
+	assert_string_equal(kept.branch, stored.branch);
+	assert_string_equal(kept.base, stored.base);
+	assert_string_equal(kept.slot, stored.slot);
+	assert_string_equal(kept.agent, stored.agent);
+	assert_string_equal(kept.model, stored.model);
+	assert_string_equal(kept.session, stored.session);
+	assert_string_equal(kept.continues, stored.continues);
+	assert_int_equal(kept.started_at, stored.started_at);
+	assert_int_equal(kept.outcome, stored.outcome);
+	assert_int_equal(kept.error_code, stored.error_code);
+	assert_null(kept.head);
+	assert_null(stored.head);
+	assert_null(stored.rounds);
+	assert_int_equal(stored.ended_at, kept.ended_at);
+}
+
 static void counts_follow_every_status(void **state)
 {
 	struct store_fixture *f = *state;
@@ -195,6 +235,7 @@ int main(void)
 	                                    store_teardown),
 	    cmocka_unit_test_setup_teardown(what_a_teammate_runs_is_known, store_setup,
 	                                    store_teardown),
+	    cmocka_unit_test_setup_teardown(a_new_attempt_is_known, store_setup, store_teardown),
 	    cmocka_unit_test_setup_teardown(counts_follow_every_status, store_setup,
 	                                    store_teardown),
 	    cmocka_unit_test_setup_teardown(agents_of_a_plan_that_was_written_are_read_again,
