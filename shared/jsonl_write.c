@@ -248,21 +248,13 @@ static bool needs_comma(const struct buf *out)
 
 static void put_key(struct buf *out, const char *key)
 {
-	size_t len = key ? strlen(key) : 0;
-	char *to;
-
-	buf_reserve(out, len + 4);
-	to = out->data + out->len;
 	if (needs_comma(out))
-		*to++ = ',';
-	if (key) {
-		*to++ = '"';
-		memcpy(to, key, len);
-		to += len;
-		*to++ = '"';
-		*to++ = ':';
-	}
-	out->len = (size_t)(to - out->data);
+		buf_add(out, ",", 1);
+	if (!key)
+		return;
+	buf_add(out, "\"", 1);
+	buf_add_str(out, key);
+	buf_add(out, "\":", 2);
 }
 
 void jsonl_open(struct buf *out, const char *key, char bracket)
