@@ -82,9 +82,16 @@ bool command_is_group(const char *word)
 
 const char *command_nearest(const char *name)
 {
+	/* What other tools, and our own words, call it. */
+	static const char *const called[][2] = {
+	    {"cancel", "stop"}, {"kill", "stop"}, {"watch", "status"},  {"start", "run"},
+	    {"list", "ls"},     {"log", "logs"},  {"shutdown", "down"}, {"choose", "pick"}};
 	_cleanup_free_ const char **names = xcalloc(ARRAY_LEN(commands) * 2, sizeof *names);
 	size_t n = 0;
 
+	for (size_t i = 0; i < ARRAY_LEN(called); i++)
+		if (strcmp(called[i][0], name) == 0)
+			return called[i][1];
 	for (size_t i = 0; commands[i]; i++) {
 		if (commands[i]->hidden)
 			continue;

@@ -1,10 +1,12 @@
 /* The serving process: the loop, connections, and dispatch. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "coordinator.h"
@@ -75,11 +77,13 @@ static int refuse_unknown(struct request *r, struct error *err)
 
 static int refuse_role(struct request *r, struct error *err)
 {
+	const char *dot = strrchr(r->method, '.');
+
 	return error_set(err, ERROR_STALE,
 	                 r->conn->role == ROLE_AGENT
 	                     ? "%.80s is for people: an agent in its slot may not"
 	                     : "%.80s: say hello first, or as somebody else",
-	                 r->method);
+	                 r->conn->role == ROLE_AGENT && dot ? dot + 1 : r->method);
 }
 
 /* The step is over. When it failed, the caller gets one error and nothing later on. */
@@ -401,6 +405,32 @@ static void loop_init(struct coordinator *c)
 	uv_signal_start(&term, on_term, SIGTERM);
 }
 
+static bool has_entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	int n = 0;
+
+	while (dir && n < 3 && readdir(dir)) /* two are itself and its parent */
+		n++;
+	if (dir)
+		closedir(dir);
+	return n == 3;
+}
+
+/* Begun anew, a repository whose store was lost would have everything run again. */
+static int check_store_is_there(const char *db, const char *attempts, struct error *err)
+{
+	struct stat st;
+	bool gone = stat(db, &st) < 0;
+
+	if ((gone ? errno != ENOENT : st.st_size > 0) || !has_entries(attempts))
+		return 0;
+	return error_set(err, ERROR_EXTERNAL,
+	                 "%s is %s, but attempts that it knew are in %s (put a copy of the store "
+	                 "back; or move both away, and everything is run again)",
+	                 db, gone ? "gone" : "empty", attempts);
+}
+
 static int open_parts(struct coordinator *c, struct error *err)
 {
 	_cleanup_free_ char *db = xasprintf("%s/store.db", c->place.state_dir);
@@ -409,7 +439,8 @@ static int open_parts(struct coordinator *c, struct error *err)
 	_cleanup_free_ char *workers = xasprintf("%s/workers", c->place.state_dir);
 
 	if (place_make_private_dir(attempts, err) < 0 || place_make_private_dir(workers, err) < 0 ||
-	    store_open(db, &c->store, err) < 0 || token_secret_load(secret, &c->secret, err) < 0)
+	    check_store_is_there(db, attempts, err) < 0 || store_open(db, &c->store, err) < 0 ||
+	    token_secret_load(secret, &c->secret, err) < 0)
 		return -1;
 	serve_bus_later(c);
 	environment_load(c);

@@ -271,23 +271,26 @@ static void prepare(struct coordinator *c)
 	turn->preparing = false;
 }
 
-/* Nobody has heard of what is prepared while the sync may still fail. */
+/* Nobody has heard of what is prepared while the sync may still fail, or is put off because only
+ * workers hear of the turn: then who waits is answered patiently. */
 static int commit_prepared(struct coordinator *c, struct error *err)
 {
+	int rc;
+
 	if (store_commit_begin(c->store, err) < 0)
 		return -1;
 	prepare(c);
-	if (store_commit_end(c->store, err) == 0)
-		return 0;
-	held_unprepare(c);
-	return -1;
+	rc = store_commit_end(c->store, err);
+	if (rc < 0 || store_unsynced(c->store))
+		held_unprepare(c);
+	return rc;
 }
 
 static void commit(struct coordinator *c)
 {
 	struct error err = ERROR_INIT;
 
-	if (turn_step(c, schedule_step, NULL, &err) < 0)
+	if (!store_tasks_none_starts(c->store) && turn_step(c, schedule_step, NULL, &err) < 0)
 		log_error("turn", "scheduling: %s", err.text);
 	c->turn.open = false;
 	worker_tell_early(c, may_wait(&c->turn));

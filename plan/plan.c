@@ -35,6 +35,16 @@ static char *stem_name(const struct plan_reader *r)
 	return name;
 }
 
+/* Where it was said: on the command line or in the file. */
+static int name_fail(struct plan_reader *r, const struct yaml_node *node, const char *name,
+                     const char *what)
+{
+	_cleanup_free_ char *shown = text_safe(name, PLAN_SHOWN);
+	if (r->ctx->name)
+		return error_set(r->err, ERROR_INVALID, "--name %s%s", shown, what);
+	return plan_fail(r, node, "name %s%s", shown, what);
+}
+
 static int plan_name(struct plan_reader *r, char **out)
 {
 	const struct yaml_node *node = yaml_get(r->at->root, "name");
@@ -42,16 +52,13 @@ static int plan_name(struct plan_reader *r, char **out)
 	const char *written = is_said ? node->text : NULL; /* null is refused with the settings */
 	const char *said = r->ctx->name ? r->ctx->name : written;
 	_cleanup_free_ char *name = said ? xstrdup(said) : stem_name(r);
-	_cleanup_free_ char *shown = text_safe(name, PLAN_SHOWN);
+	_cleanup_free_ char *rule = xasprintf(
+	    ": a plan's name has letters, digits, _ . and -, at most %d characters", PLAN_NAME_MAX);
 	if (!is_plan_name(name))
-		return plan_fail(
-		    r, node,
-		    "name %s: a plan's name has letters, digits, _ . and -, at most %d "
-		    "characters",
-		    shown, PLAN_NAME_MAX);
+		return name_fail(r, node, name, rule);
 	if (text_is_adhoc(name))
-		return plan_fail(r, node, "name %s is taken by tasks without a plan (set name:)",
-		                 shown);
+		return name_fail(r, node, name,
+		                 " is taken by tasks without a plan (set name: or --name)");
 	*out = name;
 	name = NULL;
 	return 0;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "mem.h"
 #include "text.h"
@@ -15,7 +16,12 @@ static void *json_allocate(size_t size)
 
 __attribute__((constructor)) static void jsonl_init(void)
 {
+	size_t seed = 0;
+
 	json_set_alloc_funcs(json_allocate, free);
+	/* By itself jansson opens a device for it. */
+	if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed)
+		json_object_seed(seed);
 }
 
 void jsonl_reader_init(struct jsonl_reader *reader, size_t max_line)

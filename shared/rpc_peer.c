@@ -366,6 +366,8 @@ size_t rpc_peer_prepare_text(struct rpc_peer *peer, const json_t *id, const json
 {
 	size_t before = peer->out.len;
 
+	if (peer->closed || before - peer->sent > RPC_PEER_OUT_MAX)
+		return 0;
 	rpc_write_result(&peer->out, id, json_string_value(text), json_string_length(text));
 	return peer->out.len - before;
 }

@@ -55,7 +55,8 @@ void rpc_peer_reply(struct rpc_peer *peer, const json_t *id, json_t *result); /*
 /* The same of a result that was encoded before, for many: text is a string that holds it. */
 void rpc_peer_reply_text(struct rpc_peer *peer, const json_t *id, const json_t *text);
 /* The same in two steps: the line is made, and then sent, or taken back by its length, which the
- * first returns. Nothing may be sent to that peer in between. */
+ * first returns (0: it is not made, the peer has gone or too much waits for it already). Nothing
+ * may be sent to that peer before it is known whether it is taken back; behind it, anything. */
 size_t rpc_peer_prepare_text(struct rpc_peer *peer, const json_t *id, const json_t *text);
 void rpc_peer_send_prepared(struct rpc_peer *peer);
 void rpc_peer_take_back(struct rpc_peer *peer, size_t len);

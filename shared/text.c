@@ -330,6 +330,16 @@ static int64_t clock_ms(clockid_t clock)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Days since 1970. timegm would read the local time zone, from six system calls. Years of this
+ * count begin in March, so a leap day is the last of its year. */
+static int64_t days_until(const struct tm *tm)
+{
+	int64_t month = (tm->tm_mon + 10) % 12, year = tm->tm_year + 1900 + 400 - (month >= 10);
+
+	return year * 365 + year / 4 - year / 100 + year / 400 + (month * 306 + 5) / 10 +
+	       tm->tm_mday - 1 - 719468 - 146097;
+}
+
 int64_t text_parse_time(const char *text)
 {
 	struct tm tm = {0};
@@ -338,7 +348,7 @@ int64_t text_parse_time(const char *text)
 
 	if (!rest)
 		return -1;
-	ms = (int64_t)timegm(&tm) * 1000;
+	ms = (days_until(&tm) * 86400 + tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec) * 1000;
 	if (*rest == '.')
 		ms += (int64_t)(strtod(rest, NULL) * 1000 + 0.5);
 	return ms;

@@ -446,10 +446,11 @@ void control_call(struct rpc_peer *peer, const json_t *id, const char *method, c
 		if (current(w, params))
 			attempt_hook_gone(w->attempt, json_int(params, "id", 0));
 	} else if (strcmp(method, "attempt.asked") == 0) {
-		if (current(w, params))
-			attempt_asked(w->attempt);
-		if (current(w, params) && w->views)
+		if (current(w, params) && attempt_asked(w->attempt) && w->views)
 			views_data(w->views, "\a", 1); /* a person is wanted: the bell */
+	} else if (strcmp(method, "attempt.answered") == 0) {
+		if (current(w, params))
+			attempt_answered(w->attempt);
 	} else if (strcmp(method, "attempt.cut") == 0) {
 		take_cut(w, params);
 	} else if (strcmp(method, "attempt.wrap_up") == 0) {

@@ -6,7 +6,7 @@ import subprocess
 
 from lib import Team, percentile, program, timed
 
-LENGTH = 500
+LENGTH = 980  # the 1,000 of the target, but for what task-spooler needs: it waits with select(), for at most 1,024
 
 
 def gaps_of(team):

@@ -31,7 +31,7 @@ static int list(struct cli *cli, struct error *err)
 
 		print_ago(json_text(json_sub(task, "input"), "since"), ago);
 		line_add(&line, STYLE_YELLOW, "! ");
-		line_cell(&line, STYLE_BOLD, json_text(task, "key"), 12);
+		line_cell(&line, STYLE_BOLD, task_typed(task), 12);
 		line_cell(&line, STYLE_DIM, ago, 10);
 		line_add(&line, STYLE_PLAIN, story);
 		line_print(&line);
@@ -74,19 +74,18 @@ static int read_answer(struct cli *cli, char **text, struct error *err)
 		return -1;
 	question = json_text(json_sub(task, "input"), "text");
 	if (!task_is(task, "needs_input"))
-		return error_set(err, ERROR_CONFLICT, "answer: %s asks nothing",
-		                 json_text(task, "key"));
+		return error_set(err, ERROR_CONFLICT, "answer: %s asks nothing", task_typed(task));
 	reason = json_text(json_sub(task, "input"), "reason");
 	if (reason && strcmp(reason, "choice") == 0)
 		return error_set(
 		    err, ERROR_CONFLICT,
 		    "answer: %s waits for a choice (pleach compare %s, pleach pick TASK)",
-		    json_text(task, "key"), task_typed(task));
+		    task_typed(task), task_typed(task));
 	budget = task_budget_hint(task);
 	if (budget)
 		return error_set(err, ERROR_CONFLICT,
 		                 "answer: %s waits for its budget, not for an answer (%s)",
-		                 json_text(task, "key"), budget);
+		                 task_typed(task), budget);
 	with_options = question_text(question, json_sub(json_sub(task, "input"), "options"));
 	return prompt_ask(cli, with_options, text, err);
 }

@@ -258,6 +258,9 @@ static int send_exec(struct cli *cli, struct error *err)
 		return -1;
 	if (cli->json)
 		return print_json(result);
+	if (!json_array_size(json_sub(result, "sent")))
+		return error_set(err, ERROR_NOT_FOUND,
+		                 "send: there is no teammate to tell it (pleach up starts them)");
 	print_sent(cli, result);
 	return 0;
 }

@@ -47,7 +47,7 @@ static void print_conflicts(const struct cli *cli, const json_t *conflicts)
 	line_begin(&line, print_width(cli), cli->colored);
 	json_array_foreach (conflicts, i, item) {
 		line_add(&line, STYLE_RED, "! ");
-		line_addf(&line, STYLE_BOLD, "%s", json_text(item, "key"));
+		line_addf(&line, STYLE_BOLD, "%s", task_typed(item));
 		line_add(&line, STYLE_PLAIN, "  conflicts:");
 		json_array_foreach (json_object_get(item, "paths"), j, path)
 			line_addf(&line, STYLE_PLAIN, " %s", json_string_value(path));
@@ -74,7 +74,7 @@ static void print_failed(const struct cli *cli, const json_t *failed)
 	line_begin(&line, print_width(cli), cli->colored);
 	json_array_foreach (failed, i, item) {
 		line_add(&line, STYLE_RED, "✗ ");
-		line_addf(&line, STYLE_BOLD, "%s", json_text(item, "key"));
+		line_addf(&line, STYLE_BOLD, "%s", task_typed(item));
 		line_addf(&line, STYLE_PLAIN, "  verify exit %lld when merged",
 		          (long long)json_int(item, "exit_code", -1));
 		add_more(&line, item);
@@ -95,13 +95,13 @@ static void print_left(const struct cli *cli, const json_t *refused, const json_
 	line_begin(&line, print_width(cli), cli->colored);
 	json_array_foreach (refused, i, item) {
 		line_add(&line, STYLE_YELLOW, "! ");
-		line_addf(&line, STYLE_BOLD, "%s", json_text(item, "key"));
+		line_addf(&line, STYLE_BOLD, "%s", task_typed(item));
 		line_print(&line);
 		print_text(json_text(item, "message"));
 	}
 	json_array_foreach (stopped, i, item) {
 		line_add(&line, STYLE_DIM, "− ");
-		line_addf(&line, STYLE_BOLD, "%s", json_text(item, "key"));
+		line_addf(&line, STYLE_BOLD, "%s", task_typed(item));
 		json_array_foreach (json_object_get(item, "after"), j, key)
 			line_addf(&line, STYLE_PLAIN, "%s%s", j ? ", " : "  waits for ",
 			          json_string_value(key));
@@ -161,7 +161,7 @@ static void print_merged(struct cli *cli, const json_t *result, bool dry_run)
 	line_begin(&line, print_width(cli), cli->colored);
 	json_array_foreach (landed, i, item) {
 		line_add(&line, STYLE_GREEN, "✓ ");
-		line_addf(&line, STYLE_BOLD, "%s", json_text(item, "key"));
+		line_addf(&line, STYLE_BOLD, "%s", task_typed(item));
 		if (json_flag(item, "already"))
 			line_addf(&line, STYLE_PLAIN, "  already in %s since %.7s", target,
 			          json_text(item, "commit"));

@@ -127,13 +127,57 @@ static void print_list(const char *what, const json_t *keys)
 }
 
 /* Nothing is started for it: a coordinator that runs already says what it would keep. */
+static void add_base(json_t *revs, json_t *places, const json_t *of)
+{
+	if (!json_text(of, "base"))
+		return;
+	json_array_append(revs, json_object_get(of, "base"));
+	json_array_append_new(places, json_text_or_null(json_text(of, "base_at")));
+}
+
+/* What a coordinator would look up of the repository, where none runs: bases and target. */
+static int look_up(struct run_job *job, struct error *err)
+{
+	_cleanup_json_ json_t *places = json_array(), *result = NULL;
+	const char *target = json_text(job->plan, "target"), *at;
+	json_t *revs = json_array(), *item;
+	size_t i;
+
+	add_base(revs, places, job->plan);
+	json_array_foreach (json_sub(job->plan, "tasks"), i, item)
+		add_base(revs, places, item);
+	if (!json_array_size(revs) && !target) {
+		json_decref(revs);
+		return 0;
+	}
+	if (cli_git(job->cli, "resolve",
+	            json_pack("{s:o, s:[s*]}", "revs", revs, "branches", target), &result, err) < 0)
+		return -1;
+	json_array_foreach (json_sub(result, "commits"), i, item) {
+		at = json_string_value(json_array_get(places, i));
+		if (!json_text(item, "commit"))
+			return error_set(
+			    err, ERROR_INVALID,
+			    "%s: base: %s is no commit of this repository (a branch, a "
+			    "tag or a commit)",
+			    at ? at : "base", json_text(item, "rev"));
+	}
+	item = json_array_get(json_sub(result, "branches"), 0);
+	at = json_text(job->plan, "target_at");
+	if (target && !json_text(item, "commit"))
+		return error_set(err, ERROR_INVALID,
+		                 "%s: target: %s is no branch of this repository",
+		                 at ? at : "target", target);
+	return 0;
+}
+
 static int dry_run(struct run_job *job, struct error *err)
 {
 	_cleanup_json_ json_t *order = run_order(job->plan, job->keys), *result = NULL,
 	                      *answer = NULL;
 	int running = cli_connect_running(job->cli, err);
 
-	if (running < 0 ||
+	if (running < 0 || (!running && look_up(job, err) < 0) ||
 	    (running && rpc_client_ask(job->cli->client, "plan.submit", submit_params(job, true),
 	                               true, &result, err) < 0))
 		return -1;

@@ -45,7 +45,7 @@ static void print_waiting(const struct cli *cli, const json_t *waiting)
 
 		print_ago(json_text(json_sub(task, "input"), "since"), ago);
 		line_add(&line, STYLE_YELLOW, "! ");
-		line_cell(&line, STYLE_BOLD, json_text(task, "key"), 12);
+		line_cell(&line, STYLE_BOLD, task_typed(task), 12);
 		line_add(&line, STYLE_PLAIN, story);
 		line_addf(&line, STYLE_DIM, "   %s", ago);
 		line_print(&line);
@@ -76,7 +76,7 @@ static void print_unlanded(const struct cli *cli, const json_t *unlanded)
 			break;
 		}
 		line_add(&line, STYLE_YELLOW, "! ");
-		line_cell(&line, STYLE_BOLD, json_text(task, "key"), 12);
+		line_cell(&line, STYLE_BOLD, task_typed(task), 12);
 		line_add(&line, STYLE_PLAIN, message ? "did not land: " : story);
 		line_add(&line, STYLE_PLAIN, message);
 		line_addf(&line, STYLE_DIM, " (pleach open %s · pleach merge %s)", name, name);
@@ -101,7 +101,7 @@ static void print_failures(const struct cli *cli, const json_t *failures)
 		if (i == FAILURES_SHOWN)
 			break;
 		line_add(&line, STYLE_RED, "✗ ");
-		line_cell(&line, STYLE_BOLD, json_text(task, "key"), 12);
+		line_cell(&line, STYLE_BOLD, task_typed(task), 12);
 		line_add(&line, STYLE_PLAIN, story);
 		line_addf(&line, STYLE_DIM, " (pleach logs %s · pleach retry %s)", name, name);
 		line_print(&line);

@@ -151,6 +151,11 @@ static void print_attempts(const struct cli *cli, const json_t *ids)
 
 	json_array_foreach (ids, i, id)
 		buf_printf(&out, "%s%lld", i ? ", " : "", (long long)json_integer_value(id));
+	if (out.len) {
+		_cleanup_free_ char *numbers = buf_take(&out);
+
+		buf_printf(&out, "%zu (number%s %s)", i, i == 1 ? "" : "s", numbers);
+	}
 	print_field(cli, "attempts", out.data);
 }
 
@@ -522,6 +527,13 @@ static int each_task(struct cli *cli, const char *method, bool resume, struct er
 	_cleanup_json_ json_t *tasks = json_array(), *all = NULL;
 	size_t n = cli->options.arg_count;
 
+	/* A name that is none is found before anything is done to the others. */
+	for (size_t i = 0; n > 1 && i < n; i++) {
+		_cleanup_json_ json_t *task = NULL;
+
+		if (cli_ask(cli, "task.show", names_task(cli, i, "task"), true, &task, err) < 0)
+			return -1;
+	}
 	for (size_t i = 0; i < (n ? n : 1); i++) {
 		json_t *task = NULL, *params = names_task(cli, i, "task");
 

@@ -61,7 +61,7 @@ static int default_size(struct cli *cli, long *size, struct error *err)
 	return 0;
 }
 
-static void print_up(const struct cli *cli, const json_t *result)
+static void print_up(const struct cli *cli, const json_t *result, long asked)
 {
 	size_t n = json_array_size(json_object_get(result, "teammates"));
 	json_t *teammate;
@@ -75,6 +75,8 @@ static void print_up(const struct cli *cli, const json_t *result)
 
 		printf(" %s", name);
 	}
+	if (asked && (size_t)asked < n) /* who works is not sent away */
+		printf("\nmore than %ld were there already (pleach team remove NAME)", asked);
 	printf("\npleach attach (to look) · pleach status · pleach down (to stop)\n");
 }
 
@@ -106,7 +108,7 @@ static int up_exec(struct cli *cli, struct error *err)
 		return -1;
 	if (cli->json)
 		return print_json(result);
-	print_up(cli, result);
+	print_up(cli, result, asked);
 	return 0;
 }
 

@@ -305,22 +305,26 @@ static void print_next(const struct cli *cli, const json_t *comparison)
 {
 	const char *key = task_typed(comparison), *best = NULL;
 	json_t *rows = json_object_get(comparison, "alternatives"), *row;
-	bool decided = false;
+	bool decided = false, has_work = false;
 	struct line line;
 	size_t i;
 
 	json_array_foreach (rows, i, row) {
 		decided = decided || json_flag(row, "chosen");
-		if (json_int(row, "rank", 0) == 1)
+		if (json_int(row, "rank", 0) == 1) {
 			best = task_typed(row);
+			has_work = json_text(row, "head") != NULL; /* slot: none has none */
+		}
 	}
 	if (cli->quiet || !best || json_flag(comparison, "branches"))
 		return;
 	line_begin(&line, print_width(cli), cli->colored);
-	line_addf(&line, STYLE_DIM, "pleach diff %s", best);
+	if (has_work)
+		line_addf(&line, STYLE_DIM, "pleach diff %s", best);
 	if (key && !decided)
-		line_addf(&line, STYLE_DIM, " · pleach pick %s · pleach pick %s --none", best, key);
-	else if (key)
+		line_addf(&line, STYLE_DIM, "%spleach pick %s · pleach pick %s --none",
+		          has_work ? " · " : "", best, key);
+	else if (key && has_work)
 		line_addf(&line, STYLE_DIM, " · pleach merge %s", key);
 	line_print(&line);
 	line_finish(&line);

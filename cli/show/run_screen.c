@@ -250,12 +250,29 @@ static void hint_for_person(struct buf *out, const json_t *task)
 		hint_add(out, "attach %s", key);
 }
 
+/* Work that changed files (slot: none has none of its own) and is not in its target. */
+static const json_t *first_mergeable(const json_t *tasks)
+{
+	json_t *task;
+	size_t i;
+
+	json_array_foreach (tasks, i, task) {
+		const char *landing = json_text(json_sub(task, "landing"), "state");
+
+		if (task_is(task, "completed") && !task_is_choice(task) &&
+		    json_sub(task, "changes") && !(landing && strcmp(landing, "landed") == 0))
+			return task;
+	}
+	return NULL;
+}
+
 char *screen_hint(const struct screen *screen)
 {
 	const json_t *waits = first_of(screen->tasks, "needs_input", true);
 	const json_t *working = first_of(screen->tasks, "in_progress", false);
 	const json_t *failed = first_failure(screen);
 	const json_t *unlanded = outcome_first_unlanded(screen->tasks);
+	const json_t *mergeable = first_mergeable(screen->tasks);
 	struct buf out = BUF_INIT;
 
 	if (screen->notice && !screen->final)
@@ -274,8 +291,8 @@ char *screen_hint(const struct screen *screen)
 	} else if (!waits && !failed && unlanded) {
 		hint_add(&out, "open %s", task_typed(unlanded));
 		hint_add(&out, "merge %s", task_typed(unlanded));
-	} else if (!waits && !failed && first_of(screen->tasks, "completed", false)) {
-		hint_add(&out, "diff %s", task_typed(first_of(screen->tasks, "completed", false)));
+	} else if (!waits && !failed && mergeable) {
+		hint_add(&out, "diff %s", task_typed(mergeable));
 		hint_add(&out, "%s", "merge --all");
 	}
 	return buf_take(&out);

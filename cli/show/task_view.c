@@ -252,6 +252,17 @@ static char *story_behind(const json_t *landing)
 	return buf_take(&out);
 }
 
+/* "verify exit 1 when merged: t_sum: want 3, got 2". */
+static char *story_verify_failed(const json_t *landing)
+{
+	int64_t code = json_int(json_sub(landing, "verify"), "exit_code", -1);
+	const char *said = json_text(landing, "message");
+	_cleanup_free_ char *how =
+	    code < 0 ? xstrdup("failed") : xasprintf("exit %lld", (long long)code);
+
+	return xasprintf("verify %s when merged%s%s", how, said ? ": " : "", said ? said : "");
+}
+
 /* Why it is not in its target, where that is the whole story; else NULL. */
 static char *story_unlanded(const json_t *task)
 {
@@ -261,7 +272,7 @@ static char *story_unlanded(const json_t *task)
 	if (landed && strcmp(landed, "conflict") == 0)
 		return story_conflict(landing);
 	if (landed && strcmp(landed, "verify_failed") == 0)
-		return xstrdup("verify failed when merged");
+		return story_verify_failed(landing);
 	if (task_is_unlanded(task) && !json_text(landing, "message"))
 		return story_behind(landing);
 	return NULL;
@@ -330,9 +341,11 @@ static char *story_asks(const json_t *task)
 {
 	const json_t *input = json_sub(task, "input");
 	const char *text = json_text(input, "text"), *reason = json_text(input, "reason");
+	const char *problem = json_text(input, "problem"); /* of its judge */
 
 	if (reason && strcmp(reason, "choice") == 0)
-		return xstrdup("pick one of its alternatives");
+		return xasprintf("pick one of its alternatives%s%s%s", problem ? " (" : "",
+		                 problem ? problem : "", problem ? ")" : "");
 	if (reason && strcmp(reason, "budget") == 0)
 		return xstrdup(text ? text : "its budget is used up");
 	if (reason && strcmp(reason, "conflict") == 0)

@@ -69,6 +69,8 @@ int choice_ask(struct coordinator *c, int64_t choice, const char *problem, struc
 	    xasprintf("%s%s%zu alternatives are ready: pleach compare %s, then pleach pick one",
 	              problem ? problem : "", problem ? "; " : "", json_array_size(options), name);
 	input = json_pack("{s:s, s:s, s:o}", "reason", "choice", "text", text, "options", options);
+	if (problem)
+		json_object_set_new(input, "problem", json_text_or_null(problem));
 	t.input = input;
 	return task_change(c, &t, err);
 }

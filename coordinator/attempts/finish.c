@@ -76,15 +76,27 @@ static void shown_effect(struct coordinator *c, void *context)
 			teammate_changed(c, t);
 }
 
-/* Its agent asks: whoever looks at its pane hears it. */
+static void notify_of(struct coordinator *c, const char *method, int64_t attempt)
+{
+	for (struct teammate *t = c->team.first; t; t = t->next)
+		if (t->attempt == attempt)
+			teammate_notify(t, method,
+			                json_pack("{s:I}", "attempt", (json_int_t)attempt));
+}
+
+/* Its agent asks: whoever looks at its pane hears it, and its time stands still. */
 static void asked_effect(struct coordinator *c, void *context)
 {
 	_cleanup_free_ int64_t *attempt = context;
 
-	for (struct teammate *t = c->team.first; t; t = t->next)
-		if (t->attempt == *attempt)
-			teammate_notify(t, "attempt.asked",
-			                json_pack("{s:I}", "attempt", (json_int_t)*attempt));
+	notify_of(c, "attempt.asked", *attempt);
+}
+
+static void answered_effect(struct coordinator *c, void *context)
+{
+	_cleanup_free_ int64_t *attempt = context;
+
+	notify_of(c, "attempt.answered", *attempt);
 }
 
 /* ---- changes ---- */
@@ -143,11 +155,11 @@ int task_change(struct coordinator *c, const struct transition *t, struct error 
 		*task = t->task;
 		turn_effect(c, delay_effect, NULL, task);
 	}
-	if (t->verb == VERB_ASK && t->attempt) {
+	if ((t->verb == VERB_ASK && t->attempt) || (t->verb == VERB_ANSWER && after.attempt)) {
 		int64_t *attempt = xcalloc(1, sizeof *attempt);
 
-		*attempt = t->attempt;
-		turn_effect(c, asked_effect, NULL, attempt);
+		*attempt = after.attempt;
+		turn_effect(c, t->verb == VERB_ASK ? asked_effect : answered_effect, NULL, attempt);
 	}
 	if (t->verb == VERB_REDO || t->verb == VERB_RETRY || t->verb == VERB_ANSWER)
 		store_task_go_on(c->store, t->task);

@@ -214,6 +214,16 @@ static void record(struct store *store, const struct task_row *row, const struct
 	json_decref(data);
 }
 
+/* What a person may have meant. */
+static const char *what_else(const struct task_row *row, enum task_verb verb)
+{
+	if (row->kind == KIND_CHOICE && row->status == TASK_FAILED)
+		return " (pleach retry opens it again)";
+	if (verb == VERB_RETRY && row->status == TASK_COMPLETED && row->kind == KIND_WORK)
+		return " (pleach run --redo does what is done again)";
+	return "";
+}
+
 int task_transition(struct store *store, const struct transition *t, enum task_status *now,
                     struct error *err)
 {
@@ -236,9 +246,7 @@ int task_transition(struct store *store, const struct transition *t, enum task_s
 	if (!transition_allowed(row.status, t->verb, row.kind))
 		return error_set(err, ERROR_CONFLICT, "%s is %s: cannot %s it%s", row.key,
 		                 task_status_word(row.status), task_verb_word(t->verb),
-		                 row.kind == KIND_CHOICE && row.status == TASK_FAILED
-		                     ? " (pleach retry opens it again)"
-		                     : "");
+		                 what_else(&row, t->verb));
 	change.error_code = t->error_code;
 	change.error_message = t->error_message;
 	change.status = decide(store, &row, t, &change);

@@ -8,6 +8,8 @@
 #include "mem.h"
 #include "text.h"
 
+#define LAST_LINE_COLUMNS 200
+
 /* Takes entry. */
 static void note(json_t *told, int64_t task, enum landing_fate fate, json_t *entry)
 {
@@ -198,6 +200,23 @@ static enum landing_state state_of(enum landing_fate fate)
 	return fate == FATE_VERIFY_FAILED ? LANDING_VERIFY_FAILED : LANDING_NONE;
 }
 
+/* What its verify said last, as the message. */
+static void set_last_line(json_t *detail, const char *tail)
+{
+	size_t end = tail ? strlen(tail) : 0, begin;
+	_cleanup_free_ char *line = NULL, *shown = NULL;
+
+	while (end && strchr(" \t\r\n", tail[end - 1]))
+		end--;
+	for (begin = end; begin && tail[begin - 1] != '\n'; begin--)
+		;
+	if (begin == end)
+		return;
+	line = xstrndup(tail + begin, end - begin);
+	shown = text_safe(line, LAST_LINE_COLUMNS);
+	json_object_set_new(detail, "message", json_string(shown));
+}
+
 void landing_record_aside(struct coordinator *c, const char *target, const json_t *step,
                           enum landing_fate fate, json_t *told)
 {
@@ -221,6 +240,8 @@ void landing_record_aside(struct coordinator *c, const char *target, const json_
 		json_object_set_new(entry, "resolve", json_integer(resolver));
 	detail = json_copy(entry);
 	json_object_set_new(detail, "target", json_string(target));
+	if (fate == FATE_VERIFY_FAILED)
+		set_last_line(detail, json_text(step, "tail"));
 	json_object_del(detail, "marked");
 	json_object_del(detail, "text");
 	if (is_still(&task, step))

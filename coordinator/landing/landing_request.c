@@ -114,15 +114,21 @@ static json_t *list_of(struct merge_request *request, enum landing_fate fate)
 }
 
 /* As people are told: without what only git needs. */
-static json_t *shown(const json_t *entry, enum landing_fate fate)
+static json_t *shown(struct coordinator *c, const json_t *entry, enum landing_fate fate)
 {
 	json_t *item = json_copy((json_t *)entry);
 	const json_t *verify = json_sub(entry, "verify");
+	_cleanup_task_ struct task_row row = {0};
 
 	json_object_del(item, "kind");
 	json_object_del(item, "marked");
 	json_object_del(item, "text");
 	json_object_del(item, "tree");
+	if (store_task_get(c->store, json_int(entry, "task", 0), &row)) {
+		_cleanup_free_ char *name = task_typed(c, &row);
+
+		json_object_set_new(item, "name", json_string(name));
+	}
 	if (fate == FATE_VERIFY_FAILED)
 		json_object_set_new(item, "exit_code",
 		                    json_integer(json_int(verify, "exit_code", -1)));
@@ -157,7 +163,7 @@ void landing_tell(struct coordinator *c, const json_t *told)
 			next = request->next;
 			if (json_object_del(request->waiting, id) < 0)
 				continue;
-			json_array_append_new(list_of(request, fate), shown(entry, fate));
+			json_array_append_new(list_of(request, fate), shown(c, entry, fate));
 			if (!json_object_size(request->waiting))
 				answer(c, request);
 		}
@@ -210,7 +216,7 @@ static void rehearsed(struct coordinator *c, const json_t *result, const struct 
 		for (size_t k = 0; k < ARRAY_LEN(fates); k++)
 			if (strcmp(fates[k].kind, json_text(step, "kind")) == 0)
 				json_array_append_new(list_of(request, fates[k].fate),
-				                      shown(step, fates[k].fate));
+				                      shown(c, step, fates[k].fate));
 	later_reply(c, request->later, result_json(request, true));
 	merge_request_free(request);
 }

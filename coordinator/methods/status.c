@@ -38,13 +38,13 @@ static json_t *unlanded_tasks(struct coordinator *c)
 /* Failed and not gone on with since: the newest of them, and how many there are. */
 static json_t *failures(struct coordinator *c)
 {
-	_cleanup_free_ int64_t *ids = store_tasks_failed(c->store, FAILURES_MAX);
+	json_int_t count = store_tasks_failed_count(c->store);
+	_cleanup_free_ int64_t *ids = count ? store_tasks_failed(c->store, FAILURES_MAX) : NULL;
 	json_t *tasks = json_array();
 
-	for (size_t i = 0; ids[i]; i++)
+	for (size_t i = 0; ids && ids[i]; i++) /* they are sorted, which costs more than the rest */
 		json_array_append_new(tasks, task_tree(c, ids[i], TASK_BRIEF));
-	return json_pack("{s:o, s:I}", "tasks", tasks, "count",
-	                 (json_int_t)store_tasks_failed_count(c->store));
+	return json_pack("{s:o, s:I}", "tasks", tasks, "count", count);
 }
 
 static int notice_step(struct coordinator *c, void *context, struct error *err)

@@ -321,11 +321,26 @@ static int take_bases(struct submission *sub, const json_t *plan, const json_t *
 	return 0;
 }
 
+static bool any_has_slot(const json_t *plan)
+{
+	json_t *task;
+	size_t i;
+
+	json_array_foreach (json_sub(plan, "tasks"), i, task) {
+		const char *slot = json_text(json_sub(task, "spec"), "slot");
+
+		if (!slot || strcmp(slot, "none") != 0)
+			return true;
+	}
+	return false;
+}
+
 static int take_answer(struct submission *sub, const json_t *result, struct error *err)
 {
 	const json_t *plan = json_object_get(sub->params, "plan");
 	const json_t *commits = json_object_get(result, "commits");
-	const json_t *branch = json_array_get(json_object_get(result, "branches"), 0);
+	const json_t *ours = json_array_get(json_object_get(result, "branches"), 0);
+	const json_t *branch = json_array_get(json_object_get(result, "branches"), 1);
 	const char *base = json_text(plan, "base"), *target = json_text(plan, "target");
 	const char *place = json_text(plan, "target_at");
 
@@ -338,6 +353,10 @@ static int take_answer(struct submission *sub, const json_t *result, struct erro
 		return error_set(err, ERROR_INVALID,
 		                 "%s%starget: %s is no branch of this repository",
 		                 place ? place : "", place ? ": " : "", target);
+	if (json_text(ours, "commit") && any_has_slot(plan))
+		return error_set(err, ERROR_CONFLICT,
+		                 "there is a branch pleach, and git has none below it beside it: "
+		                 "pleach/PLAN/TASK (git branch -m pleach ANOTHER)");
 	return take_bases(sub, plan, commits, err);
 }
 
@@ -363,8 +382,7 @@ static void ask_base(struct coordinator *c, struct submission *sub)
 
 	json_array_insert_new(revs, 0, json_text_or_null(json_text(plan, "base")));
 	gitq_ask(c, "resolve",
-	         json_pack("{s:o, s:o}", "revs", revs, "branches",
-	                   target ? json_pack("[s]", target) : json_array()),
+	         json_pack("{s:o, s:[s, s*]}", "revs", revs, "branches", "pleach", target),
 	         resolved, sub);
 }
 

@@ -11,7 +11,8 @@
 #include "text.h"
 #include "transition.h"
 
-#define TASKS_MAX 100000 /* of one plan */
+#define TASKS_MAX       100000 /* of one plan */
+#define REDO_WARNED_MAX 33     /* tasks that a warning goes through, the one that is redone first */
 
 /* What the plan said, without where it said it: the same text, the same task. */
 static char *definition_of(const json_t *task)
@@ -127,10 +128,61 @@ static int task_new_of(struct submit *s, const json_t *task, struct task_new *ou
 	return 0;
 }
 
-static int redo(struct submit *s, int64_t id, struct error *err)
+static bool is_among(const int64_t *ids, size_t n, int64_t id)
 {
-	const struct transition t = {.task = id, .verb = VERB_REDO};
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
 
+/* From what its blockers made, which it holds now. */
+static bool has_started(const struct task_row *row)
+{
+	return row->attempts && !row->slot_none &&
+	       (row->status == TASK_IN_PROGRESS || row->status == TASK_NEEDS_INPUT ||
+	        row->status == TASK_COMPLETED);
+}
+
+/* What started from the result that is made again, itself or through others, keeps it, and would
+ * bring it to the target: nobody is to find that out later. What is redone, too, warns by itself.
+ */
+static void warn_of_dependents(struct submit *s, int64_t id, const char *key)
+{
+	const json_t *redone = json_object_get(s->params, "redo");
+	_cleanup_buf_ struct buf names = BUF_INIT, typed = BUF_INIT;
+	int64_t found[REDO_WARNED_MAX] = {id};
+	size_t n = 1;
+
+	for (size_t at = 0; at < n; at++) {
+		_cleanup_free_ int64_t *blocks = store_task_blocks(s->c->store, found[at]);
+
+		for (size_t i = 0; blocks[i] && n < REDO_WARNED_MAX; i++) {
+			_cleanup_task_ struct task_row row = {0};
+
+			if (is_among(found, n, blocks[i]) ||
+			    !store_task_get(s->c->store, blocks[i], &row) || !has_started(&row) ||
+			    listed(redone, row.key))
+				continue;
+			found[n++] = row.id;
+			buf_printf(&names, "%s%s", names.len ? ", " : "", row.key);
+			buf_printf(&typed, " --redo %s", row.key);
+		}
+	}
+	if (n > 1)
+		json_array_append_new(s->warnings,
+		                      json_sprintf("%s%s started from the earlier result of %s and "
+		                                   "keeps it, also when it lands (pleach run%s)",
+		                                   names.data, n == REDO_WARNED_MAX ? " …" : "",
+		                                   key, typed.data));
+}
+
+static int redo(struct submit *s, const struct task_row *row, struct error *err)
+{
+	const struct transition t = {.task = row->id, .verb = VERB_REDO};
+
+	if (!row->slot_none)
+		warn_of_dependents(s, row->id, row->key);
 	return task_change(s->c, &t, err);
 }
 
@@ -196,7 +248,7 @@ static int run_again(struct submit *s, int64_t id, const struct task_new *task, 
 	if (again && row.status == TASK_COMPLETED) {
 		store_task_set_root_base(s->c->store, id, task->root_base);
 		json_array_append_new(s->retried, json_string(task->key));
-		return redo(s, id, err);
+		return redo(s, &row, err);
 	}
 	if ((again || json_flag(s->params, "retry")) &&
 	    (row.status == TASK_FAILED || row.status == TASK_CANCELLED)) {

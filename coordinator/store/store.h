@@ -199,6 +199,8 @@ int64_t *store_tasks_delayed(struct store *store);
 int64_t *store_tasks_landable(struct store *store); /* completed, with a head, not landed */
 /* Ready work in order (priority, id) that has no base yet and needs one / can be assigned. */
 int64_t *store_tasks_without_base(struct store *store, int64_t limit);
+/* It is known that there are neither: since both were last looked for nothing has changed that. */
+bool store_tasks_none_starts(struct store *store);
 /* The roots that keep a pending task from running: failed, cancelled or waiting for a
  * person, found along the blockers. Empty: not stuck. */
 int64_t *store_task_stuck_by(struct store *store, int64_t id);

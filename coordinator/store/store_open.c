@@ -171,6 +171,18 @@ int store_disconnect(struct store *store)
 	return 0;
 }
 
+static void say_damaged(struct store *store, struct error *err)
+{
+	int rc = sqlite3_errcode(store->db);
+
+	if (rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT)
+		error_set(
+		    err, ERROR_EXTERNAL,
+		    "%s is damaged: %s (put a copy of it back; sqlite3's .recover saves what can "
+		    "be read)",
+		    store->file, sqlite3_errmsg(store->db));
+}
+
 int store_open(const char *file, struct store **out, struct error *err)
 {
 	struct store *store = xcalloc(1, sizeof *store);
@@ -184,6 +196,7 @@ int store_open(const char *file, struct store **out, struct error *err)
 	if (store_connect(store, SQLITE_OPEN_CREATE, err) < 0 ||
 	    store_wal_mend(store->file, store->db, err) < 0 ||
 	    store_migrate(store, file, err) < 0) {
+		say_damaged(store, err);
 		store_close(store);
 		return -1;
 	}

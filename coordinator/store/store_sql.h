@@ -45,6 +45,11 @@ const struct attempt_row *known_attempt(const struct known *known, int64_t id);
 void known_running_changed(struct known *known, const char *teammate);
 void known_keep_running(struct known *known, const char *teammate, int64_t attempt);
 bool known_running(const struct known *known, const char *teammate, int64_t *attempt);
+/* There is no task of these: changed with any task and any attempt. */
+#define KNOWN_NO_BASE_MISSING 1u
+#define KNOWN_NONE_READY      2u
+void known_keep_none(struct known *known, unsigned which);
+unsigned known_none(const struct known *known);
 /* More (or less) of a plan's tasks have this status. */
 void known_count(struct known *known, int64_t plan, enum task_status status, int64_t more);
 /* Adds those of one plan. */

@@ -458,7 +458,10 @@ void store_task_set_resume(struct store *store, int64_t id, int64_t attempt)
 
 void store_task_set_priority(struct store *store, int64_t id, int64_t priority)
 {
+	unsigned none = known_none(store_known(store));
+
 	sql_run(store, "UPDATE task SET priority = ?2 WHERE id = ?1", "ii", id, priority);
+	known_keep_none(store_known(store), none); /* which is the next, not whether one is */
 }
 
 void store_task_set_prompt(struct store *store, int64_t id, const char *prompt, const char *subject)

@@ -49,29 +49,50 @@ int64_t *store_tasks_landable(struct store *store)
 	                "");
 }
 
+static void keep_none(struct store *store, unsigned which)
+{
+	if (!store_failed(store, NULL)) /* which answers nothing at all */
+		known_keep_none(store_known(store), which);
+}
+
+bool store_tasks_none_starts(struct store *store)
+{
+	return known_none(store_known(store)) == (KNOWN_NO_BASE_MISSING | KNOWN_NONE_READY);
+}
+
 int64_t *store_tasks_without_base(struct store *store, int64_t limit)
 {
-	return sql_ints(store,
-	                "SELECT id FROM task WHERE kind = 0 AND status = 0 AND unfinished = 0"
-	                " AND delay_ms = 0 AND slot_none = 0 AND next_base IS NULL"
-	                " ORDER BY priority DESC, id LIMIT ?1",
-	                "i", limit);
+	int64_t *tasks;
+
+	if (known_none(store_known(store)) & KNOWN_NO_BASE_MISSING)
+		return xcalloc(1, sizeof *tasks);
+	tasks = sql_ints(store,
+	                 "SELECT id FROM task WHERE kind = 0 AND status = 0 AND unfinished = 0"
+	                 " AND delay_ms = 0 AND slot_none = 0 AND next_base IS NULL"
+	                 " ORDER BY priority DESC, id LIMIT ?1",
+	                 "i", limit);
+	if (!tasks[0])
+		keep_none(store, KNOWN_NO_BASE_MISSING);
+	return tasks;
 }
 
 size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **out)
 {
-	sqlite3_stmt *row =
-	    sql_bind(store,
-	             "SELECT id, plan, priority, agent, attempt, budgeted FROM task"
-	             " WHERE kind = 0 AND status = 0 AND unfinished = 0 AND delay_ms = 0"
-	             " AND stopped = 0 AND (slot_none = 1 OR next_base IS NOT NULL)"
-	             " AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.task = task.id"
-	             "  AND attempt.outcome = 0)"
-	             " ORDER BY priority DESC, id LIMIT ?1",
-	             "i", limit);
+	sqlite3_stmt *row;
 	struct ready_row *rows = NULL;
 	size_t n = 0, cap = 0;
 
+	*out = NULL;
+	if (known_none(store_known(store)) & KNOWN_NONE_READY)
+		return 0;
+	row = sql_bind(store,
+	               "SELECT id, plan, priority, agent, attempt, budgeted FROM task"
+	               " WHERE kind = 0 AND status = 0 AND unfinished = 0 AND delay_ms = 0"
+	               " AND stopped = 0 AND (slot_none = 1 OR next_base IS NOT NULL)"
+	               " AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.task = task.id"
+	               "  AND attempt.outcome = 0)"
+	               " ORDER BY priority DESC, id LIMIT ?1",
+	               "i", limit);
 	while (sql_step(store, row)) {
 		if (n == cap)
 			rows = xrealloc(rows, (cap = cap ? cap * 2 : 16) * sizeof *rows);
@@ -84,6 +105,8 @@ size_t store_tasks_ready(struct store *store, int64_t limit, struct ready_row **
 		    .budgeted = sqlite3_column_int(row, 5),
 		};
 	}
+	if (!n)
+		keep_none(store, KNOWN_NONE_READY);
 	*out = rows;
 	return n;
 }

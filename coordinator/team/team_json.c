@@ -74,7 +74,8 @@ json_t *team_json(struct coordinator *c)
 	json_t *teammates = json_array();
 
 	for (const struct teammate *t = c->team.first; t; t = t->next)
-		json_array_append_new(teammates, teammate_in(c, t, slots));
+		if (!t->removing || t->attempt) /* it leaves, and is not lost */
+			json_array_append_new(teammates, teammate_in(c, t, slots));
 	return teammates;
 }
 

@@ -72,6 +72,9 @@ static void resumed_effect(struct coordinator *c, void *context)
 	    task.status == TASK_CANCELLED || t->released == t->attempt)
 		stop_tell(c, t, t->attempt, t->released == t->attempt ? "released" : "cancelled");
 	else {
+		teammate_notify(
+		    t, task.status == TASK_NEEDS_INPUT ? "attempt.asked" : "attempt.answered",
+		    json_pack("{s:I}", "attempt", (json_int_t)t->attempt));
 		messages_deliver(c, t);
 		hooks_ask_again(c, t);
 	}

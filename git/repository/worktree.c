@@ -102,14 +102,14 @@ static char *entry_dir(const char *git_dir)
 	return line;
 }
 
-static bool is_our_reason(const char *reason)
+static bool is_our_reason(const char *reason, const char *begins)
 {
-	return reason && strncmp(reason, "pleach", 6) == 0;
+	return reason && strncmp(reason, begins, strlen(begins)) == 0;
 }
 
 bool worktree_is_ours(const struct worktree *tree)
 {
-	return is_our_reason(tree->lock_reason);
+	return is_our_reason(tree->lock_reason, WORKTREE_OF_TEAMMATE);
 }
 
 int worktrees_read(const struct repo *repo, struct worktrees *out, struct error *err)
@@ -284,7 +284,7 @@ static void remove_half(const char *entry)
 
 	if (where)
 		return;
-	if (is_our_reason(reason) || (reason && strcmp(reason, BEING_MADE) == 0)) {
+	if (is_our_reason(reason, "pleach: ") || (reason && strcmp(reason, BEING_MADE) == 0)) {
 		file_remove_all(entry, NULL);
 		return;
 	}

@@ -26,7 +26,10 @@ struct worktrees {
 	{                                                                                          \
 		NULL, 0                                                                            \
 	}
-/* Locked by us: a slot, or one that is being made. Its teammate looks after it. */
+/* How the reason begins for which a slot is locked; a person may lock for any other. */
+#define WORKTREE_OF_TEAMMATE "pleach: teammate "
+
+/* Locked by us: a slot. Its teammate looks after it. */
 bool worktree_is_ours(const struct worktree *tree);
 int worktrees_read(const struct repo *repo, struct worktrees *out, struct error *err);
 void worktrees_finish(struct worktrees *list);

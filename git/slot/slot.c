@@ -139,7 +139,7 @@ int slot_move_strange(struct slot *slot, int64_t attempt, const struct capture *
 
 static char *lock_reason(const struct slot *slot)
 {
-	return xasprintf("pleach: teammate %s", slot->teammate);
+	return xasprintf(WORKTREE_OF_TEAMMATE "%s", slot->teammate);
 }
 
 /* The files without which git takes no directory for a git directory. */

@@ -94,6 +94,7 @@ asked() {
 		three "choose: {judge: '$said'}"
 		expect 3 pleach run --headless --name "p$((++n))" >/dev/null
 		holds "$(pleach --json task show "p$n/speed")" '.status == "needs_input" and (.input.text | contains("the judge"))'
+		has "$(pleach status | grep "p$n/speed\|speed ")" "pick one of its alternatives ("
 	done
 	has "$(task p1/speed .input.text)" "exit 3: oops"
 	expect 0 pleach pick p1/speed.2 >/dev/null

@@ -339,3 +339,25 @@ agent_pid() {
 	is 0 "$STATUS"
 	holds "$(cat "$BATS_TEST_TMPDIR/bg.out")" ".coordinator.pid != $serving"
 }
+
+@test "a store that was lost is not begun anew where attempts of it are there" {
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'echo a >>"$W/ran"'}]
+	Y
+	expect 0 pleach run --headless >/dev/null
+	expect 0 pleach down >/dev/null
+	store=("$XDG_STATE_HOME"/pleach/repo-*/store.db)
+	cp "$store" "$W/copy"
+	: >"$store"
+	expect 6 pleach run --headless
+	has "$(stderr)" "store.db is empty"
+	rm "$store"
+	expect 6 pleach status
+	has "$(stderr)" "store.db is gone"
+	echo 'no database at all, and longer than a word or two' >"$store"
+	expect 6 pleach status
+	has "$(stderr)" "$store is damaged"
+	cp "$W/copy" "$store"
+	expect 0 pleach run --headless >/dev/null
+	is a "$(cat "$W/ran")"
+}

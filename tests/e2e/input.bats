@@ -466,3 +466,15 @@ tasks: [{id: a, agent: sh, prompt: x}]"
 	expect 0 pleach add "echo e >fe" >/dev/null
 	is 5 "$(pleach --json task list | jq '.tasks | length')"
 }
+
+@test "a branch called pleach leaves no room for those of tasks: said before anything starts" {
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'echo x >x'}]
+	Y
+	git branch pleach
+	refused 5 "git branch -m pleach" pleach run --headless
+	git pack-refs --all
+	refused 5 "git branch -m pleach" pleach run --headless
+	git branch -m pleach other
+	expect 0 pleach run --headless >/dev/null
+}

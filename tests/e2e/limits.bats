@@ -392,3 +392,24 @@ teammate_is() {
 	is '[1,250,25]' "$(task round '[.attempts, .usage.input_tokens, .usage.output_tokens]')"
 	is '[2,180,18]' "$(task attempt '[.attempts, .usage.input_tokens, .usage.output_tokens]')"
 }
+
+@test "a task's time stands still while it waits for a person, and goes on after the answer" {
+	plan <<-'Y'
+	tasks:
+	  - {id: a, timeout: 2s, prompt: 'pleach ask which >"$W/a.said"'}
+	  - {id: b, timeout: 2s, prompt: 'pleach ask which >"$W/b.said"; exec sleep 100'}
+	Y
+	expect 0 pleach run --headless --detach --team 2 >/dev/null
+	both_ask() { holds "$(pleach --json task list)" '[.tasks[].status] == ["needs_input", "needs_input"]' 2>/dev/null; }
+	eventually both_ask
+	kill -KILL "$(serving_pid)" # another coordinator tells it, too
+	sleep 3
+	both_ask
+	expect 0 pleach answer a one >/dev/null
+	expect 0 pleach answer b two >/dev/null
+	expect 1 pleach wait a b >/dev/null
+	is one "$(cat "$W/a.said")"
+	is two "$(cat "$W/b.said")"
+	holds "$(pleach --json task show a)" '.status == "completed"'
+	holds "$(pleach --json task show b)" '.status == "failed" and .error.code == "timeout"'
+}

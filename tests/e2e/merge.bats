@@ -57,9 +57,9 @@ clash() {
 		expect 0 pleach run --headless >/dev/null
 	done
 	out=$(expect 0 pleach merge p/a)
-	has "$out" "✓ a"
+	has "$out" "✓ p/a"
 	lacks "$out" unverified
-	has "$(expect 0 pleach merge q/a)" "✓ a  unverified"
+	has "$(expect 0 pleach merge q/a)" "✓ q/a  unverified"
 	is "p q" "$(echo $(cat fp fq))"
 }
 

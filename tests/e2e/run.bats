@@ -430,6 +430,28 @@ load helper
 	is "1 2" "$(xargs <"$W/ran")"
 }
 
+@test "--redo names what started from the earlier result and keeps it" {
+	plan <<-'Y'
+	tasks:
+	  - {id: a, prompt: 'cp "$W/what" .'}
+	  - {id: b, prompt: 'echo b >b', blocked_by: [a]}
+	  - {id: c, prompt: 'echo c >c', blocked_by: [b]}
+	  - {id: d, prompt: 'test -e "$W/never"', blocked_by: [a]}
+	  - {id: e, prompt: 'true', slot: none, blocked_by: [c]}
+	Y
+	echo bad >"$W/what"
+	expect 1 pleach run --headless >/dev/null
+	echo good >"$W/what"
+	expect 1 pleach run --headless --redo a >/dev/null
+	has "$(stderr)" "b, c started from the earlier result of a and keeps it"
+	has "$(stderr)" "pleach run --redo b --redo c"
+	expect 1 pleach run --headless --redo b >/dev/null
+	has "$(stderr)" "c started from the earlier result of b"
+	expect 1 pleach run --headless --redo b --redo c >/dev/null
+	lacks "$(stderr)" "started from"
+	is good "$(git show pleach/p/c:what)"
+}
+
 @test "run again: removed tasks stay and are listed, --prune cancels them" {
 	plan <<-'Y'
 	tasks:
@@ -506,6 +528,27 @@ load helper
 	has "$out" a
 	holds "$(pleach --json task list)" '.tasks == []'
 	[[ ! -e $W/ran ]]
+}
+
+@test "--dry-run looks up bases and target also where no coordinator runs" {
+	plan <<-'Y'
+	tasks: [{id: a, prompt: 'true'}]
+	Y
+	cp pleach.yaml "$W/good.yaml"
+	for run in 1 2; do # without one, then with one
+		{ cat "$W/good.yaml"; echo 'base: nope'; } >pleach.yaml
+		expect 2 pleach run --headless --dry-run
+		has "$(stderr)" ":7: base: nope is no commit"
+		{ cat "$W/good.yaml"; echo 'target: nope'; } >pleach.yaml
+		expect 2 pleach run --headless --dry-run
+		has "$(stderr)" ":9: target: nope is no branch"
+		sed "s/id: a,/id: a, base: nope,/" "$W/good.yaml" >pleach.yaml
+		expect 2 pleach run --headless --dry-run
+		has "$(stderr)" "base: nope is no commit"
+		{ cat "$W/good.yaml"; echo 'base: main'; echo 'target: main'; } >pleach.yaml
+		expect 0 pleach run --headless --dry-run >/dev/null
+		expect 0 pleach status >/dev/null
+	done
 }
 
 @test "a plan on stdin, under a name of its own, JSON too" {

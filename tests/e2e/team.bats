@@ -220,6 +220,8 @@ git_that() {
 	team: 2
 	tasks: [{id: a, agent: tui, prompt: x}, {id: b, agent: tui, prompt: y}]
 	Y
+	expect 4 pleach send --all 'to nobody'
+	has "$(stderr)" "there is no teammate"
 	expect 0 pleach run --headless --detach >/dev/null
 	both() { [[ $(pleach logs a) == *ready* && $(pleach logs b) == *ready* ]]; }
 	eventually both

@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import uuid
 
@@ -461,6 +462,16 @@ def told_early(path):
                     yield int(written), int(synced), message.get("result", {})
 
 
+def wait_for_events(world, last):
+    """As `events -f` does, until that task has run."""
+    rpc, since, seen = world.connect(), 0, set()
+    while last not in seen:
+        told = rpc.ask("event.list", since=since, limit=1000, wait=True)
+        since = told["seq"]
+        seen |= {event["key"] for event in told["events"] if event["kind"] == "attempt.ended"}
+    rpc.close()
+
+
 def told_when_synced(world, chain):
     """What only a worker hears of is synced a moment later. Meanwhile nobody else hears of that: not
     who asks, not who is refused for what has just happened, not who follows the run. That one hears of
@@ -476,6 +487,8 @@ def told_when_synced(world, chain):
     world.pleach("run", "--headless", "--detach")
     rpc, refused, answered, at = world.connect(), 0, 0, 0
     end = time.monotonic() + 60
+    waiter = threading.Thread(target=wait_for_events, args=(world, f"c{chain - 1}"))
+    waiter.start()
     while at < chain:
         check(time.monotonic() < end, "the chain has not ended")
         try:
@@ -486,6 +499,7 @@ def told_when_synced(world, chain):
             at += "is completed" in str(refusal)
     rpc.ask("event.list", since=0, limit=10)
     rpc.close()
+    waiter.join()
     assigned, followed = {}, 0
     for written, synced, result in told_early(world.told):
         if "token" in result:

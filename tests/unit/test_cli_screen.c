@@ -155,7 +155,8 @@ static void test_hostile(void **state)
 
 static void test_colors(void **state)
 {
-	_cleanup_json_ json_t *tasks = parse("[{'id':1,'key':'a','status':'completed'}]");
+	_cleanup_json_ json_t *tasks =
+	    parse("[{'id':1,'key':'a','status':'completed','changes':{'files':1}}]");
 	_cleanup_json_ json_t *index = task_index(tasks);
 	struct screen screen = {
 	    .plan = "p", .tasks = tasks, .index = index, .key_columns = 6, .colored = true};
@@ -167,7 +168,12 @@ static void test_colors(void **state)
 
 static void test_hints(void **state)
 {
-	_cleanup_json_ json_t *tasks = parse("[{'id':1,'key':'a','status':'completed'}]");
+	_cleanup_json_ json_t *tasks =
+	    parse("[{'id':1,'key':'a','status':'completed','changes':{'files':1}}]");
+	_cleanup_json_ json_t *none =
+	    parse("[{'id':1,'key':'n','status':'completed','changes':null},"
+	          "{'id':2,'key':'l','status':'completed','changes':{'files':1},"
+	          "'landing':{'state':'landed'}}]");
 	_cleanup_json_ json_t *index = task_index(tasks);
 	struct screen screen = {.plan = "p", .tasks = tasks, .index = index, .final = true};
 	_cleanup_free_ char *hint = screen_hint(&screen);
@@ -182,6 +188,9 @@ static void test_hints(void **state)
 
 	(void)state;
 	assert_string_equal(hint, "pleach diff a · pleach merge --all");
+	screen.tasks = none; /* slot: none, and one that has landed */
+	_cleanup_free_ char *nothing = screen_hint(&screen);
+	assert_string_equal(nothing, "");
 	screen.tasks = pick;
 	screen.index = pick_index;
 	_cleanup_free_ char *other = screen_hint(&screen);

@@ -49,6 +49,23 @@ static void test_names(void **state)
 }
 
 /* All that is wrong, each where it stands, and nothing that only follows from it. */
+/* What the command line says is not the file's mistake. */
+static void test_name_of_the_command_line(void **state)
+{
+	static const char plan[] = "name: good\ntasks: [{id: a, prompt: p}]\n";
+	struct fixture *f = *state;
+
+	f->ctx.name = "x y";
+	read_bad(f, plan, "--name x y: a plan's name has letters", "at most 64 characters");
+	f->ctx.name = "";
+	read_bad(f, plan, "--name : a plan's name has letters", "");
+	f->ctx.name = "other";
+	read_good(f, plan);
+	assert_string_equal(said(f->plan, "name"), "other");
+	f->ctx.name = NULL;
+	read_bad(f, "name: x y\ntasks: [{id: a, prompt: p}]\n", "plan.yaml:1:7: name x y: ", "");
+}
+
 static void test_many_mistakes(void **state)
 {
 	static const char agents[] = "team: [Ash]\n"
@@ -286,6 +303,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_keys, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_names, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(test_name_of_the_command_line, fixture_setup,
+	                                    fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_wrong_types, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_cycles, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(test_many_mistakes, fixture_setup, fixture_teardown),

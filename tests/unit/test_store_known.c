@@ -224,6 +224,109 @@ static void agents_of_a_plan_that_was_written_are_read_again(void **state)
 	assert_null(store_plan_agents(f->store, 4711));
 }
 
+static size_t ready(struct store_fixture *f)
+{
+	struct ready_row *rows;
+	size_t n = store_tasks_ready(f->store, 100, &rows);
+
+	ready_rows_free(rows, n);
+	return n;
+}
+
+static size_t without_base(struct store_fixture *f)
+{
+	int64_t *tasks = store_tasks_without_base(f->store, 100);
+	size_t n = 0;
+
+	while (tasks[n])
+		n++;
+	free(tasks);
+	return n;
+}
+
+static void that_none_starts_is_known_until_one_may(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t id;
+
+	assert_false(store_tasks_none_starts(f->store));
+	assert_int_equal(without_base(f), 0);
+	assert_false(store_tasks_none_starts(f->store)); /* half of it */
+	assert_int_equal(ready(f), 0);
+	assert_true(store_tasks_none_starts(f->store));
+	store_event_add(f->store, "x", 0, 0, NULL, NULL);
+	assert_true(store_tasks_none_starts(f->store));
+	id = fixture_work(f, "a");
+	assert_false(store_tasks_none_starts(f->store));
+	assert_int_equal(ready(f), 1);
+	store_task_set_priority(f->store, id, 3);
+	assert_int_equal(ready(f), 1);
+	fixture_status(f, id, TASK_COMPLETED);
+	assert_int_equal(ready(f) + without_base(f), 0);
+	store_task_set_priority(f->store, id, 4);
+	assert_true(store_tasks_none_starts(f->store));
+	store_savepoint(f->store);
+	store_rollback_to(f->store);
+	assert_false(store_tasks_none_starts(f->store));
+}
+
+/* One of the writes that decide whether a task may start. */
+static void change_some(struct store_fixture *f, const int64_t *tasks, unsigned seed)
+{
+	int64_t id = tasks[seed / 16 % 4];
+
+	switch (seed % 8) {
+	case 0:
+		store_task_set_delay(f->store, id, seed / 64 % 2 ? 0 : 50);
+		break;
+	case 1:
+		store_task_stop(f->store, id);
+		break;
+	case 2:
+		store_task_go_on(f->store, id);
+		break;
+	case 3:
+		store_task_set_next_base(f->store, id, seed / 64 % 2 ? "c0ffee" : NULL);
+		break;
+	case 4:
+		store_task_set_priority(f->store, id, seed / 64 % 5);
+		break;
+	case 5:
+		end_attempt(f, begin_attempt(f, id, "ash"));
+		break;
+	default:
+		fixture_status(f, id, seed / 64 % 3 ? TASK_COMPLETED : TASK_PENDING);
+	}
+}
+
+static void what_may_start_is_never_overlooked(void **state)
+{
+	struct store_fixture *f = *state;
+	int64_t tasks[4];
+	unsigned known = 0, seed = 1;
+
+	for (int i = 0; i < 4; i++) {
+		char key[2] = {(char)('a' + i), '\0'};
+
+		tasks[i] = fixture_work(f, key);
+	}
+	fixture_block(f, tasks[1], tasks[0]);
+	for (int i = 0; i < 5000; i++) {
+		size_t now, fresh;
+
+		seed = seed * 1103515245 + 12345;
+		change_some(f, tasks, seed >> 8);
+		now = ready(f);
+		known += store_tasks_none_starts(f->store) || without_base(f) + now == 0;
+		store_savepoint(f->store);
+		store_rollback_to(f->store); /* nothing is remembered */
+		fresh = ready(f);
+		assert_int_equal(now, fresh);
+		assert_int_equal(without_base(f), 0);
+	}
+	assert_in_range(known, 100, 4900);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +343,10 @@ int main(void)
 	                                    store_teardown),
 	    cmocka_unit_test_setup_teardown(agents_of_a_plan_that_was_written_are_read_again,
 	                                    store_setup, store_teardown),
+	    cmocka_unit_test_setup_teardown(that_none_starts_is_known_until_one_may, store_setup,
+	                                    store_teardown),
+	    cmocka_unit_test_setup_teardown(what_may_start_is_never_overlooked, store_setup,
+	                                    store_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

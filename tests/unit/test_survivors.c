@@ -262,6 +262,54 @@ static void test_by_family(void **state)
 	reap(&other);
 }
 
+static void becomes(pid_t pid, bool stopped)
+{
+	uint64_t start;
+
+	assert_int_equal(proc_start_time(pid, &start), 0);
+	assert_int_equal(kill(pid, stopped ? SIGSTOP : SIGCONT), 0);
+	for (int ms = 0; ms < WAIT_MS && (proc_state(pid) == 'T') != stopped; ms++)
+		usleep(1000);
+	for (int i = 0; i < 3; i++) /* it is asked more than once */
+		assert_int_equal(proc_stopped(pid, start), stopped);
+}
+
+static void test_stopped(void **state)
+{
+	const char *argv[] = {"sh", "-c", "sleep 1000 & echo $!; wait", NULL};
+	struct proc_spec spec = PROC_SPEC_INIT;
+	struct error err = ERROR_INIT;
+	struct proc proc;
+	char text[32] = "";
+	pid_t grandchild;
+	int out[2];
+
+	(void)state;
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	spec.argv = argv;
+	spec.stdout_fd = out[1];
+	assert_ok(proc_spawn(&spec, &proc, &err));
+	assert_true(read(out[0], text, sizeof text - 1) > 0);
+	grandchild = (pid_t)strtol(text, NULL, 10);
+	assert_true(grandchild > 0);
+	assert_false(proc_stopped(proc.pid, proc.start_time));
+	assert_false(proc_stopped(0, 0));
+	assert_false(proc_stopped(-1, 0));
+	becomes(proc.pid, true);
+	becomes(grandchild, true);
+	becomes(proc.pid, false);
+	becomes(grandchild, false);
+	becomes(proc.pid, true);
+	assert_false(proc_stopped(grandchild, 1)); /* somebody else's pid */
+	kill(grandchild, SIGKILL);
+	proc_kill_pid(&proc);
+	assert_ok(proc_wait(&proc, &(int){0}, &err));
+	assert_false(proc_stopped(proc.pid, proc.start_time));
+	close(proc.pidfd);
+	close(out[0]);
+	close(out[1]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temp_setup, temp_teardown)
@@ -276,6 +324,7 @@ int main(void)
 	    TEST(test_not_myself),
 	    TEST(test_other_names_of_the_folder),
 	    TEST(test_by_family),
+	    TEST(test_stopped),
 	};
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

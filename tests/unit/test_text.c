@@ -1,6 +1,7 @@
 /* Text from outside: what counts as UTF-8, what may reach a terminal, names, durations,
  * times, the nearest word. */
 #include <math.h>
+#include <time.h>
 
 #include "shared_fixture.h"
 
@@ -353,6 +354,30 @@ static void test_times(void **state)
 	assert_true(time_mono_ms() >= before);
 }
 
+/* Every day from 1600 to 2800, and what timegm says of it. */
+static void test_times_are_read(void **state)
+{
+	char text[64];
+
+	(void)state;
+	for (int64_t day = -135140; day < 303156; day++) {
+		time_t seconds = (time_t)(day * 86400 + (day % 86400 + 86400) % 86400);
+		struct tm tm;
+
+		gmtime_r(&seconds, &tm);
+		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+		if (text_parse_time(text) != (int64_t)seconds * 1000)
+			fail_msg("%s", text);
+	}
+	assert_int_equal(text_parse_time("0000-01-01T00:00:00Z"), -62167219200000);
+	assert_int_equal(text_parse_time("9999-12-31T23:59:59.999Z"), 253402300799999);
+	assert_int_equal(text_parse_time("2023-11-14T22:13:20.123Z"), 1700000000123);
+	assert_int_equal(text_parse_time("2023-02-31T00:00:00Z"), 1677801600000); /* March 3 */
+	assert_int_equal(text_parse_time("2023-11-14"), -1);
+	assert_int_equal(text_parse_time(""), -1);
+	assert_int_equal(text_parse_time(NULL), -1);
+}
+
 static void test_nearest(void **state)
 {
 	static const char *const names[] = {"parser", "lexer", "docs", "release", NULL};
@@ -400,6 +425,7 @@ int main(void)
 	    cmocka_unit_test(test_durations_are_read),
 	    cmocka_unit_test(test_durations_are_shown),
 	    cmocka_unit_test(test_times),
+	    cmocka_unit_test(test_times_are_read),
 	    cmocka_unit_test(test_nearest),
 	    cmocka_unit_test(test_random),
 	};

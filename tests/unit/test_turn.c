@@ -93,6 +93,24 @@ static void what_a_sync_is_waited_for_is_prepared_and_told_after_it(void **state
 	assert_string_equal(said, "(b) held b c (d) held not-held -d!");
 }
 
+static int quiet_step(struct coordinator *c, void *context, struct error *err)
+{
+	(void)c, (void)context, (void)err;
+	return 0;
+}
+
+/* Its sync is put off: what was made for who waits may not leave. */
+static void what_only_a_worker_hears_of_is_taken_back(void **state)
+{
+	struct coordinator *c = *state;
+
+	tells_held = early = true;
+	assert_int_equal(turn_step(c, quiet_step, NULL, &(struct error)ERROR_INIT), 0);
+	turn_close(c);
+	assert_int_equal(unsynced, 1);
+	assert_string_equal(said, "held not-held");
+}
+
 static void alone_is_outside_of_every_transaction(void **state)
 {
 	struct coordinator *c = *state;
@@ -179,6 +197,22 @@ static void after_a_failed_commit_a_turn_looks_again(void **state)
 	assert_false(uv_is_active((uv_handle_t *)&c->turn.timer));
 }
 
+static void where_none_starts_nobody_looks(void **state)
+{
+	struct coordinator *c = *state;
+
+	scheduled = 0;
+	none_starts = true;
+	assert_int_equal(in_step(c, word_step, "a"), 0);
+	turn_close(c);
+	assert_int_equal(scheduled, 0);
+	assert_string_equal(said, "a");
+	none_starts = false;
+	assert_int_equal(in_step(c, word_step, "b"), 0);
+	turn_close(c);
+	assert_int_equal(scheduled, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +222,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(each_turn_has_the_fate_of_its_own_commit, world, end),
 	    cmocka_unit_test_setup_teardown(what_an_undone_step_asks_for_is_of_its_turn, world,
 	                                    end),
+	    cmocka_unit_test_setup_teardown(where_none_starts_nobody_looks, world, end),
+	    cmocka_unit_test_setup_teardown(what_only_a_worker_hears_of_is_taken_back, world, end),
 	    cmocka_unit_test_setup_teardown(after_a_failed_commit_a_turn_looks_again, world, end),
 	    cmocka_unit_test_setup_teardown(alone_is_outside_of_every_transaction, world, end),
 	    cmocka_unit_test_setup_teardown(what_a_sync_is_waited_for_is_prepared_and_told_after_it,

@@ -225,7 +225,8 @@ void attempt_agent_ended(void *context, const struct command_end *end)
 	if (!held)
 		a->command = NULL;
 	a->agent_ran = true;
-	a->resume.worked += end->seconds;
+	a->resume.worked += end->seconds - end->held;
+	a->limits.asked = false; /* what it asked ends with it */
 	terminal_drain(a->terminal);
 	attempt_stream_end(a);
 	attempt_limits_end(a);

@@ -58,8 +58,10 @@ void attempt_hook_gone(struct attempt *attempt, int64_t id);
 void attempt_cut(struct attempt *attempt, enum task_error error, const char *text);
 /* Time or money are nearly used up: said once, where the agent can be told. */
 void attempt_wrap_up(struct attempt *attempt, const char *text);
-/* It waits for a person from now on, until it does something again. */
-void attempt_asked(struct attempt *attempt);
+/* Its agent waits for a person: its time stands still until attempt_answered. False: it does
+ * already, or it does not run. */
+bool attempt_asked(struct attempt *attempt);
+void attempt_answered(struct attempt *attempt);
 
 void attempt_keys(struct attempt *attempt, const char *keys, size_t len);
 void attempt_size(struct attempt *attempt, uint16_t columns, uint16_t rows, bool redraw);

@@ -288,12 +288,28 @@ void attempt_progress(struct attempt *a)
 {
 	a->limits.progress = uv_now(&a->w->loop);
 	a->limits.progress_wall = time_now_ms();
-	a->limits.asked = false;
 }
 
-void attempt_asked(struct attempt *a)
+bool attempt_asked(struct attempt *a)
 {
+	if (a->limits.asked || !agent_runs(a))
+		return false;
 	a->limits.asked = true;
+	a->limits.asked_at = uv_now(&a->w->loop);
+	command_hold(a->command);
+	return true;
+}
+
+void attempt_answered(struct attempt *a)
+{
+	if (!a->limits.asked)
+		return;
+	a->limits.asked = false;
+	a->limits.started += uv_now(&a->w->loop) - a->limits.asked_at;
+	attempt_progress(a);
+	if (a->living || a->command)
+		command_go_on(a->living ? a->living : a->command);
+	arm(a);
 }
 
 static uint64_t wait_of_progress(const struct attempt *a, uint64_t now)
@@ -404,6 +420,8 @@ static uint64_t wait_of_wrap_up(const struct attempt *a, uint64_t now)
 
 	if (!limit || a->limits.wrapped)
 		return UINT64_MAX;
+	if (a->limits.asked)
+		return limit;
 	return due > now ? due - now : 0;
 }
 

@@ -30,7 +30,8 @@ struct attempt_limits {
 	int64_t until;     /* when that is over, ms since the epoch; 0: not told */
 	uint64_t progress; /* uv_now when it was last seen to do something */
 	int64_t progress_wall;
-	bool asked;   /* it waits for a person: no progress is expected */
+	bool asked; /* it waits for a person: no progress is expected, its time stands still */
+	uint64_t asked_at;
 	bool looking; /* its files are being looked at */
 	bool wrapped; /* it was told to come to an end */
 	uint64_t started;

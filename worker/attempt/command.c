@@ -31,8 +31,9 @@ struct command {
 	int pipe;
 	struct command_end end;
 	uint64_t started, kill_at;
-	uint64_t left; /* of its time limit, while that is held */
-	bool held;
+	uint64_t left;    /* of its time limit, while that is held */
+	unsigned held;    /* by so many */
+	uint64_t held_at; /* uv_hrtime */
 	double grace;
 	bool stopping, reaped;
 	char *marker;
@@ -146,6 +147,8 @@ static void command_ended(uv_poll_t *poll, int status, int events)
 	c->reaped = true;
 	c->end.seconds = seconds_since(c->started);
 	if (c->held)
+		c->end.held += seconds_since(c->held_at);
+	if (c->held)
 		command_clean(c); /* what runs beside it is not its own */
 	else
 		sweep_start(&c->sweep, c->marker, c->stopping, command_clean, c);
@@ -193,16 +196,23 @@ void command_stop(struct command *c, double grace)
 
 void command_hold(struct command *c)
 {
+	if (c->held++)
+		return;
+	c->held_at = uv_hrtime();
+	if (c->stopping) /* its timer is that of the grace */
+		return;
 	c->left = uv_is_active((uv_handle_t *)&c->timer) ? uv_timer_get_due_in(&c->timer) : 0;
 	uv_timer_stop(&c->timer);
-	c->held = true;
 }
 
 void command_go_on(struct command *c)
 {
-	if (c->held && c->left)
+	if (!c->held || --c->held)
+		return;
+	c->end.held += seconds_since(c->held_at);
+	if (c->left && !c->stopping)
 		uv_timer_start(&c->timer, time_passed, c->left, 0);
-	c->held = false;
+	c->left = 0;
 }
 
 pid_t command_pid(const struct command *c)

@@ -16,6 +16,7 @@ struct command_end {
 	int status; /* as of waitpid */
 	bool timed_out;
 	double seconds;
+	double held; /* of these, its time limit stood still */
 };
 
 struct command_spec {
@@ -40,8 +41,8 @@ int command_start(uv_loop_t *loop, const struct command_spec *spec, struct comma
                   struct error *err);
 /* SIGTERM to its group, SIGKILL after `grace` seconds (0: at once). Again: the sooner wins. */
 void command_stop(struct command *command, double grace);
-/* Its time limit stands still until command_go_on; its processes are the caller's business, also
- * when it ends. */
+/* Its time limit stands still until command_go_on, of each who held it; its processes are the
+ * caller's business, also when it ends. */
 void command_hold(struct command *command);
 void command_go_on(struct command *command);
 pid_t command_pid(const struct command *command);
