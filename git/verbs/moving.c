@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "files.h"
@@ -17,6 +18,7 @@
 #include "proc.h"
 #include "refs.h"
 #include "stat.h"
+#include "text.h"
 
 #define MARK_MAX 4096
 /* Beside the user's index, until they take their places; and one to look with. */
@@ -94,19 +96,45 @@ static int make_lock(const char *fresh, const char *path)
 	                                                                         : rc;
 }
 
+/* Gone, or a git's that has only begun: a switch or a commit takes milliseconds. One that stays is
+ * of somebody in an editor, or of a git that was killed. */
+static bool ends_soon(const char *path)
+{
+	struct timespec now;
+	struct stat st;
+	int64_t age;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT;
+	clock_gettime(CLOCK_REALTIME, &now);
+	age = (now.tv_sec - st.st_mtim.tv_sec) * 1000 +
+	      (now.tv_nsec - st.st_mtim.tv_nsec) / 1000000;
+	return age >= 0 && age < MOVING_LOCK_WAIT_MS;
+}
+
 char *moving_lock_index(const struct moving *moving, struct error *err)
 {
+	const struct timespec step = {.tv_nsec = MOVING_LOCK_STEP_MS * 1000000L};
 	_cleanup_free_ char *fresh = repo_path(moving->tree->git_dir, NEW_LOCK);
 	char *path = repo_path(moving->tree->git_dir, "index.lock");
+	int64_t until = time_mono_ms() + MOVING_LOCK_WAIT_MS;
 
-	if (make_lock(fresh, path) == 0)
-		return path;
-	if (errno == EEXIST)
-		error_set(err, ERROR_BUSY, "another git is at work in %s", moving->tree->dir);
-	else
-		error_errno(err, "cannot write %s", path);
-	free(path);
-	return NULL;
+	while (make_lock(fresh, path) < 0) {
+		bool taken = errno == EEXIST;
+
+		if (taken && time_mono_ms() < until && ends_soon(path)) {
+			nanosleep(&step, NULL);
+			continue;
+		}
+		if (taken)
+			error_set(err, ERROR_BUSY, "another git is at work in %s",
+			          moving->tree->dir);
+		else
+			error_errno(err, "cannot write %s", path);
+		free(path);
+		return NULL;
+	}
+	return path;
 }
 
 void moving_unlock_index(char **lock)

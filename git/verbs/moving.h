@@ -23,8 +23,13 @@ int moving_recover(const struct repo *repo, const struct worktree *tree, struct 
 /* With the lock: says in the worktree's git directory that a git of ours is about to go from one
  * commit to the other; first undoes what an earlier one, whose process died with it, left. */
 int moving_begin(const struct moving *moving, struct error *err);
+/* How long another git's lock of an index is waited for, and how often it is looked at. */
+#define MOVING_LOCK_WAIT_MS 3000
+#define MOVING_LOCK_STEP_MS 5
+
 /* Locks the index of the worktree as git does: no other git changes it, nor what is checked out
- * there, until moving_unlock_index, which takes NULL too. NULL: BUSY where another git has it. */
+ * there, until moving_unlock_index, which takes NULL too. One that has it and began just now is
+ * waited for. NULL: BUSY where another git has it. */
 char *moving_lock_index(const struct moving *moving, struct error *err);
 void moving_unlock_index(char **lock);
 /* With that lock: files and index from one commit to the other, as `git checkout` goes. What git

@@ -18,8 +18,6 @@
 
 #define KILLED_TRIES 3
 #define OPEN_TRIES   20
-#define LOCK_WAIT_MS 3000 /* for another git's index.lock, once the branch has moved */
-#define LOCK_STEP_MS 5
 
 struct move {
 	struct repo *repo;
@@ -47,6 +45,18 @@ static int refuse_in_way(struct move *move, const struct changes *changes, struc
 	                 "%s is checked out in %s, where your changes are in the way: %s (commit "
 	                 "or move them)",
 	                 move->target.name, move->target.tree->dir, names);
+}
+
+/* They were looked up before the lock: a switch that had it until then may have been at work in
+ * them. */
+static int refuse_surely(struct move *move, const struct changes *changes, struct error *err)
+{
+	struct error why = ERROR_INIT;
+
+	if (refuse_in_way(move, changes, &why) == 0)
+		return 0;
+	target_forget_dirty(&move->target);
+	return refuse_in_way(move, changes, err);
 }
 
 /* Dead between the files and the branch, and asked again: they are at `after` already. */
@@ -77,7 +87,7 @@ static int move_files(struct move *move, const struct moving *moving, struct err
 
 	if (changes_read(move->repo, move->before, move->after, &changes, err) < 0)
 		return -1;
-	if (refuse_in_way(move, &changes, &why) < 0) {
+	if (refuse_surely(move, &changes, &why) < 0) {
 		there = why.code == ERROR_BUSY ? is_there(move, &changes, err) : 0;
 		if (there <= 0 && why.code != ERROR_NONE)
 			*err = why;
@@ -165,7 +175,7 @@ static void leave_alone(const struct move *move, const struct moving *moving)
  * knows the branch as it was. Slots are on branches of ours. */
 static void await_others(const struct worktree *tree, int64_t until)
 {
-	const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000L};
+	const struct timespec step = {.tv_nsec = MOVING_LOCK_STEP_MS * 1000000L};
 	_cleanup_free_ char *lock = repo_path(tree->git_dir, "index.lock");
 
 	if (worktree_is_ours(tree))
@@ -192,7 +202,7 @@ static int take_files_along(struct move *move, const struct moving *moving, stru
  * their changes are in the way it is as if it had not been moved. */
 static int take_along(struct move *move, struct error *err)
 {
-	int64_t until = time_mono_ms() + LOCK_WAIT_MS;
+	int64_t until = time_mono_ms() + MOVING_LOCK_WAIT_MS;
 	struct moving moving = {.repo = move->repo, .from = move->before, .to = move->after};
 
 	for (size_t i = 0; i < move->target.list.count; i++)
