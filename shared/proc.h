@@ -98,6 +98,9 @@ int proc_kill_survivors(const char *marker, const char *dir, pid_t keep, int tri
 
 /* True when a process other than this one has its current directory in `dir`. */
 bool proc_works_in(const char *dir);
+/* Waits until the programs of that name (15 bytes at most) have ended that are at work in `dir` now
+ * and began less than `ms` ago: `ms` at most. Who begins meanwhile is not waited for. */
+void proc_await_in(const char *dir, const char *name, int ms);
 
 /* From now on whatever this process starts belongs to the family of that name, for good: through
  * fork, exec, setsid, another directory and an empty environment. (The name's number is kept in a

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mem.h"
 #include "proc.h"
+#include "text.h"
 
 struct stat_line {
 	char state;
@@ -291,6 +294,65 @@ bool proc_works_in(const char *dir)
 	if (proc)
 		closedir(proc);
 	return found;
+}
+
+static bool is_called(pid_t pid, const char *name)
+{
+	char path[64], line[64];
+	size_t n = strlen(name);
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	got = read(fd, line, sizeof line);
+	close(fd);
+	return got == (ssize_t)n + 1 && memcmp(line, name, n) == 0 && line[n] == '\n';
+}
+
+static bool is_young(pid_t pid, int ms)
+{
+	struct stat_line now;
+	struct timespec up;
+
+	if (stat_read(pid, &now) < 0 || clock_gettime(CLOCK_BOOTTIME, &up) < 0)
+		return false;
+	return up.tv_sec * 1000 + up.tv_nsec / 1000000 -
+	           (int64_t)now.start_time * 1000 / sysconf(_SC_CLK_TCK) <
+	       ms;
+}
+
+static void await_end(pid_t pid, int64_t until)
+{
+	struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+	int64_t left;
+
+	if (end.fd < 0)
+		return;
+	while ((left = until - time_mono_ms()) > 0 && poll(&end, 1, (int)left) < 0 &&
+	       errno == EINTR)
+		;
+	close(end.fd);
+}
+
+void proc_await_in(const char *dir, const char *name, int ms)
+{
+	_cleanup_free_ char *folder = survivors_dir(dir);
+	DIR *proc = folder ? opendir("/proc") : NULL;
+	int64_t until = time_mono_ms() + ms;
+	struct dirent *entry;
+
+	while (proc && (entry = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (pid > 0 && pid != getpid() && cwd_is_in(pid, folder) && is_called(pid, name) &&
+		    is_young(pid, ms))
+			await_end(pid, until);
+	}
+	if (proc)
+		closedir(proc);
 }
 
 int proc_kill_survivors(const char *marker, const char *dir, pid_t keep, int tries)

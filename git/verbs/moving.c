@@ -107,8 +107,8 @@ static bool ends_soon(const char *path)
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT;
 	clock_gettime(CLOCK_REALTIME, &now);
-	age = (now.tv_sec - st.st_mtim.tv_sec) * 1000 +
-	      (now.tv_nsec - st.st_mtim.tv_nsec) / 1000000;
+	age =
+	    (now.tv_sec - st.st_mtim.tv_sec) * 1000 + (now.tv_nsec - st.st_mtim.tv_nsec) / 1000000;
 	return age >= 0 && age < MOVING_LOCK_WAIT_MS;
 }
 

@@ -11,6 +11,7 @@
 #include "jsonl.h"
 #include "mem.h"
 #include "moving.h"
+#include "proc.h"
 #include "refs.h"
 #include "target.h"
 #include "text.h"
@@ -171,15 +172,19 @@ static void leave_alone(const struct move *move, const struct moving *moving)
 		moving_leave(moving, NULL);
 }
 
-/* A git that has the index now may be about to change HEAD: a switch that began before our move
- * knows the branch as it was. Slots are on branches of ours. */
+/* A git that is at work now may be about to change HEAD: a switch that began before our move knows
+ * the branch as it was. It has the index for a part of that time only, and may be none that we see
+ * (somebody else's, or in another namespace), so both are waited for. Slots are on branches of
+ * ours. */
 static void await_others(const struct worktree *tree, int64_t until)
 {
 	const struct timespec step = {.tv_nsec = MOVING_LOCK_STEP_MS * 1000000L};
 	_cleanup_free_ char *lock = repo_path(tree->git_dir, "index.lock");
+	int64_t left = until - time_mono_ms();
 
 	if (worktree_is_ours(tree))
 		return;
+	proc_await_in(tree->dir, "git", left > 0 ? (int)left : 0);
 	while (file_exists(lock) && time_mono_ms() < until)
 		nanosleep(&step, NULL);
 }

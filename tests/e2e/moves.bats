@@ -86,6 +86,53 @@ filter_that_may_fail() {
 	is " M file" "$(git status --porcelain -- . :!pleach.yaml)"
 }
 
+main_moved() {
+	[[ $(git rev-parse main) != "$before" ]]
+}
+
+@test "a switch to the target that read it before it moved, and has the index no more, gets its files" {
+	two_tasks
+	git switch -q -c other
+	before=$(git rev-parse main)
+	: >"$W/hold"
+	# Git runs it between the index and HEAD.
+	printf '#!/bin/sh\n: >"$W/held"\nwhile [ -e "$W/hold" ]; do sleep 0.02; done\n' >.git/hooks/post-index-change
+	chmod +x .git/hooks/post-index-change
+	git switch -q main 3>&- &
+	switching=$!
+	eventually test -e "$W/held"
+	[[ ! -e .git/index.lock ]]
+	pleach merge a >"$W/out" 2>&1 3>&- &
+	merging=$!
+	eventually main_moved
+	rm "$W/hold"
+	wait "$switching"
+	wait "$merging"
+	is "a more" "$(echo $(cat fa) $(tail -n 1 file))"
+	is "" "$(git status --porcelain -- . :!pleach.yaml)"
+	# One that stays at work, as a log in its pager, is not waited for again and again.
+	git switch -q other
+	gate reader
+	git cat-file --batch <"$W/reader" >/dev/null 3>&- &
+	reading=$!
+	exec 9>"$W/reader"
+	sleep 3.1
+	began=$(date +%s%N)
+	expect 0 pleach merge b >/dev/null
+	(((($(date +%s%N) - began) / 1000000) < 2500))
+	exec 9>&-
+	wait "$reading"
+}
+
+@test "a git that has the index of the target for a moment is waited for" {
+	two_tasks
+	echo theirs >.git/index.lock
+	(sleep 0.7 && rm .git/index.lock) 3>&- &
+	expect 0 pleach merge b >/dev/null
+	is b "$(cat fb)"
+	is "" "$(git status --porcelain -- . :!pleach.yaml)"
+}
+
 @test "switches to and fro beside many landings: all land, no branch of the user's moves" {
 	git branch stable
 	git commit -q --allow-empty -m ahead
