@@ -127,7 +127,18 @@ void proc_boot_id(char out[37])
 		out[36] = '\0';
 }
 
-static bool environ_has(pid_t pid, const char *marker)
+/* In the midst of an exec a program has no environment. Nor has one that was started so, nor a
+ * thread of the kernel, which has no program either. */
+static bool is_program(pid_t pid)
+{
+	char path[64], byte;
+
+	snprintf(path, sizeof path, "/proc/%d/exe", pid);
+	return readlink(path, &byte, 1) == 1;
+}
+
+/* `unsure` is set where it has none at all. */
+static bool environ_has(pid_t pid, const char *marker, bool *unsure)
 {
 	_cleanup_buf_ struct buf env = BUF_INIT;
 	size_t want = strlen(marker);
@@ -143,6 +154,8 @@ static bool environ_has(pid_t pid, const char *marker)
 		n = buf_read(&env, fd, 64u << 10);
 	} while (n > 0 && env.len < (4u << 20));
 	close(fd);
+	if (!env.len && is_program(pid))
+		*unsure = true;
 	for (size_t at = 0; at < env.len; at += strlen(env.data + at) + 1)
 		if (strlen(env.data + at) == want && memcmp(env.data + at, marker, want) == 0)
 			return true;
@@ -214,29 +227,29 @@ struct wanted {
 	pid_t keep;
 };
 
-static bool is_wanted(pid_t pid, const struct wanted *wanted)
+static bool is_wanted(pid_t pid, const struct wanted *wanted, bool *unsure)
 {
 	return (wanted->family && is_of_family(pid, wanted->family)) ||
-	       (wanted->marker && environ_has(pid, wanted->marker)) ||
+	       (wanted->marker && environ_has(pid, wanted->marker, unsure)) ||
 	       (wanted->dir && cwd_is_in(pid, wanted->dir));
 }
 
 /* Kills through a pidfd opened before the last look, so that a pid that was reused
  * between the look and the kill is never hit. */
-static bool survivor_kill(pid_t pid, const struct wanted *wanted)
+static bool survivor_kill(pid_t pid, const struct wanted *wanted, bool *unsure)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	bool killed = false;
 
 	if (pidfd < 0)
 		return false;
-	if (is_wanted(pid, wanted))
+	if (is_wanted(pid, wanted, unsure))
 		killed = syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
 	close(pidfd);
 	return killed;
 }
 
-static int survivors_scan(const struct wanted *wanted)
+static int survivors_scan(const struct wanted *wanted, bool *unsure)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
@@ -251,11 +264,12 @@ static int survivors_scan(const struct wanted *wanted)
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
 		pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (pid <= 1 || pid == wanted->keep || pid == getpid() || !is_wanted(pid, wanted))
+		if (pid <= 1 || pid == wanted->keep || pid == getpid() ||
+		    !is_wanted(pid, wanted, unsure))
 			continue;
 		if (stat_read(pid, &now) < 0 || now.state == 'Z' || now.state == 'X')
 			continue;
-		killed += survivor_kill(pid, wanted);
+		killed += survivor_kill(pid, wanted, unsure);
 	}
 	closedir(proc);
 	return killed;
@@ -372,13 +386,14 @@ int proc_kill_family(const char *family, const char *marker, const char *dir, pi
 	if (!wanted.marker && !folder && !family)
 		return 0;
 	for (int i = 0; i < tries; i++) {
-		int killed = survivors_scan(&wanted);
+		bool unsure = false;
+		int killed = survivors_scan(&wanted, &unsure);
 
 		total += killed;
 		clean = killed ? 0 : clean + 1;
 		if (clean == 2)
 			return total;
-		if (killed)
+		if (killed || unsure)
 			usleep(2000); /* let the kernel tear them down before the next look */
 	}
 	return clean ? total : -1;

@@ -128,7 +128,8 @@ end_universe() {
 		status=1
 	fi
 	for log in "$BATS_TEST_TMPDIR"/sanitizer.*; do
-		[[ -s $log ]] || continue
+		# One that was killed while it looked for leaks leaves a line, and no report.
+		grep -qv "==Unable to get registers from thread [0-9]*\.$" "$log" || continue
 		echo "--- $log"
 		head -n 60 "$log"
 		status=1

@@ -310,6 +310,48 @@ static void test_stopped(void **state)
 	close(out[1]);
 }
 
+static int64_t awaited_ms(const char *dir, const char *name, int ms)
+{
+	int64_t began = time_mono_ms();
+
+	proc_await_in(dir, name, ms);
+	return time_mono_ms() - began;
+}
+
+static struct proc sleep_in(const char *dir, const char *seconds)
+{
+	const char *argv[] = {"sleep", seconds, NULL};
+	struct proc_spec spec = PROC_SPEC_INIT;
+	struct error err = ERROR_INIT;
+	struct proc proc;
+
+	spec.argv = argv;
+	spec.cwd = dir;
+	assert_ok(proc_spawn(&spec, &proc, &err));
+	return proc;
+}
+
+static void test_await_in(void **state)
+{
+	const char *dir = *state;
+	_cleanup_free_ char *beside = xstrndup(dir, strlen(dir) - 1);
+	struct proc lasting = sleep_in(dir, "1000"), brief;
+	int status;
+
+	assert_true(awaited_ms(dir, "slee", WAIT_MS) < WAIT_MS / 2);
+	assert_true(awaited_ms(beside, "sleep", WAIT_MS) < WAIT_MS / 2);
+	assert_true(awaited_ms(dir, "sleep", 1000) >= 990);
+	assert_true(awaited_ms(dir, "sleep", 1000) < 900); /* older than that by now */
+	proc_kill_pid(&lasting);
+	proc_wait(&lasting, &status, NULL);
+	close(lasting.pidfd);
+
+	brief = sleep_in(dir, "0.2");
+	assert_true(awaited_ms(dir, "sleep", WAIT_MS) < WAIT_MS / 2);
+	assert_int_equal(waitpid(brief.pid, &status, WNOHANG), brief.pid);
+	close(brief.pidfd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temp_setup, temp_teardown)
@@ -325,6 +367,7 @@ int main(void)
 	    TEST(test_other_names_of_the_folder),
 	    TEST(test_by_family),
 	    TEST(test_stopped),
+	    TEST(test_await_in),
 	};
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
