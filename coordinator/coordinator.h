@@ -365,9 +365,10 @@ void hook_gone(struct coordinator *c, const struct held *h);
 
 /* Answers what can be answered now: after each commit that changed something. */
 void held_check(struct coordinator *c);
-/* Makes answers that held_check will give, before what is committed is synced. */
-void held_prepare(struct coordinator *c);
-/* That sync failed: it never was, and those answers are thrown away. */
+/* Makes answers before what they tell of is synced. True: there are some. */
+bool held_prepare(struct coordinator *c);
+/* Sends them; or throws them away: that sync failed, or comes later. True: there were some. */
+bool held_send_prepared(struct coordinator *c);
 void held_unprepare(struct coordinator *c);
 
 /* ---- deciding (schedule.c, base.c, choice.c, finish.c, stop.c) ---- */

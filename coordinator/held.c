@@ -230,9 +230,10 @@ static bool down_is_wanted(const struct coordinator *c)
 	return false;
 }
 
-void held_prepare(struct coordinator *c)
+bool held_prepare(struct coordinator *c)
 {
 	struct events_text last = {0};
+	bool any = false;
 
 	for (struct held *h = c->held; h; h = h->next) {
 		json_t *text = h->kind == HELD_EVENTS && h->later->conn && h->later->id
@@ -241,9 +242,11 @@ void held_prepare(struct coordinator *c)
 
 		if (text)
 			h->ready = rpc_peer_prepare_text(h->later->conn->peer, h->later->id, text);
+		any = any || h->ready;
 		json_decref(text);
 	}
 	json_decref(last.text);
+	return any;
 }
 
 /* The next events get the numbers of those that are undone. */
@@ -256,11 +259,24 @@ void held_unprepare(struct coordinator *c)
 	}
 }
 
-static void send_prepared(struct held *h)
+bool held_send_prepared(struct coordinator *c)
 {
-	rpc_peer_send_prepared(h->later->conn->peer);
-	later_done(h->later);
-	held_free(h);
+	bool any = false;
+
+	for (struct held **at = &c->held; *at;) {
+		struct held *h = *at;
+
+		if (!h->ready || !h->later->conn) {
+			at = &h->next;
+			continue;
+		}
+		*at = h->next;
+		rpc_peer_send_prepared(h->later->conn->peer);
+		later_done(h->later);
+		held_free(h);
+		any = true;
+	}
+	return any;
 }
 
 static bool is_encoded(enum held_kind kind)
@@ -279,11 +295,6 @@ void held_check(struct coordinator *c)
 		bool wanted = h->later->conn || (h->kind == HELD_DOWN && h->now);
 		json_t *result;
 
-		if (h->ready && h->later->conn) {
-			*at = h->next;
-			send_prepared(h);
-			continue;
-		}
 		result = wanted ? held_result(c, h, &last, &err) : NULL;
 		if (!result && err.code == ERROR_NONE && wanted) {
 			at = &h->next;

@@ -2,6 +2,7 @@
 #include "turn.h"
 
 #include <malloc.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -258,8 +259,7 @@ static bool may_wait(const struct turn *turn)
 	return true;
 }
 
-/* What needs no disk is done while that works: an idle one takes longer than all the rest. */
-static void prepare(struct coordinator *c)
+static void prepare_effects(struct coordinator *c)
 {
 	struct turn *turn = &c->turn;
 
@@ -267,40 +267,64 @@ static void prepare(struct coordinator *c)
 	for (size_t i = 0; i < turn->n; i++)
 		if (turn->effects[i].prepare)
 			turn->effects[i].prepare(c, turn->effects[i].context);
-	held_prepare(c);
 	turn->preparing = false;
+}
+
+/* What needs no disk is done while that works: an idle one takes longer than all the rest. Where
+ * many wait for what happened their answers are as much as fits into that. True: the effects are
+ * prepared, too. */
+static bool prepare(struct coordinator *c)
+{
+	if (held_prepare(c))
+		return false;
+	prepare_effects(c);
+	return true;
 }
 
 /* Nobody has heard of what is prepared while the sync may still fail, or is put off because only
  * workers hear of the turn: then who waits is answered patiently. */
-static int commit_prepared(struct coordinator *c, struct error *err)
+static int commit_prepared(struct coordinator *c, bool *prepared, struct error *err)
 {
 	int rc;
 
 	if (store_commit_begin(c->store, err) < 0)
 		return -1;
-	prepare(c);
+	*prepared = prepare(c);
 	rc = store_commit_end(c->store, err);
 	if (rc < 0 || store_unsynced(c->store))
 		held_unprepare(c);
 	return rc;
 }
 
+/* Who waits is told before all else, and runs before we go on: the kernel leaves who is woken by a
+ * socket to the processor of its waker. */
+static void tell_waiting(struct coordinator *c)
+{
+	if (!held_send_prepared(c))
+		return;
+	rpc_peer_flush_deferred();
+	sched_yield();
+}
+
 static void commit(struct coordinator *c)
 {
 	struct error err = ERROR_INIT;
+	bool prepared;
 
 	if (!store_tasks_none_starts(c->store) && turn_step(c, schedule_step, NULL, &err) < 0)
 		log_error("turn", "scheduling: %s", err.text);
 	c->turn.open = false;
 	worker_tell_early(c, may_wait(&c->turn));
-	if (commit_prepared(c, &err) < 0) {
+	if (commit_prepared(c, &prepared, &err) < 0) {
 		log_error("turn", "commit: %s", err.text);
 		err.code = ERROR_BUSY;
 		uv_timer_start(&c->turn.timer, look_again, AGAIN_MS, 0);
 		drop_effects(c, 0, &err);
 		return;
 	}
+	tell_waiting(c);
+	if (!prepared)
+		prepare_effects(c);
 	run_effects(c);
 	held_check(c);
 	if (!c->turn.open) /* only what is committed is told */

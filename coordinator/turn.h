@@ -50,7 +50,7 @@ struct turn_sync {
 struct turn {
 	bool open;      /* a transaction is open */
 	bool nested;    /* a savepoint is open */
-	bool preparing; /* what effects will tell is made; the sync comes after that */
+	bool preparing; /* what effects will tell is made */
 	bool running;   /* effects are being run */
 	bool trim;      /* much is freed: it goes back to the kernel once the replies have left */
 	json_t *gone;   /* turn_forget */
@@ -69,9 +69,9 @@ int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct er
 
 /* After the commit; at once where no turn is open. */
 void turn_effect(struct coordinator *c, effect_fn run, effect_drop_fn drop, void *context);
-/* The same. prepare is called before, while the disk works on the commit: it makes what `run` will
- * tell, of what is committed then; it queues nothing and tells nobody. Where no turn is open only
- * `run` is called. */
+/* The same. prepare is called before, while the disk works on the commit, or after it: it makes
+ * what `run` will tell, of what is committed then; it queues nothing and tells nobody. Where no
+ * turn is open only `run` is called. */
 void turn_prepared_effect(struct coordinator *c, effect_fn prepare, effect_fn run,
                           effect_drop_fn drop, void *context);
 /* The same, for what nobody sees outside of this process (and no pane): may be run before the

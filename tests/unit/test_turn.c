@@ -83,6 +83,20 @@ static void what_a_sync_is_waited_for_is_prepared_and_told_after_it(void **state
 {
 	struct coordinator *c = *state;
 
+	assert_int_equal(in_step(c, prepared_step, "b"), 0);
+	assert_int_equal(in_step(c, word_step, "c"), 0);
+	turn_close(c);
+	failing = 1;
+	assert_int_equal(in_step(c, prepared_step, "d"), 0);
+	turn_close(c);
+	assert_string_equal(said, "(b) b c (d) -d!");
+}
+
+/* Nothing but their answers is made before the sync. */
+static void who_waits_is_told_before_who_changed_something(void **state)
+{
+	struct coordinator *c = *state;
+
 	tells_held = true;
 	assert_int_equal(in_step(c, prepared_step, "b"), 0);
 	assert_int_equal(in_step(c, word_step, "c"), 0);
@@ -90,7 +104,7 @@ static void what_a_sync_is_waited_for_is_prepared_and_told_after_it(void **state
 	failing = 1;
 	assert_int_equal(in_step(c, prepared_step, "d"), 0);
 	turn_close(c);
-	assert_string_equal(said, "(b) held b c (d) held not-held -d!");
+	assert_string_equal(said, "held told (b) b c held not-held -d!");
 }
 
 static int quiet_step(struct coordinator *c, void *context, struct error *err)
@@ -226,6 +240,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(what_only_a_worker_hears_of_is_taken_back, world, end),
 	    cmocka_unit_test_setup_teardown(after_a_failed_commit_a_turn_looks_again, world, end),
 	    cmocka_unit_test_setup_teardown(alone_is_outside_of_every_transaction, world, end),
+	    cmocka_unit_test_setup_teardown(who_waits_is_told_before_who_changed_something, world,
+	                                    end),
 	    cmocka_unit_test_setup_teardown(what_a_sync_is_waited_for_is_prepared_and_told_after_it,
 	                                    world, end),
 	    cmocka_unit_test_setup_teardown(alone_is_dropped_with_its_turn, world, end),

@@ -23,6 +23,7 @@ static int waited;      /* commits that ever did */
 static int beside;      /* of the unsynced, those of the sync beside the loop */
 static bool has_log;    /* that can be synced there */
 static bool tells_held; /* what becomes of those who wait */
+static bool held_ready; /* an answer of theirs is made, and was not sent */
 static bool early;      /* the next commit is one that may wait */
 static bool none_starts;
 static char said[256];
@@ -167,18 +168,32 @@ void schedule_turn(struct coordinator *c)
 	(void)c;
 }
 
-void held_prepare(struct coordinator *c)
+bool held_prepare(struct coordinator *c)
 {
 	(void)c;
 	if (tells_held)
 		say("held");
+	held_ready = tells_held;
+	return tells_held;
 }
 
 void held_unprepare(struct coordinator *c)
 {
 	(void)c;
-	if (tells_held)
+	if (held_ready)
 		say("not-held");
+	held_ready = false;
+}
+
+bool held_send_prepared(struct coordinator *c)
+{
+	bool any = held_ready;
+
+	(void)c;
+	if (any)
+		say("told");
+	held_ready = false;
+	return any;
 }
 
 void held_check(struct coordinator *c)
@@ -252,7 +267,7 @@ static int world(void **state)
 	commits = failing = scheduled = 0;
 	unsynced = waited = beside = 0;
 	early = false;
-	has_log = tells_held = false;
+	has_log = tells_held = held_ready = false;
 	said[0] = '\0';
 	*state = c;
 	return 0;
