@@ -39,7 +39,9 @@ def busy_share(seconds):
 
 
 def wait_for_quiet():
-    """True when the machine has nothing else to do; tells how busy it stays otherwise."""
+    """Returns when the machine has nothing else to do, or how busy it stays. What was written before (a build, another
+    row) is on the disk then, and not written out beside what is measured."""
+    os.sync()
     end = time.monotonic() + QUIET_S
     while (busy := busy_share(0.25)) > QUIET_BUSY:
         if time.monotonic() > end:
