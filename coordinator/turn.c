@@ -128,16 +128,33 @@ static void commit_alone(struct coordinator *c)
 		die("%s", err.text);
 }
 
+/* The first step of a turn is undone with all of its transaction: a savepoint would copy each page
+ * that it writes. */
+static void undo_step(struct coordinator *c, bool first)
+{
+	struct error err = ERROR_INIT;
+
+	if (!first) {
+		store_rollback_to(c->store);
+		return;
+	}
+	store_rollback(c->store);
+	c->turn.open = store_begin(c->store, &err) == 0;
+	if (!c->turn.open)
+		log_error("turn", "%s", err.text);
+}
+
 int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct error *err)
 {
 	struct turn *turn = &c->turn;
+	bool first = !turn->open;
 	size_t before = turn->n;
 	struct error why = ERROR_INIT;
 	int rc;
 
 	if (turn->nested)
 		die("a step within a step");
-	if (!turn->open) {
+	if (first) {
 		if (store_begin(c->store, &why) < 0) {
 			*err = why;
 			err->code = ERROR_BUSY;
@@ -146,17 +163,19 @@ int turn_step(struct coordinator *c, turn_step_fn step, void *context, struct er
 		turn->open = true;
 	}
 	turn->nested = true;
-	store_savepoint(c->store);
+	if (!first)
+		store_savepoint(c->store);
 	rc = step(c, context, err);
 	if (store_failed(c->store, &why)) {
 		*err = why;
 		rc = -1;
 	}
 	if (rc < 0) {
-		store_rollback_to(c->store);
+		undo_step(c, first);
 		drop_effects(c, before, NULL);
 	} else {
-		store_release(c->store);
+		if (!first)
+			store_release(c->store);
 		if (control_off("group-commit"))
 			commit_alone(c);
 	}

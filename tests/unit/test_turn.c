@@ -77,6 +77,13 @@ static int prepared_step(struct coordinator *c, void *context, struct error *err
 	return 0;
 }
 
+/* The disk goes with it. */
+static int gone_step(struct coordinator *c, void *context, struct error *err)
+{
+	begin_fails = true;
+	return failing_step(c, context, err);
+}
+
 /* ---- tests ---- */
 
 static void what_a_sync_is_waited_for_is_prepared_and_told_after_it(void **state)
@@ -184,6 +191,40 @@ static void each_turn_has_the_fate_of_its_own_commit(void **state)
 	assert_false(c->turn.open);
 }
 
+static void the_first_step_is_undone_with_its_transaction(void **state)
+{
+	struct coordinator *c = *state;
+
+	none_starts = true;
+	assert_int_equal(in_step(c, failing_step, "a"), -1);
+	assert_string_equal(store_did, "BUB");
+	assert_int_equal(in_step(c, failing_step, "b"), -1);
+	assert_int_equal(in_step(c, word_step, "c"), 0);
+	assert_string_equal(store_did, "BUBSTSR");
+	turn_close(c);
+	assert_string_equal(said, "-a -b c");
+	store_did[0] = '\0';
+	assert_int_equal(in_step(c, word_step, "d"), 0);
+	turn_close(c);
+	assert_string_equal(store_did, "B");
+	none_starts = false;
+}
+
+static void without_a_transaction_there_is_no_turn(void **state)
+{
+	struct coordinator *c = *state;
+
+	assert_int_equal(in_step(c, gone_step, "a"), -1);
+	assert_false(c->turn.open);
+	assert_int_equal(in_step(c, word_step, "b"), -1);
+	turn_close(c);
+	assert_int_equal(commits, 0);
+	begin_fails = false;
+	assert_int_equal(in_step(c, word_step, "c"), 0);
+	turn_close(c);
+	assert_string_equal(said, "-a c");
+}
+
 static void what_an_undone_step_asks_for_is_of_its_turn(void **state)
 {
 	struct coordinator *c = *state;
@@ -240,6 +281,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(what_only_a_worker_hears_of_is_taken_back, world, end),
 	    cmocka_unit_test_setup_teardown(after_a_failed_commit_a_turn_looks_again, world, end),
 	    cmocka_unit_test_setup_teardown(alone_is_outside_of_every_transaction, world, end),
+	    cmocka_unit_test_setup_teardown(the_first_step_is_undone_with_its_transaction, world,
+	                                    end),
+	    cmocka_unit_test_setup_teardown(without_a_transaction_there_is_no_turn, world, end),
 	    cmocka_unit_test_setup_teardown(who_waits_is_told_before_who_changed_something, world,
 	                                    end),
 	    cmocka_unit_test_setup_teardown(what_a_sync_is_waited_for_is_prepared_and_told_after_it,

@@ -18,10 +18,12 @@
 /* ---- what turn.c stands on ---- */
 
 static int commits, failing, scheduled;
-static int unsynced;    /* commits that wait for their sync */
-static int waited;      /* commits that ever did */
-static int beside;      /* of the unsynced, those of the sync beside the loop */
-static bool has_log;    /* that can be synced there */
+static int unsynced; /* commits that wait for their sync */
+static int waited;   /* commits that ever did */
+static int beside;   /* of the unsynced, those of the sync beside the loop */
+static bool has_log; /* that can be synced there */
+static char store_did[64];
+static bool begin_fails;
 static bool tells_held; /* what becomes of those who wait */
 static bool held_ready; /* an answer of theirs is made, and was not sent */
 static bool early;      /* the next commit is one that may wait */
@@ -35,11 +37,24 @@ static void say(const char *word)
 	snprintf(said + n, sizeof said - n, "%s%s", n ? " " : "", word);
 }
 
+/* What the store was asked for: begin, savepoint, release, back to it, all undone. */
+static void store_does(const char *what)
+{
+	if (strlen(store_did) + strlen(what) < sizeof store_did)
+		strcat(store_did, what);
+}
+
 int store_begin(struct store *store, struct error *err)
 {
 	(void)store;
-	(void)err;
-	return 0;
+	store_does("B");
+	return begin_fails ? error_set(err, ERROR_EXTERNAL, "the disk is gone") : 0;
+}
+
+void store_rollback(struct store *store)
+{
+	(void)store;
+	store_does("U");
 }
 
 int store_commit(struct store *store, struct error *err)
@@ -119,16 +134,19 @@ int store_unsynced(const struct store *store)
 void store_savepoint(struct store *store)
 {
 	(void)store;
+	store_does("S");
 }
 
 void store_release(struct store *store)
 {
 	(void)store;
+	store_does("R");
 }
 
 void store_rollback_to(struct store *store)
 {
 	(void)store;
+	store_does("T");
 }
 
 bool store_failed(const struct store *store, struct error *err)
@@ -267,7 +285,8 @@ static int world(void **state)
 	commits = failing = scheduled = 0;
 	unsynced = waited = beside = 0;
 	early = false;
-	has_log = tells_held = held_ready = false;
+	has_log = tells_held = held_ready = begin_fails = false;
+	store_did[0] = '\0';
 	said[0] = '\0';
 	*state = c;
 	return 0;
