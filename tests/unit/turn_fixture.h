@@ -40,8 +40,9 @@ static void say(const char *word)
 /* What the store was asked for: begin, savepoint, release, back to it, all undone. */
 static void store_does(const char *what)
 {
-	if (strlen(store_did) + strlen(what) < sizeof store_did)
-		strcat(store_did, what);
+	size_t at = strlen(store_did);
+
+	snprintf(store_did + at, sizeof store_did - at, "%s", what);
 }
 
 int store_begin(struct store *store, struct error *err)
